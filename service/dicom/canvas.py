@@ -1,0 +1,125 @@
+"""From display values to the square canvas the network sees, and boxes back again.
+
+The only door for pixels: a PNG of the training data and a DICOM file of the service meet here.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.errors import UnsupportedEncoding
+
+Rule = Literal["stretch", "pad"]
+Floats = NDArray[np.float32]
+Box = tuple[float, float, float, float]
+
+CANVAS_SIZE = 896  # 4 x 224
+
+
+def canvas(values: Floats, size: int = CANVAS_SIZE, rule: Rule = "stretch", aspect: float = 1.0) -> Floats:
+    """Resize display values to a square, in float32 throughout.
+
+    Parameters
+    ----------
+    values
+        [H, W] float32 in [0, 1].
+    size
+        S, in pixels.
+    rule
+        `stretch` fills the square, as the publisher of ChestX-ray14 did; `pad` keeps the proportions, centred on black.
+    aspect
+        Height over width of one pixel of `values`; used by `pad` alone.
+
+    Returns
+    -------
+    [1, S, S] float32 in [0, 1].
+    """
+    height, width = values.shape
+    x0, y0, x1, y1 = (round(edge * size) for edge in content(height, width, rule, aspect))
+    square = np.zeros((1, size, size), np.float32)
+    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
+    square[0, y0:y1, x0:x1] = _resize(values, y1 - y0, x1 - x0)
+    return square
+
+
+def content(height: int, width: int, rule: Rule = "stretch", aspect: float = 1.0) -> Box:
+    """Where on the canvas the image lies: (x0, y0, x1, y1) in [0, 1], exclusive end."""
+    if rule == "stretch":
+        return (0.0, 0.0, 1.0, 1.0)
+    longest = max(width, height * aspect)
+    x, y = (1 - width / longest) / 2, (1 - height * aspect / longest) / 2
+    return (x, y, 1 - x, 1 - y)
+
+
+def to_image(
+    box: Box, height: int, width: int, rule: Rule = "stretch", aspect: float = 1.0
+) -> tuple[int, int, int, int]:
+    """Bring a box from the canvas back to the image that was sent.
+
+    Parameters
+    ----------
+    box
+        (x0, y0, x1, y1) in [0, 1] of the canvas, exclusive end.
+    height, width
+        Of the image that was sent, in pixels.
+    rule, aspect
+        As they were given to `canvas`.
+
+    Returns
+    -------
+    (x0, y0, x1, y1) in pixels, exclusive end, edges to the nearest pixel; clipped to the image and never empty.
+    """
+    left, top, right, bottom = content(height, width, rule, aspect)
+    x0, x1 = _edges((box[0] - left) / (right - left), (box[2] - left) / (right - left), width)
+    y0, y1 = _edges((box[1] - top) / (bottom - top), (box[3] - top) / (bottom - top), height)
+    return x0, y0, x1, y1
+
+
+def grey_values(path: Path) -> Floats:
+    """Read a grey PNG or JPEG as display values.
+
+    8 bits are divided by 255, 16 bits by 65535. Grey stored as RGB, RGBA or palette (some of ChestX-ray14 is) is read
+    as grey; a transparency channel is ignored.
+
+    Returns
+    -------
+    [H, W] float32 in [0, 1].
+
+    Raises
+    ------
+    UnsupportedEncoding
+        `image_unreadable`, or `colour_image` where the three channels differ.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return _grey(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnsupportedEncoding("not a readable PNG or JPEG", "image_unreadable") from error
+
+
+def _grey(image: Image.Image) -> Floats:
+    if image.mode.startswith("I;16"):
+        return np.asarray(image, np.float32) / np.float32(65535)
+    if image.mode in ("1", "L", "LA"):
+        return np.asarray(image.convert("L"), np.float32) / np.float32(255)
+    if image.mode not in ("RGB", "RGBA", "P"):
+        raise UnsupportedEncoding(f"grey of 8 or 16 bits wanted, got mode {image.mode}", "image_unreadable")
+    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)  # each [H, W]
+    if not (np.array_equal(red, green) and np.array_equal(red, blue)):
+        raise UnsupportedEncoding("a grey image wanted, got colour", "colour_image")
+    return np.asarray(red, np.float32) / np.float32(255)
+
+
+def _resize(values: Floats, height: int, width: int) -> Floats:
+    image = Image.fromarray(np.ascontiguousarray(values, np.float32))  # mode F
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)  # antialiased when reducing
+    return np.clip(np.asarray(resized, np.float32), 0, 1)
+
+
+def _edges(start: float, end: float, length: int) -> tuple[int, int]:
+    low = min(max(round(start * length), 0), length - 1)
+    return low, min(max(round(end * length), low + 1), length)

@@ -1,0 +1,162 @@
+"""Every setting of the service, from the environment: prefix `TRIAGE_`, `__` for nesting."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from service.errors import ConfigurationError
+
+PREFIX = "TRIAGE_"
+SHIPPED_ARTEFACT = Path(__file__).parent / "assets" / "agcnn.onnx"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Http(_Group):
+    """Where the REST interface listens."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes any free one")
+
+
+class Runtime(_Group):
+    """What ONNX Runtime computes on."""
+
+    provider: Literal["auto", "cuda", "cpu"] = Field(
+        "auto", description="cuda: not ready without a GPU; auto: a GPU if there is one"
+    )
+    threads: int = Field(0, ge=0, description="processor threads; 0 takes the container's quota")
+    max_batch: int = Field(8, ge=1, le=64, description="images in one run of the network")
+
+
+class Model(_Group):
+    """The artefact."""
+
+    path: Path = Field(SHIPPED_ARTEFACT, description="the ONNX file")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="refuse any other file")
+
+
+class Limits(_Group):
+    """Bounds on what one request may cost."""
+
+    max_body_bytes: int = Field(256 * 2**20, ge=2**10, description="bytes of a request body")
+    max_file_bytes: int = Field(128 * 2**20, ge=2**10, description="bytes of one DICOM file, also after inflating")
+    max_files: int = Field(64, ge=1, description="files in one request")
+    max_pixels: int = Field(64 * 2**20, ge=2**16, description="Rows x Columns")
+    decode_seconds: float = Field(30.0, gt=0, description="time one file may take in the decoder")
+    decode_memory_bytes: int = Field(4 * 2**30, ge=2**28, description="address space of a decoder process")
+    decode_workers: int = Field(2, ge=1, le=64, description="decoder processes")
+    max_in_flight: int = Field(32, ge=1, description="files accepted at once; more are answered 503")
+
+
+class Storage(_Group):
+    """Where instances are kept."""
+
+    folder: Path = Field(Path("data"), description="holds the instances and, by default, the database")
+
+
+class Database(_Group):
+    """Where records are kept."""
+
+    url: SecretStr | None = Field(None, description="SQLAlchemy URL; by default SQLite in the storage folder")
+
+
+class Triage(_Group):
+    """Which positive findings make which priority (design: Priority)."""
+
+    stat: tuple[str, ...] = Field(("Pneumothorax",), description="findings that make STAT")
+    high: tuple[str, ...] = Field(
+        ("Edema", "Consolidation", "Pneumonia", "Effusion", "Mass", "Nodule"), description="findings that make HIGH"
+    )
+
+
+class Settings(BaseSettings):
+    """One object, made once at start-up by `load`, handed down; nothing reads the environment behind its back."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,  # as a compose file passes on what is not set
+        nested_model_default_partial_update=True,
+        frozen=True,
+        extra="forbid",
+    )
+
+    http: Http = Http()
+    runtime: Runtime = Runtime()
+    model: Model = Model()
+    limits: Limits = Limits()
+    storage: Storage = Storage()
+    database: Database = Database()
+    triage: Triage = Triage()
+
+    @property
+    def database_url(self) -> str:
+        """The URL in force, with its password."""
+        if self.database.url is not None:
+            return self.database.url.get_secret_value()
+        return f"sqlite:///{self.storage.folder.resolve() / 'triage.sqlite'}"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One setting as a person meets it; the values as text, a secret's as stars."""
+
+    name: str
+    value: str
+    default: str
+    description: str
+
+
+def load() -> Settings:
+    """Read the environment.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown variable with the prefix, or a value that does not fit: one line that names it.
+    """
+    known = {variable.name for variable in variables()}
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    if unknown:
+        raise ConfigurationError(f"unknown setting {unknown[0]}; `triage check` lists those there are")
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ConfigurationError(f"{_name(*map(str, first['loc'][:2]))}: {first['msg']}") from None
+    except SettingsError:
+        raise ConfigurationError(
+            "a setting that holds a list is not JSON, as in TRIAGE_TRIAGE__STAT='[\"Mass\"]'"
+        ) from None
+
+
+def variables(settings: Settings | None = None) -> list[Variable]:
+    """Every setting, in the order of the groups; its value is the default where no `settings` are given."""
+    return [
+        Variable(
+            _name(group, field),
+            _text(getattr(getattr(settings, group), field) if settings else info.default),
+            _text(info.default),
+            info.description or "",
+        )
+        for group, section in Settings.model_fields.items()
+        for field, info in type(section.default).model_fields.items()
+    ]
+
+
+def _name(group: str, field: str = "") -> str:
+    return PREFIX + "__".join(filter(None, (group, field))).upper()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return json.dumps(value)
+    return "" if value is None else str(value)

@@ -1,0 +1,132 @@
+import pytest
+from pydicom import Dataset
+
+from service.dicom.gate import accept
+from service.errors import MalformedDicom, UnsuitableImage
+from tests.factories import chest, ramp
+
+pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR")
+
+PIXELS = ramp(512, 600)
+
+
+def coded(value: str, scheme: str = "SCT") -> list[Dataset]:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, "Canary"
+    return [item]
+
+
+def codes_of(**elements) -> list[str]:
+    with pytest.raises(UnsuitableImage) as refusal:
+        accept(chest(PIXELS, **elements))
+    assert "Canary" not in refusal.value.message
+    return [reason.code for reason in refusal.value.reasons]
+
+
+def test_a_plain_chest_passes_without_flags():
+    assert accept(chest(PIXELS)) == ()
+
+
+ACCEPTED = [
+    {"Modality": "CR"},
+    {"Modality": "dx"},
+    {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "Modality": "CR"},  # secondary capture
+    {"BodyPartExamined": "chest"},
+    {"BodyPartExamined": "THORAX"},
+    {"BodyPartExamined": "PORT CHEST"},
+    {"BodyPartExamined": "CHEST_PA"},
+    {"BodyPartExamined": "LUNG"},
+    {"BodyPartExamined": "CHEST 2 VIEWS"},
+    {"BodyPartExamined": None, "AnatomicRegionSequence": coded("816094009")},
+    {"BodyPartExamined": None, "AnatomicRegionSequence": coded("T-D3000", "SRT")},
+    {"ViewPosition": "AP"},
+    {"ViewPosition": "ap supine"},
+    {"ViewPosition": "P-A"},
+    {"ViewPosition": "PA_ERECT"},
+    {"ViewPosition": None, "ViewCodeSequence": coded("272479007")},
+    {"ViewPosition": None, "ViewCodeSequence": coded("R-10206", "SRT")},
+    {"PatientOrientation": ["L", "F"]},
+    {"PatientOrientation": ["L", "FP"]},
+    {"SeriesDescription": "Knee lateral"},  # said in passing; the elements say otherwise
+    {"NumberOfFrames": 1},
+]
+
+
+@pytest.mark.parametrize("elements", ACCEPTED, ids=str)
+def test_accepted_without_flags(elements):
+    assert accept(chest(PIXELS, **elements)) == ()
+
+
+FLAGGED = [
+    ("body_part_missing", {"BodyPartExamined": None}),
+    ("body_part_missing", {"BodyPartExamined": " "}),
+    ("body_part_missing", {"BodyPartExamined": None, "SeriesDescription": "Chest and abdomen"}),
+    ("body_part_missing", {"BodyPartExamined": None, "AnatomicRegionSequence": coded("1", "99LOCAL")}),
+    ("view_position_missing", {"ViewPosition": None}),
+    ("view_position_missing", {"ViewPosition": "", "PatientOrientation": ["L", "F"]}),
+    ("view_position_missing", {"ViewPosition": None, "SeriesDescription": "PA and lateral"}),
+    ("presentation_intent_missing", {"PresentationIntentType": None}),
+    ("orientation_unusual", {"PatientOrientation": ["R", "F"]}),
+    ("burned_in_annotation", {"BurnedInAnnotation": "YES"}),
+]
+
+
+@pytest.mark.parametrize(("flag", "elements"), FLAGGED, ids=str)
+def test_flagged(flag, elements):
+    assert accept(chest(PIXELS, **elements)) == (flag,)
+
+
+REFUSED = [
+    ("modality_unsuitable", {"Modality": "CT"}),
+    ("modality_unsuitable", {"Modality": "MG"}),
+    ("modality_unsuitable", {"Modality": None}),
+    ("body_part_unsuitable", {"BodyPartExamined": "HIP"}),
+    ("body_part_unsuitable", {"BodyPartExamined": "CHEST ABDOMEN"}),
+    ("body_part_unsuitable", {"BodyPartExamined": ["CHEST", "HAND"]}),
+    ("body_part_unsuitable", {"BodyPartExamined": "TSPINE"}),
+    ("body_part_unsuitable", {"BodyPartExamined": "Canary"}),
+    ("body_part_unsuitable", {"BodyPartExamined": "-"}),
+    ("body_part_unsuitable", {"BodyPartExamined": None, "AnatomicRegionSequence": coded("122495006")}),
+    ("body_part_unsuitable", {"BodyPartExamined": None, "SeriesDescription": "MODALITYLUT - TEETH"}),
+    ("view_unsuitable", {"ViewPosition": "LL"}),
+    ("view_unsuitable", {"ViewPosition": "RL"}),
+    ("view_unsuitable", {"ViewPosition": "LATERAL"}),
+    ("view_unsuitable", {"ViewPosition": "LAO"}),
+    ("view_unsuitable", {"ViewPosition": "AP LLD"}),
+    ("view_unsuitable", {"ViewPosition": "Canary"}),
+    ("view_unsuitable", {"ViewPosition": None, "ViewCodeSequence": coded("399173006")}),
+    ("view_unsuitable", {"ViewCodeSequence": coded("399067008")}),
+    ("view_unsuitable", {"PatientOrientation": ["P", "F"]}),
+    ("view_unsuitable", {"ViewPosition": None, "PatientOrientation": ["A", "F"]}),
+    ("view_unsuitable", {"ViewPosition": None, "SeriesDescription": "W Chest Lat."}),
+    ("view_unsuitable", {"ViewPosition": None, "BodyPartExamined": "CHEST LAT"}),
+    ("multi_frame", {"NumberOfFrames": 2}),
+    ("multi_frame", {"NumberOfFrames": 0}),
+    ("for_processing", {"PresentationIntentType": "FOR PROCESSING"}),
+    ("for_processing", {"PresentationIntentType": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1.1"}),
+    ("colour_image", {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}),
+    ("colour_image", {"PhotometricInterpretation": "PALETTE COLOR"}),
+    ("colour_image", {"PhotometricInterpretation": None}),
+    ("image_too_small", {"Rows": 255}),
+]
+
+
+@pytest.mark.parametrize(("code", "elements"), REFUSED, ids=str)
+def test_refused_for_one_reason(code, elements):
+    assert codes_of(**elements) == [code]
+
+
+def test_all_reasons_at_once():
+    codes = codes_of(Modality="CT", BodyPartExamined="HIP", ViewPosition="LL", NumberOfFrames=3, Columns=100)
+    expected = ["modality_unsuitable", "body_part_unsuitable", "view_unsuitable", "multi_frame", "image_too_small"]
+    assert codes == expected
+
+
+@pytest.mark.parametrize(("shape", "flags"), [((256, 900), ("low_resolution",)), ((512, 512), ())])
+def test_resolution(shape, flags):
+    assert accept(chest(ramp(*shape))) == flags
+
+
+def test_a_size_that_is_missing_is_malformed():
+    with pytest.raises(MalformedDicom):
+        accept(chest(PIXELS, Rows=None))

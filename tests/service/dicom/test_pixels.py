@@ -1,0 +1,256 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from pydicom import Dataset
+from pydicom.pixels import apply_voi_lut
+
+from service.dicom.pixels import aspect, display, window
+from service.errors import MalformedDicom
+from tests.factories import chest, ramp
+
+ROW = np.array([[0, 1, 2, 3, 4]], np.uint16)
+
+
+def shown(stored: np.ndarray, **elements) -> list[float]:
+    return display(stored, chest(stored, **elements)).values.ravel().round(6).tolist()
+
+
+def flags(stored: np.ndarray = ROW, **elements) -> tuple[str, ...]:
+    return display(stored, chest(stored, **elements)).flags
+
+
+def lut(first: int, bits: int, entries: list[int]) -> list[Dataset]:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [len(entries), first, bits])
+    item.add_new("LUTData", "US", entries)
+    return [item]
+
+
+# Windows...
+
+
+def test_linear_by_hand():
+    values = np.array([0.0, 1, 2, 3, 4])
+    assert window(values, 2, 3).tolist() == [0, 0.25, 0.75, 1, 1]  # (x - 1.5) / 2 + 0.5
+    assert window(values, 2, 1).tolist() == [0, 0, 1, 1, 1]
+    assert window(values, 2, 4, "LINEAR_EXACT").tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert window(values, 2, 4, "SIGMOID")[2] == 0.5
+    assert window(values, 2, 4, "SIGMOID")[3] == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+widths = st.floats(1, 1e5) | st.just(1.0)
+centres = st.floats(-1e5, 1e5)
+functions = st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+
+
+@given(centres, widths, functions)
+def test_windows_rise_from_0_to_1(centre, width, function):
+    values = window(np.linspace(centre - 20 * width, centre + 20 * width, 400), centre, width, function)
+    assert values.min() >= 0
+    assert values.max() <= 1
+    assert values[0] < 1e-6
+    assert values[-1] > 1 - 1e-6
+    assert (np.diff(values) >= 0).all()
+
+
+@given(
+    arrays.arrays(np.uint16, (3, 7), elements=st.integers(0, 4095)),
+    st.integers(-500, 5000),
+    st.integers(1, 9000),
+    functions,
+)
+def test_windows_agree_with_pydicom(stored, centre, width, function):
+    dataset = chest(stored, WindowCenter=centre, WindowWidth=width, VOILUTFunction=function)
+    with np.errstate(over="ignore"):
+        oracle = apply_voi_lut(stored, dataset) / 4095  # pydicom's outputs reach over the stored bits
+    assert np.allclose(display(stored, dataset).values, oracle, atol=1e-6)
+
+
+def test_first_of_several_windows():
+    assert shown(ROW, WindowCenter=[2.5, 900], WindowWidth=[5, 10]) == [0, 0.25, 0.5, 0.75, 1]
+
+
+@pytest.mark.parametrize(("width", "function"), [(0, "LINEAR"), (0.5, "LINEAR"), (-7, "LINEAR"), (0, "SIGMOID")])
+def test_window_without_width_shows_what_there_is(width, function):
+    elements = {"WindowCenter": 2, "WindowWidth": width, "VOILUTFunction": function}
+    assert shown(ROW, **elements) == [0, 0.25, 0.5, 0.75, 1]
+    assert flags(**elements) == ("window_width_invalid",)
+
+
+def test_a_function_nobody_knows_counts_as_linear():
+    elements = {"WindowCenter": 2.5, "WindowWidth": 5, "VOILUTFunction": "CUBIC"}
+    assert shown(ROW, **elements) == [0, 0.25, 0.5, 0.75, 1]
+    assert flags(**elements) == ("voi_function_unknown",)
+
+
+# No window...
+
+NO_WINDOW = {"WindowCenter": None, "WindowWidth": None, "VOILUTFunction": None}
+
+
+def test_eight_bits_without_window_are_display_values():
+    stored = ramp(5, 7, 8) // 2
+    assert np.array_equal(display(stored, chest(stored)).values, stored / np.float32(255))
+    assert flags(stored) == ()
+
+
+def test_more_bits_without_window_are_stretched():
+    stored = np.array([[100, 200, 300]], np.uint16)
+    assert shown(stored, **NO_WINDOW) == [0, 0.5, 1]
+    assert flags(stored, **NO_WINDOW) == ("window_missing",)
+
+
+def test_eight_bits_rescaled_are_stretched():
+    stored = np.array([[10, 20, 30]], np.uint8)
+    assert shown(stored, RescaleSlope=2, RescaleIntercept=0) == [0, 0.5, 1]
+
+
+def test_a_flat_image_is_black():
+    assert shown(np.full((1, 3), 900, np.uint16), **NO_WINDOW) == [0, 0, 0]
+
+
+# Padding...
+
+
+def test_padding_is_black_and_out_of_the_stretch():
+    stored = np.array([[4000, 100, 200, 300]], np.uint16)
+    assert shown(stored, PixelPaddingValue=4000, **NO_WINDOW) == [0, 0, 0.5, 1]
+
+
+def test_padding_range_either_way_round():
+    stored = np.array([[4000, 3990, 100, 200, 300]], np.uint16)
+    for pair in ((3990, 4000), (4000, 3990)):
+        elements = {"PixelPaddingValue": pair[0], "PixelPaddingRangeLimit": pair[1], **NO_WINDOW}
+        assert shown(stored, **elements) == [0, 0, 0, 0.5, 1]
+
+
+def test_padding_is_black_also_where_low_is_white():
+    stored = np.array([[0, 0, 2, 4]], np.uint16)
+    elements = {"PixelPaddingValue": 0, "PhotometricInterpretation": "MONOCHROME1", **NO_WINDOW}
+    assert shown(stored, **elements) == [0, 0, 1, 0]
+
+
+def test_padding_below_zero():
+    stored = np.array([[-2000, 0, 10]], np.int16)
+    assert shown(stored, PixelPaddingValue=-2000, **NO_WINDOW) == [0, 0, 1]
+    dataset = chest(stored, **NO_WINDOW)
+    dataset.add_new("PixelPaddingValue", "US", 2**16 - 2000)  # written without its sign
+    assert display(stored, dataset).values.tolist() == [[0, 0, 1]]
+
+
+def test_nothing_but_padding():
+    stored = np.full((2, 2), 7, np.uint16)
+    assert shown(stored, PixelPaddingValue=7, **NO_WINDOW) == [0, 0, 0, 0]
+
+
+# Modality LUT...
+
+
+def test_rescale_before_window():
+    assert shown(ROW, RescaleSlope=10, RescaleIntercept=-20, WindowCenter=0, WindowWidth=41) == pytest.approx(
+        [0.0125, 0.2625, 0.5125, 0.7625, 1], abs=1e-6
+    )
+
+
+def test_negative_slope_turns_the_greys_over():
+    assert shown(ROW, RescaleSlope=-1, RescaleIntercept=4, **NO_WINDOW) == [1, 0.75, 0.5, 0.25, 0]
+
+
+def test_modality_lut_before_window():
+    elements = {"ModalityLUTSequence": lut(1, 16, [40, 20, 0]), "RescaleSlope": 5, **NO_WINDOW}
+    assert shown(ROW, **elements) == [1, 1, 0.5, 0, 0]
+
+
+def test_slope_zero_is_malformed():
+    with pytest.raises(MalformedDicom):
+        shown(ROW, RescaleSlope=0, RescaleIntercept=0)
+
+
+# VOI LUT...
+
+
+def test_voi_lut_wins_over_window():
+    elements = {"VOILUTSequence": lut(0, 8, [0, 51, 51, 0, 255]), "WindowCenter": 2, "WindowWidth": 1}
+    assert shown(ROW, **elements) == pytest.approx([0, 0.2, 0.2, 0, 1], abs=1e-6)
+
+
+def test_voi_lut_agrees_with_pydicom():
+    stored, table = ramp(20, 20, 12), np.sort(np.random.default_rng(1).integers(0, 1024, 4096)).tolist()
+    dataset = chest(stored, VOILUTSequence=lut(0, 10, table))
+    oracle = apply_voi_lut(stored, dataset, prefer_lut=True) / 1023
+    assert np.allclose(display(stored, dataset).values, oracle, atol=1e-6)
+
+
+# Polarity: exactly one inversion...
+
+
+@pytest.mark.parametrize(
+    ("photometric", "shape", "inverted", "raised"),
+    [
+        ("MONOCHROME2", None, False, ()),
+        ("MONOCHROME2", "IDENTITY", False, ()),
+        ("MONOCHROME2", "INVERSE", True, ("polarity_conflict",)),
+        ("MONOCHROME1", None, True, ()),
+        ("MONOCHROME1", "INVERSE", True, ()),
+        ("MONOCHROME1", "IDENTITY", False, ("polarity_conflict",)),
+        ("MONOCHROME1", "LIN OD", True, ()),
+    ],
+)
+def test_polarity(photometric, shape, inverted, raised):
+    elements = {"PhotometricInterpretation": photometric, "PresentationLUTShape": shape}
+    elements |= {"WindowCenter": 2.5, "WindowWidth": 5}
+    ascending = [0, 0.25, 0.5, 0.75, 1]
+    assert shown(ROW, **elements) == (ascending[::-1] if inverted else ascending)
+    assert flags(**elements) == raised
+
+
+@given(arrays.arrays(np.uint16, (4, 5), elements=st.integers(0, 4095)))
+def test_inverted_pixels_with_inverted_meaning_look_the_same(stored):
+    plain = display(stored, chest(stored)).values
+    turned = display(4095 - stored, chest(4095 - stored, PhotometricInterpretation="MONOCHROME1")).values
+    assert np.allclose(plain, turned, atol=1e-6)
+
+
+# Signs and depths...
+
+
+def test_signed_values():
+    stored = np.array([[-32768, 0, 32767]], np.int16)
+    assert shown(stored, **NO_WINDOW) == pytest.approx([0, 0.500008, 1], abs=1e-6)
+
+
+@given(arrays.arrays(np.uint8, (6, 6)))
+def test_eight_and_twelve_bits_show_the_same(eight):
+    twelve = np.rint(eight / 255 * 4095).astype(np.uint16)
+    difference = display(eight, chest(eight)).values - display(twelve, chest(twelve)).values
+    assert np.abs(difference).max() < 1 / 255 / 8
+
+
+def test_result_is_float32_in_range():
+    values = display(ramp(30, 40), chest(ramp(30, 40), WindowCenter=900, WindowWidth=300)).values
+    assert (values.dtype, values.shape) == (np.float32, (30, 40))
+    assert (values.min(), values.max()) == (0, 1)
+
+
+# Aspect...
+
+
+@pytest.mark.parametrize(
+    ("elements", "ratio"),
+    [
+        ({}, 1.0),
+        ({"PixelAspectRatio": [2, 1]}, 2.0),
+        ({"ImagerPixelSpacing": [0.1, 0.2]}, 0.5),
+        ({"PixelSpacing": [0.3, 0.2]}, 1.5),
+        ({"PixelAspectRatio": [2, 1], "PixelSpacing": [0.3, 0.2]}, 2.0),
+        ({"PixelSpacing": [0, 0]}, 1.0),
+        ({"PixelAspectRatio": 1, "PixelSpacing": [0.3, 0.2]}, 1.5),
+        ({"PixelAspectRatio": [1000, 1]}, 1.0),
+    ],
+)
+def test_aspect(elements, ratio):
+    dataset = chest(ROW, **elements)
+    assert aspect(dataset) == pytest.approx(ratio)
+    assert ("pixels_not_square" in display(ROW, dataset).flags) == (ratio != 1)

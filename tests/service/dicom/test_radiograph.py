@@ -1,0 +1,156 @@
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from service.dicom.radiograph import display_sha256, radiograph
+from service.dicom.reader import Bounds
+from service.errors import MalformedDicom, TriageError
+from tests.factories import INSTANCE, SERIES, STUDY, chest, compressed, dicom_bytes, encode, noise, ramp
+
+PIXELS = ramp(256, 300)
+
+
+def test_header_and_values():
+    result = radiograph(dicom_bytes(PIXELS, ViewPosition=None, ImagerPixelSpacing=[0.3, 0.2]))
+    header = result.header
+    assert (header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid) == (STUDY, SERIES, INSTANCE)
+    assert header.accession_number == "A1"
+    assert header.flags == ("view_position_missing", "low_resolution", "pixels_not_square")
+    assert (header.height, header.width, header.aspect) == (256, 300, pytest.approx(1.5))
+    assert list(header.timings_ms) == ["read", "decode", "prepare"]
+    assert min(header.timings_ms.values()) >= 0
+    assert np.allclose(result.values, PIXELS / 4095, atol=1e-6)
+    assert "canary" not in repr(header).lower()
+
+
+def test_hash_by_hand():
+    values = np.array([[0, 0.5, 1]], np.float32)
+    assert display_sha256(values) == hashlib.sha256(b"1x3\n" + values.tobytes()).hexdigest()
+    assert display_sha256(values) != display_sha256(values.T)
+    assert display_sha256(-np.zeros((2, 2), np.float32)) == display_sha256(np.zeros((2, 2), np.float32))
+    assert display_sha256(np.asfortranarray(np.eye(3, 4, dtype=np.float32))) == display_sha256(
+        np.eye(3, 4, dtype=np.float32)
+    )
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_one_image_has_one_hash(syntax):
+    dataset = chest(noise(256, 256))
+    expected = radiograph(encode(dataset)).header.display_sha256
+    assert radiograph(compressed(dataset, syntax)).header.display_sha256 == expected
+    for native in (ImplicitVRLittleEndian, ExplicitVRBigEndian):
+        assert radiograph(encode(dataset, native)).header.display_sha256 == expected
+
+
+def test_hash_knows_polarity():
+    plain, turned = (dicom_bytes(PIXELS, PhotometricInterpretation=f"MONOCHROME{n}") for n in (1, 2))
+    assert radiograph(plain).header.display_sha256 != radiograph(turned).header.display_sha256
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length")
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+@pytest.mark.parametrize(
+    ("uid", "code"),
+    [
+        (None, "uid_missing"),
+        ("", "uid_missing"),
+        ("1.02.3", "uid_invalid"),
+        ("1.2.", "uid_invalid"),
+        ("1", "uid_invalid"),
+        ("../../etc", "uid_invalid"),
+        ("1." + "2" * 63, "uid_invalid"),
+    ],
+)
+def test_uids(keyword, uid, code):
+    with pytest.raises(MalformedDicom) as refusal:
+        radiograph(dicom_bytes(PIXELS, **{keyword: uid}))
+    assert refusal.value.code == code
+
+
+def test_a_pydicom_that_fails_is_the_files_fault(monkeypatch):
+    def broken(*_: object) -> None:
+        raise RuntimeError("Canary")
+
+    monkeypatch.setattr("service.dicom.radiograph.accept", broken)
+    with pytest.raises(MalformedDicom) as refusal:
+        radiograph(dicom_bytes(PIXELS))
+    assert refusal.value.code == "value_invalid"
+    assert "Canary" not in refusal.value.message
+
+
+def test_memory_that_is_not_there(monkeypatch):
+    def greedy(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("service.dicom.radiograph.decode", greedy)
+    with pytest.raises(MalformedDicom) as refusal:
+        radiograph(dicom_bytes(PIXELS))
+    assert refusal.value.code == "decoder_failed"
+
+
+# Hostile bytes: a result or a TriageError, nothing else...
+
+SMALL = chest(noise(256, 256, 8), VOILUTSequence=None)
+FILES = {
+    "native": encode(SMALL),
+    "implicit": encode(SMALL, ImplicitVRLittleEndian),
+    "big endian": encode(SMALL, ExplicitVRBigEndian),
+    "deflated": encode(SMALL, "1.2.840.10008.1.2.1.99"),
+    "rle": compressed(SMALL, RLELossless),
+    "jpeg-ls": compressed(SMALL, JPEGLSLossless),
+    "jpeg 2000": compressed(SMALL, JPEG2000Lossless),
+}
+BOUNDS = Bounds(max_pixels=2**18)
+
+
+def survives(data: bytes) -> None:
+    try:
+        values = radiograph(data, BOUNDS).values
+    except TriageError as error:
+        refusal = error
+    else:
+        refusal = None
+        assert values.dtype == np.float32
+        assert values.min() >= 0
+        assert values.max() <= 1
+    assert refusal is None or (refusal.code and "canary" not in refusal.message.lower())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_cut_anywhere(name):
+    for size in range(0, len(FILES[name]), max(101, len(FILES[name]) // 300)):
+        with pytest.raises(TriageError):
+            radiograph(FILES[name][:size], BOUNDS)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(sorted(FILES)),
+    st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 255)), min_size=1, max_size=8),
+)
+def test_changed_bytes_in_the_head(name, changes):
+    data = bytearray(FILES[name])
+    for position, value in changes:
+        data[position % len(data)] = value
+    survives(bytes(data))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(sorted(FILES)), st.data())
+def test_changed_bytes_anywhere(name, data):
+    changed = bytearray(FILES[name])
+    for _ in range(data.draw(st.integers(1, 20))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    survives(bytes(changed))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=400))
+def test_bytes_after_a_good_start(tail):
+    survives(FILES["native"][:600] + tail)
+    survives(bytes(128) + b"DICM" + tail)
+    survives(b"\x08\x00" + tail)

@@ -1,0 +1,180 @@
+import zlib
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+
+from service.dicom.reader import Bounds, read
+from service.errors import MalformedDicom, TooLarge
+from tests.factories import chest, compressed, dicom_bytes, encode, ramp
+
+SMALL = ramp(16, 20)
+
+
+DEFAULT = Bounds()
+
+
+def code_of(data: bytes, bounds: Bounds = DEFAULT) -> str:
+    with pytest.raises((MalformedDicom, TooLarge)) as refusal:
+        read(data, bounds)
+    return refusal.value.code
+
+
+def bare(data: bytes) -> bytes:
+    """Without preamble and file meta information."""
+    length = int.from_bytes(data[140:144], "little")
+    return data[144 + length :]
+
+
+NATIVE = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian]
+
+
+@pytest.mark.parametrize("syntax", [*NATIVE, DeflatedExplicitVRLittleEndian])
+def test_every_native_syntax(syntax):
+    dataset = read(encode(chest(SMALL), syntax))
+    assert dataset.file_meta.TransferSyntaxUID == syntax
+    assert dataset.Rows == 16
+    assert dataset.PatientID == "CANARY-17"
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+def test_without_a_part_10_header(syntax):
+    dataset = read(bare(encode(chest(SMALL), syntax)))
+    assert dataset.file_meta.TransferSyntaxUID == syntax
+    assert dataset.Columns == 20
+
+
+def test_without_preamble_but_with_meta():
+    assert read(dicom_bytes(SMALL)[132:]).file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+
+
+def test_encoding_other_than_declared():
+    data, plain = dicom_bytes(SMALL), encode(chest(SMALL), ImplicitVRLittleEndian)
+    assert read(data[: len(data) - len(bare(data))] + bare(plain)).Rows == 16
+
+
+@pytest.mark.parametrize("preamble", [bytes(128), b"II*\0".ljust(128, b"\0"), b"any".ljust(128, b" ")])
+def test_preamble_may_say_what_it_wants(preamble):
+    assert read(preamble + dicom_bytes(SMALL)[128:]).Rows == 16
+
+
+@pytest.mark.parametrize("start", [b"MZ", b"\x7fELF"])
+def test_preamble_that_is_a_program(start):
+    data = dicom_bytes(SMALL)
+    assert code_of(start + data[len(start) :]) == "not_dicom"
+
+
+@pytest.mark.parametrize("data", [b"", b"DICM", b"hello world, this is text", b"\x89PNG\r\n\x1a\n" * 40, bytes(1000)])
+def test_what_is_not_dicom(data):
+    assert code_of(data) == "not_dicom"
+
+
+def test_meta_alone_is_truncated():
+    data = dicom_bytes(SMALL)
+    assert code_of(data[: len(data) - len(bare(data))]) == "truncated"
+
+
+@pytest.mark.parametrize("syntax", [*NATIVE, DeflatedExplicitVRLittleEndian])
+def test_truncated_anywhere(syntax):
+    data = encode(chest(SMALL), syntax)
+    codes = {code_of(data[:size]) for size in range(0, len(data) - 1, 7)}
+    assert codes <= {"not_dicom", "truncated", "pixel_data_missing"}
+    assert "truncated" in codes
+
+
+def test_truncated_compressed():
+    data = compressed(chest(SMALL), RLELossless)
+    assert {code_of(data[:size]) for size in range(400, len(data) - 1, 7)} <= {"truncated", "pixel_data_missing"}
+
+
+def test_native_pixel_data_shorter_than_the_image():
+    assert code_of(dicom_bytes(SMALL, PixelData=SMALL.tobytes()[:-2])) == "truncated"
+    assert code_of(dicom_bytes(SMALL, NumberOfFrames=2)) == "truncated"
+
+
+def test_trailing_zeros_are_padding():
+    assert read(dicom_bytes(SMALL) + bytes(512)).Rows == 16
+
+
+def test_no_image():
+    assert code_of(dicom_bytes(SMALL, PixelData=None)) == "pixel_data_missing"
+    assert code_of(dicom_bytes(SMALL, PixelData=b"")) == "pixel_data_missing"
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "Columns", "BitsAllocated"])
+def test_an_element_the_image_cannot_do_without(keyword):
+    assert code_of(dicom_bytes(SMALL, **{keyword: None})) == "element_missing"
+
+
+def test_no_rows():
+    assert code_of(dicom_bytes(SMALL, Rows=0)) == "value_invalid"
+
+
+def test_bytes_are_bounded():
+    data = dicom_bytes(SMALL)
+    assert read(data, Bounds(max_file_bytes=len(data))).Rows == 16
+    assert code_of(data, Bounds(max_file_bytes=len(data) - 1)) == "file_too_large"
+
+
+def test_pixels_are_bounded():
+    assert read(dicom_bytes(SMALL), Bounds(max_pixels=320)).Rows == 16
+    assert code_of(dicom_bytes(SMALL), Bounds(max_pixels=319)) == "image_too_large"
+
+
+def test_a_run_length_bomb_is_refused_before_decoding():
+    dataset = chest(ramp(64, 64))
+    data = compressed(dataset, RLELossless)
+    rows, columns = (chest(SMALL)[key].tag for key in ("Rows", "Columns"))
+    for tag in (rows, columns):
+        head = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little") + b"US\2\0"
+        data = data.replace(head + (64).to_bytes(2, "little"), head + (60000).to_bytes(2, "little"))
+    assert code_of(data) == "image_too_large"
+
+
+def test_a_deflate_bomb_is_refused_while_inflating():
+    head = encode(chest(SMALL), DeflatedExplicitVRLittleEndian)
+    head = head[: len(head) - len(bare(head))]
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(64)) + packer.flush()
+    assert len(bomb) < 2**17
+    assert code_of(head + bomb, Bounds(max_file_bytes=2**20)) == "inflated_too_large"
+
+
+def test_nesting_is_bounded():
+    inner = Dataset()
+    inner.Modality = "DX"
+    for _ in range(40):
+        outer = Dataset()
+        outer.ReferencedImageSequence = [inner]
+        inner = outer
+    assert code_of(dicom_bytes(SMALL, ReferencedImageSequence=[inner])) == "too_deep"
+    assert read(dicom_bytes(SMALL, ReferencedImageSequence=[inner]), Bounds(max_depth=50)).Rows == 16
+
+
+def test_two_thousand_nested_sequences():
+    data = bare(dicom_bytes(SMALL))
+    opened = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 2000
+    assert code_of(data[:8] + b"1\0" + opened if data[4:6] != b"CS" else data[: 8 + data[6]] + opened) == "too_deep"
+
+
+def test_elements_are_counted():
+    assert code_of(dicom_bytes(SMALL), Bounds(max_elements=10)) == "too_many_elements"
+
+
+def test_nothing_of_the_patient_in_messages():
+    for bounds in (Bounds(max_elements=10), Bounds(max_pixels=1), Bounds(max_file_bytes=5)):
+        with pytest.raises((MalformedDicom, TooLarge)) as refusal:
+            read(dicom_bytes(SMALL), bounds)
+        assert "CANARY" not in refusal.value.message.upper()
+
+
+def test_parsing_does_not_touch_pixels():
+    dataset = read(dicom_bytes(SMALL))
+    assert np.array_equal(np.frombuffer(dataset.PixelData, "<u2").reshape(16, 20), SMALL)
