@@ -1,0 +1,243 @@
+"""What was answered, kept: one instance, one record per artefact."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from service.errors import Conflict, NotFound, Overloaded
+from service.storage import cursor as cursors
+from service.storage.database import Database
+from service.storage.tables import INSTANCES, OF_INSTANCE, OF_PREDICTION, PREDICTIONS, RECORDS, SUMMARIES
+
+_ATTEMPTS = 8  # each lost race leaves something to read, so the second nearly always ends it
+_ID = re.compile("[0-9a-f]{32}")
+_LITTLE_ENDIAN = np.dtype("<f4")
+
+
+def _new_id() -> str:
+    return uuid4().hex
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Summary:
+    """A record without its maps.
+
+    Attributes
+    ----------
+    id, created
+        Of the record; made here, leave them out. `created` is aware, in UTC.
+    display_sha256
+        Of the display values before resizing.
+    instance_file, instance_bytes
+        The name `Instances.put` gave back, and the file's size.
+    margin
+        Largest logit margin over a threshold, or None.
+    body
+        The stable parts of the answer, JSON; what is stored in fields here need not be in it.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    accession_number: str
+    display_sha256: str
+    artefact_sha256: str
+    instance_file: str
+    instance_bytes: int
+    priority: str
+    margin: float | None
+    body: dict[str, Any]
+    id: str = field(default_factory=_new_id)
+    created: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Record(Summary):
+    """A record whole: heat map [h, w] float32 in [0, 1], class maps [K, h, w] float32 in logit units."""
+
+    heat_map: npt.NDArray[np.float32]
+    class_maps: npt.NDArray[np.float32]
+
+
+class Records:
+    """The table of records. Blocking: call it from a thread; safe from many threads, processes and replicas.
+
+    Key: SOP Instance UID, display hash, artefact digest. While it runs, any method may raise StorageFull (nothing can
+    be written) or Overloaded (the database does not answer, or is locked for too long).
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy's: `sqlite:////folder/file`, `postgresql+psycopg://user@host/name`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def open(self) -> None:
+        """Connect, and bring the schema to its newest revision; several may do so at once.
+
+        Raises
+        ------
+        ConfigurationError
+            The URL is wrong, the folder is not writable, the database unreachable, or written by a newer version.
+        """
+        self._database.open()
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self._database.close()
+
+    def save(self, record: Record) -> Record:
+        """Commit a record and give back the one that stands: this one, or the one there was under the same key.
+
+        Where another stands, its `instance_file` differs, and the caller deletes the file it had put:
+        `if stands.instance_file != record.instance_file: instances.delete(record.instance_file)`.
+        This is also so where the record is new (a new artefact) but the instance was there already.
+
+        Raises
+        ------
+        Conflict
+            The SOP Instance UID is known with other display values.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                with self._database.write() as connection:
+                    return _save(connection, record)
+            except IntegrityError:  # another writer was first, or deleted the instance: look again
+                continue
+        raise Overloaded("the record could not be saved beside other writers")
+
+    def find(self, sop_instance_uid: str, display_sha256: str, artefact_sha256: str) -> Record | None:
+        """Look a key up before computing.
+
+        Raises
+        ------
+        Conflict
+            The SOP Instance UID is known with other display values.
+        """
+        with self._database.read() as connection:
+            instance = _instance(connection, sop_instance_uid, display_sha256)
+            return None if instance is None else _standing(connection, instance, artefact_sha256)
+
+    def get(self, id: str) -> Record:
+        """Read one record.
+
+        Raises
+        ------
+        NotFound
+        """
+        _check(id)
+        with self._database.read() as connection:
+            row = connection.execute(RECORDS.where(PREDICTIONS.c.id == id)).one_or_none()
+        if row is None:
+            raise NotFound("no such prediction")
+        return _record(row)
+
+    def list(self, limit: int, cursor: str | None = None) -> tuple[tuple[Summary, ...], str | None]:
+        """Read a page, newest first, and the cursor of the next page (None: this was the last).
+
+        Raises
+        ------
+        InvalidRequest
+            The cursor is not one given out here.
+        """
+        key = sa.tuple_(PREDICTIONS.c.created, PREDICTIONS.c.id)
+        newest_first = SUMMARIES.order_by(PREDICTIONS.c.created.desc(), PREDICTIONS.c.id.desc()).limit(limit + 1)
+        if cursor is not None:
+            newest_first = newest_first.where(key < cursors.decode(cursor))
+        with self._database.read() as connection:
+            rows = connection.execute(newest_first).all()
+        page = tuple(Summary(**row._mapping) for row in rows[:limit])
+        return page, cursors.encode(page[-1].created, page[-1].id) if len(rows) > limit else None
+
+    def delete(self, id: str) -> str | None:
+        """Delete a record, and its instance if no other record uses it; then the file's name, for the caller to remove.
+
+        Raises
+        ------
+        NotFound
+        """
+        _check(id)
+        with self._database.write() as connection:
+            instance = connection.scalar(sa.select(PREDICTIONS.c.instance_id).where(PREDICTIONS.c.id == id))
+            # Locked first: a writer that adds a record to this instance waits, or we see its record.
+            file = connection.scalar(
+                sa.select(INSTANCES.c.instance_file).where(INSTANCES.c.id == instance).with_for_update()
+            )
+            if not connection.execute(sa.delete(PREDICTIONS).where(PREDICTIONS.c.id == id)).rowcount:
+                raise NotFound("no such prediction")
+            unused = ~sa.exists().where(PREDICTIONS.c.instance_id == INSTANCES.c.id)
+            gone = connection.execute(sa.delete(INSTANCES).where(INSTANCES.c.id == instance, unused)).rowcount
+            return file if gone else None
+
+    def files(self) -> frozenset[str]:
+        """Names of all instances' files, for `Instances.sweep`."""
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(sa.select(INSTANCES.c.instance_file)))
+
+
+def _check(id: str) -> None:
+    if not _ID.fullmatch(id):
+        raise NotFound("no such prediction")
+
+
+def _save(connection: sa.Connection, record: Record) -> Record:
+    instance = _instance(connection, record.sop_instance_uid, record.display_sha256)
+    if instance is None:
+        instance = _insert_instance(connection, record)
+    stands = _standing(connection, instance, record.artefact_sha256)
+    if stands is None:
+        _insert_prediction(connection, record, instance)
+        stands = _record(connection.execute(RECORDS.where(PREDICTIONS.c.id == record.id)).one())
+    return stands
+
+
+def _instance(connection: sa.Connection, sop_instance_uid: str, display_sha256: str) -> int | None:
+    wanted = sa.select(INSTANCES.c.id, INSTANCES.c.display_sha256)
+    row = connection.execute(wanted.where(INSTANCES.c.sop_instance_uid == sop_instance_uid)).one_or_none()
+    if row is not None and row.display_sha256 != display_sha256:
+        raise Conflict("(0008,0018) SOPInstanceUID is known already, with other display values")
+    return None if row is None else int(row.id)
+
+
+def _standing(connection: sa.Connection, instance: int, artefact_sha256: str) -> Record | None:
+    key = (PREDICTIONS.c.instance_id == instance) & (PREDICTIONS.c.artefact_sha256 == artefact_sha256)
+    row = connection.execute(RECORDS.where(key)).one_or_none()
+    return None if row is None else _record(row)
+
+
+def _insert_instance(connection: sa.Connection, record: Record) -> int:
+    values = {name: getattr(record, name) for name in OF_INSTANCE} | {"received": record.created}
+    return int(connection.execute(sa.insert(INSTANCES).values(values).returning(INSTANCES.c.id)).scalar_one())
+
+
+def _insert_prediction(connection: sa.Connection, record: Record, instance: int) -> None:
+    height, width = record.heat_map.shape
+    values = {name: getattr(record, name) for name in OF_PREDICTION} | {
+        "instance_id": instance,
+        "map_height": height,
+        "map_width": width,
+        "heat_map": record.heat_map.astype(_LITTLE_ENDIAN).tobytes(),
+        "class_maps": record.class_maps.astype(_LITTLE_ENDIAN).tobytes(),
+    }
+    connection.execute(sa.insert(PREDICTIONS).values(values))
+
+
+def _record(row: sa.Row[Any]) -> Record:
+    values = dict(row._mapping)
+    height, width = values.pop("map_height"), values.pop("map_width")
+    for name, shape in (("heat_map", (height, width)), ("class_maps", (-1, height, width))):
+        values[name] = np.frombuffer(values[name], _LITTLE_ENDIAN).reshape(shape).astype(np.float32)
+    return Record(**values)

@@ -1,0 +1,83 @@
+"""The two tables. A change here wants a new revision in `migrations/versions`; a test compares the two."""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+
+class Utc(sa.TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC; SQLite keeps no zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Refuse a naive datetime, and turn any other to UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Give the zone back."""
+        return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+METADATA = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+INSTANCES = sa.Table(
+    "instances",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_instance_uid", sa.Text, nullable=False),
+    sa.Column("series_instance_uid", sa.Text, nullable=False),
+    sa.Column("sop_instance_uid", sa.Text, nullable=False, unique=True),
+    sa.Column("accession_number", sa.Text, nullable=False),
+    sa.Column("display_sha256", sa.Text, nullable=False),
+    sa.Column("instance_file", sa.Text, nullable=False, unique=True),
+    sa.Column("instance_bytes", sa.BigInteger, nullable=False),
+    sa.Column("received", Utc, nullable=False),
+)
+
+PREDICTIONS = sa.Table(
+    "predictions",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("instance_id", sa.ForeignKey(INSTANCES.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("artefact_sha256", sa.Text, nullable=False),
+    sa.Column("created", Utc, nullable=False),
+    sa.Column("priority", sa.Text, nullable=False),
+    sa.Column("margin", sa.Double),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("map_height", sa.Integer, nullable=False),
+    sa.Column("map_width", sa.Integer, nullable=False),
+    sa.Column("heat_map", sa.LargeBinary, nullable=False),  # [h, w] float32, little-endian
+    sa.Column("class_maps", sa.LargeBinary, nullable=False),  # [K, h, w] float32, little-endian
+    sa.UniqueConstraint("instance_id", "artefact_sha256"),
+    sa.Index(None, "created", "id"),
+)
+
+OF_INSTANCE = (
+    "study_instance_uid",
+    "series_instance_uid",
+    "sop_instance_uid",
+    "accession_number",
+    "display_sha256",
+    "instance_file",
+    "instance_bytes",
+)
+OF_PREDICTION = ("id", "artefact_sha256", "created", "priority", "margin", "body")
+OF_MAPS = ("map_height", "map_width", "heat_map", "class_maps")
+
+SUMMARIES = sa.select(
+    *(INSTANCES.c[name] for name in OF_INSTANCE), *(PREDICTIONS.c[name] for name in OF_PREDICTION)
+).select_from(PREDICTIONS.join(INSTANCES))
+RECORDS = SUMMARIES.add_columns(*(PREDICTIONS.c[name] for name in OF_MAPS))

@@ -1,0 +1,137 @@
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from service.errors import ConfigurationError, Overloaded, StorageFull
+from service.storage import database as module
+from service.storage.database import Database, migrations
+from service.storage.records import Records
+from service.storage.tables import METADATA
+from tests.service.storage.conftest import Make
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "triage.sqlite"
+
+
+def one_line(error: ConfigurationError) -> bool:
+    return "\n" not in error.message and error.message != ""
+
+
+class TestOpen:
+    def test_migrations_and_tables_are_one_schema(self, path: Path) -> None:
+        database = Database(f"sqlite:///{path}")
+        database.open()
+        with database.read() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"compare_type": True, "compare_server_default": True, "render_as_batch": True}
+            )
+            assert compare_metadata(context, METADATA) == []
+            assert {"instances", "predictions", "alembic_version"} == set(sa.inspect(connection).get_table_names())
+        database.close()
+
+    def test_the_migration_can_be_undone(self, path: Path) -> None:
+        database = Database(f"sqlite:///{path}")
+        database.open()
+        with database.write() as connection:
+            command.downgrade(migrations(connection), "base")
+            assert sa.inspect(connection).get_table_names() == ["alembic_version"]
+        database.close()
+
+    def test_twice_is_as_once(self, path: Path) -> None:
+        for _ in range(2):
+            database = Database(f"sqlite:///{path}")
+            database.open()
+            database.close()
+
+    def test_sqlite_is_durable_and_checks_its_references(self, path: Path) -> None:
+        database = Database(f"sqlite:///{path}")
+        database.open()
+        with database.read() as connection:
+            pragmas = {
+                name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            }
+        assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+        database.close()
+
+    def test_a_folder_with_odd_characters(self, tmp_path: Path, make: Make) -> None:
+        records = Records(f"sqlite:///{tmp_path / '100% größe' / 'x.sqlite'}")
+        records.open()
+        records.save(make())
+        records.close()
+
+    @pytest.mark.parametrize(
+        "url", ["", "nonsense", "sqlite://", "sqlite:///:memory:", "nosuch://x/y", "mysql+pymysql://x/y"]
+    )
+    def test_a_url_that_cannot_be_used(self, url: str) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            Database(url)
+        assert one_line(caught.value)
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        with pytest.raises(ConfigurationError) as caught:
+            Database(f"sqlite:///{tmp_path / 'file' / 'triage.sqlite'}").open()
+        assert one_line(caught.value)
+
+    def test_a_place_that_is_a_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            Database(f"sqlite:///{tmp_path}").open()
+        assert one_line(caught.value)
+
+    def test_a_folder_that_takes_no_files(self) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            Database("sqlite:////proc/triage.sqlite").open()  # not even root's
+        assert one_line(caught.value)
+
+    def test_a_file_that_is_no_database(self, path: Path) -> None:
+        path.write_bytes(b"not a database, but long enough to be looked at" * 100)
+        with pytest.raises(ConfigurationError) as caught:
+            Database(f"sqlite:///{path}").open()
+        assert one_line(caught.value)
+
+    def test_a_database_of_a_newer_version(self, path: Path) -> None:
+        Database(f"sqlite:///{path}").open()
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.close()
+        with pytest.raises(ConfigurationError, match="9999") as caught:
+            Database(f"sqlite:///{path}").open()
+        assert one_line(caught.value)
+
+
+class TestFailures:
+    def test_a_full_disk(self, records: Records, make: Make) -> None:
+        with records._database.write() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count = 20")
+        wanted = [make(sop_instance_uid=f"1.{number}") for number in range(100)]
+        with pytest.raises(StorageFull):
+            list(map(records.save, wanted))
+        kept = records.list(1000)[0]
+        assert all(records.get(entry.id).class_maps.shape == (14, 7, 5) for entry in kept)
+
+    def test_a_database_locked_for_too_long(self, path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
+        records = Records(f"sqlite:///{path}")
+        records.open()
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Overloaded):
+            records.save(make())
+        assert records.list(1) == ((), None), "readers do not wait for a writer"
+        holder.execute("ROLLBACK")
+        holder.close()
+        records.save(make())
+        records.close()
+
+    def test_no_value_of_a_record_is_in_an_error(self, records: Records, make: Make) -> None:
+        with pytest.raises(sa.exc.StatementError) as caught:
+            records.save(make(sop_instance_uid="1.99.canary", body={"x": float("inf")}))
+        assert "canary" not in str(caught.value)

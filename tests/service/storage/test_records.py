@@ -1,0 +1,310 @@
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError
+
+from service.errors import Conflict, InvalidRequest, NotFound, Overloaded
+from service.storage import cursor as cursors
+from service.storage.records import Record, Records
+from tests.service.storage.conftest import Make
+
+SAVER = """
+import sys, numpy as np
+from service.storage.records import Record, Records
+url, name, uids = sys.argv[1:]
+records = Records(url)
+print("ready", flush=True)
+sys.stdin.readline()
+records.open()
+for number in range(int(uids)):
+    record = Record(
+        study_instance_uid="1", series_instance_uid="1", sop_instance_uid=f"1.{number}", accession_number="",
+        display_sha256="d", artefact_sha256="a", instance_file=f"{name}{number}", instance_bytes=1,
+        priority="HIGH", margin=None, body={},
+        heat_map=np.zeros((7, 7), np.float32), class_maps=np.zeros((14, 7, 7), np.float32),
+    )
+    print(records.save(record).id, flush=True)
+"""
+
+
+def saver(root: Path, url: str, name: str, uids: int) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SAVER, url, name, str(uids)],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def same(one: Record, other: Record) -> bool:
+    fields = set(Record.__dataclass_fields__) - {"heat_map", "class_maps"}
+    return all(getattr(one, name) == getattr(other, name) for name in fields) and all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        and getattr(other, name).dtype == np.float32
+        and getattr(other, name).dtype.isnative
+        for name in ("heat_map", "class_maps")
+    )
+
+
+class TestSave:
+    def test_keeps_every_field_exactly(self, records: Records, make: Make) -> None:
+        record = make()
+        assert same(record, records.save(record))
+        assert same(record, records.get(record.id))
+
+    def test_survives_a_restart(self, records: Records, make: Make, url: str) -> None:
+        record = records.save(make(margin=None, accession_number=""))
+        records.close()
+        again = Records(url)
+        again.open()
+        assert same(record, again.get(record.id))
+        again.close()
+
+    def test_the_same_again_gives_the_record_that_stands(self, records: Records, make: Make) -> None:
+        first, second = records.save(make()), records.save(make(priority="ROUTINE"))
+        assert same(first, second)
+        assert len(records.list(10)[0]) == 1
+
+    def test_other_display_values_under_a_known_uid_conflict(self, records: Records, make: Make) -> None:
+        records.save(make())
+        with pytest.raises(Conflict) as caught:
+            records.save(make(display_sha256="e" * 64))
+        assert "1.2.3.4.5" not in str(caught.value)
+        assert len(records.files()) == 1
+
+    def test_a_new_artefact_makes_a_record_beside_the_old(self, records: Records, make: Make) -> None:
+        old, new = records.save(make()), records.save(make(artefact_sha256="b" * 64))
+        assert old.id != new.id
+        assert old.instance_file == new.instance_file
+        assert {entry.id for entry in records.list(10)[0]} == {old.id, new.id}
+
+    def test_the_maps_given_back_can_be_written(self, records: Records, make: Make) -> None:
+        assert records.save(make()).heat_map.flags.writeable
+
+    def test_created_is_kept_in_utc_to_the_microsecond(self, records: Records, make: Make) -> None:
+        here = datetime(2026, 1, 31, 23, 59, 59, 123456, timezone(timedelta(hours=-5)))
+        kept = records.save(make(created=here)).created
+        assert kept == here
+        assert kept.tzinfo is UTC
+
+    def test_a_number_that_json_lacks_is_refused(self, records: Records, make: Make) -> None:
+        with pytest.raises(sa.exc.StatementError):
+            records.save(make(body={"probability": float("nan")}))
+        assert not records.files()
+
+    def test_a_naive_time_is_refused(self, records: Records, make: Make) -> None:
+        with pytest.raises(sa.exc.StatementError):
+            records.save(make(created=datetime(2026, 1, 1)))
+
+    def test_a_lost_race_reads_what_won(self, records: Records, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As on PostgreSQL, where another replica may commit between our look and our insert."""
+        from service.storage import records as module
+
+        won, lost = make(), make()
+        insert, first = module._insert_instance, threading.Event()
+
+        def late(connection: sa.Connection, record: Record) -> int:
+            if first.is_set():
+                return insert(connection, record)
+            first.set()
+            insert(connection, won)
+            raise IntegrityError("", None, Exception())
+
+        monkeypatch.setattr(module, "_insert_instance", late)
+        assert same(lost, records.save(lost))
+
+    def test_a_race_without_end_is_overload(
+        self, records: Records, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record = make()
+        records.save(record)
+        with pytest.raises(Overloaded):  # the same file under another UID: the constraint is never met
+            records.save(replace(record, sop_instance_uid="9", id="9"))
+
+
+class TestManyWriters:
+    def test_threads_with_one_key_share_one_record(self, records: Records, make: Make) -> None:
+        wanted = [make() for _ in range(24)]
+        with ThreadPoolExecutor(8) as pool:
+            stood = {record.id for record in pool.map(records.save, wanted)}
+        assert len(stood) == 1
+        assert len(records.files()) == 1
+
+    def test_processes_that_start_at_once_share_one_record_per_key(self, root: Path, url: str) -> None:
+        processes = [saver(root, url, name, 20) for name in "abc"]
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        answers = [process.communicate(timeout=60) for process in processes]
+        assert [process.returncode for process in processes] == [0, 0, 0], answers
+        ids = [output.split() for output, _ in answers]
+        assert ids[0] == ids[1] == ids[2]
+        records = Records(url)
+        records.open()
+        assert {entry.id for entry in records.list(100)[0]} == set(ids[0])
+        assert len(records.files()) == 20
+        records.close()
+
+    def test_what_was_acknowledged_survives_a_kill(self, root: Path, url: str) -> None:
+        with saver(root, url, "a", 10**6) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            acknowledged = [process.stdout.readline().strip() for _ in range(25)]
+            process.kill()
+            acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]
+        assert all(acknowledged)
+        records = Records(url)
+        records.open()
+        assert all(records.get(id).priority == "HIGH" for id in acknowledged)
+        records.close()
+
+    def test_deletes_and_saves_of_one_instance_leave_no_record_without_it(self, records: Records, make: Make) -> None:
+        artefacts = [character * 64 for character in "abcdef"] * 6
+        wanted = [make(artefact_sha256=artefact) for artefact in artefacts]
+
+        def save_and_perhaps_delete(number: int) -> str | None:
+            stands = records.save(wanted[number])
+            if number % 2:
+                return stands.id
+            with suppress(NotFound):
+                records.delete(stands.id)
+            return None
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(save_and_perhaps_delete, range(len(wanted))))
+        left = records.list(100)[0]
+        assert {entry.instance_file for entry in left} == records.files()
+        assert len({entry.artefact_sha256 for entry in left}) == len(left)
+
+
+class TestFind:
+    def test_by_the_whole_key(self, records: Records, make: Make) -> None:
+        record = records.save(make())
+        found = records.find(record.sop_instance_uid, record.display_sha256, record.artefact_sha256)
+        assert found is not None
+        assert same(record, found)
+
+    def test_nothing_for_another_artefact_or_instance(self, records: Records, make: Make) -> None:
+        record = records.save(make())
+        assert records.find(record.sop_instance_uid, record.display_sha256, "b" * 64) is None
+        assert records.find("9", record.display_sha256, record.artefact_sha256) is None
+
+    def test_conflict_for_other_display_values(self, records: Records, make: Make) -> None:
+        record = records.save(make())
+        with pytest.raises(Conflict):
+            records.find(record.sop_instance_uid, "e" * 64, "b" * 64)
+
+
+class TestList:
+    def test_newest_first_with_equal_times_told_apart(self, records: Records, make: Make) -> None:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        times = [now, now + timedelta(microseconds=1), now, now - timedelta(days=400), now, now + timedelta(hours=1)]
+        saved = [records.save(make(created=time, sop_instance_uid=f"1.{i}")) for i, time in enumerate(times)]
+        wanted = [entry.id for entry in sorted(saved, key=lambda entry: (entry.created, entry.id), reverse=True)]
+        for limit in range(1, 8):
+            seen, cursor, pages = [], None, 0
+            while pages == 0 or cursor is not None:
+                page, cursor = records.list(limit, cursor)
+                seen += [entry.id for entry in page]
+                pages += 1
+            assert seen == wanted
+            assert pages == -(-len(wanted) // limit)
+
+    def test_a_record_that_comes_between_pages_moves_none(self, records: Records, make: Make) -> None:
+        saved = [records.save(make(sop_instance_uid=f"1.{number}")).id for number in range(4)]
+        first, cursor = records.list(2)
+        records.save(make(sop_instance_uid="1.9"))
+        records.delete(first[0].id)
+        second, _ = records.list(2, cursor)
+        assert [entry.id for entry in (*first, *second)] == saved[::-1]
+
+    def test_carries_no_maps(self, records: Records, make: Make) -> None:
+        record = records.save(make())
+        (entry,), cursor = records.list(1)
+        assert not hasattr(entry, "heat_map")
+        assert entry.body == record.body
+        assert cursor is None
+
+    def test_of_nothing(self, records: Records) -> None:
+        assert records.list(5) == ((), None)
+
+    @pytest.mark.parametrize(
+        "cursor",
+        [
+            "",
+            "x",
+            "é",
+            "AAAA",
+            "MjAyNi0wMS0wMQ==",
+            "MjAyNi0wMS0wMSB4",
+            cursors.encode(datetime.max.replace(tzinfo=UTC), "")[1:],
+        ],
+    )
+    def test_a_cursor_of_ones_own_making_is_refused(self, records: Records, cursor: str) -> None:
+        with pytest.raises(InvalidRequest):
+            records.list(5, cursor)
+
+    @given(st.text(max_size=80))
+    def test_any_text_is_a_cursor_or_refused(self, text: str) -> None:
+        try:
+            created, _ = cursors.decode(text)
+        except InvalidRequest:
+            return
+        assert created.tzinfo is UTC
+
+    @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
+    def test_a_cursor_comes_back(self, created: datetime, id: UUID) -> None:
+        assert cursors.decode(cursors.encode(created, id.hex)) == (created, id.hex)
+
+
+class TestDelete:
+    def test_the_last_record_gives_the_file_back(self, records: Records, make: Make) -> None:
+        record = records.save(make())
+        assert records.delete(record.id) == record.instance_file
+        assert not records.files()
+        with pytest.raises(NotFound):
+            records.get(record.id)
+
+    def test_a_file_that_another_record_uses_stays(self, records: Records, make: Make) -> None:
+        old, new = records.save(make()), records.save(make(artefact_sha256="b" * 64))
+        assert records.delete(old.id) is None
+        assert same(new, records.get(new.id))
+        assert records.delete(new.id) == new.instance_file
+
+    def test_leaves_other_instances_alone(self, records: Records, make: Make) -> None:
+        record, other = records.save(make()), records.save(make(sop_instance_uid="9"))
+        records.delete(record.id)
+        assert records.files() == {other.instance_file}
+
+    @pytest.mark.parametrize("id", ["", "x", "' OR 1=1 --", "\x00"])
+    def test_an_unknown_one_is_not_found(self, records: Records, make: Make, id: str) -> None:
+        records.save(make())
+        with pytest.raises(NotFound):
+            records.delete(id)
+        with pytest.raises(NotFound):
+            records.get(id)
+        assert len(records.files()) == 1
+
+    def test_a_deleted_instance_may_come_again_with_other_values(self, records: Records, make: Make) -> None:
+        records.delete(records.save(make()).id)
+        assert records.save(make(display_sha256="e" * 64)).display_sha256 == "e" * 64
