@@ -51,7 +51,7 @@ class Limits(_Group):
     max_files: int = Field(64, ge=1, description="files in one request")
     max_pixels: int = Field(64 * 2**20, ge=2**16, description="Rows x Columns")
     decode_seconds: float = Field(30.0, gt=0, description="time one file may take in the decoder")
-    decode_memory_bytes: int = Field(4 * 2**30, ge=2**28, description="address space of a decoder process")
+    decode_memory_bytes: int = Field(4 * 2**30, ge=2**30, description="address space of a decoder process")
     decode_workers: int = Field(2, ge=1, le=64, description="decoder processes")
     max_in_flight: int = Field(32, ge=1, description="files accepted at once; more are answered 503")
 

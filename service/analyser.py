@@ -1,0 +1,248 @@
+"""A file to a record that nothing has kept yet: decoder processes, the network, findings (README: One request)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from service.dicom.canvas import Box, content, to_image
+from service.dicom.radiograph import Header
+from service.dicom.reader import Bounds
+from service.dicom.worker import Decoders, Prepared
+from service.errors import (
+    ArtefactError,
+    ConfigurationError,
+    InferenceFailed,
+    InputError,
+    NotFound,
+    Overloaded,
+    TooLarge,
+)
+from service.inference.artefact import load
+from service.inference.batcher import Batcher
+from service.inference.session import Prediction, Session
+from service.reporting import overlay
+from service.reporting.findings import Finding, OperatingPoint, Probabilities, Rule, check_rule, triage
+from service.settings import Settings
+from service.storage.records import Record
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture of a record.
+
+    Attributes
+    ----------
+    width
+        Pixels; None is the image's own.
+    finding
+        Whose class map the overlay shows; None is the heat map.
+    box, alpha, colormap
+        Of the overlay.
+    """
+
+    part: Literal["overlay", "image", "heat_map", "crop"] = "overlay"
+    width: int | None = None
+    finding: str | None = None
+    box: bool = True
+    alpha: float = 0.4
+    colormap: overlay.Colormap = "viridis"
+
+
+class Analyser:
+    """Decoder processes and the network; keeps nothing of what it is given.
+
+    Raises
+    ------
+    ArtefactError, ConfigurationError
+        The artefact is not what it should be, or the triage rule names a label that it does not have.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.artefact = load(settings.model.path, settings.model.sha256)
+        self._rule = Rule(settings.triage.stat, settings.triage.high)
+        check_rule(self._rule, self.artefact.card.labels)
+        self._decoders: Decoders | None = None
+        self._batcher: Batcher | None = None
+        self.session: Session | None = None
+
+    async def start(self) -> Session:
+        """Start the processes, make the session on the provider and prove it with the golden outputs.
+
+        Raises
+        ------
+        ArtefactError, ConfigurationError
+        """
+        limits, runtime = self._settings.limits, self._settings.runtime
+        bounds = Bounds(max_file_bytes=limits.max_file_bytes, max_pixels=limits.max_pixels)
+        self._decoders = Decoders(limits.decode_workers, limits.decode_seconds, limits.decode_memory_bytes, bounds)
+        await asyncio.gather(*(self._prove_decoder() for _ in range(limits.decode_workers)))
+        session = await asyncio.to_thread(Session, self.artefact, runtime.provider, runtime.threads)
+        try:
+            await asyncio.to_thread(session.prove, runtime.max_batch)
+        except InferenceFailed as error:
+            raise ArtefactError(f"{self.artefact.path}: golden self-test: {error.message}", "golden_failed") from error
+        self._batcher = Batcher(session, runtime.max_batch)
+        self._batcher.start()
+        self.session = session
+        return session
+
+    async def close(self) -> None:
+        """Stop the network's thread and the processes."""
+        if self._batcher is not None:
+            await self._batcher.close()
+        if self._decoders is not None:
+            await asyncio.to_thread(self._decoders.close)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Session]:
+        """Start, and close at the end."""
+        try:
+            yield await self.start()
+        finally:
+            await self.close()
+
+    def check_size(self, size: int) -> None:
+        """Refuse a file of more bytes than the limit.
+
+        Raises
+        ------
+        TooLarge
+        """
+        limit = self._settings.limits.max_file_bytes
+        if size > limit:
+            raise TooLarge(f"a file of at most {limit} bytes wanted, got {size}", "file_too_large")
+
+    async def prepare(self, data: bytes) -> Prepared:
+        """Read, accept and decode a file.
+
+        Raises
+        ------
+        InputError
+        """
+        self.check_size(len(data))
+        preprocessing = self.artefact.card.preprocessing
+        return await _started(self._decoders).prepare(data, preprocessing.canvas_size, preprocessing.resize)
+
+    async def infer(self, prepared: Prepared) -> Record:
+        """Run the network; the record names no file yet and is not committed.
+
+        Raises
+        ------
+        InferenceFailed
+        """
+        prediction, queue_ms, infer_ms = await _started(self._batcher).predict(prepared.canvas)
+        return self._record(prepared.header, prediction, {"queue": queue_ms, "infer": infer_ms})
+
+    async def draw(self, record: Record, data: bytes, drawing: Drawing) -> bytes:
+        """Draw a PNG of a record over the display values of its file.
+
+        Raises
+        ------
+        NotFound, InvalidRequest, InputError
+        """
+        view = await _started(self._decoders).view(data)
+        return await asyncio.to_thread(_draw, record, view, drawing)
+
+    async def _prove_decoder(self) -> None:
+        """Have a process started and see that its limits let it work."""
+        try:
+            await self.prepare(b"")
+        except InputError as error:
+            if error.code == "decoder_failed":
+                raise ConfigurationError(
+                    "the decoder processes die at their start; TRIAGE_LIMITS__DECODE_MEMORY_BYTES may be too small"
+                ) from None
+
+    def _record(self, header: Header, prediction: Prediction, timings_ms: dict[str, float]) -> Record:
+        card = self.artefact.card
+        probabilities = Probabilities(prediction.fusion, prediction.global_, prediction.local)
+        points = [
+            None if one is None else OperatingPoint(one.threshold, one.sensitivity, one.specificity)
+            for one in card.operating_points
+        ]
+        result = triage(card.labels, points, probabilities, self._rule)
+        frame = (header.height, header.width, card.preprocessing.resize, header.aspect)
+        body = {
+            "reason": list(result.reason),
+            "findings": [_finding(finding) for finding in result.findings],
+            "box": list(to_image(prediction.box, *frame)),
+            "flags": list(header.flags),
+            "model": {"name": card.name, "version": card.version, "sha256": self.artefact.sha256},
+            "timings_ms": {stage: round(spent, 3) for stage, spent in (header.timings_ms | timings_ms).items()},
+        }
+        return Record(
+            study_instance_uid=header.study_instance_uid,
+            series_instance_uid=header.series_instance_uid,
+            sop_instance_uid=header.sop_instance_uid,
+            accession_number=header.accession_number,
+            display_sha256=header.display_sha256,
+            artefact_sha256=self.artefact.sha256,
+            instance_file="",
+            instance_bytes=0,
+            priority=result.priority,
+            margin=result.margin,
+            body=body,
+            heat_map=_over_image(prediction.heat_map, content(*frame)),
+            class_maps=np.stack([_over_image(one, content(*frame)) for one in prediction.class_maps]),
+        )
+
+
+def _started(part: T | None) -> T:
+    if part is None:
+        raise Overloaded("not ready: the start has not ended", "not_ready")
+    return part
+
+
+def _draw(record: Record, view: npt.NDArray[np.uint8], drawing: Drawing) -> bytes:
+    x0, y0, x1, y1 = record.body["box"]
+    box, heat, caption = (x0, y0, x1, y1), record.heat_map, "Attention"
+    if drawing.part == "image":
+        return overlay.image_png(view, drawing.width)
+    if drawing.part == "crop":
+        return overlay.crop_png(view, box, drawing.width)
+    if drawing.part == "heat_map":
+        return overlay.heat_map_png(heat, view, drawing.width)
+    if drawing.finding is not None:
+        heat, caption = overlay.relative(_class_map(record, drawing.finding)), drawing.finding
+    options = overlay.Options(drawing.alpha, drawing.colormap, drawing.width, caption)
+    return overlay.overlay_png(view, heat, box if drawing.box else None, options)
+
+
+def _class_map(record: Record, finding: str) -> npt.NDArray[np.float32]:
+    labels = [one["label"] for one in record.body["findings"]]
+    if finding not in labels:
+        raise NotFound(f"no such finding; there are {', '.join(labels)}", "unknown_finding")
+    class_map: npt.NDArray[np.float32] = record.class_maps[labels.index(finding)]
+    return class_map
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "label": finding.label,
+        "probability": finding.probability,
+        "threshold": finding.threshold,
+        "positive": finding.positive,
+        "sensitivity": finding.sensitivity,
+        "specificity": finding.specificity,
+        "global": finding.global_,
+        "local": finding.local,
+    }
+
+
+def _over_image(values: npt.NDArray[np.float32], content: Box) -> npt.NDArray[np.float32]:
+    """[h, w] over the canvas to [h, w] over the image, which lies on the canvas at `content`."""
+    if content == (0.0, 0.0, 1.0, 1.0):
+        return values
+    height, width = values.shape
+    x0, y0, x1, y1 = content
+    part = (x0 * width, y0 * height, x1 * width, y1 * height)
+    return np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR, part), np.float32)

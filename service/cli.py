@@ -1,0 +1,169 @@
+"""The command `triage`: serve, predict, check."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service import settings, telemetry
+from service.errors import ConfigurationError, StartupError
+
+# What is heavy is imported by the command that needs it: `--help` is quick, and so are the decoder processes, each of
+# which imports this file again.
+
+REFUSED, NOT_STARTED = 1, 2
+GRACE_SECONDS = 30
+
+app = typer.Typer(
+    help="Chest X-ray triage with an attention-guided CNN. Research use only, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they would print values of data sets
+)
+
+
+def main() -> None:
+    """Run a command; what keeps it from starting is one line and exit status 2."""
+    telemetry.configure(sys.stderr)
+    try:
+        app(prog_name="triage")
+    except StartupError as error:
+        typer.echo(f"triage: {' '.join(error.message.split())}", err=True)
+        sys.exit(NOT_STARTED)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    show: Annotated[bool, typer.Option("--version", help="Say which version this is, and end.", is_eager=True)] = False,
+) -> None:
+    if show:
+        typer.echo(version("agcnn-triage"))
+        raise typer.Exit
+
+
+@app.command()
+def serve() -> None:
+    """Start the REST service. Variables named TRIAGE_… set it up; `triage check` lists them."""
+    import uvicorn
+
+    from service.http.app import create_app
+
+    found = settings.load()
+    application = create_app(found)
+    pipeline = application.state.pipeline
+
+    async def watch() -> None:
+        server.should_exit |= pipeline.failure is not None
+
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        callback_notify=watch,
+        timeout_notify=0,
+    )
+    server = uvicorn.Server(config)
+    listener = _listen(found.http.host, found.http.port)
+    _greet(found.http.host, listener.getsockname()[1])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once all requests are answered
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run([listener])
+    if pipeline.failure is not None:
+        raise pipeline.failure
+
+
+@app.command()
+def predict(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="DICOM files, or folders of them.")],
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line, as the service answers.")] = False,
+    csv_table: Annotated[bool, typer.Option("--csv", help="A table of the probabilities.")] = False,
+    overlay: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw a PNG of each file in this folder.")] = None,
+) -> None:
+    """Predict DICOM files without a server; nothing is kept.
+
+    Of a folder, files named .dcm, .dicom or .ima and those with a DICOM preamble are taken. Exit status: 0 all done, 1
+    some refused, 2 could not start.
+    """
+    if json_lines and csv_table:
+        raise typer.BadParameter("--json or --csv, not both")
+    from service import batch
+
+    form: batch.Format = "json" if json_lines else "csv" if csv_table else "words"
+    refused = asyncio.run(batch.run(settings.load(), batch.files(paths), overlay, form))
+    raise typer.Exit(REFUSED if refused else 0)
+
+
+@app.command()
+def check() -> None:
+    """Say whether configuration, artefact and provider are sound, and list the settings with their values."""
+    failures: list[StartupError] = []
+    try:
+        found: settings.Settings | None = settings.load()
+    except ConfigurationError as error:
+        found = None
+        failures.append(error)
+    _list_settings(found)
+    if found is not None:
+        typer.echo("configuration: sound")
+        failures += asyncio.run(_rehearse(found))
+    if failures:
+        raise failures[0]
+
+
+def _list_settings(found: settings.Settings | None) -> None:
+    table = Table("variable", "value", "what it is", box=None, pad_edge=False)
+    for variable in settings.variables(found):
+        default = "" if variable.value == variable.default else f" (default {variable.default or 'none'})"
+        table.add_row(variable.name, variable.value + default, variable.description)
+    Console(width=160, highlight=False).print(table, "")
+
+
+async def _rehearse(found: settings.Settings) -> list[StartupError]:
+    """Start as `predict` would, saying what is sound; what is not, is given back."""
+    from service.batch import with_workers
+    from service.pipeline import Analyser
+
+    try:
+        analyser = Analyser(with_workers(found, 1))
+        typer.echo(f"artefact: sound, {analyser.artefact.card.name} {analyser.artefact.card.version}")
+        typer.echo(f"          SHA-256 {analyser.artefact.sha256}")
+        async with analyser.running() as session:
+            typer.echo(f"provider: sound, {session.provider} ({session.reason}); the golden self-test passed")
+        _check_writable(found.storage.folder)
+        typer.echo(f"storage: sound, {found.storage.folder.resolve()} can be written")
+    except StartupError as error:
+        return [error]
+    return []
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server((str(address[0]), port), family=family)
+    except OSError as error:
+        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise ConfigurationError(f"cannot listen on {host} port {port}: {why}") from None
+
+
+def _greet(host: str, port: int) -> None:
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    typer.echo(f"AG-CNN triage on {address} (research use only; not a medical device)")
+    typer.echo(f"  try it:   curl -F file=@samples/pneumothorax.dcm {address}/v1/predictions")
+    typer.echo(f"  read it:  {address}/docs")
+
+
+def _check_writable(folder: Path) -> None:
+    nearest = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise ConfigurationError(f"{folder.resolve()} is not a folder that can be written")

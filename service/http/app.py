@@ -1,0 +1,164 @@
+"""The REST interface put together: routes, errors, and what every answer carries."""
+
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import telemetry
+from service.errors import TooLarge
+from service.http import health, model_card, predictions, problems
+from service.pipeline import NOTICE, Pipeline
+from service.settings import Settings
+
+REPOSITORY = "https://github.com/agcnn-triage/agcnn-triage"
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)"
+_PAGE = f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>AG-CNN triage</title>
+<h1>AG-CNN triage</h1>
+<p>Reads frontal chest radiographs in DICOM and answers fourteen findings, a priority and where it looked.</p>
+<p><strong>{NOTICE}</strong></p>
+<p><a href="docs">Interface</a> · <a href="v1/model">Model card</a> · <a href="{REPOSITORY}#readme">README</a></p>
+"""
+
+# The interface loads nothing; its documentation page loads Swagger UI from a public server.
+_NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_SWAGGER = (
+    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' "
+    "https://cdn.jsdelivr.net; img-src data: https://fastapi.tiangolo.com; connect-src 'self'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Put the service together; it starts to become ready with its lifespan.
+
+    Raises
+    ------
+    ArtefactError, ConfigurationError
+        As `Pipeline`.
+    """
+    pipeline = Pipeline(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with pipeline.running():
+            yield
+
+    app = FastAPI(
+        title="AG-CNN triage",
+        version=version("agcnn-triage"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.state.pipeline, app.state.limits = pipeline, settings.limits
+    for router in (predictions.router, model_card.router, health.router):
+        app.include_router(router)
+    app.add_api_route("/", _page, response_class=HTMLResponse, include_in_schema=False)
+    problems.install(app)
+    app.add_middleware(Envelope, max_body_bytes=settings.limits.max_body_bytes)
+    return app
+
+
+async def _page() -> HTMLResponse:
+    return HTMLResponse(_PAGE)
+
+
+class Envelope:
+    """Around every request: an id, a bound on the body, safe headers, a line in the log, an answer come what may."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope))
+        exchange = Exchange(scope, send, request_id)
+        with telemetry.request(request_id):
+            try:
+                await self._app(scope, self._bounded(scope, receive), exchange.send)
+            except ClientDisconnect:
+                telemetry.log().info("the client went away")
+            except Exception as error:
+                problems.note(error)
+                if not exchange.status:
+                    await problems.answer(error)(scope, receive, exchange.send)
+            finally:
+                exchange.log()
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        declared = Headers(scope=scope).get("content-length", "0")
+        expected = int(declared) if declared.isdecimal() else 0
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive() if expected <= self._max_body_bytes else {}
+            received += len(message.get("body", b""))
+            if max(expected, received) > self._max_body_bytes:
+                raise TooLarge(f"a body of at most {self._max_body_bytes} bytes wanted", "body_too_large")
+            return message
+
+        return bounded
+
+
+class Exchange:
+    """One answer on its way out."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self._scope, self._send, self._request_id = scope, send, request_id
+        self._start = time.perf_counter()
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, its headers completed."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._request_id
+            documentation = self._scope["path"].startswith("/docs")
+            headers["Content-Security-Policy"] = _SWAGGER if documentation else _NOTHING
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+    def log(self) -> None:
+        """Write the line, but for probes; the route instead of the path, which a client may have put anything into."""
+        route = getattr(self._scope.get("route"), "path", None)
+        if route in _PROBES:
+            return
+        telemetry.log().info(
+            "request",
+            method=self._scope["method"] if self._scope["method"] in _METHODS else "other",
+            route=route,
+            status=self.status,
+            ms=round(1e3 * (time.perf_counter() - self._start), 1),
+        )
+
+
+_PROBES = ("/livez", "/readyz")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def _request_id(headers: Headers) -> str:
+    sent = headers.get("x-request-id", "")
+    return sent if _ID.fullmatch(sent) else secrets.token_hex(8)

@@ -1,0 +1,21 @@
+"""What network answers here: the card of the artefact."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from service.http.problems import RESPONSES
+from service.pipeline import Pipeline
+
+router = APIRouter(tags=["model"], responses=RESPONSES)
+
+
+@router.get("/v1/model")
+async def model_card(request: Request) -> dict[str, Any]:
+    """Give the artefact's card: labels, operating points, training data, metrics; its SHA-256; the provider.
+
+    `provider` is what ONNX Runtime really computes on, `cuda` or `cpu`; null until it is known. The vectors of the
+    self-test are left out.
+    """
+    pipeline: Pipeline = request.app.state.pipeline
+    return pipeline.card

@@ -1,0 +1,148 @@
+"""The main door: a DICOM file in, a prediction out; predictions again, their pictures, and their end."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+
+from service.http.bodies import Item, Page, Prediction
+from service.http.problems import RESPONSES, note, problem
+from service.http.uploads import FORM, PARTS, RAW, Upload, received
+from service.pipeline import Drawing, Pipeline
+
+router = APIRouter(prefix="/v1/predictions", tags=["predictions"], responses=RESPONSES)
+
+_BINARY = {"type": "string", "format": "binary"}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            FORM: {"schema": {"type": "object", "properties": {PARTS[0]: {"type": "array", "items": _BINARY}}}},
+            RAW[0]: {"schema": _BINARY},
+        },
+    }
+}
+_PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {"schema": _BINARY}}}, 304: {}}
+
+Width = Annotated[int | None, Query(ge=16, le=4096, description="pixels; the image's own where left out")]
+
+
+class Look(BaseModel):
+    """How an overlay is drawn."""
+
+    finding: str | None = Field(None, description="whose class map to show; the heat map where left out")
+    alpha: float = Field(0.4, ge=0, le=1, description="opacity of the map")
+    colormap: Literal["viridis", "inferno", "turbo"] = "viridis"
+    box: Literal["0", "1"] = "1"
+    width: int | None = Field(None, ge=16, le=4096, description="pixels; the image's own where left out")
+
+
+def _pipeline(request: Request) -> Pipeline:
+    pipeline: Pipeline = request.app.state.pipeline
+    return pipeline
+
+
+Door = Annotated[Pipeline, Depends(_pipeline)]
+
+
+@router.post("", openapi_extra=_BODY, responses={200: {"model": Prediction | list[Item]}})
+async def predict(request: Request, pipeline: Door) -> JSONResponse:
+    """Predict one radiograph, or several.
+
+    Send `multipart/form-data` with one or several parts named `file`, or the bytes of one DICOM file as
+    `application/dicom`. One file gives its prediction; several give a list with each one's prediction or problem. The
+    answer means that the result is on disk. The same file again gives the same record.
+    """
+    with pipeline.admitted():
+        async with received(request, request.app.state.limits) as uploads:
+            if len(uploads) > 1:
+                return JSONResponse(await _each(pipeline, uploads))
+            answer = await pipeline.predict(await uploads[0].read())
+            return JSONResponse(answer.body)
+
+
+@router.get("", response_model=Page)
+async def list_predictions(
+    pipeline: Door,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
+) -> JSONResponse:
+    """List predictions, newest first."""
+    answers, following = await pipeline.list(limit, cursor)
+    return JSONResponse({"items": [answer.body for answer in answers], "next": following})
+
+
+@router.get("/{id}", response_model=Prediction)
+async def get_prediction(id: str, pipeline: Door) -> JSONResponse:
+    """Give a prediction again."""
+    return JSONResponse((await pipeline.get(id)).body)
+
+
+@router.delete("/{id}", status_code=204)
+async def delete_prediction(id: str, pipeline: Door) -> None:
+    """Remove a prediction, and the DICOM file if no other prediction is of it."""
+    await pipeline.delete(id)
+
+
+@router.get("/{id}/overlay.png", response_class=Response, responses=_PICTURE)
+async def overlay(id: str, request: Request, pipeline: Door, look: Annotated[Look, Query()]) -> Response:
+    """Draw the map and the box over the radiograph. The map shows where the network looked, not a lesion's outline."""
+    drawing = Drawing("overlay", look.width, look.finding, look.box == "1", look.alpha, look.colormap)
+    return await _picture(pipeline, request, id, drawing)
+
+
+@router.get("/{id}/image.png", response_class=Response, responses=_PICTURE)
+async def image(id: str, request: Request, pipeline: Door, width: Width = None) -> Response:
+    """Give the radiograph alone, 8-bit grey."""
+    return await _picture(pipeline, request, id, Drawing("image", width))
+
+
+@router.get("/{id}/heat_map.png", response_class=Response, responses=_PICTURE)
+async def heat_map(id: str, request: Request, pipeline: Door, width: Width = None) -> Response:
+    """Give the heat map alone, 16-bit grey."""
+    return await _picture(pipeline, request, id, Drawing("heat_map", width))
+
+
+@router.get("/{id}/crop.png", response_class=Response, responses=_PICTURE)
+async def crop(id: str, request: Request, pipeline: Door, width: Width = None) -> Response:
+    """Give the region that the local branch saw, 8-bit grey."""
+    return await _picture(pipeline, request, id, Drawing("crop", width))
+
+
+async def _picture(pipeline: Pipeline, request: Request, id: str, drawing: Drawing) -> Response:
+    await pipeline.get(id)  # a deleted one is 404, whatever the client has kept
+    version = request.app.version  # another version may draw another picture
+    tag = f'"{hashlib.sha256(repr((version, id, drawing)).encode()).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    with pipeline.admitted():
+        return Response(await pipeline.draw(id, drawing), media_type="image/png", headers=headers)
+
+
+async def _each(pipeline: Pipeline, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
+    """Answer several files, as many at once as there are places free; none is refused for want of one."""
+    items: list[dict[str, Any]] = [{} for _ in uploads]
+    waiting = iter(enumerate(uploads))
+
+    async def work(waiting: Iterator[tuple[int, Upload]]) -> None:
+        for index, upload in waiting:
+            items[index] = await _item(pipeline, upload)
+
+    with pipeline.spare(len(uploads) - 1) as more:
+        await asyncio.gather(*(work(waiting) for _ in range(1 + more)))
+    return items
+
+
+async def _item(pipeline: Pipeline, upload: Upload) -> dict[str, Any]:
+    try:
+        answer = await pipeline.predict(await upload.read())
+    except Exception as error:  # one bad file spoils none of the others
+        note(error)
+        told = problem(error)
+        return {"filename": upload.filename, "status": told.status, "problem": told.model_dump(exclude_none=True)}
+    return {"filename": upload.filename, "status": 200, "prediction": answer.body}

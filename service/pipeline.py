@@ -1,0 +1,221 @@
+"""One request: a file to a committed record and its answer, behind one admission control (README: One request)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from service.analyser import Analyser as Analyser
+from service.analyser import Drawing as Drawing
+from service.errors import Conflict, Overloaded, StartupError, TriageError
+from service.reporting.overlay import NOTICE as NOTICE
+from service.settings import Settings
+from service.storage.instances import Instances
+from service.storage.records import Record, Records, Summary
+from service.telemetry import Stopwatch, describe, log
+
+SCHEMA = "agcnn-triage/prediction/1"
+_ORPHAN_SECONDS = 3600.0  # longer than any request lasts
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A record, and the JSON document that tells it."""
+
+    record: Summary
+    body: dict[str, Any]
+
+
+class Pipeline:
+    """The whole service behind its doors: one analyser, what is kept, and one admission control in front of both.
+
+    Raises
+    ------
+    ArtefactError, ConfigurationError
+        The artefact does not fit, or a folder or the database cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._analyser = Analyser(settings)
+        self._instances = Instances(settings.storage.folder / "instances")
+        self._records = Records(settings.database_url)
+        self._instances.open()
+        self._records.open()
+        self._free = settings.limits.max_in_flight
+        self._waiting_for = "the start"
+        self.failure: StartupError | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start in the background; `check_ready` and `failure` tell how that went. Stop at the end."""
+        start = asyncio.create_task(self._start())
+        try:
+            yield
+        finally:
+            await start
+            await self._analyser.close()
+            await asyncio.to_thread(self._records.close)
+
+    def check_ready(self) -> None:
+        """Pass once the golden self-test has.
+
+        Raises
+        ------
+        Overloaded
+            `not_ready`, with what is waited for.
+        """
+        if self._waiting_for:
+            raise Overloaded(f"not ready: {self._waiting_for}", "not_ready")
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Hold one of the places for files in flight; whatever costs decoding happens inside.
+
+        Raises
+        ------
+        Overloaded
+            All are taken, or the service is not ready. Nothing waits unseen: the sender keeps the file.
+        """
+        self.check_ready()
+        if not self._free:
+            raise Overloaded("all places are taken; keep the file and send it again")
+        with self.spare(1):
+            yield
+
+    @contextmanager
+    def spare(self, wanted: int) -> Iterator[int]:
+        """Hold as many of the `wanted` places as are free, perhaps none, and say how many."""
+        held = min(wanted, self._free)
+        self._free -= held
+        try:
+            yield held
+        finally:
+            self._free += held
+
+    async def predict(self, data: bytes) -> Answer:
+        """Answer one file, from the record there is or from a new one that is on disk when this returns.
+
+        Raises
+        ------
+        InputError, Overloaded, StorageFull, InferenceFailed
+        """
+        prepared = await self._analyser.prepare(data)
+        key = prepared.header.sop_instance_uid, prepared.header.display_sha256, self._analyser.artefact.sha256
+        stands = await asyncio.to_thread(self._records.find, *key)
+        known = stands is not None
+        if stands is None:
+            # In one piece: a request that is cancelled is kept or not, and leaves nothing half done.
+            stands = await asyncio.to_thread(self._keep, await self._analyser.infer(prepared), data)
+        log().info("predicted", id=stands.id, known=known, timings_ms=stands.body["timings_ms"])
+        return Answer(stands, document(stands))
+
+    async def get(self, id: str) -> Answer:
+        """Give a record again.
+
+        Raises
+        ------
+        NotFound
+        """
+        record = await asyncio.to_thread(self._records.get, id)
+        return Answer(record, document(record))
+
+    async def list(self, limit: int, cursor: str | None) -> tuple[list[Answer], str | None]:
+        """Give a page, newest first, and the cursor of the next.
+
+        Raises
+        ------
+        InvalidRequest
+        """
+        page, following = await asyncio.to_thread(self._records.list, limit, cursor)
+        return [Answer(record, document(record)) for record in page], following
+
+    async def delete(self, id: str) -> None:
+        """Remove a record, and the instance if no other record uses it.
+
+        Raises
+        ------
+        NotFound
+        """
+        await asyncio.to_thread(self._delete, id)
+
+    async def draw(self, id: str, drawing: Drawing) -> bytes:
+        """Draw a PNG from the record and the instance.
+
+        Raises
+        ------
+        NotFound, InvalidRequest, InputError
+        """
+        record = await asyncio.to_thread(self._records.get, id)
+        data = await asyncio.to_thread(self._instances.get, record.instance_file)
+        return await self._analyser.draw(record, data, drawing)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The artefact's card, its SHA-256 and the provider in use."""
+        artefact, session = self._analyser.artefact, self._analyser.session
+        card = artefact.card.model_dump(mode="json", by_alias=True, exclude={"golden"})
+        return card | {"sha256": artefact.sha256, "provider": session and session.provider}
+
+    async def _start(self) -> None:
+        self._waiting_for = "the golden self-test"
+        try:
+            await asyncio.to_thread(self._sweep)
+            await self._analyser.start()
+        except Exception as error:
+            self.failure = _startup_error(error)
+            self._waiting_for = self.failure.message
+        else:
+            self._waiting_for = ""
+            log().info("ready")
+
+    def _sweep(self) -> None:
+        self._instances.sweep(self._records.files(), _ORPHAN_SECONDS)
+
+    def _keep(self, record: Record, data: bytes) -> Record:
+        watch = Stopwatch(record.body["timings_ms"])
+        with watch.stage("store"):
+            file = self._instances.put(data)
+        kept = replace(record, instance_file=file, instance_bytes=len(data))
+        try:
+            stands = self._records.save(kept)
+        except Conflict:  # certain; after any other error the record may stand, and the sweep finds out
+            self._instances.delete(file)
+            raise
+        if stands.instance_file != file:
+            self._instances.delete(file)
+        return stands
+
+    def _delete(self, id: str) -> None:
+        file = self._records.delete(id)
+        if file is not None:
+            self._instances.delete(file)
+
+
+def _startup_error(error: Exception) -> StartupError:
+    if isinstance(error, StartupError):
+        return error
+    log().error("the start failed", **describe(error))
+    return StartupError(
+        f"the start failed: {error.message if isinstance(error, TriageError) else type(error).__name__}"
+    )
+
+
+def document(record: Summary) -> dict[str, Any]:
+    """Tell a record as the JSON document of the interface."""
+    self = f"/v1/predictions/{record.id}"
+    body = record.body
+    return {
+        "schema": SCHEMA,
+        "notice": NOTICE,
+        "id": record.id,
+        "created": record.created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "study_instance_uid": record.study_instance_uid,
+        "series_instance_uid": record.series_instance_uid,
+        "sop_instance_uid": record.sop_instance_uid,
+        "accession_number": record.accession_number,
+        "priority": record.priority,
+        **{name: body[name] for name in ("reason", "findings", "box", "flags", "model")},
+        "links": {"self": self} | {part: f"{self}/{part}.png" for part in ("image", "overlay", "heat_map", "crop")},
+        "timings_ms": body["timings_ms"],
+    }

@@ -1,0 +1,113 @@
+import json
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from service.http.app import create_app
+from service.pipeline import Pipeline
+from tests.service.serving import Client, client_of, settings_for
+
+
+@pytest.fixture(scope="module")
+def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Not waited for: what is tested here needs no network."""
+    with client_of(create_app(settings_for(artefact, tmp_path_factory.mktemp("data")))) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/v1/model", "/v1/predictions", "/nowhere", "/docs"])
+def test_every_answer_has_an_id_and_safe_headers(client: Client, path: str) -> None:
+    headers = client.get(path).headers
+
+    assert len(headers["x-request-id"]) == 16
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_a_sane_id_of_the_client_is_taken_up(client: Client, log: StringIO) -> None:
+    response = client.get("/v1/predictions/none", headers={"X-Request-Id": "trace-17.a_B"})
+
+    assert response.headers["x-request-id"] == response.json()["request_id"] == "trace-17.a_B"
+    assert {json.loads(line)["request_id"] for line in log.getvalue().splitlines()} == {"trace-17.a_B"}
+
+
+@pytest.mark.parametrize("sent", ["", "Canary^Tweety", "a b", "x" * 65, "ä"])
+def test_another_id_is_replaced(client: Client, sent: str) -> None:
+    response = client.get("/livez", headers={"X-Request-Id": sent.encode()})
+
+    assert response.headers["x-request-id"] != sent
+    assert len(response.headers["x-request-id"]) == 16
+
+
+def test_the_first_page_says_what_this_is(client: Client) -> None:
+    response = client.get("/")
+
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "Research use only" in response.text
+    assert "<script" not in response.text
+
+
+def test_405_says_what_is_allowed(client: Client) -> None:
+    response = client.request("PUT", "/v1/predictions")
+
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+    assert response.headers["allow"] in ("GET", "POST")
+
+
+def test_an_unexpected_error_is_told_and_logged_without_its_text(
+    client: Client, log: StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ValueError("Canary^Tweety")
+
+    monkeypatch.setattr(Pipeline, "get", fail)
+    response = client.get("/v1/predictions/x")
+
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "Canary" not in response.text + log.getvalue()
+    unexpected = json.loads(log.getvalue().splitlines()[0])
+    assert (unexpected["error"], unexpected["request_id"]) == ("ValueError", response.headers["x-request-id"])
+    assert "in fail" in unexpected["frames"][-1] or " fail" in unexpected["frames"][-1]
+
+
+def test_the_log_has_the_route_not_the_path(client: Client, log: StringIO) -> None:
+    client.get("/v1/predictions/Canary")
+    client.get("/Canary")
+
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    told = [(line["method"], line["route"], line["status"]) for line in lines if line["event"] == "request"]
+    assert told == [("GET", "/v1/predictions/{id}", 404), ("GET", None, 404)]
+
+
+def test_the_interface_is_described(client: Client) -> None:
+    described = client.get("/openapi.json").json()
+
+    assert set(described["paths"]) == {
+        *("/v1/predictions", "/v1/predictions/{id}", "/v1/model", "/livez", "/readyz"),
+        *(f"/v1/predictions/{{id}}/{part}.png" for part in ("overlay", "image", "heat_map", "crop")),
+    }
+    prediction = described["components"]["schemas"]["Prediction"]["properties"]
+    assert {"schema", "notice", "findings", "box", "timings_ms"} <= set(prediction)
+    assert "global" in described["components"]["schemas"]["Finding"]["properties"]
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            assert operation["description"]
+            assert list(operation["responses"]["default"]["content"]) == ["application/problem+json"]
+            assert "422" not in operation["responses"]
+
+
+def test_every_reference_of_the_description_leads_somewhere(client: Client) -> None:
+    text = client.get("/openapi.json").text
+    described = json.loads(text)
+
+    for reference in {part.split('"')[0] for part in text.split('"$ref":"#/')[1:]}:
+        place = described
+        for name in reference.split("/"):
+            place = place[name]

@@ -1,0 +1,209 @@
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service import cli, settings
+from tests.artefacts import tiny_artefact, tiny_card
+from tests.factories import dicom_bytes, noise
+
+TRIAGE = Path(sys.executable).with_name("triage")
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def file(uid: str) -> bytes:
+    return dicom_bytes(noise(), SOPInstanceUID=uid)
+
+
+@pytest.fixture
+def run(artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process; gives exit status, standard output and standard error."""
+    monkeypatch.setenv("TRIAGE_MODEL__PATH", str(artefact))
+    monkeypatch.setenv("TRIAGE_STORAGE__FOLDER", str(tmp_path / "data"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["triage", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    return run
+
+
+def test_help_names_the_commands(run: Run) -> None:
+    code, out, _ = run("--help")
+
+    assert code == 0
+    for word in ("serve", "predict", "check", "not a medical device"):
+        assert word in " ".join(out.split())
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == (0, "0.1.0\n", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TRIAGE_HTTP__PROT", "1", "unknown setting TRIAGE_HTTP__PROT"),
+        ("TRIAGE_HTTP__PORT", "x", "TRIAGE_HTTP__PORT: "),
+        ("TRIAGE_HTTP__HOST", "nowhere.invalid", "cannot listen on nowhere.invalid"),
+        ("TRIAGE_MODEL__PATH", "/nowhere/agcnn.onnx", "/nowhere/agcnn.onnx"),
+        ("TRIAGE_MODEL__SHA256", "0" * 64, "SHA-256"),
+        ("TRIAGE_STORAGE__FOLDER", "/proc/nowhere", "/proc/nowhere"),
+        ("TRIAGE_DATABASE__URL", "sqlite:////proc/nowhere/a.sqlite", "database"),
+        ("TRIAGE_TRIAGE__STAT", '["Scoliosis"]', "Scoliosis"),
+    ],
+)
+def test_what_keeps_serve_from_starting_is_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    code, _, err = run("serve")
+
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert err.startswith("triage: ")
+    assert said in err
+
+
+def test_a_port_taken_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("TRIAGE_HTTP__PORT", str(port))
+
+        assert run("serve") == (2, "", f"triage: cannot listen on 127.0.0.1 port {port}: Address already in use\n")
+
+
+def test_check_says_what_is_sound(run: Run, artefact: Path) -> None:
+    code, out, err = run("check")
+
+    assert (code, err) == (0, "")
+    for variable in settings.variables():
+        assert variable.name in out
+    for said in ("configuration: sound", "artefact: sound", "provider: sound, cpu", "storage: sound"):
+        assert said in out
+
+
+def test_check_says_what_is_not(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TRIAGE_MODEL__PATH", str(tmp_path / "none.onnx"))
+
+    code, out, err = run("check")
+
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "configuration: sound" in out
+    assert "none.onnx" in err
+
+
+def test_check_lists_the_settings_also_where_one_is_wrong(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIAGE_HTTP__PROT", "1")
+
+    code, out, err = run("check")
+
+    assert (code, err) == (2, "triage: unknown setting TRIAGE_HTTP__PROT; `triage check` lists those there are\n")
+    assert "TRIAGE_HTTP__PORT" in out
+
+
+# The process as it is run...
+
+
+@contextmanager
+def process(artefact: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    environment = {
+        "TRIAGE_HTTP__PORT": "0",
+        "TRIAGE_MODEL__PATH": str(artefact),
+        "TRIAGE_STORAGE__FOLDER": str(folder / "data"),
+        "TRIAGE_LIMITS__DECODE_WORKERS": "1",
+    }
+    with (folder / "log").open("a") as log:
+        started = subprocess.Popen([TRIAGE, "serve"], env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.communicate()
+
+
+@contextmanager
+def client_of(started: subprocess.Popen[str]) -> Iterator[httpx.Client]:
+    """Read the address it prints, and wait until it is ready."""
+    assert started.stdout is not None
+    address = started.stdout.readline().split()[3]
+    with httpx.Client(base_url=address, timeout=60) as client:
+        until = time.monotonic() + 60
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield client
+
+
+def post(client: httpx.Client, data: bytes) -> dict[str, str]:
+    answer = client.post("/v1/predictions", content=data, headers={"Content-Type": "application/dicom"})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_what_was_acknowledged_survives_a_restart_and_a_kill(artefact: Path, tmp_path: Path) -> None:
+    with process(artefact, tmp_path) as started, client_of(started) as client:
+        kept = [post(client, file("2.25.1"))]
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(30) == 0
+
+    with process(artefact, tmp_path) as started, client_of(started) as client:
+        kept += [post(client, file(f"2.25.2{number}")) for number in range(5)]
+        started.kill()
+        assert started.wait(30) == -signal.SIGKILL
+
+    with process(artefact, tmp_path) as started, client_of(started) as client:
+        for body in kept:
+            assert client.get(f"/v1/predictions/{body['id']}").json() == body
+            assert client.get(f"/v1/predictions/{body['id']}/image.png").status_code == 200
+        assert len(client.get("/v1/predictions").json()["items"]) == len(kept)
+        started.send_signal(signal.SIGINT)
+        assert started.wait(30) == 0
+
+    log = (tmp_path / "log").read_text()
+    assert "Traceback" not in log
+    for value in ("Canary", "CANARY", "19420502", "2.25."):
+        assert value not in log
+
+
+def test_a_proof_that_fails_ends_the_process(artefact: Path, tmp_path: Path) -> None:
+    golden = tiny_card(artefact)["golden"]
+    golden["fusion"] = [1 - probability for probability in golden["fusion"]]
+    wrong = tiny_artefact(tmp_path, golden=golden)
+
+    with process(wrong, tmp_path) as started:
+        assert started.wait(60) == 2
+
+    *lines, last = (tmp_path / "log").read_text().splitlines()
+    assert last.startswith("triage: ")
+    assert "fusion" in last
+    assert all(json.loads(line)["level"] == "info" for line in lines)
+
+
+def test_a_request_in_flight_is_finished_after_sigterm(artefact: Path, tmp_path: Path) -> None:
+    data = file("2.25.1")
+    with process(artefact, tmp_path) as started, client_of(started) as client:
+        address = (client.base_url.host, client.base_url.port)
+        with socket.create_connection(address, timeout=60) as connection:
+            head = ["POST /v1/predictions HTTP/1.1", "Host: x", "Content-Type: application/dicom"]
+            head += [f"Content-Length: {len(data)}", "", ""]
+            connection.sendall("\r\n".join(head).encode() + data[:1000])
+            client.get("/livez")  # by now the server has met the request before
+            started.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            connection.sendall(data[1000:])
+
+            assert connection.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
+        assert started.wait(30) == 0

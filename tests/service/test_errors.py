@@ -1,0 +1,44 @@
+import pickle
+
+import pytest
+
+from service import errors
+from service.errors import Overloaded, Reason, TriageError, UnsuitableImage
+
+
+def classes(root: type[TriageError] = TriageError) -> list[type[TriageError]]:
+    return [root] + [one for child in root.__subclasses__() for one in classes(child)]
+
+
+def test_the_tree_that_is_drawn_is_the_tree_that_is() -> None:
+    drawn = [line.lstrip("│├└─ ") for line in (errors.__doc__ or "").splitlines() if "─" in line]
+
+    assert drawn == [one.__name__ for one in classes()[1:]]
+
+
+def test_codes_are_snake_case_and_each_class_has_its_own() -> None:
+    codes = [one.code for one in classes()]
+
+    assert all(code.replace("_", "").isalpha() and code.islower() for code in codes)
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("kind", [one for one in classes() if one is not UnsuitableImage])
+def test_an_error_crosses_a_process_border_with_its_code(kind: type[TriageError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("a message", "a_code")))
+
+    assert (type(error), error.message, error.code, str(error)) == (kind, "a message", "a_code", "a message")
+
+
+def test_reasons_cross_a_process_border() -> None:
+    reasons = (Reason("wrong_modality", "Modality is wrong"), Reason("lateral_view", "ViewPosition is wrong"))
+
+    error = pickle.loads(pickle.dumps(UnsuitableImage(reasons)))
+
+    assert error.reasons == reasons
+    assert error.message == "Modality is wrong; ViewPosition is wrong"
+    assert error.code == "unsuitable_image"
+
+
+def test_overloaded_says_when_to_come_back() -> None:
+    assert Overloaded("full").retry_after_s > 0
