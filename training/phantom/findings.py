@@ -1,0 +1,57 @@
+"""The fourteen findings: how each remodels a chest, what it adds to it, and how often it is drawn."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from model.labels import LABELS
+from training.phantom import opacities, pleura, volume
+from training.phantom.anatomy import Chest
+from training.phantom.onset import Onset
+from training.phantom.scene import Lesion, Scene
+
+
+class Finding(NamedTuple):
+    """`remodel` changes the chest before it is seen, `lesion` adds to what is seen; `prevalence` per radiograph."""
+
+    prevalence: float
+    lesion: Callable[[Scene, Onset], Lesion]
+    remodel: Callable[[Chest, Onset], Chest] | None = None
+
+
+# Drawn independently. ChestX-ray14's order of frequency, the rare ones made common enough to learn.
+FINDINGS: Mapping[str, Finding] = {
+    "Atelectasis": Finding(0.11, volume.atelectasis, volume.folded),
+    "Cardiomegaly": Finding(0.07, volume.cardiomegaly, volume.enlarged_heart),
+    "Effusion": Finding(0.12, pleura.effusion, pleura.floated),
+    "Infiltration": Finding(0.12, opacities.infiltration),
+    "Mass": Finding(0.07, opacities.mass),
+    "Nodule": Finding(0.08, opacities.nodule),
+    "Pneumonia": Finding(0.05, opacities.pneumonia),
+    "Pneumothorax": Finding(0.08, pleura.pneumothorax, pleura.detached),
+    "Consolidation": Finding(0.06, opacities.consolidation),
+    "Edema": Finding(0.05, opacities.edema, volume.congested),
+    "Emphysema": Finding(0.05, volume.emphysema, volume.overinflated),
+    "Fibrosis": Finding(0.05, opacities.fibrosis),
+    "Pleural_Thickening": Finding(0.06, pleura.pleural_thickening),
+    "Hernia": Finding(0.04, volume.hernia),
+}
+
+
+def drawn(rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw a set of findings by prevalence: none in about a third of all radiographs."""
+    return tuple(label for label in LABELS if rng.random() < FINDINGS[label].prevalence)
+
+
+def remodelled(chest: Chest, onsets: Mapping[str, Onset]) -> Chest:
+    """Change a chest by all findings that change it."""
+    for label, onset in onsets.items():
+        if (remodel := FINDINGS[label].remodel) is not None:
+            chest = remodel(chest, onset)
+    return chest
+
+
+def lesions(scene: Scene, onsets: Mapping[str, Onset]) -> dict[str, Lesion]:
+    """Label to what it adds."""
+    return {label: FINDINGS[label].lesion(scene, onset) for label, onset in onsets.items()}

@@ -1,0 +1,77 @@
+"""The sample files that come with the repository."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from training.phantom.dicom import Encoding, write_dicom
+from training.phantom.film import phantom
+
+SHAPE = (1024, 896)
+SEED = 2017
+
+
+class Recipe(NamedTuple):
+    """What is in a file: the phantom's index and findings, how it is written, and a line about it."""
+
+    name: str
+    number: int
+    findings: tuple[str, ...]
+    about: str
+    encoding: Encoding = Encoding(compressed=True)
+
+
+RECIPES = (
+    Recipe("normal.dcm", 24, (), "no finding"),
+    Recipe("pneumothorax.dcm", 4, ("Pneumothorax",), "air outside one lung"),
+    Recipe("cardiomegaly.dcm", 32, ("Cardiomegaly",), "a heart wider than half the chest"),
+    Recipe("effusion.dcm", 60, ("Effusion",), "fluid under one lung"),
+    Recipe(
+        "nodule_monochrome1.dcm",
+        88,
+        ("Nodule",),
+        "one small nodule, stored inverted (MONOCHROME1)",
+        Encoding("MONOCHROME1", compressed=True),
+    ),
+    Recipe(
+        "lateral.dcm",
+        44,
+        (),
+        "says it is a lateral view, so the service refuses it; the picture itself is frontal",
+        Encoding(compressed=True, view="LL"),
+    ),
+)
+
+
+def samples(folder: Path) -> tuple[Path, ...]:
+    """Write the sample files and their README.md into a folder, which is made where missing.
+
+    Returns
+    -------
+    Paths of the DICOM files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "README.md").write_text(_readme(), encoding="utf-8")
+    return tuple(_written(folder / recipe.name, recipe) for recipe in RECIPES)
+
+
+def _written(path: Path, recipe: Recipe) -> Path:
+    picture = phantom(SEED, recipe.number, SHAPE, recipe.findings)
+    path.write_bytes(write_dicom(picture, SEED, recipe.encoding))
+    return path
+
+
+def _readme() -> str:
+    rows = "\n".join(f"| `{recipe.name}` | {recipe.about} |" for recipe in RECIPES)
+    return f"""# Samples
+
+Procedural phantoms, computed from attenuation integrals through a geometric chest. No person was ever in the beam:
+every name begins with `PHANTOM^`. They show that the service works, not how well; a network trained on radiographs of
+people owes a phantom no particular answer.
+
+| file | what is in it |
+|---|---|
+{rows}
+
+{SHAPE[0]} × {SHAPE[1]} pixels, 12 bits, DX For Presentation, JPEG-LS lossless. Made by `agcnn phantom --samples`, and
+the same bytes each time with the same versions of NumPy, SciPy and the encoder.
+"""
