@@ -1,0 +1,143 @@
+"""The whole network: see the canvas, look closer where it matters, read both together (Guan et al. 2018)."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, get_args
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.branch import BACKBONES, Branch, BranchOutput, Pooling
+from model.crop import crop
+from model.fusion import Fusion
+from model.heat_map import heat_map
+from model.region import region
+
+SMALLEST_INPUT = 32
+
+
+@dataclass(frozen=True)
+class AgcnnConfig:
+    """What makes a network: all that is needed, beside weights, to build it again.
+
+    Parameters
+    ----------
+    backbone
+        Of both branches, a name in `model.branch.BACKBONES`.
+    canvas_size
+        S, side of the canvas in pixels: a multiple of `input_size`.
+    input_size
+        Side, in pixels, of what each branch sees.
+    tau
+        τ of the region, in (0, 1).
+    pooling
+        `max` as in the paper, or `average`.
+    findings
+        K, the number of logits.
+
+    Raises
+    ------
+    ValueError
+        With what was wanted and what was got.
+    """
+
+    backbone: str = "squeezenet1_1"
+    canvas_size: int = 896
+    input_size: int = 224
+    tau: float = 0.7
+    pooling: Pooling = "max"
+    findings: int = 14
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone must be one of {', '.join(sorted(BACKBONES))}, got {self.backbone!r}")
+        if self.pooling not in get_args(Pooling):
+            raise ValueError(f"pooling must be one of {', '.join(get_args(Pooling))}, got {self.pooling!r}")
+        if self.input_size < SMALLEST_INPUT:
+            raise ValueError(f"input_size must be at least {SMALLEST_INPUT}, got {self.input_size}")
+        if self.canvas_size < self.input_size or self.canvas_size % self.input_size:
+            raise ValueError(f"canvas_size must be a multiple of input_size {self.input_size}, got {self.canvas_size}")
+        if not 0 < self.tau < 1:
+            raise ValueError(f"tau must lie between 0 and 1, got {self.tau}")
+        if self.findings < 1:
+            raise ValueError(f"findings must be at least 1, got {self.findings}")
+
+
+class Attention(NamedTuple):
+    """What the global branch saw, and where it looks closer.
+
+    `branch` of the global branch, `heat_map [B, h, w]` in [0, 1], `box [B, 4]` in [0, 1], `crop [B, 1, n, n]`; the last
+    two carry no gradient to the global branch.
+    """
+
+    branch: BranchOutput
+    heat_map: Tensor
+    box: Tensor
+    crop: Tensor
+
+
+class AgcnnOutput(NamedTuple):
+    """Logits `fusion`, `global_`, `local [B, K]`; `heat_map [B, h, w]`, `class_maps [B, K, h, w]`, `box [B, 4]`."""
+
+    fusion: Tensor
+    global_: Tensor
+    local: Tensor
+    heat_map: Tensor
+    class_maps: Tensor
+    box: Tensor
+
+
+class Agcnn(nn.Module):
+    """Attention-guided network of two branches, with weights of their own, and a fusion layer."""
+
+    def __init__(self, config: AgcnnConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.global_branch = Branch(config.backbone, config.findings, config.pooling)
+        self.local_branch = Branch(config.backbone, config.findings, config.pooling)
+        self.fusion = Fusion(self.global_branch.channels, config.findings)
+
+    def shrink(self, canvas: Tensor) -> Tensor:
+        """Average `[B, 1, S, S]` over areas, down to the input size `[B, 1, n, n]`.
+
+        Raises
+        ------
+        ValueError
+            Another shape than `[B, 1, S, S]` with the S of the configuration.
+        """
+        side = self.config.canvas_size
+        if canvas.ndim != 4 or tuple(canvas.shape[1:]) != (1, side, side):
+            raise ValueError(f"canvas must have shape [B, 1, {side}, {side}], got {list(canvas.shape)}")
+        return functional.avg_pool2d(canvas, side // self.config.input_size)
+
+    def attend(self, canvas: Tensor) -> Attention:
+        """Run the global branch on the canvas `[B, 1, S, S] in [0, 1]` and cut out what it attends to."""
+        seen = self.global_branch(self.shrink(canvas))
+        heat = heat_map(seen.features)
+        box = region(heat.detach(), self.config.tau)
+        return Attention(seen, heat, box, crop(canvas, box, self.config.input_size))
+
+    def forward(self, canvas: Tensor) -> AgcnnOutput:
+        """Read the canvas `[B, 1, S, S] float32 in [0, 1]`."""
+        attention = self.attend(canvas)
+        near = self.local_branch(attention.crop)
+        return AgcnnOutput(
+            fusion=self.fusion(attention.branch.pooled, near.pooled),
+            global_=attention.branch.logits,
+            local=near.logits,
+            heat_map=attention.heat_map,
+            class_maps=self.global_branch.class_maps(attention.branch.features),
+            box=attention.box,
+        )
+
+
+def freeze(module: nn.Module) -> None:
+    """Take a module out of training for good: no gradient, and evaluation mode that outlasts `train()` of a parent."""
+    module.eval()
+    module.requires_grad_(False)
+    # Batch norm would otherwise go on changing its statistics as soon as the parent is put in training mode.
+    module.train = partial(_stay, module)  # type: ignore[method-assign]
+
+
+def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
+    return module

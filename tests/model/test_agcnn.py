@@ -1,0 +1,154 @@
+import copy
+import pickle
+from dataclasses import FrozenInstanceError, asdict
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from model.agcnn import Agcnn, AgcnnConfig, freeze
+from model.branch import Branch
+
+SMALL = AgcnnConfig(canvas_size=128, input_size=64, findings=4)
+
+
+@pytest.mark.parametrize("backbone", ["squeezenet1_1", "densenet121"])
+def test_shapes_and_ranges(backbone: str) -> None:
+    network = Agcnn(AgcnnConfig(backbone=backbone, canvas_size=256, input_size=128, findings=4)).eval()
+    output = network(torch.rand(2, 1, 256, 256))
+    h = 7 if backbone == "squeezenet1_1" else 4
+    shapes = [tuple(value.shape) for value in output]
+    assert shapes == [(2, 4), (2, 4), (2, 4), (2, h, h), (2, 4, h, h), (2, 4)]
+    assert output.heat_map.min() == 0
+    assert output.heat_map.max() == 1
+    assert (output.box[:, :2] < output.box[:, 2:]).all()
+
+
+def test_forward_is_its_parts_one_after_another() -> None:
+    network = Agcnn(SMALL).eval()
+    canvas = torch.rand(2, 1, 128, 128)
+    attention, output = network.attend(canvas), network(canvas)
+    near = network.local_branch(attention.crop)
+    assert torch.equal(output.global_, network.global_branch(network.shrink(canvas)).logits)
+    assert torch.equal(output.local, near.logits)
+    assert torch.equal(output.fusion, network.fusion(attention.branch.pooled, near.pooled))
+    assert torch.equal(output.class_maps, network.global_branch.class_maps(attention.branch.features))
+    assert torch.equal(output.box, attention.box)
+
+
+def test_the_branches_share_no_weights() -> None:
+    network = Agcnn(SMALL)
+    one, other = set(network.global_branch.parameters()), set(network.local_branch.parameters())
+    assert not one & other
+
+
+def test_an_image_is_read_the_same_alone_and_in_company() -> None:
+    network = Agcnn(SMALL).eval()
+    canvas = torch.rand(3, 1, 8, 8).repeat_interleave(16, 2).repeat_interleave(16, 3)
+    together, alone = network(canvas), network(canvas[1:2])
+    for many, one in zip(together, alone, strict=True):
+        assert torch.allclose(many[1:2], one, atol=1e-4)
+
+
+def test_a_black_canvas_gives_finite_logits() -> None:
+    output = Agcnn(SMALL).eval()(torch.zeros(1, 1, 128, 128))
+    assert all(value.isfinite().all() for value in output)
+
+
+def test_shrink_averages_over_areas_and_keeps_a_canvas_of_the_input_size() -> None:
+    canvas = torch.rand(2, 1, 128, 128)
+    wanted = canvas.reshape(2, 1, 64, 2, 64, 2).mean((3, 5))
+    assert torch.allclose(Agcnn(SMALL).shrink(canvas), wanted)
+    equal = Agcnn(AgcnnConfig(canvas_size=128, input_size=128))
+    assert torch.equal(equal.shrink(canvas), canvas)
+    assert equal.eval()(canvas).fusion.shape == (2, 14)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 64, 64), (1, 3, 128, 128), (1, 128, 128)])
+def test_another_canvas_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"\[B, 1, 128, 128\], got \["):
+        Agcnn(SMALL).shrink(torch.zeros(shape))
+
+
+# The configuration...
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": "vgg"}, "backbone must be one of densenet121, squeezenet1_1, got 'vgg'"),
+        ({"canvas_size": 900}, "canvas_size must be a multiple of input_size 224, got 900"),
+        ({"canvas_size": 112}, "canvas_size must be a multiple of input_size 224, got 112"),
+        ({"canvas_size": 0}, "canvas_size must be a multiple of input_size 224, got 0"),
+        ({"input_size": 16, "canvas_size": 64}, "input_size must be at least 32, got 16"),
+        ({"tau": 1.0}, "tau must lie between 0 and 1, got 1.0"),
+        ({"tau": float("nan")}, "tau must lie between 0 and 1, got nan"),
+        ({"pooling": "sum"}, "pooling must be one of max, average, got 'sum'"),
+        ({"findings": 0}, "findings must be at least 1, got 0"),
+    ],
+)
+def test_a_configuration_that_cannot_work_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AgcnnConfig(**changes)
+
+
+def test_a_configuration_cannot_be_changed_and_comes_back_from_its_fields() -> None:
+    with pytest.raises(FrozenInstanceError):
+        SMALL.tau = 0.5  # type: ignore[misc]
+    assert AgcnnConfig(**asdict(SMALL)) == SMALL
+
+
+# Stages...
+
+
+def test_a_frozen_branch_stays_in_evaluation_mode_when_its_parent_trains() -> None:
+    network = nn.ModuleDict({"far": Branch("densenet121"), "near": nn.BatchNorm2d(1)})
+    freeze(network["far"])
+    network.train()
+    assert network["near"].training
+    assert not any(module.training for module in network["far"].modules())
+    before = {name: value.clone() for name, value in network["far"].state_dict().items()}
+    network["far"](torch.rand(2, 1, 64, 64))
+    assert all(torch.equal(value, before[name]) for name, value in network["far"].state_dict().items())
+
+
+def test_only_what_is_not_frozen_gets_a_gradient() -> None:
+    network = Agcnn(SMALL)
+    freeze(network.global_branch)
+    network.train()
+    output = network(torch.rand(2, 1, 128, 128))
+    (output.fusion.sum() + output.local.sum()).backward()
+    assert all(parameter.grad is None for parameter in network.global_branch.parameters())
+    assert all(parameter.grad is not None for parameter in network.local_branch.parameters())
+
+
+def test_the_crop_hands_no_gradient_to_the_global_branch() -> None:
+    network = Agcnn(SMALL)
+    attention = network.attend(torch.rand(1, 1, 128, 128))
+    assert attention.branch.logits.requires_grad
+    assert not attention.box.requires_grad
+    assert not attention.crop.requires_grad
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_a_copy_of_a_frozen_module_is_frozen_itself(copied) -> None:
+    network = nn.Sequential(nn.BatchNorm2d(2), nn.BatchNorm2d(2))
+    freeze(network[0])
+    other = copied(network)
+    other.train()
+    assert not other[0].training
+    assert other[0].train.args[0] is other[0]
+    assert other[1].training
+
+
+def test_shrinking_and_cropping_the_whole_canvas_agree() -> None:
+    network = Agcnn(AgcnnConfig(canvas_size=128, input_size=32, tau=0.7))
+    canvas = torch.zeros(1, 1, 128, 128)  # whatever the network makes of a black canvas...
+    canvas[:] = torch.rand(128)
+    with torch.no_grad():
+        for parameter in network.global_branch.parameters():
+            parameter.zero_()  # ...with flat features it attends to all of it
+    attention = network.attend(canvas)
+    assert attention.box.tolist() == [[0.0, 0.0, 1.0, 1.0]]
+    assert torch.allclose(attention.crop, functional.avg_pool2d(canvas, 4), atol=1e-5)

@@ -1,0 +1,41 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.heat_map import heat_map
+
+
+def test_it_is_the_largest_absolute_activation_scaled_to_unit_range() -> None:
+    features = torch.tensor([[[[1.0, 0.0], [2.0, 3.0]], [[-5.0, 1.0], [0.0, 0.0]]]])  # max |f|: 5 1 / 2 3
+    assert torch.allclose(heat_map(features), torch.tensor([[[1.0, 0.0], [0.25, 0.5]]]))
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, 1e-20, 1e20])
+def test_a_flat_map_is_all_zero(value: float) -> None:
+    assert torch.equal(heat_map(torch.full((2, 3, 4, 5), value)), torch.zeros(2, 4, 5))
+
+
+def test_rounding_is_not_attention() -> None:
+    features = torch.full((1, 1, 2, 2), 1.0)
+    features[0, 0, 0, 0] += 2**-22
+    assert not heat_map(features).any()
+
+
+def test_each_image_is_scaled_on_its_own() -> None:
+    features = torch.rand(3, 4, 5, 5) * torch.tensor([1.0, 100.0, 0.01])[:, None, None, None]
+    heat = heat_map(features)
+    assert torch.equal(heat.amax((1, 2)), torch.ones(3))
+    assert torch.equal(heat.amin((1, 2)), torch.zeros(3))
+    assert torch.equal(heat[1:2], heat_map(features[1:2]))
+
+
+@settings(deadline=None)
+@given(exponent=st.integers(-20, 20))
+def test_it_does_not_depend_on_the_scale_of_the_features(exponent: int) -> None:
+    features = torch.linspace(-3, 5, 48).reshape(1, 3, 4, 4)
+    assert torch.equal(heat_map(features * 2.0**exponent), heat_map(features))
+
+
+def test_half_precision_features_make_a_float32_map() -> None:
+    assert heat_map(torch.rand(1, 2, 3, 3).bfloat16()).dtype == torch.float32

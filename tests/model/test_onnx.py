@@ -1,0 +1,56 @@
+"""The network as a graph: plain operators, any batch, the same answers."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor
+
+from model import densenet
+from model.agcnn import Agcnn, AgcnnConfig
+from model.branch import BACKBONES
+
+NOT_PLAIN = {"Loop", "If", "Scan", "ScatterND", "ScatterElements", "NonZero", "SequenceAt"}
+
+
+@pytest.fixture
+def thin_densenet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One layer a block: every kind of operator of DenseNet-121, exported in a tenth of the time."""
+    monkeypatch.setattr(densenet, "BLOCKS", (1, 1, 1, 1))
+    channels = densenet.densenet121()[-2].num_features
+    monkeypatch.setitem(BACKBONES, "densenet121", BACKBONES["densenet121"]._replace(channels=channels))
+
+
+def canvases(count: int, side: int) -> Tensor:
+    coarse = torch.rand(count, 1, 12, 12)
+    return torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear").clamp(0, 1)
+
+
+def export(network: Agcnn, side: int) -> onnx.ModelProto:
+    batch = torch.export.Dim("batch", min=1, max=64)
+    program = torch.onnx.export(
+        network, (canvases(2, side),), dynamo=True, opset_version=20, dynamic_shapes=({0: batch},), verbose=False
+    )
+    assert program is not None
+    return program.model_proto
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # torch's exporter, of itself
+@pytest.mark.parametrize("backbone", ["squeezenet1_1", "densenet121"])
+@pytest.mark.usefixtures("thin_densenet")
+def test_the_exported_graph_is_plain_and_answers_as_the_network(backbone: str) -> None:
+    network = Agcnn(AgcnnConfig(backbone=backbone, canvas_size=256, input_size=128)).eval()
+    proto = export(network, 256)
+    assert not proto.functions
+    assert not NOT_PLAIN & {node.op_type for node in proto.graph.node}
+    assert {node.domain for node in proto.graph.node} == {""}
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    for batch in (1, 3):
+        canvas = torch.cat([canvases(batch, 256)[:-1], torch.zeros(1, 1, 256, 256)])
+        with torch.no_grad():
+            wanted = network(canvas)
+        got = session.run(None, {session.get_inputs()[0].name: canvas.numpy()})
+        for name, tensor, array in zip(wanted._fields, wanted, got, strict=True):
+            assert array.shape == tuple(tensor.shape), name
+            assert np.abs(array - tensor.numpy()).max() < 1e-4, name
