@@ -1,0 +1,129 @@
+"""The card: what an artefact is, what it was trained on, how well it does and how to use it (entry `agcnn`)."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Interval = tuple[Share, Share]
+MeanAndDeviation = tuple[float, Annotated[float, Field(ge=0)]]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, serialize_by_alias=True, protected_namespaces=()
+    )
+
+
+class OperatingPoint(_Part):
+    """A threshold on the calibrated fusion probability, fixed before the test; positive: probability >= threshold."""
+
+    threshold: Share
+    sensitivity: Share
+    sensitivity_interval: Interval
+    specificity: Share
+    specificity_interval: Interval
+    positives: Count
+    negatives: Count
+    source: Text
+
+
+class Preprocessing(_Part):
+    """How display values become a canvas."""
+
+    canvas_size: int = Field(ge=32, multiple_of=32)
+    resize: Literal["stretch", "pad"]
+
+
+class Network(_Part):
+    """Which network it is; for people, as the graph holds all of it."""
+
+    backbone: Text
+    input_size: int = Field(ge=1)
+    tau: Share
+    pooling: Literal["max", "average"]
+
+
+class TrainingSet(_Part):
+    """One source of images and what it was used for."""
+
+    name: Text
+    images: Count
+    patients: Count
+    role: Text
+
+
+class Metric(_Part):
+    """One figure with its 95 % interval; null where it could not be computed."""
+
+    name: Text
+    split: Text
+    images: Count
+    branch: Literal["fusion", "global", "local"]
+    label: Text
+    value: float | None
+    interval: tuple[float, float] | None
+    positives: Count | None
+
+
+class Statistics(_Part):
+    """Mean and standard deviation on validation, of the canvas and of each probability."""
+
+    pixel_mean: MeanAndDeviation
+    probability: dict[str, MeanAndDeviation]
+
+
+class Golden(_Part):
+    """The seed of an input (see `golden_canvas`) and the outputs it must give."""
+
+    seed: Count
+    fusion: tuple[Share, ...]
+    global_: tuple[Share, ...] = Field(alias="global")
+    local: tuple[Share, ...]
+    heat_map: tuple[tuple[Share, ...], ...] = Field(min_length=1)
+    box: tuple[Share, Share, Share, Share]
+
+
+class Card(_Part):
+    """The JSON document under the metadata entry `agcnn`."""
+
+    schema_: Literal["agcnn-triage/artefact/1"] = Field(alias="schema")
+    notice: Literal["Research use only. Not a medical device."]
+    name: Text
+    version: Text
+    git_commit: str = Field(pattern="^([0-9a-f]{40}|unknown)$")
+    created: AwareDatetime
+    labels: tuple[Text, ...] = Field(min_length=1)
+    operating_points: tuple[OperatingPoint | None, ...]
+    preprocessing: Preprocessing
+    network: Network
+    training_data: tuple[TrainingSet, ...]
+    metrics: tuple[Metric, ...]
+    statistics: Statistics
+    golden: Golden
+
+    @model_validator(mode="after")
+    def _parts_fit_the_labels(self) -> Self:
+        labels = set(self.labels)
+        _require(len(labels) == len(self.labels), "labels: not unique")
+        _require(labels == set(self.statistics.probability), "statistics.probability: not one entry for each label")
+        _require(all(metric.label in labels | {"macro"} for metric in self.metrics), "metrics: a label that is none")
+        golden = self.golden
+        _require(len({len(row) for row in golden.heat_map}) == 1, "golden.heat_map: rows of unequal length")
+        _require(golden.box[0] < golden.box[2] and golden.box[1] < golden.box[3], "golden.box: empty")
+        lists = {
+            "operating_points": self.operating_points,
+            "golden.fusion": golden.fusion,
+            "golden.global": golden.global_,
+            "golden.local": golden.local,
+        }
+        for name, values in lists.items():
+            _require(len(values) == len(labels), f"{name}: {len(values)} entries for {len(labels)} labels")
+        return self
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)

@@ -1,0 +1,180 @@
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.errors import InferenceFailed, Overloaded
+from service.inference.batcher import Batcher
+from service.inference.session import Prediction, Session
+
+CANVAS = (1, 2, 2)
+POISON = -1.0
+
+
+def canvas(value: float) -> np.ndarray:
+    return np.full(CANVAS, value, np.float32)
+
+
+class Echo:
+    """A network whose fusion output is the canvas's value; waits at a gate, refuses poison."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []
+        self.threads: set[str] = set()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def run(self, canvases: np.ndarray) -> list[Prediction]:
+        values = canvases[:, 0, 0, 0].tolist()
+        self.batches.append(values)
+        self.threads.add(threading.current_thread().name)
+        assert self.gate.wait(10)
+        if POISON in values:
+            raise RuntimeError("secret")
+        empty = np.zeros(0, np.float32)
+        return [Prediction(np.array([value]), empty, empty, empty, empty, (0, 0, 1, 1)) for value in values]
+
+
+def served(
+    scenario: Callable[[Batcher, Echo], Awaitable[None]], max_batch: int = 4, network: Any = None
+) -> list[list[float]]:
+    """Run a scenario with a started batcher; gives the batches the network saw."""
+    echo = network or Echo()
+
+    async def main() -> None:
+        batcher = Batcher(echo, max_batch)
+        batcher.start()
+        try:
+            await scenario(batcher, echo)
+        finally:
+            echo.gate.set()
+            await batcher.close()
+
+    asyncio.run(main())
+    return list(echo.batches)
+
+
+async def held(batcher: Batcher, echo: Echo, values: list[float]) -> list[asyncio.Task[Any]]:
+    """Ask for 0, which occupies the network, then for `values`, which wait; open the gate to go on."""
+    echo.gate.clear()
+    tasks = [asyncio.create_task(batcher.predict(canvas(0)))]
+    while not echo.batches:
+        await asyncio.sleep(0.001)
+    tasks += [asyncio.create_task(batcher.predict(canvas(value))) for value in values]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def test_a_free_network_takes_one_at_once() -> None:
+    async def scenario(batcher: Batcher, echo: Echo) -> None:
+        prediction, queue_ms, infer_ms = await batcher.predict(canvas(5))
+        assert prediction.fusion.tolist() == [5]
+        assert queue_ms >= 0
+        assert infer_ms >= 0
+
+    assert served(scenario) == [[5]]
+
+
+def test_what_waits_goes_together_and_each_gets_its_own() -> None:
+    async def scenario(batcher: Batcher, echo: Echo) -> None:
+        tasks = await held(batcher, echo, [1, 2, 3, 4, 5, 6])
+        echo.gate.set()
+        answers = await asyncio.gather(*tasks)
+        assert [answer[0].fusion.item() for answer in answers] == [0, 1, 2, 3, 4, 5, 6]
+        assert len(echo.threads) == 1
+        assert echo.threads != {threading.main_thread().name}
+
+    assert served(scenario) == [[0], [1, 2, 3, 4], [5, 6]]
+
+
+def test_poison_spoils_none_of_the_others() -> None:
+    async def scenario(batcher: Batcher, echo: Echo) -> None:
+        tasks = await held(batcher, echo, [1, POISON, 3])
+        echo.gate.set()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(answers[2], InferenceFailed)
+        assert isinstance(answers[2].__cause__, RuntimeError)
+        assert "secret" not in str(answers[2])
+        assert [answers[n][0].fusion.item() for n in (0, 1, 3)] == [0, 1, 3]  # type: ignore[index]
+        assert (await batcher.predict(canvas(9)))[0].fusion.item() == 9
+
+    assert served(scenario) == [[0], [1, POISON, 3], [1], [POISON], [3], [9]]
+
+
+def test_a_waiter_that_gave_up_is_left_out() -> None:
+    async def scenario(batcher: Batcher, echo: Echo) -> None:
+        tasks = await held(batcher, echo, [1, 2, 3])
+        tasks[0].cancel()  # is in the network already
+        tasks[2].cancel()  # waits
+        await asyncio.sleep(0)
+        echo.gate.set()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [isinstance(answer, asyncio.CancelledError) for answer in answers] == [True, False, True, False]
+
+    assert served(scenario) == [[0], [1, 3]]
+
+
+def test_close_answers_what_waits() -> None:
+    async def scenario(batcher: Batcher, echo: Echo) -> None:
+        tasks = await held(batcher, echo, [1, 2])
+        closing = asyncio.create_task(batcher.close())
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await batcher.predict(canvas(3))
+        echo.gate.set()
+        await closing
+        assert [task.result()[0].fusion.item() for task in tasks] == [0, 1, 2]
+
+    assert served(scenario) == [[0], [1, 2]]
+
+
+def test_not_started() -> None:
+    async def main() -> None:
+        batcher = Batcher(Echo(), 4)
+        with pytest.raises(Overloaded):
+            await batcher.predict(canvas(1))
+        await batcher.close()
+
+    asyncio.run(main())
+
+
+def test_too_few_predictions_are_a_failure() -> None:
+    class Short(Echo):
+        def run(self, canvases: np.ndarray) -> list[Prediction]:
+            return super().run(canvases)[1:]
+
+    async def scenario(batcher: Batcher, echo: Echo) -> None:
+        with pytest.raises(InferenceFailed, match="0 predictions for 1 canvases"):
+            await batcher.predict(canvas(1))
+
+    served(scenario, network=Short())
+
+
+def test_canvases_of_unequal_shape_fail_alone() -> None:
+    async def scenario(batcher: Batcher, echo: Echo) -> None:
+        tasks = await held(batcher, echo, [1])
+        tasks.append(asyncio.create_task(batcher.predict(np.zeros((1, 3, 3), np.float32))))
+        await asyncio.sleep(0)
+        echo.gate.set()
+        answers = await asyncio.gather(*tasks)
+        assert [answer[0].fusion.item() for answer in answers] == [0, 1, 0]
+
+    assert served(scenario) == [[0], [1], [0]]
+
+
+def test_a_real_session_with_one_bad_canvas(session: Session, canvases: np.ndarray) -> None:
+    async def main() -> None:
+        batcher = Batcher(session, 8)
+        batcher.start()
+        bad = np.full_like(canvases[0], np.nan)
+        answers = await asyncio.gather(
+            *(batcher.predict(one) for one in [canvases[0], bad, canvases[1]]), return_exceptions=True
+        )
+        await batcher.close()
+        assert isinstance(answers[1], InferenceFailed)
+        assert [isinstance(answer, tuple) for answer in answers] == [True, False, True]
+
+    asyncio.run(main())

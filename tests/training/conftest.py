@@ -1,0 +1,71 @@
+"""A tiny data set in ChestX-ray14's published format, and what is made from it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.labels import LABELS
+from training.cache import Canvases
+from training.config import TrainConfig
+
+SIDE = 64
+SPLITS = {"train": range(24), "val": range(24, 32), "test": range(32, 40)}
+
+
+def picture(number: int) -> np.ndarray:
+    """[64, 64] uint8: smooth, and another one for every number."""
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE] / SIDE
+    return np.rint(127 + 120 * np.sin(3 * rows + number) * np.cos(4 * columns - number)).astype(np.uint8)
+
+
+def names(split: str) -> list[str]:
+    """Two images of every patient."""
+    return [f"{number // 2:08d}_{number % 2:03d}.png" for number in SPLITS[split]]
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """Forty images of twenty patients, two collections, three lists."""
+    folder = tmp_path / "tiny"
+    (folder / "images").mkdir(parents=True)
+    rows, collections = [], []
+    for split, numbers in SPLITS.items():
+        (folder / f"{split}_list.txt").write_text("\n".join(names(split)) + "\n")
+        for number, name in zip(numbers, names(split), strict=True):
+            Image.fromarray(picture(number)).save(folder / "images" / name)
+            label = f"{LABELS[number % 14]}|{LABELS[(number + 5) % 14]}" if number % 3 else "No Finding"
+            rows.append(f"{name},{label},{number % 2},{number // 2},50,F,PA,2500,2048,0.168,0.168")
+            collections.append(f"{name},{'B' if number // 2 % 3 == 0 else 'A'},{split}")
+    header = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position"
+    table = [header + ",OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]", *rows]
+    (folder / "Data_Entry_2017_v2020.csv").write_text("\n".join(table) + "\n")
+    (folder / "collections.csv").write_text("\n".join(["Image Index,collection,split", *collections]) + "\n")
+    boxes = ["Image Index,Finding Label,Bbox [x,y,w,h],Unnamed: 6,Unnamed: 7,Unnamed: 8"]
+    boxes += [f"{names('test')[0]},Infiltrate,256,512,128,512,,,", f"{names('test')[0]},Infiltrate,0,0,64,64,,,"]
+    (folder / "BBox_List_2017.csv").write_text("\n".join(boxes) + "\n")
+    return folder
+
+
+@pytest.fixture
+def canvases() -> Canvases:
+    """Twenty images in memory: 16 of collection A from 8 patients, 4 of B from 4."""
+    pixels = np.stack([picture(number) for number in range(20)])
+    targets = np.random.default_rng(0).integers(0, 2, (20, 14)).astype(np.float32)
+    patients = [f"a{number // 2}" for number in range(16)] + [f"b{number}" for number in range(4)]
+    return Canvases(
+        name="tiny",
+        pixels=pixels,
+        rows=np.arange(20),
+        targets=targets,
+        images=tuple(f"{number}.png" for number in range(20)),
+        patients=tuple(patients),
+        collections=("A",) * 16 + ("B",) * 4,
+    )
+
+
+@pytest.fixture
+def small() -> TrainConfig:
+    """A run of seconds: SqueezeNet on canvases of 64."""
+    return TrainConfig(canvas_size=64, input_size=32, epochs=(2, 2, 2), batch_size=8, threads=1)
