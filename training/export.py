@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ import torch
 from model.agcnn import Agcnn, AgcnnConfig
 from model.labels import LABELS
 from training.calibration import Calibration
+from training.checkpoint import commit
 from training.errors import TrainingError
 from training.folding import as_served, folded
 from training.fused_graph import OUTPUTS, FusedGraph, banned_operators, to_onnx
@@ -197,7 +196,7 @@ def _card(
         "notice": NOTICE,
         "name": f"agcnn-{config.backbone}",
         "version": version("agcnn-triage"),
-        "git_commit": _commit(),
+        "git_commit": commit(),
         "created": _now().isoformat(timespec="seconds"),
         "labels": LABELS,
         **{name: evaluated[name] for name in EVALUATED},
@@ -223,15 +222,6 @@ def _now() -> datetime:
     """Now, or the time a reproducible build wants (reproducible-builds.org)."""
     told = os.environ.get("SOURCE_DATE_EPOCH")
     return datetime.fromtimestamp(int(told), UTC) if told else datetime.now(UTC)
-
-
-def _commit() -> str:
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    command = [git, "-C", str(Path(__file__).parent), "rev-parse", "--verify", "HEAD"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return answer.stdout.strip() if answer.returncode == 0 else "unknown"
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from model.labels import LABELS
@@ -23,6 +24,12 @@ def picture(number: int) -> np.ndarray:
 def names(split: str) -> list[str]:
     """Two images of every patient."""
     return [f"{number // 2:08d}_{number % 2:03d}.png" for number in SPLITS[split]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Threads of torch wait for one another: on a busy machine two are many times slower than one."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

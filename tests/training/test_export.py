@@ -1,5 +1,4 @@
 import json
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -231,11 +230,6 @@ def test_banned_operators(nodes: list[onnx.NodeProto], banned: list[str]) -> Non
 def test_a_card_that_is_not_plain_json() -> None:
     with pytest.raises(ExportError, match="the card is not plain JSON"):
         room._json({"metrics": float("nan")})
-
-
-def test_commit_is_the_repositorys_or_unknown(root: Path) -> None:
-    answer = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    assert room._commit() == (answer.stdout.strip() if answer.returncode == 0 else "unknown")
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

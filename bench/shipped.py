@@ -1,0 +1,73 @@
+"""The README's table of numbers, from the card of the artefact that ships: `python -m bench.shipped [--write]`."""
+
+import sys
+from pathlib import Path
+
+from service.inference.artefact import load
+from service.inference.card import Card, Metric
+from service.settings import SHIPPED_ARTEFACT
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- numbers: python -m bench.shipped --write -->", "<!-- numbers end -->"
+
+
+def table(card: Card) -> str:
+    """Markdown: AUROC of the fusion branch on the test list, and the operating point, per finding."""
+    splits = sorted({metric.split for metric in card.metrics if metric.split.startswith("test")}, key=len)
+    images = {metric.split: metric.images for metric in card.metrics}
+    head = ["finding", *(f"AUROC, {split} ({images[split]} images)" for split in splits), "sensitivity at specificity"]
+    rows = [[label, *(cell(find(card, split, label)) for split in splits), point(card, label)] for label in card.labels]
+    rows.append(["**macro**", *(cell(find(card, split, "macro")) for split in splits), ""])
+    branches = [
+        [f"macro, {branch} branch alone", *(cell(find(card, split, "macro", branch)) for split in splits), ""]
+        for branch in ("global", "local")
+    ]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows, *branches])
+
+
+def find(card: Card, split: str, label: str, branch: str = "fusion") -> Metric:
+    """The one metric of these."""
+    return next(one for one in card.metrics if (one.split, one.label, one.branch) == (split, label, branch))
+
+
+def cell(metric: Metric) -> str:
+    """A value with its interval and, for one finding, its positives."""
+    count = "" if metric.positives is None or metric.label == "macro" else f", {metric.positives} positive"
+    if metric.value is None or metric.interval is None:
+        return "n/a" + count
+    return f"{metric.value:.2f} ({metric.interval[0]:.2f}–{metric.interval[1]:.2f}{count})"
+
+
+def point(card: Card, label: str) -> str:
+    """The operating point in words."""
+    one = card.operating_points[card.labels.index(label)]
+    return "none" if one is None else f"{one.sensitivity:.2f} at {one.specificity:.2f}"
+
+
+def sources(card: Card) -> str:
+    """What it was trained on."""
+    return "\n".join(
+        f"- {one.name}: {one.images:,} images of {one.patients:,} patients, {one.role}" for one in card.training_data
+    )
+
+
+def section() -> str:
+    """All of it, between the marks."""
+    card = load(SHIPPED_ARTEFACT).card
+    network = card.network
+    kind = f"{network.backbone}, {network.pooling} pooling, input {network.input_size}, τ {network.tau}"
+    about = f"`{card.name}` {card.version}: {kind}. Trained on:"
+    return "\n\n".join([BEGIN, about, sources(card), table(card), END])
+
+
+def main() -> None:
+    """Print the section, or put it into the README."""
+    if "--write" not in sys.argv:
+        print(section())
+        return
+    before, rest = README.read_text(encoding="utf-8").split(BEGIN)
+    README.write_text(before + section() + rest.split(END)[1], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

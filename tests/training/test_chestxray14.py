@@ -1,0 +1,127 @@
+import gzip
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.labels import LABELS
+from training.chestxray14 import Record, findings, image_paths, read, records
+from training.errors import TrainingError
+
+
+def test_a_sample_is_what_the_tables_say(published: Path) -> None:
+    source = read(published, "test", 64)
+    sample = source[0]
+    assert (sample.image, sample.patient) == ("00000016_000.png", "16")
+    assert {LABELS[index] for index in np.flatnonzero(sample.target)} == {LABELS[32 % 14], LABELS[37 % 14]}
+    assert sample.canvas.shape == (1, 64, 64)
+    stored = np.asarray(Image.open(published / "images" / sample.image))
+    np.testing.assert_allclose(sample.canvas[0], stored / 255, atol=1e-6)
+
+
+def test_boxes_are_shares_of_the_published_side_under_the_label_s_own_name(published: Path) -> None:
+    assert read(published, "test", 64)[0].boxes == {
+        "Infiltration": ((0.25, 0.5, 0.375, 1.0), (0.0, 0.0, 0.0625, 0.0625))
+    }
+
+
+def test_no_finding_is_a_target_of_zeros() -> None:
+    assert findings("No Finding") == ()
+    assert not Record("x.png", (), "1", "PA").target.any()
+
+
+def test_an_unknown_finding_is_refused() -> None:
+    with pytest.raises(TrainingError, match="unknown finding 'Efusion'"):
+        findings("Mass|Efusion")
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 24), ("val", 8), ("test", 8), ("train+val", 32)])
+def test_splits(published: Path, split: str, count: int) -> None:
+    assert len(read(published, split, 64)) == count
+
+
+def test_the_published_train_val_list_serves_too(published: Path) -> None:
+    both = (published / "train_list.txt").read_text() + (published / "val_list.txt").read_text()
+    (published / "train_val_list.txt").write_text(both)
+    for name in ("train_list.txt", "val_list.txt"):
+        (published / name).unlink()
+    assert len(read(published, "train+val", 64)) == 32
+    with pytest.raises(TrainingError, match=r"no train_list\.txt"):
+        read(published, "train", 64)
+
+
+def test_an_unknown_split_is_refused(published: Path) -> None:
+    with pytest.raises(TrainingError, match="wanted one of train, val"):
+        read(published, "dev", 64)
+
+
+def test_tables_and_lists_may_be_gzipped(published: Path) -> None:
+    plain = read(published, "test", 64)
+    for name in ("Data_Entry_2017_v2020.csv", "BBox_List_2017.csv", "test_list.txt"):
+        with (published / name).open("rb") as source, gzip.open(published / f"{name}.gz", "wb") as target:
+            shutil.copyfileobj(source, target)
+        (published / name).unlink()
+    assert read(published, "test", 64).entries == plain.entries
+
+
+def test_images_are_found_by_stem_in_the_published_folders(published: Path) -> None:
+    for number, path in enumerate(sorted((published / "images").iterdir())):
+        folder = published / f"images_{number % 3 + 1:03d}" / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(folder / f"{path.stem}.jpg")
+    shutil.rmtree(published / "images")
+    assert len(image_paths(published)) == 40
+    assert read(published, "val", 64)[0].canvas.shape == (1, 64, 64)
+
+
+def test_missing_images_are_one_error_that_counts_them(published: Path) -> None:
+    for name in ("00000012_000.png", "00000013_001.png"):
+        (published / "images" / name).unlink()
+    with pytest.raises(TrainingError, match=r"2 of 8 images of the val list .* first: 00000012_000\.png"):
+        read(published, "val", 64)
+
+
+def test_a_listed_image_without_a_row_is_an_error(published: Path) -> None:
+    with (published / "val_list.txt").open("a") as file:
+        file.write("00099999_000.png\n")
+    with pytest.raises(TrainingError, match=r"1 of 9 .* not in the Data_Entry_2017_v2020\.csv"):
+        read(published, "val", 64)
+
+
+def test_a_patient_in_two_lists_is_refused(published: Path) -> None:
+    with (published / "test_list.txt").open("a") as file:
+        file.write("00000000_001.png\n")
+    with pytest.raises(TrainingError, match=r"1 patients of test_list\.txt are in train_list\.txt too"):
+        read(published, "val", 64)
+
+
+def test_a_folder_without_the_table_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"no Data_Entry_2017_v2020\.csv"):
+        read(tmp_path, "train", 64)
+
+
+def test_the_key_follows_images_and_size(published: Path) -> None:
+    key = read(published, "val", 64).key
+    assert key == read(published, "val", 64).key
+    assert key not in {read(published, "val", 32).key, read(published, "test", 64).key}
+
+
+@pytest.mark.realdata
+def test_the_whole_published_table(realdata: Path) -> None:
+    rows = records(realdata / "chestxray14")
+    assert len(rows) == 112_120
+    assert len({row.patient for row in rows}) == 30_805
+    assert sum(bool(row.findings) for row in rows) == 51_759  # the v2020 table; the paper counts 51,708
+    counts = sum(row.target for row in rows)
+    assert counts[LABELS.index("Hernia")] == 227
+    assert sum(len(boxes) for row in rows for boxes in row.boxes.values()) == 984
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("folder", "sizes"), [("nih-subset", (916, 120, 258)), ("nih-128", (7124, 941, 1933))])
+def test_the_real_lists(realdata: Path, folder: str, sizes: tuple[int, ...]) -> None:
+    sources = [read(realdata / folder, split, 64) for split in ("train", "val", "test")]
+    assert tuple(len(source) for source in sources) == sizes
+    assert sources[0][0].canvas.std() > 0.05

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.agcnn import Agcnn
+from training import predictions
+from training.cache import Canvases
+from training.config import TrainConfig
+from training.errors import TrainingError
+
+
+@pytest.fixture
+def found(canvases: Canvases, small: TrainConfig) -> predictions.Predictions:
+    torch.manual_seed(0)
+    return predictions.predict(Agcnn(small.network), canvases)
+
+
+def test_logits_are_the_network_s_in_order(
+    found: predictions.Predictions, canvases: Canvases, small: TrainConfig
+) -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        output = Agcnn(small.network).eval()(canvases.batch(np.array([5]))[0])
+    for logits, wanted in zip(found.logits, (output.fusion, output.global_, output.local), strict=True):
+        np.testing.assert_allclose(logits[5], wanted[0].numpy(), atol=1e-5)
+
+
+def test_files_give_back_what_was_saved(found: predictions.Predictions, tmp_path: Path) -> None:
+    predictions.save(tmp_path / "p.npz", found)
+    again = predictions.load(tmp_path / "p.npz")
+    np.testing.assert_array_equal(again.logits, found.logits)
+    np.testing.assert_array_equal(again.targets, found.targets)
+    assert (again.images, again.patients, again.collections) == (found.images, found.patients, found.collections)
+
+
+def test_no_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no predictions"):
+        predictions.load(tmp_path / "p.npz")
+
+
+def test_within_keeps_one_collection_in_step(found: predictions.Predictions) -> None:
+    part = found.within("B")
+    assert part.images == ("16.png", "17.png", "18.png", "19.png")
+    np.testing.assert_array_equal(part.logits, found.logits[:, 16:])
+
+
+def test_folds_are_pooled_and_may_not_overlap(found: predictions.Predictions) -> None:
+    parts = [found.subset(np.arange(12, 20)), found.subset(np.arange(12))]
+    whole = predictions.pooled(parts)
+    assert sorted(whole.images) == sorted(found.images)
+    np.testing.assert_array_equal(whole.logits[:, 8:], found.logits[:, :12])
+    with pytest.raises(TrainingError, match="in more than one"):
+        predictions.pooled([found, parts[0]])

@@ -1,0 +1,145 @@
+"""Canvases read once through the service's pixel path and kept as 8-bit values in a memory-mapped file."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from training.sample import Floats, Source
+
+CHUNK = 64  # images between two flushes
+
+
+@dataclass(frozen=True)
+class Canvases:
+    """Images in memory-mapped storage, with what is known about them.
+
+    Attributes
+    ----------
+    pixels
+        [M, S, S] uint8: canvas values rounded to 1/255, as the published images have 8 bits.
+    rows
+        [N] where in `pixels` each image is.
+    targets
+        [N, K] float32, NaN unknown.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    targets: Floats
+    images: tuple[str, ...]
+    patients: tuple[str, ...]
+    collections: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def size(self) -> int:
+        """S, side of the canvases."""
+        return int(self.pixels.shape[-1])
+
+    def batch(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """([B, 1, S, S] float32 in [0, 1], [B, K] float32)."""
+        values = torch.from_numpy(self.pixels[self.rows[indices]]).unsqueeze(1)
+        return values.float().div_(255), torch.from_numpy(self.targets[indices])
+
+    def first(self, count: int) -> list[Floats]:
+        """The first canvases, each [1, S, S] float32 in [0, 1]."""
+        return [self.pixels[row][None].astype(np.float32) / 255 for row in self.rows[:count]]
+
+    def subset(self, indices: NDArray[np.int64]) -> "Canvases":
+        """Only these images; the pixels are shared."""
+        return replace(
+            self,
+            rows=self.rows[indices],
+            targets=self.targets[indices],
+            images=pick(self.images, indices),
+            patients=pick(self.patients, indices),
+            collections=pick(self.collections, indices),
+        )
+
+    def reduced(self, size: int) -> "Canvases":
+        """Area-averaged to `size`, in memory; themselves where they are no larger or not a multiple of it."""
+        if self.size <= size or self.size % size:
+            return self
+        small = np.empty((len(self), size, size), np.uint8)
+        for index, row in enumerate(self.rows):
+            values = torch.from_numpy(self.pixels[row]).float()[None, None]
+            small[index] = avg_pool2d(values, self.size // size).round()[0, 0].numpy()
+        return replace(self, pixels=small, rows=np.arange(len(self)))
+
+
+def pick(values: Sequence[str], indices: NDArray[np.int64]) -> tuple[str, ...]:
+    """The values at these places."""
+    return tuple(values[index] for index in indices)
+
+
+def cached(source: Source, name: str, folder: Path, workers: int = 2) -> Canvases:
+    """Read every canvas of a source that is not in the cache yet.
+
+    An interrupted build goes on where it was: a second file says which rows are written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = (len(source), source.size, source.size)
+    stem = f"{source.key}-{len(source)}"
+    pixels = mapped(folder / f"{stem}.npy", shape)
+    written = mapped(folder / f"{stem}.written.npy", shape[:1])
+    fill(source, pixels, written, workers)
+    entries = source.entries
+    return Canvases(
+        name=name,
+        pixels=pixels,
+        rows=np.arange(len(source)),
+        targets=np.stack([entry.target for entry in entries]),
+        images=tuple(entry.image for entry in entries),
+        patients=tuple(entry.patient for entry in entries),
+        collections=tuple(entry.collection for entry in entries),
+    )
+
+
+def fill(source: Source, pixels: NDArray[np.uint8], written: NDArray[np.uint8], workers: int) -> None:
+    """Read the rows that `written` lacks; threads do, as decoding and resizing leave the interpreter's lock."""
+    todo = np.flatnonzero(written == 0)
+
+    def store(row: int) -> None:
+        pixels[row] = np.rint(source[row].canvas[0] * 255)
+
+    with ThreadPoolExecutor(workers) as pool, Progress(transient=True, disable=not len(todo)) as progress:
+        task = progress.add_task("reading images", total=len(todo))
+        for chunk in np.split(todo, range(CHUNK, len(todo), CHUNK)):
+            list(pool.map(store, chunk.tolist()))
+            flush(pixels)
+            written[chunk] = 1
+            flush(written)
+            progress.advance(task, len(chunk))
+
+
+def mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A memory-mapped array of this shape, made of zeros where there is none.
+
+    It appears whole or not at all, and once: of two runs that begin together, none takes away what the other wrote.
+    """
+    if not path.is_file():
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+        with suppress(FileExistsError):
+            path.hardlink_to(part)
+        part.unlink()
+    return np.lib.format.open_memmap(path, "r+")
+
+
+def flush(array: NDArray[np.uint8]) -> None:
+    """Bring a memory-mapped array to the disk."""
+    if isinstance(array, np.memmap):
+        array.flush()
