@@ -9,7 +9,7 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DATA    ?= $(or $(AGCNN_REALDATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint types bench clean
+.PHONY: help serve test lint types clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,27 +19,33 @@ help:  ## this list
 	@$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/serve: .venv/made pyproject.toml constraints.txt
+# The stamps name the runtime: a machine that gains or loses its driver is installed anew, with one ONNX Runtime only.
+SERVE := .venv/serve-$(RUNTIME)
+TEST  := .venv/test-$(RUNTIME)
+
+$(SERVE): .venv/made pyproject.toml constraints.txt
 	@echo "installing the service ($(RUNTIME)) into .venv ..."
+	@$(PIP) uninstall --yes onnxruntime onnxruntime-gpu
+	@rm -f .venv/serve-* .venv/test-*
 	@$(PIP) install -c constraints.txt -e '.[$(RUNTIME)]'
 	@touch $@
 
-.venv/test: .venv/serve
+$(TEST): $(SERVE)
 	@echo "installing training and test tools into .venv ..."
 	@$(PIP) install -c constraints.txt -e '.[$(RUNTIME),train,dev]'
 	@touch $@
 
-serve: .venv/serve  ## run the service on 127.0.0.1:8000
+serve: $(SERVE)  ## run the service on 127.0.0.1:8000
 	@$(BIN)/triage serve
 
 test: lint types  ## lint, types, tests
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile
 
-lint: .venv/test  ## ruff
+lint: $(TEST)  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: .venv/test  ## mypy --strict
+types: $(TEST)  ## mypy --strict
 	$(BIN)/mypy
 
 # The artefact that ships, from the real images; each step is kept, and an interrupted one goes on where it stopped.
@@ -54,7 +60,7 @@ JUDGE := --data $(DATA)/nih-subset --cache runs/cache
 .SECONDARY:
 artefact: service/assets/agcnn.onnx  ## train, evaluate and export the artefact that ships
 
-$(RUNS)/pretrained/run.json: | .venv/test
+$(RUNS)/pretrained/run.json: | $(TEST)
 	$(TRAIN) --data $(DATA)/nih-128 --out $(@D) --init $(DATA)/weights/squeezenet1_1_imagenet.npz \
 	  --stages global --canvas-size 128 --epochs 5,1,1 --rates 3e-4,1e-4,1e-4 --select best
 

@@ -8,6 +8,7 @@ import pytest
 from training import checkpoint, predictions
 from training.config import TrainConfig
 from training.errors import TrainingError
+from training.folding import as_served
 from training.run import HELD_OUT, Plan, gather, train
 
 
@@ -32,7 +33,7 @@ def test_a_run_leaves_weights_document_and_what_was_held_out(plan: Plan, quick: 
     assert document["config"]["epochs"] == [1, 1, 1]
     held_out = predictions.load(run / HELD_OUT)
     assert len(held_out) == 8
-    again = predictions.predict(network, gather(plan, quick).held_out)  # type: ignore[arg-type]
+    again = predictions.predict(as_served(network), gather(plan, quick).held_out)  # type: ignore[arg-type]
     np.testing.assert_allclose(again.logits, held_out.logits, atol=1e-5)
 
 
