@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is imported, which tests do in every room
 ROOT = Path(__file__).resolve().parents[1]
 
 

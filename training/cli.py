@@ -1,5 +1,6 @@
 """`agcnn`: train, evaluate, export, phantom."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -188,4 +189,5 @@ def part(text: str) -> tuple[int, int]:
 
 def main() -> None:
     """Run the command line."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime sends usage data to its maker; read when it is imported
     app()

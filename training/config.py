@@ -11,6 +11,7 @@ from training.errors import TrainingError
 from training.transforms import Augmentation
 
 Select = Literal["best", "last"]
+SecondLook = Literal["global", "init"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 STAGES = ("global", "local", "fusion")
 
@@ -23,6 +24,8 @@ class TrainConfig:
     ----------
     epochs, learning_rates
         Of the stages global, local, fusion.
+    second_look
+        What local branch and fusion layer begin as: copies and mean of the `global` branch, or what `init` brought.
     balance
         Draw every collection of the data equally often.
     select
@@ -42,6 +45,7 @@ class TrainConfig:
     stages: tuple[str, ...] = STAGES
     epochs: tuple[int, int, int] = (12, 8, 4)
     learning_rates: tuple[float, float, float] = (3e-4, 3e-4, 1e-3)
+    second_look: SecondLook = "global"
     batch_size: int = 32
     weight_decay: float = 1e-2
     balance: bool = True
@@ -59,7 +63,7 @@ class TrainConfig:
             raise TrainingError("epochs and learning_rates: wanted three numbers, for global, local and fusion")
         if min(self.epochs) < 1 or min(self.learning_rates) <= 0 or self.batch_size < 1:
             raise TrainingError("epochs, learning_rates and batch_size: wanted positive numbers")
-        for name, wanted in (("select", Select), ("precision", Precision)):
+        for name, wanted in (("select", Select), ("second_look", SecondLook), ("precision", Precision)):
             if (value := getattr(self, name)) not in get_args(wanted):
                 raise TrainingError(f"{name}: wanted one of {', '.join(get_args(wanted))}, got {value!r}")
 

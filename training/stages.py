@@ -63,10 +63,11 @@ class StageView(nn.Module):
 
 def stages(config: TrainConfig) -> tuple[Stage, ...]:
     """The stages a configuration asks for, in the paper's order."""
+    anew = config.second_look == "global"
     parts = {
         "global": ("global_branch", (), global_logits, keep),
-        "local": ("local_branch", ("global_branch",), local_logits, copy_global),
-        "fusion": ("fusion", ("global_branch", "local_branch"), fusion_logits, mean_of_branches),
+        "local": ("local_branch", ("global_branch",), local_logits, copy_global if anew else keep),
+        "fusion": ("fusion", ("global_branch", "local_branch"), fusion_logits, mean_of_branches if anew else keep),
     }
     sizes = {"global": shrunk_size(config.canvas_size, config.input_size)}
     return tuple(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -93,3 +95,13 @@ def test_the_loss_is_over_what_is_known() -> None:
     loss.backward()
     assert logits.grad is not None
     assert logits.grad[0, 1] == logits.grad[1, 0] == 0
+
+
+def test_a_second_look_goes_on_with_what_it_brought(small: TrainConfig, network: Agcnn) -> None:
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    for stage in stages(replace(small, second_look="init")):
+        stage.start(network)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    for stage in stages(small):
+        stage.start(network)
+    assert not torch.equal(network.local_branch.classifier.weight, before["local_branch.classifier.weight"])
