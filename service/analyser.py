@@ -1,16 +1,16 @@
 """A file to a record that nothing has kept yet: decoder processes, the network, findings (README: One request)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from service.dicom.canvas import Box, content, to_image
+from service.dicom.canvas import content, to_image
 from service.dicom.radiograph import Header
 from service.dicom.reader import Bounds
 from service.dicom.worker import Decoders, Prepared
@@ -149,8 +149,7 @@ class Analyser:
         ------
         NotFound, InvalidRequest, InputError
         """
-        view = await _started(self._decoders).view(data)
-        return await asyncio.to_thread(_draw, record, view, drawing)
+        return await _started(self._decoders).render(data, _draw(record, drawing))
 
     async def _prove_decoder(self) -> None:
         """Have a process started and see that its limits let it work."""
@@ -175,6 +174,7 @@ class Analyser:
             "reason": list(result.reason),
             "findings": [_finding(finding) for finding in result.findings],
             "box": list(to_image(prediction.box, *frame)),
+            "content": list(content(*frame)),
             "flags": list(header.flags),
             "model": {"name": card.name, "version": card.version, "sha256": self.artefact.sha256},
             "timings_ms": {stage: round(spent, 3) for stage, spent in (header.timings_ms | timings_ms).items()},
@@ -191,8 +191,8 @@ class Analyser:
             priority=result.priority,
             margin=result.margin,
             body=body,
-            heat_map=_over_image(prediction.heat_map, content(*frame)),
-            class_maps=np.stack([_over_image(one, content(*frame)) for one in prediction.class_maps]),
+            heat_map=prediction.heat_map,
+            class_maps=prediction.class_maps,
         )
 
 
@@ -202,19 +202,23 @@ def _started(part: T | None) -> T:
     return part
 
 
-def _draw(record: Record, view: npt.NDArray[np.uint8], drawing: Drawing) -> bytes:
+def _draw(record: Record, drawing: Drawing) -> Callable[[npt.NDArray[np.uint8]], bytes]:
+    """What draws a view, [H, W] uint8; `reporting`'s own functions, so that a process that draws loads no network."""
     x0, y0, x1, y1 = record.body["box"]
     box, heat, caption = (x0, y0, x1, y1), record.heat_map, "Attention"
+    left, top, right, bottom = record.body["content"]
+    lies = (left, top, right, bottom)
     if drawing.part == "image":
-        return overlay.image_png(view, drawing.width)
+        return partial(overlay.image_png, width=drawing.width)
     if drawing.part == "crop":
-        return overlay.crop_png(view, box, drawing.width)
+        return partial(overlay.crop_png, box=box, width=drawing.width)
     if drawing.part == "heat_map":
-        return overlay.heat_map_png(heat, view, drawing.width)
+        return partial(overlay.heat_map_png, heat, width=drawing.width, content=lies)
     if drawing.finding is not None:
         heat, caption = overlay.relative(_class_map(record, drawing.finding)), drawing.finding
     options = overlay.Options(drawing.alpha, drawing.colormap, drawing.width, caption)
-    return overlay.overlay_png(view, heat, box if drawing.box else None, options)
+    shown = box if drawing.box else None
+    return partial(overlay.overlay_png, heat=heat, box=shown, options=options, content=lies)
 
 
 def _class_map(record: Record, finding: str) -> npt.NDArray[np.float32]:
@@ -236,13 +240,3 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "global": finding.global_,
         "local": finding.local,
     }
-
-
-def _over_image(values: npt.NDArray[np.float32], content: Box) -> npt.NDArray[np.float32]:
-    """[h, w] over the canvas to [h, w] over the image, which lies on the canvas at `content`."""
-    if content == (0.0, 0.0, 1.0, 1.0):
-        return values
-    height, width = values.shape
-    x0, y0, x1, y1 = content
-    part = (x0 * width, y0 * height, x1 * width, y1 * height)
-    return np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR, part), np.float32)

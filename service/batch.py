@@ -5,8 +5,9 @@ import csv
 import json
 import os
 import sys
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,7 +43,9 @@ def files(paths: Sequence[Path]) -> list[Path]:
 
 
 async def run(settings: Settings, files: Sequence[Path], overlay: Path | None, form: Format) -> int:
-    """Predict and write every file, drawing it in the folder `overlay` if there is one; how many were refused.
+    """Predict and write every file, drawing it in the folder `overlay` if there is one; how many failed.
+
+    A picture that cannot be drawn or written takes nothing from its prediction, but counts as failed.
 
     Raises
     ------
@@ -51,7 +54,7 @@ async def run(settings: Settings, files: Sequence[Path], overlay: Path | None, f
     if overlay is not None:
         _make(overlay)
     workers = min(settings.limits.decode_workers, len(files))
-    analyser, refused = Analyser(with_workers(settings, workers)), 0
+    analyser, failed = Analyser(with_workers(settings, workers)), 0
     console = Console(stderr=True)
     write = _writer(form, analyser.artefact.card.labels)
     hidden = len(files) == 1 or not console.is_terminal
@@ -60,9 +63,11 @@ async def run(settings: Settings, files: Sequence[Path], overlay: Path | None, f
             task = progress.add_task("predicting", total=len(files))
             async for item in _items(analyser, files, overlay, 2 * workers):
                 write(item)
-                refused += "problem" in item
+                if "picture_problem" in item:
+                    console.print(_without_picture(item), markup=False, highlight=False, soft_wrap=True)
+                failed += "problem" in item or "picture_problem" in item
                 progress.advance(task)
-    return refused
+    return failed
 
 
 def with_workers(settings: Settings, workers: int) -> Settings:
@@ -111,11 +116,12 @@ async def _items(analyser: Analyser, files: Sequence[Path], overlay: Path | None
 
 def _pictures(files: Sequence[Path], folder: Path | None) -> Iterator[Path | None]:
     """Where each file's picture goes: files of one name in several folders get a number."""
-    seen: Counter[str] = Counter()
+    taken: set[str] = set()
     for file in files:
-        seen[file.stem] += 1
-        number = f"-{seen[file.stem]}" if seen[file.stem] > 1 else ""
-        yield folder and folder / f"{file.stem}{number}.png"
+        numbered = (f"{file.stem}-{number}" for number in count(2))
+        name = next(name for name in chain([file.stem], numbered) if name not in taken)
+        taken.add(name)
+        yield folder and folder / f"{name}.png"
 
 
 async def _item(analyser: Analyser, file: Path, picture: Path | None) -> Item:
@@ -123,17 +129,34 @@ async def _item(analyser: Analyser, file: Path, picture: Path | None) -> Item:
         data = await asyncio.to_thread(_read, analyser, file)
         record = await analyser.infer(await analyser.prepare(data))
         record.body["timings_ms"]["store"] = 0.0
+    except Exception as error:  # one bad file spoils none of the others
+        told = _problem(error, "unreadable")
+        return {"filename": str(file), "status": told["status"], "problem": told}
+    unkept = {"id": None, "links": None}  # there is no server to ask for it again
+    item = {"filename": str(file), "status": 200, "prediction": document(record) | unkept}
+    try:
         if picture is not None:
             await asyncio.to_thread(picture.write_bytes, await analyser.draw(record, data, Drawing()))
-    except Exception as error:  # one bad file spoils none of the others
-        told = problem(
-            InvalidRequest(error.strerror or "unreadable", "unreadable") if isinstance(error, OSError) else error
-        )
-        if told.code == "internal_error":
-            log().error("unexpected", **describe(error))
-        return {"filename": str(file), "status": told.status, "problem": told.model_dump(exclude_none=True)}
-    unkept = {"id": None, "links": None}  # there is no server to ask for it again
-    return {"filename": str(file), "status": 200, "prediction": document(record) | unkept}
+    except Exception as error:  # the prediction stands without its picture
+        item["picture_problem"] = _problem(error, "unwritable")
+    return item
+
+
+def _problem(error: Exception, code: str) -> dict[str, Any]:
+    """Say an error in public words; one of the file system under `code`."""
+    told = problem(InvalidRequest(error.strerror or code, code) if isinstance(error, OSError) else error)
+    if told.code == "internal_error":
+        log().error("unexpected", **describe(error))
+    return told.model_dump(exclude_none=True)
+
+
+def _without_picture(item: Item) -> str:
+    told = item["picture_problem"]
+    return f"{item['filename']}: no picture ({told['code']}): {told['detail']}"
+
+
+def _codes(told: dict[str, Any]) -> list[str]:
+    return [reason["code"] for reason in told.get("errors", [told])]
 
 
 def _read(analyser: Analyser, file: Path) -> bytes:
@@ -155,7 +178,7 @@ def _writer(form: Format, labels: Sequence[str]) -> Writer:
 
 def _row(item: Item) -> dict[str, object]:
     if "problem" in item:
-        return {"filename": item["filename"], "status": item["status"], "code": item["problem"]["code"]}
+        return {"filename": item["filename"], "status": item["status"], "code": " ".join(_codes(item["problem"]))}
     prediction = item["prediction"]
     return {
         "filename": item["filename"],
@@ -170,8 +193,7 @@ def _words(item: Item) -> Iterator[str]:
     """Say it to a person: a line, and under it the findings."""
     if "problem" in item:
         told = item["problem"]
-        codes = [reason["code"] for reason in told.get("errors", [told])]
-        yield f"{item['filename']}: refused ({', '.join(codes)}): {told['detail']}"
+        yield f"{item['filename']}: refused ({', '.join(_codes(told))}): {told['detail']}"
         return
     prediction = item["prediction"]
     reason = ", ".join(prediction["reason"])

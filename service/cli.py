@@ -93,7 +93,7 @@ def predict(
     """Predict DICOM files without a server; nothing is kept.
 
     Of a folder, files named .dcm, .dicom or .ima and those with a DICOM preamble are taken. Exit status: 0 all done, 1
-    some refused, 2 could not start.
+    some refused or without their picture, 2 could not start.
     """
     if json_lines and csv_table:
         raise typer.BadParameter("--json or --csv, not both")
@@ -106,7 +106,7 @@ def predict(
 
 @app.command()
 def check() -> None:
-    """Say whether configuration, artefact and provider are sound, and list the settings with their values."""
+    """Say whether configuration, artefact, provider, storage and database are sound, and list the settings."""
     failures: list[StartupError] = []
     try:
         found: settings.Settings | None = settings.load()
@@ -132,7 +132,7 @@ def _list_settings(found: settings.Settings | None) -> None:
 async def _rehearse(found: settings.Settings) -> list[StartupError]:
     """Start as `predict` would, saying what is sound; what is not, is given back."""
     from service.batch import with_workers
-    from service.pipeline import Analyser
+    from service.pipeline import Analyser, Database
 
     try:
         analyser = Analyser(with_workers(found, 1))
@@ -142,6 +142,7 @@ async def _rehearse(found: settings.Settings) -> list[StartupError]:
             typer.echo(f"provider: sound, {session.provider} ({session.reason}); the golden self-test passed")
         _check_writable(found.storage.folder)
         typer.echo(f"storage: sound, {found.storage.folder.resolve()} can be written")
+        typer.echo(f"database: sound, {Database(found.database_url).check()}")
     except StartupError as error:
         return [error]
     return []

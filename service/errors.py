@@ -5,6 +5,7 @@ TriageError
 │  ├─ MalformedDicom
 │  ├─ UnsupportedEncoding
 │  ├─ TooLarge
+│  ├─ UploadIdle
 │  ├─ Conflict
 │  ├─ DecodeTimeout
 │  └─ UnsuitableImage
@@ -74,6 +75,12 @@ class TooLarge(InputError):
     """More bytes, or more pixels, than the limits allow."""
 
     code = "too_large"
+
+
+class UploadIdle(InputError):
+    """A body whose next part did not come within the time limit; its place is another's now."""
+
+    code = "upload_idle"
 
 
 class Conflict(InputError):

@@ -11,6 +11,7 @@ from service.analyser import Drawing as Drawing
 from service.errors import Conflict, Overloaded, StartupError, TriageError
 from service.reporting.overlay import NOTICE as NOTICE
 from service.settings import Settings
+from service.storage.database import Database as Database
 from service.storage.instances import Instances
 from service.storage.records import Record, Records, Summary
 from service.telemetry import Stopwatch, describe, log

@@ -13,7 +13,7 @@ SMALLEST, SMALL = 256, 512  # pixels of the shorter side: refused below, flagged
 Outcome = Reason | str | None  # a refusal, a flag, or nothing to say
 
 _CHEST = {"CHEST", "THORAX", "LUNG", "LUNGS", "CXR", "TORAX", "TORACE", "LUNGE"}
-_FRONTAL = {"PA", "AP", "FRONTAL", "POSTEROANTERIOR", "ANTEROPOSTERIOR"}
+_FRONTAL = {"PA", "AP", "FRONT", "FRONTAL", "POSTEROANTERIOR", "ANTEROPOSTERIOR"}
 _QUALIFIERS = {
     *("PORT", "PORTABLE", "MOBILE", "BED", "BEDSIDE", "ERECT", "UPRIGHT", "STANDING", "SITTING", "SUPINE"),
     *("SEMI", "INSPIRATION", "EXPIRATION", "INSP", "EXP", "ADULT", "XR", "CR", "DX", "DR"),
@@ -23,7 +23,7 @@ _LATERAL = {"LAT", "LATERAL", "LL", "RL", "LLAT", "RLAT", "OBLIQUE", "OBL", "DEC
 _ELSEWHERE = {
     *("TEETH", "TOOTH", "DENTAL", "SKULL", "HEAD", "NECK", "SPINE", "CSPINE", "TSPINE", "LSPINE", "ABDOMEN", "PELVIS"),
     *("HIP", "HIPS", "LEG", "FEMUR", "KNEE", "KNEES", "ANKLE", "FOOT", "FEET", "TOE", "SHOULDER", "ARM", "HUMERUS"),
-    *("ELBOW", "FOREARM", "WRIST", "HAND", "HANDS", "FINGER", "EXTREMITY", "BREAST"),
+    *("ELBOW", "FOREARM", "WRIST", "HAND", "HANDS", "FINGER", "EXTREMITY", "BREAST", "ABD", "ABDO", "RIB", "RIBS"),
 }
 _SNOMED = ("SCT", "SRT", "SNM3", "99SDM")
 _CHEST_CODES = {"816094009", "51185008", "39607008", "T-D3000", "T-28000"}  # chest, thorax, lung: PS3.16 CID 4009
@@ -67,14 +67,17 @@ def body_part(dataset: Dataset) -> Outcome:
     """Chest, by name, or else by code; a description can only speak against it."""
     words = _words(dataset, "BodyPartExamined")
     if words or text(dataset, "BodyPartExamined"):
-        chest = bool(words & _CHEST) and words <= _CHEST | _QUALIFIERS | _FRONTAL | _LATERAL
+        chest = bool(words & _CHEST) and not words & _ELSEWHERE
         return None if chest else _refusal("body_part_unsuitable", "BodyPartExamined", "a chest")
     codes = _codes(dataset, "AnatomicRegionSequence")
     if codes:
         return None if codes & _CHEST_CODES else _refusal("body_part_unsuitable", "AnatomicRegionSequence", "a chest")
-    described = _words(dataset, "SeriesDescription")
-    if described & _ELSEWHERE and not described & _CHEST:
-        return _refusal("body_part_unsuitable", "SeriesDescription", "a chest")
+    for keyword in ("SeriesDescription", "StudyDescription"):  # a study may be of several parts, the series tells more
+        described = _words(dataset, keyword)
+        if described & _CHEST:
+            break
+        if described & _ELSEWHERE:
+            return _refusal("body_part_unsuitable", keyword, "a chest")
     return "body_part_missing"
 
 
@@ -161,8 +164,9 @@ def _refusal(code: str, keyword: str, wanted: str) -> Reason:
 
 
 def _words(dataset: Dataset, keyword: str) -> set[str]:
-    """Upper-case words; `P-A` and `P.A.` are one, `CHEST_PA` two."""
+    """Upper-case words; `P-A`, `P.A.` and `POSTERO-ANTERIOR` are one, `CHEST_PA` two."""
     joined = re.sub(r"\b(P)[-./](A)\b\.?|\b(A)[-./](P)\b\.?", r"\1\2\3\4", text(dataset, keyword).upper())
+    joined = re.sub(r"\b(POSTERO|ANTERO)[-./ ](ANTERIOR|POSTERIOR)\b", r"\1\2", joined)
     return set(re.findall(r"[A-Z0-9]+", joined))
 
 

@@ -6,9 +6,11 @@ import multiprocessing
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -67,9 +69,19 @@ class Decoders:
         """
         return await self._run(_prepare, (data, self._bounds, size, rule))
 
-    async def view(self, data: bytes) -> NDArray[np.uint8]:
-        """Display values, [H, W] uint8, of a file; raises as `prepare` does."""
-        return await self._run(_view, (data, self._bounds))
+    async def render(self, data: bytes, draw: Callable[[NDArray[np.uint8]], bytes]) -> bytes:
+        """Draw a file's display values, [H, W] uint8, within the limits on decoding.
+
+        Parameters
+        ----------
+        draw
+            Can be pickled; what it raises comes back as it is.
+
+        Raises
+        ------
+        As `prepare`.
+        """
+        return await self._run(_render, (data, self._bounds, draw))
 
     def close(self) -> None:
         """Stop every process, also those at work."""
@@ -98,7 +110,8 @@ class Decoders:
     async def _attempt(
         self, pool: ProcessPool, function: Callable[..., Result], arguments: tuple[object, ...]
     ) -> Result:
-        future = pool.schedule(function, args=arguments, timeout=self._seconds)
+        with _deaf_to_interrupts():
+            future = pool.schedule(function, args=arguments, timeout=self._seconds)
         try:
             return await asyncio.wrap_future(future)  # cancelled, it stops the process
         except TimeoutError:
@@ -130,8 +143,22 @@ def _prepare(data: bytes, bounds: Bounds, size: int, rule: Rule) -> Prepared:
     return Prepared(replace(read.header, timings_ms=read.header.timings_ms | {"prepare": spent}), square)
 
 
-def _view(data: bytes, bounds: Bounds) -> NDArray[np.uint8]:
-    return np.rint(radiograph(data, bounds).values * 255).astype(np.uint8)
+def _render(data: bytes, bounds: Bounds, draw: Callable[[NDArray[np.uint8]], bytes]) -> bytes:
+    return draw(np.rint(radiograph(data, bounds).values * 255).astype(np.uint8))
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Have the threads and processes that the first file starts never see SIGINT, which Ctrl-C sends to all of them.
+
+    A new process would otherwise say where in its imports it was interrupted. Masks are inherited.
+    """
+    resource_tracker.ensure_running()  # multiprocessing's own process; starting it unblocks SIGINT
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _confine(memory_bytes: int) -> None:

@@ -1,5 +1,6 @@
 """The REST interface put together: routes, errors, and what every answer carries."""
 
+import asyncio
 import re
 import secrets
 import time
@@ -14,10 +15,10 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import telemetry
-from service.errors import TooLarge
+from service.errors import TooLarge, UploadIdle
 from service.http import health, model_card, predictions, problems
 from service.pipeline import NOTICE, Pipeline
-from service.settings import Settings
+from service.settings import Limits, Settings
 
 REPOSITORY = "https://github.com/agcnn-triage/agcnn-triage"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -71,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     app.add_api_route("/", _page, response_class=HTMLResponse, include_in_schema=False)
     problems.install(app)
-    app.add_middleware(Envelope, max_body_bytes=settings.limits.max_body_bytes)
+    app.add_middleware(Envelope, limits=settings.limits)
     return app
 
 
@@ -80,11 +81,12 @@ async def _page() -> HTMLResponse:
 
 
 class Envelope:
-    """Around every request: an id, a bound on the body, safe headers, a line in the log, an answer come what may."""
+    """Around every request: an id, bounds on the body, safe headers, a line in the log, an answer come what may."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes = limits.max_body_bytes
+        self._idle_seconds = limits.idle_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -108,17 +110,26 @@ class Envelope:
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         declared = Headers(scope=scope).get("content-length", "0")
         expected = int(declared) if declared.isdecimal() else 0
-        received = 0
+        received, more = 0, True
 
         async def bounded() -> Message:
-            nonlocal received
-            message = await receive() if expected <= self._max_body_bytes else {}
+            nonlocal received, more
+            message = await self._next(receive, more) if expected <= self._max_body_bytes else {}
             received += len(message.get("body", b""))
+            more = message.get("more_body", False)
             if max(expected, received) > self._max_body_bytes:
                 raise TooLarge(f"a body of at most {self._max_body_bytes} bytes wanted", "body_too_large")
             return message
 
         return bounded
+
+    async def _next(self, receive: Receive, more: bool) -> Message:
+        """Wait for the rest of a body as long as the limit; for what follows it, that the client leaves, for ever."""
+        try:
+            async with asyncio.timeout(self._idle_seconds if more else None):
+                return await receive()
+        except TimeoutError:
+            raise UploadIdle(f"nothing of the body came for {self._idle_seconds:g} s; send it again") from None
 
 
 class Exchange:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from service.http.bodies import Item, Page, Prediction
@@ -28,17 +28,29 @@ _BODY = {
 }
 _PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {"schema": _BINARY}}}, 304: {}}
 
-Width = Annotated[int | None, Query(ge=16, le=4096, description="pixels; the image's own where left out")]
+
+class Size(BaseModel):
+    """How large a picture is drawn."""
+
+    model_config = ConfigDict(extra="forbid")  # a parameter that is misspelt is not passed over
+
+    width: int | None = Field(None, ge=16, le=4096, description="pixels; the image's own where left out")
 
 
-class Look(BaseModel):
+class Look(Size):
     """How an overlay is drawn."""
 
     finding: str | None = Field(None, description="whose class map to show; the heat map where left out")
     alpha: float = Field(0.4, ge=0, le=1, description="opacity of the map")
     colormap: Literal["viridis", "inferno", "turbo"] = "viridis"
     box: Literal["0", "1"] = "1"
-    width: int | None = Field(None, ge=16, le=4096, description="pixels; the image's own where left out")
+
+
+def _width(size: Annotated[Size, Query()]) -> int | None:
+    return size.width
+
+
+Width = Annotated[int | None, Depends(_width)]
 
 
 def _pipeline(request: Request) -> Pipeline:

@@ -32,6 +32,7 @@ TABLE: dict[type[TriageError], Kind] = {
     errors.MalformedDicom: Kind(400, "Not a readable DICOM file", _TYPE + "malformed-dicom"),
     errors.UnsupportedEncoding: Kind(415, "Unsupported encoding", _TYPE + "unsupported-encoding"),
     errors.TooLarge: Kind(413, "Too large", _TYPE + "too-large"),
+    errors.UploadIdle: Kind(408, "The upload stopped", _TYPE + "upload-idle"),
     errors.Conflict: Kind(409, "Known with other display values", _TYPE + "conflict"),
     errors.UnsuitableImage: Kind(422, "Not a frontal chest radiograph", _TYPE + "unsuitable-image"),
     errors.DecodeTimeout: Kind(422, "Decoding took too long", _TYPE + "decode-timeout"),

@@ -1,10 +1,11 @@
 """Files out of a request body: raw DICOM, or the parts of a form."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from service.errors import InvalidRequest, TooLarge, UnsupportedEncoding
@@ -45,7 +46,8 @@ async def received(request: Request, limits: Limits) -> AsyncIterator[Sequence[U
     UnsupportedEncoding
         `unsupported_media_type`
     InvalidRequest
-        A form without a file, or with too many.
+        A form without a file, or with too many, or with one in a part of another name (`unknown_part`), or that ends
+        before its closing boundary (`truncated_form`).
     TooLarge
         `file_too_large`, told while it is still being sent.
     """
@@ -53,8 +55,11 @@ async def received(request: Request, limits: Limits) -> AsyncIterator[Sequence[U
     if media_type in RAW:
         yield [Upload("", await _raw(request, limits.max_file_bytes))]
     elif media_type == FORM:
-        async with request.form(max_files=limits.max_files, max_fields=limits.max_files) as form:
+        form = await _form(request, limits.max_files)
+        try:
             yield _files(form)
+        finally:
+            await form.close()
     else:
         wanted = f"{FORM} with a part named file, or {RAW[0]}"
         raise UnsupportedEncoding(f"Content-Type: wanted {wanted}", "unsupported_media_type")
@@ -69,12 +74,34 @@ async def _raw(request: Request, limit: int) -> bytes:
     return bytes(data)
 
 
+class _Parser(MultiPartParser):
+    """Starlette's parser, which says nothing of a body that ends early and drops its last part."""
+
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
+
+
+async def _form(request: Request, limit: int) -> FormData:
+    async def whole() -> AsyncGenerator[bytes, None]:
+        async for chunk in request.stream():
+            yield chunk
+        if not parser.ended:
+            raise InvalidRequest("the form ends before its closing boundary", "truncated_form")
+
+    parser = _Parser(request.headers, whole(), max_files=limit, max_fields=limit)
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        raise InvalidRequest(error.message) from None
+
+
 def _files(form: FormData) -> list[Upload]:
-    files = [
-        Upload(value.filename or "", value)
-        for name, value in form.multi_items()
-        if name in PARTS and isinstance(value, UploadFile)
-    ]
+    parts = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
+    if any(name not in PARTS for name, _ in parts):
+        raise InvalidRequest(f"a file is in a part that is named neither {' nor '.join(PARTS)}", "unknown_part")
+    files = [Upload(value.filename or "", value) for _, value in parts]
     if not files:
         raise InvalidRequest("the form has no file in a part named file, as in curl -F file=@radiograph.dcm", "no_file")
     return files

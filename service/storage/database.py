@@ -73,6 +73,28 @@ class Database:
             reason = error.orig if isinstance(error, exc.DBAPIError) else error
             raise ConfigurationError(f"the database {where} cannot be used: {_first_line(reason)}") from None
 
+    def check(self) -> str:
+        """Connect to a server and leave it as it is; a file is not opened, which would make it.
+
+        Returns
+        -------
+        The URL without its password.
+
+        Raises
+        ------
+        ConfigurationError
+            The server cannot be reached.
+        """
+        where = self._engine.url.render_as_string(hide_password=True)
+        try:
+            if not self._sqlite:
+                self._engine.connect().close()
+        except exc.DBAPIError as error:
+            raise ConfigurationError(f"the database {where} cannot be reached: {_first_line(error.orig)}") from None
+        finally:
+            self.close()
+        return where
+
     def close(self) -> None:
         """Give back all connections."""
         self._engine.dispose()
@@ -113,6 +135,7 @@ class Database:
         path = self._engine.url.database or ""
         if self._sqlite and not path.startswith("file:"):
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            Path(path).touch(mode=0o600)  # as SQLite takes on for the files beside it
 
     def _migrate(self, connection: sa.Connection) -> None:
         if not self._sqlite:

@@ -30,14 +30,15 @@ class Instances:
         self.folder = folder
 
     def open(self) -> None:
-        """Make the folder and prove that it can be written.
+        """Make the folder and the one it lies in, and prove that it can be written.
 
         Raises
         ------
         ConfigurationError
         """
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # `parents` alone takes no mode
+            self.folder.mkdir(mode=0o700, exist_ok=True)
             self.delete(self.put(b""))
         except (OSError, StorageFull) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)

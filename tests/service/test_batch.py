@@ -78,9 +78,45 @@ def test_a_table_has_a_row_for_each_file(predict: Run, folder: Path) -> None:
     rows = list(csv.DictReader(StringIO(out)))
     assert code == 1
     assert [row["status"] for row in rows] == ["200", "200", "422"]
-    assert [row["code"] for row in rows] == ["", "", "unsuitable_image"]
+    assert [row["code"] for row in rows] == ["", "", "view_unsuitable"]
     assert all(0 <= float(rows[0][label]) <= 1 for label in LABELS)
     assert rows[2]["Mass"] == ""
+
+
+def test_a_table_has_every_reason(predict: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(dicom_bytes(noise(), Modality="CT", ViewPosition="LL"))
+
+    _, out, _ = predict("--csv", tmp_path)
+
+    assert [row["code"] for row in csv.DictReader(StringIO(out))] == ["modality_unsuitable view_unsuitable"]
+
+
+def test_each_file_has_a_picture_of_its_own(tmp_path: Path) -> None:
+    files = [Path(name) for name in ("x/a.dcm", "y/a.dcm", "z/a-2.dcm", "z/a.dcm", "z/b.dcm")]
+
+    pictures = [picture and picture.name for picture in batch._pictures(files, tmp_path)]
+
+    assert pictures == ["a.png", "a-2.png", "a-2-2.png", "a-3.png", "b.png"]
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_a_picture_that_cannot_be_written_takes_nothing_from_its_prediction(
+    predict: Run, folder: Path, tmp_path: Path, form: str
+) -> None:
+    pictures = tmp_path / "pictures"
+    (pictures / "chest.png").mkdir(parents=True)  # in the way
+
+    code, out, err = predict(form, "--overlay", pictures, folder / "one", folder / "two" / "chest.dcm")
+
+    assert code == 1
+    if form == "--json":
+        first, second = map(json.loads, out.splitlines())
+        assert (first["status"], first["picture_problem"]["code"]) == (200, "unwritable")
+        assert first["prediction"]["findings"]
+        assert "picture_problem" not in second
+    assert out.count("chest.dcm") == 2
+    assert err == f"{folder / 'one' / 'chest.dcm'}: no picture (unwritable): Is a directory\n"
+    assert (pictures / "chest-2.png").is_file()
 
 
 @pytest.mark.parametrize("arguments", [("nowhere.dcm",), (".",), ("--overlay", "/proc/nowhere", "here.dcm")])

@@ -91,7 +91,13 @@ def test_check_says_what_is_sound(run: Run, artefact: Path) -> None:
     assert (code, err) == (0, "")
     for variable in settings.variables():
         assert variable.name in out
-    for said in ("configuration: sound", "artefact: sound", "provider: sound, cpu", "storage: sound"):
+    for said in (
+        "configuration: sound",
+        "artefact: sound",
+        "provider: sound, cpu",
+        "storage: sound",
+        "database: sound",
+    ):
         assert said in out
 
 
@@ -103,6 +109,24 @@ def test_check_says_what_is_not(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_p
     assert (code, len(err.splitlines())) == (2, 1)
     assert "configuration: sound" in out
     assert "none.onnx" in err
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuch://x/y", "sqlite://", "postgresql+psycopg://u:canary@[::1]:9/x"])
+def test_check_looks_at_the_database(run: Run, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("TRIAGE_DATABASE__URL", url)
+
+    code, out, err = run("check")
+
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "storage: sound" in out
+    assert "database" in err
+    assert "canary" not in out + err
+
+
+def test_check_makes_nothing(run: Run, tmp_path: Path) -> None:
+    run("check")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_check_lists_the_settings_also_where_one_is_wrong(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

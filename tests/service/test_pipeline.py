@@ -232,6 +232,18 @@ def test_a_request_that_is_given_up_is_kept_or_not(house: House) -> None:
     assert house.do(lambda: house.pipeline.draw(answer.record.id, Drawing("image")))
 
 
+def test_nobody_else_reads_what_is_kept(artefact: Path, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with House(settings_for(artefact, tmp_path / "fresh", LIMITS)) as house:
+            house.wait_until_ready().do(lambda: house.pipeline.predict(file("2.25.1")))
+            kept = [house.folder, *house.folder.rglob("*")]
+            assert {"triage.sqlite", "triage.sqlite-wal", "instances"} <= {path.name for path in kept}
+            assert [path for path in kept if path.stat().st_mode & 0o077] == []
+    finally:
+        os.umask(before)
+
+
 @pytest.mark.parametrize("part", ["overlay", "image", "heat_map", "crop"])
 def test_each_part_is_a_picture(house: House, part: str) -> None:
     id = house.do(lambda: house.pipeline.predict(file("2.25.11"))).record.id

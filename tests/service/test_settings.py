@@ -71,7 +71,7 @@ def test_a_password_shows_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_setting_is_described() -> None:
     variables = {variable.name: variable for variable in settings.variables(settings.load())}
 
-    assert len(variables) == 19
+    assert len(variables) == 20
     assert all(variable.description for variable in variables.values())
     assert all(variable.value == variable.default for variable in variables.values())
     assert variables["TRIAGE_HTTP__PORT"].value == "8000"

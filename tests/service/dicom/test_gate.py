@@ -36,6 +36,11 @@ ACCEPTED = [
     {"BodyPartExamined": "PORT CHEST"},
     {"BodyPartExamined": "CHEST_PA"},
     {"BodyPartExamined": "LUNG"},
+    *({"BodyPartExamined": part} for part in ("CHEST FRONT", "CHEST AP ONLY", "CHEST INFANT", "CHEST_NEW")),
+    *(
+        {"ViewPosition": view}
+        for view in ("ANTERO-POSTERIOR", "POSTERO-ANTERIOR", "Postero Anterior", "FRONT", "FRONTAL")
+    ),
     {"BodyPartExamined": "CHEST 2 VIEWS"},
     {"BodyPartExamined": None, "AnatomicRegionSequence": coded("816094009")},
     {"BodyPartExamined": None, "AnatomicRegionSequence": coded("T-D3000", "SRT")},
@@ -62,6 +67,8 @@ FLAGGED = [
     ("body_part_missing", {"BodyPartExamined": " "}),
     ("body_part_missing", {"BodyPartExamined": None, "SeriesDescription": "Chest and abdomen"}),
     ("body_part_missing", {"BodyPartExamined": None, "AnatomicRegionSequence": coded("1", "99LOCAL")}),
+    ("body_part_missing", {"BodyPartExamined": None, "StudyDescription": "Chest PA"}),
+    ("body_part_missing", {"BodyPartExamined": None, "SeriesDescription": "Chest", "StudyDescription": "Pelvis"}),
     ("view_position_missing", {"ViewPosition": None}),
     ("view_position_missing", {"ViewPosition": "", "PatientOrientation": ["L", "F"]}),
     ("view_position_missing", {"ViewPosition": None, "SeriesDescription": "PA and lateral"}),
@@ -84,6 +91,9 @@ REFUSED = [
     ("body_part_unsuitable", {"BodyPartExamined": "CHEST ABDOMEN"}),
     ("body_part_unsuitable", {"BodyPartExamined": ["CHEST", "HAND"]}),
     ("body_part_unsuitable", {"BodyPartExamined": "TSPINE"}),
+    *(("body_part_unsuitable", {"BodyPartExamined": f"CHEST {part}"}) for part in ("ABD", "ABDO", "RIB", "RIBS")),
+    ("body_part_unsuitable", {"BodyPartExamined": None, "StudyDescription": "Knee 2 views"}),
+    ("body_part_unsuitable", {"BodyPartExamined": None, "SeriesDescription": "AP", "StudyDescription": "Pelvis"}),
     ("body_part_unsuitable", {"BodyPartExamined": "Canary"}),
     ("body_part_unsuitable", {"BodyPartExamined": "-"}),
     ("body_part_unsuitable", {"BodyPartExamined": None, "AnatomicRegionSequence": coded("122495006")}),
@@ -93,6 +103,7 @@ REFUSED = [
     ("view_unsuitable", {"ViewPosition": "LATERAL"}),
     ("view_unsuitable", {"ViewPosition": "LAO"}),
     ("view_unsuitable", {"ViewPosition": "AP LLD"}),
+    ("view_unsuitable", {"ViewPosition": "ANTERIOR OBLIQUE"}),
     ("view_unsuitable", {"ViewPosition": "Canary"}),
     ("view_unsuitable", {"ViewPosition": None, "ViewCodeSequence": coded("399173006")}),
     ("view_unsuitable", {"ViewCodeSequence": coded("399067008")}),

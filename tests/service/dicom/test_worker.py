@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -14,7 +15,8 @@ from service.dicom.canvas import canvas
 from service.dicom.radiograph import radiograph
 from service.dicom.reader import Bounds, read
 from service.dicom.worker import Decoders
-from service.errors import DecodeTimeout, InputError, MalformedDicom, UnsuitableImage
+from service.errors import DecodeTimeout, InputError, InvalidRequest, MalformedDicom, UnsuitableImage
+from service.reporting.overlay import image_png
 from tests.factories import dicom_bytes, ramp
 
 PIXELS = ramp(260, 300)
@@ -41,10 +43,22 @@ def test_prepare_is_the_chain_in_another_process(decoders, rule):
     assert list(prepared.header.timings_ms) == ["read", "decode", "prepare"]
 
 
-def test_view_is_eight_bits(decoders):
-    view = asyncio.run(decoders.view(DATA))
-    assert view.dtype == np.uint8
+def test_what_is_drawn_is_eight_bits(decoders):
+    view = np.frombuffer(asyncio.run(decoders.render(DATA, np.ndarray.tobytes)), np.uint8).reshape(PIXELS.shape)
     assert np.abs(view - PIXELS / 4095 * 255).max() <= 0.5 + 1e-4
+
+
+def test_what_goes_wrong_in_drawing_comes_back_as_itself(decoders):
+    with pytest.raises(InvalidRequest) as caught:
+        asyncio.run(decoders.render(DATA, partial(image_png, width=10**6)))
+    assert caught.value.message.startswith("width: ")
+    with pytest.raises(MalformedDicom) as refusal:
+        asyncio.run(decoders.render(DATA, partial(np.resize, new_shape=(2**32,))))
+    assert refusal.value.code == "decoder_failed"
+    with pytest.raises(MalformedDicom) as malformed:
+        asyncio.run(decoders.render(b"nothing", image_png))
+    assert malformed.value.code == "not_dicom"
+    assert works(decoders)
 
 
 def test_refusals_cross_the_border_whole(decoders):
@@ -67,6 +81,7 @@ def test_many_at_once(decoders):
 
 
 def test_a_worker_knows_neither_network_nor_web(decoders):
+    asyncio.run(decoders.render(DATA, image_png))
     loaded = asyncio.run(decoders._run(eval, ("set(__import__('sys').modules)",)))
     assert "pydicom" in loaded
     assert not loaded & {"torch", "onnxruntime", "fastapi", "starlette", "pydantic", "sqlalchemy", "model"}
@@ -151,6 +166,16 @@ def test_close_leaves_nobody_behind():
     assert set(multiprocessing.active_children()) == before
     with pytest.raises(RuntimeError, match="closed"):
         asyncio.run(decoders.prepare(DATA, 64, "stretch"))
+
+
+def test_no_worker_ever_hears_an_interrupt():
+    mask = ("__import__('signal').pthread_sigmask(0, ())",)
+    with Decoders(workers=1, seconds=20, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
+        assert signal.SIGINT in asyncio.run(decoders._run(eval, mask))
+        with suppress(MalformedDicom):
+            asyncio.run(decoders._run(os._exit, (9,)))
+        assert signal.SIGINT in asyncio.run(decoders._run(eval, mask))  # its successor's, too
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_closing_what_never_worked():

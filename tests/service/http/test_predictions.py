@@ -233,11 +233,25 @@ def test_an_empty_body_is_400(client: Client) -> None:
 
 
 def test_a_form_without_a_file_is_400(client: Client) -> None:
-    for response in (
-        client.post_files(("a.dcm", file("2.25.15")), part="image"),
-        client.request("POST", "/v1/predictions", files={"file": (None, "text")}),
-    ):
-        assert (response.status_code, response.json()["code"]) == (400, "no_file")
+    response = client.request("POST", "/v1/predictions", files={"file": (None, "text")})
+
+    assert (response.status_code, response.json()["code"]) == (400, "no_file")
+
+
+def test_a_file_under_another_name_is_not_passed_over(client: Client) -> None:
+    good, other = ("a.dcm", file("2.25.15")), ("CANARY.dcm", file("2.25.15"))
+    for files in ([("image", other)], [("file", good), ("CANARY", other)]):
+        response = client.request("POST", "/v1/predictions", files=files)
+
+        assert (response.status_code, response.json()["code"]) == (400, "unknown_part")
+        assert "CANARY" not in response.text
+
+
+def test_a_form_that_is_cut_short_is_400(client: Client) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + bytes(2**18) + b"\r\n"
+    for body in (b"", part, part + part, part + b"--x"):
+        assert_refused(client, body, 400, "truncated_form", "multipart/form-data; boundary=x")
+    assert_refused(client, part + b"--x--", 400, "not_dicom", "multipart/form-data; boundary=x")
 
 
 def test_a_form_that_is_none_is_400(client: Client) -> None:
@@ -402,6 +416,14 @@ def test_an_overlay_that_cannot_be_is_400(client: Client, links: dict[str, str],
     response = client.get(f"{links['overlay']}?{query}")
 
     assert (response.status_code, response.json()["code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("part", ["overlay", "image", "heat_map", "crop"])
+def test_a_parameter_that_there_is_not_is_400(client: Client, links: dict[str, str], part: str) -> None:
+    response = client.get(f"{links[part]}?label=Mass")
+
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_request")
+    assert client.get(f"{links[part]}?width=15").status_code == 400
 
 
 def test_a_picture_that_has_not_changed_is_not_sent_again(client: Client, links: dict[str, str]) -> None:

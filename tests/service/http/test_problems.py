@@ -39,6 +39,7 @@ def test_statuses_are_those_of_the_design() -> None:
         "MalformedDicom": 400,
         "UnsupportedEncoding": 415,
         "TooLarge": 413,
+        "UploadIdle": 408,
         "Conflict": 409,
         "UnsuitableImage": 422,
         "DecodeTimeout": 422,

@@ -75,6 +75,17 @@ class TestOpen:
             Database(url)
         assert one_line(caught.value)
 
+    def test_a_file_is_checked_without_making_it(self, path: Path) -> None:
+        assert Database(f"sqlite:///{path}").check() == f"sqlite:///{path}"
+        assert not path.exists()
+
+    def test_a_server_is_checked_by_connecting(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Database, "_sqlite", False)
+        Database(f"sqlite:///{path}").check()
+        with pytest.raises(ConfigurationError) as caught:
+            Database(f"sqlite:///{path.parent / 'none' / 'x'}").check()
+        assert one_line(caught.value)
+
     def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(ConfigurationError) as caught:

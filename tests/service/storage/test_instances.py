@@ -46,11 +46,8 @@ class TestOpen:
     def test_a_folder_only_its_owner_reads(self, instances: Instances) -> None:
         name = instances.put(b"x")
         path = instances.folder / name[:2] / name
-        assert [stat.S_IMODE(place.stat().st_mode) for place in (instances.folder, path.parent, path)] == [
-            0o700,
-            0o700,
-            0o600,
-        ]
+        places = (instances.folder.parent, instances.folder, path.parent, path)
+        assert [stat.S_IMODE(place.stat().st_mode) for place in places] == [0o700, 0o700, 0o700, 0o600]
 
     def test_a_file_in_the_way(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
