@@ -120,4 +120,4 @@ def inherited(init: Path | None) -> list[dict[str, Any]]:
     if init is None or not (init.parent / checkpoint.DOCUMENT).is_file():
         return []
     entries = checkpoint.read_json(init.parent / checkpoint.DOCUMENT)["training_data"]
-    return [{**entry, "role": "pretraining of the global branch"} for entry in entries]
+    return [{**entry, "role": "pretraining, " + entry["role"].removeprefix("pretraining, ")} for entry in entries]

@@ -71,7 +71,7 @@ def test_pretraining_is_handed_on_and_remembered(plan: Plan, quick: TrainConfig,
     before, after = (checkpoint.load(run)[0].global_branch.state_dict() for run in (first, second))
     assert all(np.array_equal(before[name], after[name]) for name in before)
     roles = [entry["role"] for entry in json.loads((second / checkpoint.DOCUMENT).read_text())["training_data"]]
-    assert roles == ["pretraining of the global branch", "stages fusion"]
+    assert roles == ["pretraining, stages global", "stages fusion"]
 
 
 def test_a_fold_holds_out_patients_of_train_and_val(plan: Plan, quick: TrainConfig) -> None:
