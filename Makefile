@@ -1,5 +1,5 @@
 # make serve   the service, on this machine, with the artefact that ships
-# make test    lint, types and every test, as CI runs them
+# make test    lint, types and every test that needs no Docker engine
 # make help    the rest
 
 PYTHON  ?= python3
@@ -9,10 +9,10 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DATA    ?= $(or $(AGCNN_REALDATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint types clean
+.PHONY: help serve test docker-test image lint types audit sbom clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; PYTHON=... names one"; exit 2; }
@@ -39,7 +39,13 @@ serve: $(SERVE)  ## run the service on 127.0.0.1:8000
 	@$(BIN)/triage serve
 
 test: lint types  ## lint, types, tests
-	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile
+	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile -m "not docker"
+
+docker-test: $(TEST)  ## build the images, run them, break them; needs a Docker engine
+	$(BIN)/python -m pytest -m docker tests/docker
+
+image:  ## the service's image, agcnn-triage:cpu
+	docker build -f docker/service.Dockerfile --build-arg REVISION=$$(git rev-parse HEAD) -t agcnn-triage:cpu .
 
 lint: $(TEST)  ## ruff
 	$(BIN)/ruff check .
@@ -47,6 +53,25 @@ lint: $(TEST)  ## ruff
 
 types: $(TEST)  ## mypy --strict
 	$(BIN)/mypy
+
+build/tools/made: .ci/tools.txt
+	@$(PYTHON) -m venv build/tools
+	@build/tools/bin/python -m pip --disable-pip-version-check --quiet install -r .ci/tools.txt
+	@touch $@
+
+# What the image is made of, and nothing else
+build/runtime/made: build/tools/made pyproject.toml constraints.txt
+	@$(PYTHON) -m venv --clear --without-pip build/runtime
+	@$(PYTHON) docker/requirements.py cpu postgres >build/runtime/requirements.txt
+	@build/tools/bin/python -m pip --disable-pip-version-check --quiet --python build/runtime/bin/python install -c constraints.txt -r build/runtime/requirements.txt
+	@touch $@
+
+audit: build/tools/made  ## known vulnerabilities of the pinned packages
+	@build/tools/bin/python .ci/audit.py
+
+sbom: build/runtime/made  ## build/sbom.cdx.json: what the service is made of (CycloneDX)
+	@build/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o build/sbom.cdx.json build/runtime/bin/python
+	@echo "build/sbom.cdx.json: $$(grep -c '"bom-ref"' build/sbom.cdx.json) components"
 
 # The artefact that ships, from the real images; each step is kept, and an interrupted one goes on where it stopped.
 # About a quarter of an hour on two cores: make -j2 artefact

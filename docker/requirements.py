@@ -1,0 +1,9 @@
+"""Print what pyproject.toml asks for: the dependencies, and those of the extras named."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+extras = project["optional-dependencies"]
+sys.stdout.write("\n".join([*project["dependencies"], *(line for extra in sys.argv[1:] for line in extras[extra])]))

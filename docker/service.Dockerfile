@@ -1,0 +1,52 @@
+# The service: docker build -f docker/service.Dockerfile [--build-arg RUNTIME=gpu] .
+# A package index behind a private CA: --secret id=ca,src=ca.pem; wheels of one's own: --build-context wheels=folder.
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+FROM scratch AS wheels
+
+FROM ${BASE_IMAGE} AS dependencies
+ARG RUNTIME=cpu
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_FIND_LINKS=/wheels PYTHONDONTWRITEBYTECODE=1
+WORKDIR /source
+RUN python -m venv /opt/pip && python -m venv --without-pip /opt/triage
+COPY pyproject.toml constraints.txt docker/requirements.py ./
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
+    if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
+    python requirements.py "${RUNTIME}" postgres >requirements.txt && \
+    /opt/pip/bin/pip --python /opt/triage/bin/python install --no-compile -c constraints.txt -r requirements.txt && \
+    find /opt/triage/lib -type d -name tests -prune -exec rm -r {} + && \
+    cd /opt/triage/lib/python3*/site-packages/onnxruntime && rm -r quantization tools transformers && \
+    python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/triage/lib
+
+FROM dependencies AS application
+COPY README.md LICENSE NOTICE ./
+COPY service service
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
+    if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
+    /opt/pip/bin/pip --python /opt/triage/bin/python install --no-compile --no-deps --root /staged . && \
+    rm /staged/opt/triage/bin/agcnn && \
+    python -m compileall -q -s /staged --invalidation-mode unchecked-hash /staged/opt/triage/lib
+
+FROM ${BASE_IMAGE}
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="AG-CNN triage" \
+      org.opencontainers.image.description="Chest X-ray triage: DICOM in, findings and priority out. Research use only, not a medical device." \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="https://github.com/agcnn-triage/agcnn-triage" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN rm -rf /usr/local/lib/python3*/site-packages/* /usr/local/lib/python3*/ensurepip /usr/local/bin/pip* \
+           /usr/lib/python3*/ensurepip /usr/share/python-wheels && \
+    install -d -m 700 -o 10001 -g 10001 /data
+COPY --from=dependencies /opt/triage /opt/triage
+COPY --from=application /staged /
+COPY docker/healthcheck.py /opt/triage/
+ENV PATH=/opt/triage/bin:$PATH PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 \
+    TRIAGE_HTTP__HOST=0.0.0.0 TRIAGE_STORAGE__FOLDER=/data
+USER 10001:10001
+WORKDIR /data
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=120s --start-interval=1s --retries=3 \
+    CMD ["python", "/opt/triage/healthcheck.py"]
+ENTRYPOINT ["triage"]
+CMD ["serve"]

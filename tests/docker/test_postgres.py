@@ -1,0 +1,155 @@
+"""The profile `postgres`: two replicas, one instance store, one database, behind TLS."""
+
+import http.client
+import json
+import ssl
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.docker.deployment import Deployment, Engine, stamped
+from tests.docker.load import Load
+
+pytestmark = pytest.mark.docker
+
+RAW = {"Content-Type": "application/dicom"}
+
+
+@pytest.fixture(scope="module")
+def deployment(deploy: Callable[..., Deployment]) -> Deployment:
+    made = deploy("postgres", "database", "proxy")
+    made.up()
+    return made
+
+
+@pytest.fixture(scope="module")
+def replicas(deployment: Deployment) -> list[str]:
+    containers = deployment.containers("replica")
+    assert len(containers) == 2
+    return [f"http://{deployment.engine.address(container)}:8000" for container in containers]
+
+
+@pytest.fixture(scope="module")
+def key(deployment: Deployment) -> dict[str, str]:
+    return deployment.headers("replica")
+
+
+@pytest.fixture(scope="module")
+def trust(secrets: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=secrets / "tls_certificate.pem")
+
+
+@pytest.fixture(scope="module")
+def url(deployment: Deployment) -> str:
+    return f"https://localhost:{deployment.ports['HTTPS']}"
+
+
+def test_the_first_key_opens_both(replicas: list[str], key: dict[str, str]) -> None:
+    assert [httpx.get(f"{replica}/v1/model", headers=key).status_code for replica in replicas] == [200, 200]
+    assert [httpx.get(f"{replica}/v1/model").status_code for replica in replicas] == [401, 401]
+
+
+def test_one_instance_at_both_at_once_is_one_record(
+    replicas: list[str], key: dict[str, str], samples: dict[str, bytes]
+) -> None:
+    start = threading.Barrier(4)
+
+    def post(replica: str, data: bytes) -> httpx.Response:
+        start.wait(timeout=30)
+        return httpx.post(f"{replica}/v1/predictions", content=data, headers=key | RAW, timeout=60)
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            answers = list(pool.map(post, replicas * 2, [stamped(samples["effusion"])] * 4))
+            assert [answer.status_code for answer in answers] == [200] * 4
+            assert len({answer.json()["id"] for answer in answers}) == 1
+    pages = [httpx.get(f"{replica}/v1/predictions", headers=key).json()["items"] for replica in replicas]
+    assert [len(page) for page in pages] == [3, 3]
+
+
+def test_what_one_replica_took_the_other_shows(
+    replicas: list[str], key: dict[str, str], samples: dict[str, bytes]
+) -> None:
+    taken, other = replicas
+    answer = httpx.post(f"{taken}/v1/predictions", content=samples["normal"], headers=key | RAW, timeout=60).json()
+
+    assert httpx.get(other + answer["links"]["self"], headers=key).json() == answer
+    assert httpx.get(other + answer["links"]["overlay"], headers=key).headers["content-type"] == "image/png"
+
+
+def test_it_is_reached_over_tls(
+    url: str, trust: ssl.SSLContext, key: dict[str, str], samples: dict[str, bytes]
+) -> None:
+    with httpx.Client(base_url=url, verify=trust, headers=key, timeout=60) as client:
+        answer = client.post("/v1/predictions", files={"file": samples["pneumothorax"]})
+        overlay = client.get(answer.json()["links"]["overlay"])
+
+    assert answer.status_code == 200
+    assert "max-age" in answer.headers["strict-transport-security"]
+    assert overlay.headers["content-type"] == "image/png"
+
+
+@pytest.mark.parametrize(("more", "answers"), [(1, "service"), (2**20 + 1, "proxy")])
+def test_a_body_that_is_too_large_is_a_problem(
+    deployment: Deployment, trust: ssl.SSLContext, key: dict[str, str], more: int, answers: str
+) -> None:
+    connection = http.client.HTTPSConnection("localhost", deployment.ports["HTTPS"], timeout=30, context=trust)
+    headers = key | RAW | {"Content-Length": str(2**28 + more)}
+    connection.request("POST", "/v1/predictions", headers=headers)
+    answer = connection.getresponse()
+    problem = json.load(answer)
+    connection.close()
+
+    assert (answer.status, problem["status"], problem["code"]) == (413, 413, "body_too_large")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert ("request_id" in problem) == (answers == "service")
+
+
+def test_nobody_else_reaches_the_database(deployment: Deployment, engine: Engine) -> None:
+    config = deployment.config()
+    services = config["services"]
+
+    assert {name for name, service in services.items() if "records" in service["networks"]} == {"database", "replica"}
+    assert set(services["database"]["networks"]) == {"records"}
+    assert "ports" not in services["database"]
+    assert config["networks"]["records"]["internal"]
+    assert engine.inspect(deployment.container("database"), "{{.HostConfig.PortBindings}}") == "map[]"
+
+
+def test_no_secret_is_in_an_environment(deployment: Deployment, engine: Engine, secrets: Path) -> None:
+    password = (secrets / "database_password").read_text().strip()
+    for service in ("database", "replica", "proxy"):
+        for container in deployment.containers(service):
+            assert password not in engine.inspect(container, "{{json .Config}}")
+
+
+def test_a_replica_stops_and_no_client_notices(
+    deployment: Deployment, url: str, trust: ssl.SSLContext, key: dict[str, str], samples: dict[str, bytes]
+) -> None:
+    first, _ = deployment.containers("replica")
+    sample = samples["normal"]
+
+    def post() -> httpx.Response:
+        return httpx.post(f"{url}/v1/predictions", content=stamped(sample), headers=key | RAW, timeout=60, verify=trust)
+
+    with Load(post) as load:
+        load.wait_for_acknowledged(8)
+        deployment.engine.run("stop", first)
+        load.wait_for_acknowledged(len(load.acknowledged) + 8)
+
+    assert (load.cut, load.refused) == ([], 0)
+    assert deployment.engine.inspect(first, "{{.State.ExitCode}}") == "0"
+
+
+def test_without_a_replica_the_proxy_says_to_try_again(deployment: Deployment, url: str, trust: ssl.SSLContext) -> None:
+    deployment.compose("stop", "replica")
+    answer = httpx.get(f"{url}/readyz", verify=trust, timeout=60)
+
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.json()["code"] == "not_ready"

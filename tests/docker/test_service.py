@@ -1,0 +1,173 @@
+"""`docker compose up`: the service on SQLite and one volume."""
+
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pydicom
+import pytest
+from PIL import Image
+
+from tests.docker.deployment import GRACE_SECONDS, Deployment, Engine, stamped, wait_for
+from tests.docker.load import Load
+
+pytestmark = pytest.mark.docker
+
+RAW = {"Content-Type": "application/dicom"}
+
+
+@pytest.fixture(scope="module")
+def deployment(deploy: Callable[..., Deployment]) -> Deployment:
+    made = deploy("default")
+    made.up()
+    return made
+
+
+@pytest.fixture(scope="module")
+def url(deployment: Deployment) -> str:
+    return f"http://127.0.0.1:{deployment.ports['HTTP']}"
+
+
+@pytest.fixture(scope="module")
+def key(deployment: Deployment) -> dict[str, str]:
+    return deployment.headers("service")
+
+
+def test_start_and_rest_are_measured(deployment: Deployment, engine: Engine, measured: list[str]) -> None:
+    memory = engine.run("stats", "--no-stream", "--format", "{{.MemUsage}}", deployment.container("service"))
+    measured.append(f"cold start to ready {deployment.cold_start_seconds('service'):.1f} s")
+    measured.append(f"memory at rest {memory.partition(' /')[0]}")
+
+
+def test_a_stranger_gets_nothing(url: str, samples: dict[str, bytes]) -> None:
+    answers = [
+        httpx.post(f"{url}/v1/predictions", content=samples["normal"], headers=RAW),
+        httpx.get(f"{url}/v1/predictions"),
+        httpx.get(f"{url}/v1/model"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [401] * 3
+
+
+def test_the_samples_are_answered_and_their_overlays_drawn(
+    url: str, key: dict[str, str], samples: dict[str, bytes]
+) -> None:
+    for name, sample in samples.items():
+        answer = httpx.post(f"{url}/v1/predictions", files={"file": sample}, headers=key, timeout=60)
+        if name == "lateral":
+            assert answer.status_code == 422
+            continue
+        assert answer.status_code == 200, answer.text
+        overlay = httpx.get(url + answer.json()["links"]["overlay"], headers=key, timeout=60)
+        dataset = pydicom.dcmread(BytesIO(sample), stop_before_pixels=True)
+        with Image.open(BytesIO(overlay.content)) as picture:
+            assert (picture.format, picture.size) == ("PNG", (dataset.Columns, dataset.Rows))
+
+
+def test_it_can_write_nowhere_but_in_its_volume(deployment: Deployment, engine: Engine) -> None:
+    look = "for folder in / /etc /opt/triage /usr/local/bin; do touch $folder/x 2>/dev/null && echo $folder; done; true"
+    status = deployment.inside("service", "cat", "/proc/self/status")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+
+    assert deployment.inside("service", "sh", "-c", look) == ""
+    assert {name: int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapBnd")} == dict.fromkeys(
+        ("CapEff", "CapPrm", "CapBnd"), 0
+    )
+    assert fields["NoNewPrivs"] == "1"
+    assert engine.inspect(deployment.container("service"), "{{.HostConfig.ReadonlyRootfs}}") == "true"
+
+
+def test_only_this_machine_reaches_it(deployment: Deployment) -> None:
+    [port] = deployment.config()["services"]["service"]["ports"]
+
+    assert (port["host_ip"], port["target"]) == ("127.0.0.1", 8000)
+
+
+def test_a_record_outlives_a_restart(
+    deployment: Deployment, url: str, key: dict[str, str], samples: dict[str, bytes]
+) -> None:
+    before = httpx.post(f"{url}/v1/predictions", files={"file": samples["effusion"]}, headers=key, timeout=60).json()
+    deployment.compose("restart", "service")
+    wait_for(f"{url}/readyz")
+
+    assert httpx.get(url + before["links"]["self"], headers=key).json() == before
+    assert httpx.get(url + before["links"]["image"], headers=key).status_code == 200
+
+
+def test_a_backup_brings_everything_back(
+    deployment: Deployment, url: str, key: dict[str, str], samples: dict[str, bytes], tmp_path: Path
+) -> None:
+    """As docs/deploy.md has it."""
+    tmp_path.chmod(0o777)
+    tar = (
+        "run",
+        "--rm",
+        "-T",
+        "--no-deps",
+        "--entrypoint",
+        "tar",
+        "-v",
+        f"{tmp_path}:/backup",
+        "service",
+        "-C",
+        "/data",
+    )
+    before = httpx.post(f"{url}/v1/predictions", files={"file": samples["effusion"]}, headers=key, timeout=60).json()
+    deployment.compose("stop")
+    deployment.compose(*tar, "-cf", "/backup/triage.tar", ".")
+    deployment.down()
+    deployment.compose(*tar, "-xf", "/backup/triage.tar")
+    deployment.up()
+
+    assert httpx.get(url + before["links"]["self"], headers=key).json() == before
+    assert httpx.get(url + before["links"]["image"], headers=key).status_code == 200
+
+
+def test_nothing_acknowledged_is_lost_when_it_is_killed(
+    deployment: Deployment, url: str, key: dict[str, str], samples: dict[str, bytes], measured: list[str]
+) -> None:
+    with Load(_client(deployment, key, samples["normal"])) as load:
+        load.wait_for_acknowledged(8)
+        deployment.compose("kill", "-s", "KILL", "service")
+    deployment.up()
+    wait_for(f"{url}/readyz")
+
+    assert len(load.acknowledged) >= 8
+    assert _lost(url, key, load.acknowledged) == []
+    measured.append(f"killed under load: {len(load.acknowledged)} acknowledged, {len(load.cut)} cut, 0 lost")
+
+
+def test_sigterm_cuts_no_request(
+    deployment: Deployment, url: str, key: dict[str, str], samples: dict[str, bytes], measured: list[str]
+) -> None:
+    container = deployment.container("service")
+    with Load(_client(deployment, key, samples["normal"])) as load:
+        load.wait_for_acknowledged(8)
+        began, answered = time.monotonic(), len(load.acknowledged)
+        deployment.compose("stop", "service")
+        seconds = time.monotonic() - began
+
+    assert load.cut == []
+    assert load.refused > 0
+    assert len(load.acknowledged) > answered
+    assert deployment.engine.inspect(container, "{{.State.ExitCode}}") == "0"
+    assert seconds < GRACE_SECONDS
+    deployment.up()
+    wait_for(f"{url}/readyz")
+    assert _lost(url, key, load.acknowledged) == []
+    measured.append(f"SIGTERM under load: drained in {seconds:.1f} s, exit status 0")
+
+
+def _client(deployment: Deployment, key: dict[str, str], sample: bytes) -> Callable[[], httpx.Response]:
+    """Posts past the engine's own proxy, which takes connections even where nobody listens."""
+    url = f"http://{deployment.engine.address(deployment.container('service'))}:8000/v1/predictions"
+    return lambda: httpx.post(url, content=stamped(sample), headers=key | RAW, timeout=60)
+
+
+def _lost(url: str, key: dict[str, str], ids: list[str]) -> list[str]:
+    """Which records, or their instances, are gone."""
+    links = [f"{url}/v1/predictions/{id}{part}" for id in ids for part in ("", "/image.png?width=16")]
+    with httpx.Client(headers=key, timeout=60) as client:
+        return [link for link in links if client.get(link).status_code != 200]

@@ -1,0 +1,47 @@
+"""`docs/deploy.md` says what the code and the compose file say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service import settings
+
+OPEN, CLOSE = "<!-- settings -->\n", "<!-- settings end -->"
+
+
+@pytest.fixture(scope="module")
+def page(root: Path) -> str:
+    return (root / "docs" / "deploy.md").read_text()
+
+
+def test_its_table_is_the_settings(page: str) -> None:
+    shown = page.partition(OPEN)[2].partition(CLOSE)[0]
+
+    assert shown == _table(), f"docs/deploy.md wants between its marks:\n{_table()}"
+
+
+def test_it_names_every_variable_and_service_of_the_compose_file(page: str, root: Path) -> None:
+    compose = (root / "docker-compose.yml").read_text()
+    services = re.findall(r"^  ([a-z-]+):$", compose.partition("\nservices:")[2].partition("\nnetworks:")[0], re.M)
+    variables = re.findall(r"\$\{([A-Z_]+)", compose)
+
+    assert services
+    assert {name for name in [*services, *variables] if f"`{name}`" not in page} == set()
+
+
+def test_nginx_takes_one_mebibyte_more_than_the_service(root: Path) -> None:
+    [limit] = re.findall(r"client_max_body_size (\d+)m;", (root / "docker" / "nginx.conf").read_text())
+
+    assert int(limit) * 2**20 == settings.Settings().limits.max_body_bytes + 2**20
+
+
+def _table() -> str:
+    rows = [f"| `{one.name}` | {_default(one)} | {one.description} |" for one in settings.variables()]
+    return "\n".join(["| variable | default | what it is |", "|---|---|---|", *rows, ""])
+
+
+def _default(variable: settings.Variable) -> str:
+    if variable.name == "TRIAGE_MODEL__PATH":
+        return "the artefact that ships"
+    return f"`{variable.default}`" if variable.default else ""
