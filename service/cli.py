@@ -8,14 +8,17 @@ import socket
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from service import settings, telemetry
-from service.errors import ConfigurationError, StartupError
+from service import administration, settings, telemetry
+from service.errors import ConfigurationError, StartupError, TriageError
+
+if TYPE_CHECKING:
+    from service.storage.keys import Keys
 
 # What is heavy is imported by the command that needs it: `--help` is quick, and so are the decoder processes, each of
 # which imports this file again.
@@ -29,16 +32,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # they would print values of data sets
 )
+app.add_typer(administration.keys, name="keys")
+app.command()(administration.purge)
 
 
 def main() -> None:
     """Run a command; what keeps it from starting is one line and exit status 2."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime sends usage data to its maker; read when it is imported
     telemetry.configure(sys.stderr)
     try:
         app(prog_name="triage")
-    except StartupError as error:
+    except TriageError as error:
         typer.echo(f"triage: {' '.join(error.message.split())}", err=True)
-        sys.exit(NOT_STARTED)
+        sys.exit(NOT_STARTED if isinstance(error, StartupError) else REFUSED)
 
 
 @app.callback(invoke_without_command=True)
@@ -51,19 +57,27 @@ def _options(
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Ask nobody for a key, whatever address is listened on.")
+    ] = False,
+) -> None:
     """Start the REST service. Variables named TRIAGE_… set it up; `triage check` lists them."""
     import uvicorn
 
     from service.http.app import create_app
+    from service.http.auth import asks_for_keys
 
     found = settings.load()
+    if insecure:
+        found = found.model_copy(update={"http": found.http.model_copy(update={"keys": "never"})})
     application = create_app(found)
     pipeline = application.state.pipeline
 
     async def watch() -> None:
         server.should_exit |= pipeline.failure is not None
 
+    telemetry.configure(sys.stderr, telemetry.keep_key(found.storage.folder))
     config = uvicorn.Config(
         application,
         log_config=None,
@@ -76,6 +90,8 @@ def serve() -> None:
     server = uvicorn.Server(config)
     listener = _listen(found.http.host, found.http.port)
     _greet(found.http.host, listener.getsockname()[1])
+    if asks_for_keys(found.http):
+        _tell_first_key(pipeline.keys, found.storage.folder.resolve() / "first_key")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once all requests are answered
     with contextlib.suppress(KeyboardInterrupt):
         server.run([listener])
@@ -102,6 +118,19 @@ def predict(
     form: batch.Format = "json" if json_lines else "csv" if csv_table else "words"
     refused = asyncio.run(batch.run(settings.load(), batch.files(paths), overlay, form))
     raise typer.Exit(REFUSED if refused else 0)
+
+
+@app.command("hash")
+def hash_uid(
+    uids: Annotated[list[str], typer.Argument(metavar="UID...", help="SOP Instance UIDs.", show_default=False)],
+) -> None:
+    """Say what the log calls an instance, to find its lines: `sop_instance_hash`.
+
+    The key lies in the storage folder: the same UID has another hash in another installation.
+    """
+    key = telemetry.read_key(settings.load().storage.folder)
+    for uid in uids:
+        typer.echo(telemetry.hashed(uid.strip(), key))
 
 
 @app.command()
@@ -162,6 +191,19 @@ def _greet(host: str, port: int) -> None:
     typer.echo(f"AG-CNN triage on {address} (research use only; not a medical device)")
     typer.echo(f"  try it:   curl -F file=@samples/pneumothorax.dcm {address}/v1/predictions")
     typer.echo(f"  read it:  {address}/docs")
+
+
+def _tell_first_key(keys: "Keys", file: Path) -> None:
+    """Make a key where there never was one, and say how to read it; it is in no output and in no log."""
+    keys.add_first(file)
+    if file.exists():
+        typer.echo(
+            "  a key is wanted: -H 'Authorization: Bearer KEY'; the first one is in a file, to be deleted once read"
+        )
+        typer.echo(f"  read it:  cat {file}")
+        typer.echo(f"  or, in a container:  docker compose exec service cat {file}")
+    else:
+        typer.echo("  a key is wanted: -H 'Authorization: Bearer KEY'; `triage keys add` makes one")
 
 
 def _check_writable(folder: Path) -> None:

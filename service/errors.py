@@ -10,8 +10,11 @@ TriageError
 │  ├─ DecodeTimeout
 │  └─ UnsuitableImage
 ├─ InvalidRequest
+├─ Unauthenticated
+├─ Forbidden
 ├─ NotFound
 ├─ NotAcceptable
+├─ RateLimited
 ├─ Overloaded
 ├─ StorageFull
 ├─ InferenceFailed
@@ -23,6 +26,8 @@ A message names tag and keyword, what was wanted and what was got in kind; never
 The HTTP status of each leaf stands in `service/http/problems.py`, in one table.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -35,9 +40,15 @@ class TriageError(Exception):
         One sentence for a person, free of values from a data set.
     code
         Stable, snake_case; the class's own where none is given.
+
+    Attributes
+    ----------
+    sop_instance_uid
+        What it is about, where that is known: for the log, which hashes it, and for nothing else.
     """
 
     code = "internal_error"
+    sop_instance_uid = ""
 
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
@@ -45,9 +56,19 @@ class TriageError(Exception):
         if code is not None:
             self.code = code
 
-    def __reduce__(self) -> tuple[type["TriageError"], tuple[str, str]]:
-        """Cross a process border (the decoder's worker) with the code kept."""
-        return type(self), (self.message, self.code)
+    def __reduce__(self) -> tuple[type["TriageError"], tuple[str, str], dict[str, object]]:
+        """Cross a process border (the decoder's worker) with everything kept."""
+        return type(self), (self.message, self.code), vars(self)
+
+
+@contextmanager
+def about(sop_instance_uid: str) -> Iterator[None]:
+    """Let an error that is raised inside know which instance it is about."""
+    try:
+        yield
+    except TriageError as error:
+        error.sop_instance_uid = error.sop_instance_uid or sop_instance_uid
+        raise
 
 
 # What was sent...
@@ -112,8 +133,10 @@ class UnsuitableImage(InputError):
         super().__init__("; ".join(reason.message for reason in reasons))
         self.reasons = reasons
 
-    def __reduce__(self) -> tuple[type["UnsuitableImage"], tuple[tuple[Reason, ...]]]:  # type: ignore[override]
-        return type(self), (self.reasons,)
+    def __reduce__(  # type: ignore[override]
+        self,
+    ) -> tuple[type["UnsuitableImage"], tuple[tuple[Reason, ...]], dict[str, object]]:
+        return type(self), (self.reasons,), vars(self)
 
 
 # What was asked for...
@@ -123,6 +146,18 @@ class InvalidRequest(TriageError):
     """A query parameter or body that does not fit the interface."""
 
     code = "invalid_request"
+
+
+class Unauthenticated(TriageError):
+    """No key, or one that is unknown or revoked."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(TriageError):
+    """A key without the scope of the route, or a page of another site in a person's browser."""
+
+    code = "forbidden"
 
 
 class NotFound(TriageError):
@@ -138,6 +173,13 @@ class NotAcceptable(TriageError):
 
 
 # What the service cannot do now...
+
+
+class RateLimited(TriageError):
+    """One client asked too often; `retry_after_s` is when it may again."""
+
+    code = "rate_limited"
+    retry_after_s = 1
 
 
 class Overloaded(TriageError):

@@ -8,16 +8,19 @@ from typing import Any
 
 from service.analyser import Analyser as Analyser
 from service.analyser import Drawing as Drawing
-from service.errors import Conflict, Overloaded, StartupError, TriageError
+from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.reporting.overlay import NOTICE as NOTICE
 from service.settings import Settings
 from service.storage.database import Database as Database
 from service.storage.instances import Instances
+from service.storage.keys import Key as Key
+from service.storage.keys import Keys
+from service.storage.keys import Scope as Scope
 from service.storage.records import Record, Records, Summary
+from service.storage.retention import Retention
 from service.telemetry import Stopwatch, describe, log
 
 SCHEMA = "agcnn-triage/prediction/1"
-_ORPHAN_SECONDS = 3600.0  # longer than any request lasts
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class Answer:
 class Pipeline:
     """The whole service behind its doors: one analyser, what is kept, and one admission control in front of both.
 
+    Attributes
+    ----------
+    keys
+        Who may ask; the doors look.
+
     Raises
     ------
     ArtefactError, ConfigurationError
@@ -39,8 +47,10 @@ class Pipeline:
 
     def __init__(self, settings: Settings) -> None:
         self._analyser = Analyser(settings)
-        self._instances = Instances(settings.storage.folder / "instances")
+        self._instances = Instances(settings.storage.folder / "instances", settings.storage.min_free_bytes)
         self._records = Records(settings.database_url)
+        self._retention = Retention(self._records, self._instances, settings.storage.keep_days)
+        self.keys = Keys(self._records.database)
         self._instances.open()
         self._records.open()
         self._free = settings.limits.max_in_flight
@@ -50,11 +60,12 @@ class Pipeline:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start in the background; `check_ready` and `failure` tell how that went. Stop at the end."""
-        start = asyncio.create_task(self._start())
+        start, tidying = asyncio.create_task(self._start()), asyncio.create_task(self._retention.run())
         try:
             yield
         finally:
-            await start
+            tidying.cancel()
+            await asyncio.gather(start, tidying, return_exceptions=True)
             await self._analyser.close()
             await asyncio.to_thread(self._records.close)
 
@@ -85,6 +96,19 @@ class Pipeline:
             yield
 
     @contextmanager
+    def accepting(self) -> Iterator[None]:
+        """Hold a place for files that are to be kept.
+
+        Raises
+        ------
+        Overloaded, StorageFull
+            Also where there is too little room on the disk. Nothing has been received yet.
+        """
+        with self.admitted():
+            self._instances.check_room()
+            yield
+
+    @contextmanager
     def spare(self, wanted: int) -> Iterator[int]:
         """Hold as many of the `wanted` places as are free, perhaps none, and say how many."""
         held = min(wanted, self._free)
@@ -102,13 +126,16 @@ class Pipeline:
         InputError, Overloaded, StorageFull, InferenceFailed
         """
         prepared = await self._analyser.prepare(data)
-        key = prepared.header.sop_instance_uid, prepared.header.display_sha256, self._analyser.artefact.sha256
-        stands = await asyncio.to_thread(self._records.find, *key)
-        known = stands is not None
-        if stands is None:
-            # In one piece: a request that is cancelled is kept or not, and leaves nothing half done.
-            stands = await asyncio.to_thread(self._keep, await self._analyser.infer(prepared), data)
-        log().info("predicted", id=stands.id, known=known, timings_ms=stands.body["timings_ms"])
+        uid = prepared.header.sop_instance_uid
+        with about(uid):
+            stands = await asyncio.to_thread(
+                self._records.find, uid, prepared.header.display_sha256, self._analyser.artefact.sha256
+            )
+            known = stands is not None
+            if stands is None:
+                # In one piece: a request that is cancelled is kept or not, and leaves nothing half done.
+                stands = await asyncio.to_thread(self._keep, await self._analyser.infer(prepared), data)
+        log().info("predicted", id=stands.id, sop_instance_uid=uid, known=known, timings_ms=stands.body["timings_ms"])
         return Answer(stands, document(stands))
 
     async def get(self, id: str) -> Answer:
@@ -161,7 +188,7 @@ class Pipeline:
     async def _start(self) -> None:
         self._waiting_for = "the golden self-test"
         try:
-            await asyncio.to_thread(self._sweep)
+            await asyncio.to_thread(self._retention.sweep)
             await self._analyser.start()
         except Exception as error:
             self.failure = _startup_error(error)
@@ -170,10 +197,8 @@ class Pipeline:
             self._waiting_for = ""
             log().info("ready")
 
-    def _sweep(self) -> None:
-        self._instances.sweep(self._records.files(), _ORPHAN_SECONDS)
-
     def _keep(self, record: Record, data: bytes) -> Record:
+        self._instances.check_room()  # again for each of many files, and for those whose body took long
         watch = Stopwatch(record.body["timings_ms"])
         with watch.stage("store"):
             file = self._instances.put(data)

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -24,6 +25,9 @@ class Http(_Group):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes any free one")
+    keys: Literal["auto", "always", "never"] = Field(
+        "auto", description="ask for API keys; auto: unless the address listened on is loopback"
+    )
 
 
 class Runtime(_Group):
@@ -55,18 +59,29 @@ class Limits(_Group):
     decode_memory_bytes: int = Field(4 * 2**30, ge=2**30, description="address space of a decoder process")
     decode_workers: int = Field(2, ge=1, le=64, description="decoder processes")
     max_in_flight: int = Field(32, ge=1, description="files accepted at once; more are answered 503")
+    requests_per_second: float = Field(
+        200.0, ge=0, description="of one client (its key, else its address); more are answered 429; 0 sets no limit"
+    )
+    requests_burst: int = Field(400, ge=1, description="requests of one client at once, after a rest")
 
 
 class Storage(_Group):
-    """Where instances are kept."""
+    """Where instances are kept, and for how long."""
 
     folder: Path = Field(Path("data"), description="holds the instances and, by default, the database")
+    keep_days: float | None = Field(
+        None, gt=0, le=36_500, description="delete records and instances older than this; by default none are deleted"
+    )
+    min_free_bytes: int = Field(
+        2**29, ge=0, description="room that stays free in the folder's file system; below it files are answered 507"
+    )
 
 
 class Database(_Group):
     """Where records are kept."""
 
     url: SecretStr | None = Field(None, description="SQLAlchemy URL; by default SQLite in the storage folder")
+    password_file: Path | None = Field(None, description="holds the password of a URL that names a user and none")
 
 
 class Triage(_Group):
@@ -100,10 +115,17 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
-        """The URL in force, with its password."""
-        if self.database.url is not None:
-            return self.database.url.get_secret_value()
-        return f"sqlite:///{self.storage.folder.resolve() / 'triage.sqlite'}"
+        """The URL in force, with its password.
+
+        Raises
+        ------
+        ConfigurationError
+            The password's file cannot be read, or the URL has no place for it.
+        """
+        if self.database.url is None:
+            return f"sqlite:///{self.storage.folder.resolve() / 'triage.sqlite'}"
+        url = self.database.url.get_secret_value()
+        return url if self.database.password_file is None else _with_password(url, self.database.password_file)
 
 
 @dataclass(frozen=True)
@@ -151,6 +173,18 @@ def variables(settings: Settings | None = None) -> list[Variable]:
         for group, section in Settings.model_fields.items()
         for field, info in type(section.default).model_fields.items()
     ]
+
+
+def _with_password(url: str, file: Path) -> str:
+    user, at, rest = url.partition("@")
+    if not at or ":" in user.partition("://")[2]:
+        raise ConfigurationError(f"{_name('database', 'url')}: a user and no password wanted beside a password file")
+    try:
+        password = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigurationError(f"{_name('database', 'password_file')}: {file} cannot be read: {why}") from None
+    return f"{user}:{quote(password, safe='')}@{rest}"
 
 
 def _name(group: str, field: str = "") -> str:

@@ -1,25 +1,39 @@
 """Structured logs on standard error, and the clock of the stages.
 
-What is logged: own ids, codes, counts, milliseconds. Never a value of a data set, a UID, a file name or the text of an
-unexpected exception, which may quote any of them.
+What is logged: own ids, codes, counts, milliseconds. Never a value of a data set, a file name or the text of an
+unexpected exception, which may quote either. A UID is logged as its keyed hash, made on the way out: who knows the UID
+finds its lines by `triage hash`, who has only the log learns nothing from it.
 """
 
+import hashlib
+import hmac
 import logging
+import os
+import secrets
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TextIO
 
 import structlog
 
+from service.errors import ConfigurationError
+
 HEARD = ("service", "uvicorn.error")  # other libraries' lines may quote values, paths or addresses
+KEY_FILE = "log.key"
+_KEY_BYTES = 32
 
 
-def configure(stream: TextIO) -> None:
-    """Send every log line to `stream`: in colours if it is a terminal, otherwise one JSON object a line."""
+def configure(stream: TextIO, key: bytes | None = None) -> None:
+    """Send every log line to `stream`: in colours if it is a terminal, otherwise one JSON object a line.
+
+    `key` is that of the hashes of UIDs; without one it is random and dies with the process.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _Pseudonyms(key or secrets.token_bytes(_KEY_BYTES)),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
@@ -44,6 +58,64 @@ def _redact(_logger: object, _method: str, event: structlog.typing.EventDict) ->
     if isinstance(failure := event.pop("exc_info", None), tuple) and isinstance(failure[1], BaseException):
         event.update(describe(failure[1]))
     return event
+
+
+class _Pseudonyms:
+    """Log processor: a field `sop_instance_uid` leaves as `sop_instance_hash`, and so does any `..._uid`."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def __call__(self, _logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        for name in [name for name in event if name.endswith("_uid")]:
+            uid = event.pop(name)
+            if uid:
+                event[name.removesuffix("uid") + "hash"] = hashed(str(uid), self._key)
+        return event
+
+
+def hashed(uid: str, key: bytes) -> str:
+    """Hash of a UID as the log has it: 16 hexadecimal digits of HMAC-SHA-256."""
+    return hmac.digest(key, uid.encode(), hashlib.sha256).hex()[:16]
+
+
+def read_key(folder: Path) -> bytes:
+    """Read the key of an installation from its storage folder.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none: no service was started on this folder. Or it is not one.
+    """
+    try:
+        key = bytes.fromhex((folder / KEY_FILE).read_text("ascii"))
+    except (OSError, ValueError):
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise ConfigurationError(f"{folder / KEY_FILE} is not the key of a log; `triage serve` makes one")
+    return key
+
+
+def keep_key(folder: Path) -> bytes:
+    """Read the key, made first where there is none; of several processes that do so at once, all get the same.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    path = folder / KEY_FILE
+    partial = path.with_name(f"{KEY_FILE}.{secrets.token_hex(8)}")
+    try:
+        if not path.exists():
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(_KEY_BYTES))
+            with suppress(FileExistsError):
+                path.hardlink_to(partial)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return read_key(folder)
 
 
 def log() -> structlog.stdlib.BoundLogger:

@@ -27,7 +27,9 @@ ALLOWED: dict[str, set[str]] = {
     "service.pipeline": GROUND | {"service.analyser", "service.reporting", "service.storage"},
     "service.http": GROUND | {"service.pipeline"},
     "service.batch": GROUND | {"service.analyser", "service.pipeline", "service.http"},
-    "service.cli": GROUND | {"service.batch", "service.pipeline", "service.http"},
+    "service.administration": GROUND | {"service.storage"},
+    "service.cli": GROUND
+    | {"service.administration", "service.batch", "service.pipeline", "service.http", "service.storage.keys"},
 }
 FOREIGN: dict[str, set[str]] = {  # libraries that a room must not know
     "model": {"pydicom", "onnx", "onnxruntime", "fastapi", "numpy.testing", "lightning_fabric"},

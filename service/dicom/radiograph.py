@@ -16,7 +16,7 @@ from service.dicom.elements import name, text
 from service.dicom.gate import accept
 from service.dicom.pixels import aspect, display
 from service.dicom.reader import Bounds, read
-from service.errors import MalformedDicom, TriageError
+from service.errors import MalformedDicom, TriageError, about
 
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # PS3.5 9.1
 
@@ -90,6 +90,11 @@ def display_sha256(values: NDArray[np.float32]) -> str:
 def _radiograph(data: bytes, bounds: Bounds) -> Radiograph:
     began = perf_counter()
     dataset = read(data, bounds)
+    with about(text(dataset, "SOPInstanceUID")):
+        return _accepted(dataset, began)
+
+
+def _accepted(dataset: Dataset, began: float) -> Radiograph:
     flags = accept(dataset)
     uids = {keyword: _uid(dataset, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")}
     has_read = perf_counter()

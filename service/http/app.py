@@ -16,12 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import telemetry
 from service.errors import TooLarge, UploadIdle
-from service.http import health, model_card, predictions, problems
+from service.http import auth, health, model_card, predictions, problems
 from service.pipeline import NOTICE, Pipeline
 from service.settings import Limits, Settings
 
 REPOSITORY = "https://github.com/agcnn-triage/agcnn-triage"
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# As proxies make them, and no wider: a patient's or an accession number fits any looser rule, and it goes into the log.
+_ID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)"
 _PAGE = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>AG-CNN triage</title>
@@ -54,11 +55,14 @@ def create_app(settings: Settings) -> FastAPI:
         As `Pipeline`.
     """
     pipeline = Pipeline(settings)
+    guard = auth.Guard(pipeline, settings.http, settings.limits)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with pipeline.running():
+            reminder = asyncio.create_task(guard.remind())
             yield
+            reminder.cancel()
 
     app = FastAPI(
         title="AG-CNN triage",
@@ -66,8 +70,10 @@ def create_app(settings: Settings) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would say path and query again, which are the client's
+        swagger_ui_oauth2_redirect_url=None,
     )
-    app.state.pipeline, app.state.limits = pipeline, settings.limits
+    app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
     for router in (predictions.router, model_card.router, health.router):
         app.include_router(router)
     app.add_api_route("/", _page, response_class=HTMLResponse, include_in_schema=False)
@@ -157,8 +163,10 @@ class Exchange:
         route = getattr(self._scope.get("route"), "path", None)
         if route in _PROBES:
             return
+        key = self._scope.get("state", {}).get("key")
         telemetry.log().info(
             "request",
+            **({"key": key} if key else {}),
             method=self._scope["method"] if self._scope["method"] in _METHODS else "other",
             route=route,
             status=self.status,

@@ -4,13 +4,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from service.http.auth import needs
 from service.http.problems import RESPONSES
 from service.pipeline import Pipeline
 
 router = APIRouter(tags=["model"], responses=RESPONSES)
 
 
-@router.get("/v1/model")
+@router.get("/v1/model", dependencies=[needs("read")])
 async def model_card(request: Request) -> dict[str, Any]:
     """Give the artefact's card: labels, operating points, training data, metrics; its SHA-256; the provider.
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from service.http.auth import needs
 from service.http.bodies import Item, Page, Prediction
 from service.http.problems import RESPONSES, note, problem
 from service.http.uploads import FORM, PARTS, RAW, Upload, received
@@ -16,6 +17,7 @@ from service.pipeline import Drawing, Pipeline
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"], responses=RESPONSES)
 
+_READ = needs("read")
 _BINARY = {"type": "string", "format": "binary"}
 _BODY = {
     "requestBody": {
@@ -61,7 +63,9 @@ def _pipeline(request: Request) -> Pipeline:
 Door = Annotated[Pipeline, Depends(_pipeline)]
 
 
-@router.post("", openapi_extra=_BODY, responses={200: {"model": Prediction | list[Item]}})
+@router.post(
+    "", dependencies=[needs("predict")], openapi_extra=_BODY, responses={200: {"model": Prediction | list[Item]}}
+)
 async def predict(request: Request, pipeline: Door) -> JSONResponse:
     """Predict one radiograph, or several.
 
@@ -69,7 +73,7 @@ async def predict(request: Request, pipeline: Door) -> JSONResponse:
     `application/dicom`. One file gives its prediction; several give a list with each one's prediction or problem. The
     answer means that the result is on disk. The same file again gives the same record.
     """
-    with pipeline.admitted():
+    with pipeline.accepting():
         async with received(request, request.app.state.limits) as uploads:
             if len(uploads) > 1:
                 return JSONResponse(await _each(pipeline, uploads))
@@ -77,7 +81,7 @@ async def predict(request: Request, pipeline: Door) -> JSONResponse:
             return JSONResponse(answer.body)
 
 
-@router.get("", response_model=Page)
+@router.get("", dependencies=[_READ], response_model=Page)
 async def list_predictions(
     pipeline: Door,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -88,38 +92,38 @@ async def list_predictions(
     return JSONResponse({"items": [answer.body for answer in answers], "next": following})
 
 
-@router.get("/{id}", response_model=Prediction)
+@router.get("/{id}", dependencies=[_READ], response_model=Prediction)
 async def get_prediction(id: str, pipeline: Door) -> JSONResponse:
     """Give a prediction again."""
     return JSONResponse((await pipeline.get(id)).body)
 
 
-@router.delete("/{id}", status_code=204)
+@router.delete("/{id}", dependencies=[needs("admin")], status_code=204)
 async def delete_prediction(id: str, pipeline: Door) -> None:
     """Remove a prediction, and the DICOM file if no other prediction is of it."""
     await pipeline.delete(id)
 
 
-@router.get("/{id}/overlay.png", response_class=Response, responses=_PICTURE)
+@router.get("/{id}/overlay.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
 async def overlay(id: str, request: Request, pipeline: Door, look: Annotated[Look, Query()]) -> Response:
     """Draw the map and the box over the radiograph. The map shows where the network looked, not a lesion's outline."""
     drawing = Drawing("overlay", look.width, look.finding, look.box == "1", look.alpha, look.colormap)
     return await _picture(pipeline, request, id, drawing)
 
 
-@router.get("/{id}/image.png", response_class=Response, responses=_PICTURE)
+@router.get("/{id}/image.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
 async def image(id: str, request: Request, pipeline: Door, width: Width = None) -> Response:
     """Give the radiograph alone, 8-bit grey."""
     return await _picture(pipeline, request, id, Drawing("image", width))
 
 
-@router.get("/{id}/heat_map.png", response_class=Response, responses=_PICTURE)
+@router.get("/{id}/heat_map.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
 async def heat_map(id: str, request: Request, pipeline: Door, width: Width = None) -> Response:
     """Give the heat map alone, 16-bit grey."""
     return await _picture(pipeline, request, id, Drawing("heat_map", width))
 
 
-@router.get("/{id}/crop.png", response_class=Response, responses=_PICTURE)
+@router.get("/{id}/crop.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
 async def crop(id: str, request: Request, pipeline: Door, width: Width = None) -> Response:
     """Give the region that the local branch saw, 8-bit grey."""
     return await _picture(pipeline, request, id, Drawing("crop", width))

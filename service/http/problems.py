@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from service import errors
-from service.errors import Overloaded, TriageError, UnsuitableImage
+from service.errors import Overloaded, RateLimited, TriageError, Unauthenticated, UnsuitableImage
 from service.telemetry import describe, log
 
 MEDIA_TYPE = "application/problem+json"
@@ -37,8 +37,11 @@ TABLE: dict[type[TriageError], Kind] = {
     errors.UnsuitableImage: Kind(422, "Not a frontal chest radiograph", _TYPE + "unsuitable-image"),
     errors.DecodeTimeout: Kind(422, "Decoding took too long", _TYPE + "decode-timeout"),
     errors.InvalidRequest: Kind(400, "Invalid request", _TYPE + "invalid-request"),
+    errors.Unauthenticated: Kind(401, "A key is wanted", _TYPE + "unauthenticated"),
+    errors.Forbidden: Kind(403, "Not allowed", _TYPE + "forbidden"),
     errors.NotFound: Kind(404, "Not found", _TYPE + "not-found"),
     errors.NotAcceptable: Kind(406, "Not acceptable", _TYPE + "not-acceptable"),
+    errors.RateLimited: Kind(429, "Too many requests", _TYPE + "rate-limited"),
     errors.Overloaded: Kind(503, "Try again later", _TYPE + "overloaded"),
     errors.StorageFull: Kind(507, "Nothing can be stored", _TYPE + "storage-full"),
     errors.InferenceFailed: Kind(500, "The network did not answer", _TYPE + "inference-failed"),
@@ -99,17 +102,21 @@ def response(found: Problem, headers: dict[str, str] | None = None) -> JSONRespo
 
 
 def answer(error: Exception) -> JSONResponse:
-    """Answer an error, with Retry-After where it is worth trying again."""
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Overloaded) else None
+    """Answer an error, with what is wanted instead, or when it is worth trying again."""
+    headers: dict[str, str] = {}
+    if isinstance(error, RateLimited | Overloaded):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="triage"'  # RFC 6750 3
     return response(problem(error), headers)
 
 
 def note(error: Exception) -> None:
     """Log why something was refused, by its codes; of an unexpected error, what and where it is."""
-    if isinstance(error, UnsuitableImage):
-        log().info("refused", code=error.code, reasons=[reason.code for reason in error.reasons])
-    elif isinstance(error, TriageError):
-        log().info("refused", code=error.code)
+    if isinstance(error, TriageError):
+        reasons = error.reasons if isinstance(error, UnsuitableImage) else ()
+        codes = {"reasons": [reason.code for reason in reasons]} if reasons else {}
+        log().info("refused", code=error.code, sop_instance_uid=error.sop_instance_uid, **codes)
     else:
         log().error("unexpected", **describe(error))
 

@@ -4,6 +4,7 @@ import math
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -24,10 +25,13 @@ class Instances:
     ----------
     folder
         Made by `open` where it is missing, readable by its owner only.
+    min_free_bytes
+        Room in its file system that `check_room` wants to stay free.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, min_free_bytes: int = 0) -> None:
         self.folder = folder
+        self._min_free_bytes = min_free_bytes
 
     def open(self) -> None:
         """Make the folder and the one it lies in, and prove that it can be written.
@@ -43,6 +47,17 @@ class Instances:
         except (OSError, StorageFull) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             raise ConfigurationError(f"the storage folder {self.folder} is not writable: {why}") from None
+
+    def check_room(self) -> None:
+        """Refuse before anything is accepted that could not be kept.
+
+        Raises
+        ------
+        StorageFull
+            `low_disk`: less is free than should be.
+        """
+        if shutil.disk_usage(self.folder).free < self._min_free_bytes:  # what is reserved for root is not free
+            raise StorageFull("the disk of the instances has less room than is to stay free", "low_disk")
 
     def put(self, data: bytes) -> str:
         """Write a file; when this returns it is on disk, under the name given back.

@@ -80,10 +80,15 @@ class Records:
     ----------
     url
         SQLAlchemy's: `sqlite:////folder/file`, `postgresql+psycopg://user@host/name`.
+
+    Attributes
+    ----------
+    database
+        The one connected to; the other tables are in it, too.
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url)
+        self.database = Database(url)
 
     def open(self) -> None:
         """Connect, and bring the schema to its newest revision; several may do so at once.
@@ -93,11 +98,11 @@ class Records:
         ConfigurationError
             The URL is wrong, the folder is not writable, the database unreachable, or written by a newer version.
         """
-        self._database.open()
+        self.database.open()
 
     def close(self) -> None:
         """Give back all connections."""
-        self._database.close()
+        self.database.close()
 
     def save(self, record: Record) -> Record:
         """Commit a record and give back the one that stands: this one, or the one there was under the same key.
@@ -113,7 +118,7 @@ class Records:
         """
         for _ in range(_ATTEMPTS):
             try:
-                with self._database.write() as connection:
+                with self.database.write() as connection:
                     return _save(connection, record)
             except IntegrityError:  # another writer was first, or deleted the instance: look again
                 continue
@@ -127,7 +132,7 @@ class Records:
         Conflict
             The SOP Instance UID is known with other display values.
         """
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             instance = _instance(connection, sop_instance_uid, display_sha256)
             return None if instance is None else _standing(connection, instance, artefact_sha256)
 
@@ -139,7 +144,7 @@ class Records:
         NotFound
         """
         _check(id)
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             row = connection.execute(RECORDS.where(PREDICTIONS.c.id == id)).one_or_none()
         if row is None:
             raise NotFound("no such prediction")
@@ -157,7 +162,7 @@ class Records:
         newest_first = SUMMARIES.order_by(PREDICTIONS.c.created.desc(), PREDICTIONS.c.id.desc()).limit(limit + 1)
         if cursor is not None:
             newest_first = newest_first.where(key < cursors.decode(cursor))
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             rows = connection.execute(newest_first).all()
         page = tuple(Summary(**row._mapping) for row in rows[:limit])
         return page, cursors.encode(page[-1].created, page[-1].id) if len(rows) > limit else None
@@ -170,7 +175,7 @@ class Records:
         NotFound
         """
         _check(id)
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             instance = connection.scalar(sa.select(PREDICTIONS.c.instance_id).where(PREDICTIONS.c.id == id))
             # Locked first: a writer that adds a record to this instance waits, or we see its record.
             file = connection.scalar(
@@ -184,7 +189,7 @@ class Records:
 
     def files(self) -> frozenset[str]:
         """Names of all instances' files, for `Instances.sweep`."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return frozenset(connection.scalars(sa.select(INSTANCES.c.instance_file)))
 
 

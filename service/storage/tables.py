@@ -1,4 +1,4 @@
-"""The two tables. A change here wants a new revision in `migrations/versions`; a test compares the two."""
+"""The tables. A change here wants a new revision in `migrations/versions`; a test compares the two."""
 
 from datetime import UTC, datetime
 
@@ -63,6 +63,16 @@ PREDICTIONS = sa.Table(
     sa.Column("class_maps", sa.LargeBinary, nullable=False),  # [K, h, w] float32, little-endian
     sa.UniqueConstraint("instance_id", "artefact_sha256"),
     sa.Index(None, "created", "id"),
+)
+
+KEYS = sa.Table(
+    "keys",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False, unique=True),  # SHA-256 of the key, hex
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("created", Utc, nullable=False),
+    sa.Column("revoked", Utc),
 )
 
 OF_INSTANCE = (

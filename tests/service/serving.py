@@ -56,7 +56,7 @@ def client_of(app: FastAPI) -> Iterator[Client]:
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        http = httpx.AsyncClient(transport=transport, base_url="http://service")
+        http = httpx.AsyncClient(transport=transport, base_url="http://localhost")
         try:
             yield Client(runner, http, app)
         finally:

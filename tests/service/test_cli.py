@@ -1,6 +1,8 @@
 import json
+import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import cli, settings
+from service import cli, settings, telemetry
 from tests.artefacts import tiny_artefact, tiny_card
 from tests.factories import dicom_bytes, noise
 
@@ -44,12 +46,23 @@ def test_help_names_the_commands(run: Run) -> None:
     code, out, _ = run("--help")
 
     assert code == 0
-    for word in ("serve", "predict", "check", "not a medical device"):
+    for word in ("serve", "predict", "check", "keys", "purge", "not a medical device"):
         assert word in " ".join(out.split())
 
 
 def test_version(run: Run) -> None:
     assert run("--version") == (0, "0.1.0\n", "")
+
+
+def test_an_instance_is_found_in_the_log_by_its_hash(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("hash", "2.25.1")
+    assert (code, len(err.splitlines())) == (2, 1)
+
+    (tmp_path / "data").mkdir()
+    key = telemetry.keep_key(tmp_path / "data")
+
+    hashes = [telemetry.hashed(uid, key) for uid in ("2.25.1", "2.25.2")]
+    assert run("hash", "2.25.1", " 2.25.2\n") == (0, "\n".join([*hashes, ""]), "")
 
 
 @pytest.mark.parametrize(
@@ -142,15 +155,18 @@ def test_check_lists_the_settings_also_where_one_is_wrong(run: Run, monkeypatch:
 
 
 @contextmanager
-def process(artefact: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def process(artefact: Path, folder: Path, *arguments: str, host: str = "127.0.0.1") -> Iterator[subprocess.Popen[str]]:
     environment = {
+        "TRIAGE_HTTP__HOST": host,
         "TRIAGE_HTTP__PORT": "0",
         "TRIAGE_MODEL__PATH": str(artefact),
         "TRIAGE_STORAGE__FOLDER": str(folder / "data"),
         "TRIAGE_LIMITS__DECODE_WORKERS": "1",
     }
     with (folder / "log").open("a") as log:
-        started = subprocess.Popen([TRIAGE, "serve"], env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        started = subprocess.Popen(
+            [TRIAGE, "serve", *arguments], env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        )
     try:
         yield started
     finally:
@@ -202,6 +218,38 @@ def test_what_was_acknowledged_survives_a_restart_and_a_kill(artefact: Path, tmp
         assert value not in log
 
 
+def test_on_a_network_the_first_start_makes_a_key_and_keeps_it_out_of_sight(artefact: Path, tmp_path: Path) -> None:
+    file = tmp_path / "data" / "first_key"
+    for start in ("first", "second"):
+        with process(artefact, tmp_path, host="0.0.0.0") as started:
+            with client_of(started) as client:
+                key = file.read_text().strip()
+                assert client.get("/v1/model").status_code == 401, start
+                client.headers["Authorization"] = f"Bearer {key}"
+                assert client.get("/v1/model").status_code == 200
+                started.send_signal(signal.SIGTERM)
+                assert started.wait(30) == 0
+            said = started.stdout.read() if started.stdout else ""
+        assert f"cat {file}" in said
+        assert key not in said + (tmp_path / "log").read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "insecure" not in (tmp_path / "log").read_text()
+
+    file.unlink()
+    with process(artefact, tmp_path, host="0.0.0.0") as started, client_of(started) as client:
+        assert client.get("/v1/model", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+    assert not file.exists(), "the key is known; it is made once"
+
+
+def test_insecure_asks_for_no_key_and_warns(artefact: Path, tmp_path: Path) -> None:
+    with process(artefact, tmp_path, "--insecure", host="0.0.0.0") as started, client_of(started) as client:
+        assert client.get("/v1/model").status_code == 200
+
+    assert not (tmp_path / "data" / "first_key").exists()
+    warned = [line for line in (tmp_path / "log").read_text().splitlines() if '"insecure: ' in line]
+    assert json.loads(warned[0])["level"] == "warning"
+
+
 def test_a_proof_that_fails_ends_the_process(artefact: Path, tmp_path: Path) -> None:
     golden = tiny_card(artefact)["golden"]
     golden["fusion"] = [1 - probability for probability in golden["fusion"]]
@@ -221,7 +269,7 @@ def test_a_request_in_flight_is_finished_after_sigterm(artefact: Path, tmp_path:
     with process(artefact, tmp_path) as started, client_of(started) as client:
         address = (client.base_url.host, client.base_url.port)
         with socket.create_connection(address, timeout=60) as connection:
-            head = ["POST /v1/predictions HTTP/1.1", "Host: x", "Content-Type: application/dicom"]
+            head = ["POST /v1/predictions HTTP/1.1", "Host: localhost", "Content-Type: application/dicom"]
             head += [f"Content-Length: {len(data)}", "", ""]
             connection.sendall("\r\n".join(head).encode() + data[:1000])
             client.get("/livez")  # by now the server has met the request before
@@ -231,3 +279,13 @@ def test_a_request_in_flight_is_finished_after_sigterm(artefact: Path, tmp_path:
 
             assert connection.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
         assert started.wait(30) == 0
+
+
+def test_onnx_runtime_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    monkeypatch.setattr(cli.telemetry, "configure", lambda *_: None)
+    monkeypatch.setattr(cli, "app", lambda **_: None)
+
+    cli.main()
+
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"

@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from service import errors
-from service.errors import Overloaded, Reason, TriageError, UnsuitableImage
+from service.errors import Overloaded, Reason, TriageError, UnsuitableImage, about
 
 
 def classes(root: type[TriageError] = TriageError) -> list[type[TriageError]]:
@@ -38,6 +38,16 @@ def test_reasons_cross_a_process_border() -> None:
     assert error.reasons == reasons
     assert error.message == "Modality is wrong; ViewPosition is wrong"
     assert error.code == "unsuitable_image"
+
+
+@pytest.mark.parametrize("error", [TriageError("x"), UnsuitableImage((Reason("a", "b"),))])
+def test_an_error_knows_what_it_is_about(error: TriageError) -> None:
+    with pytest.raises(TriageError) as caught, about("2.25.2"), about("2.25.1"):
+        raise error
+
+    assert caught.value.sop_instance_uid == "2.25.1"
+    assert pickle.loads(pickle.dumps(caught.value)).sop_instance_uid == "2.25.1"
+    assert "2.25" not in str(caught.value)
 
 
 def test_overloaded_says_when_to_come_back() -> None:

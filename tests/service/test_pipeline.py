@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import json
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -204,6 +205,42 @@ def test_what_cannot_be_stored_is_not_acknowledged(house: House, monkeypatch: py
     listed, _ = house.do(lambda: house.pipeline.list(500, None))
     assert "2.25.8" not in [answer.body["sop_instance_uid"] for answer in listed]
     assert house.do(lambda: house.pipeline.predict(file("2.25.8"))).body["sop_instance_uid"] == "2.25.8"
+
+
+def test_below_the_watermark_nothing_is_taken_and_all_is_given(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = house.do(lambda: house.pipeline.predict(file("2.25.81")))
+    before = len(house.files())
+    monkeypatch.setattr(house.pipeline._instances, "_min_free_bytes", 2**62)
+
+    with pytest.raises(StorageFull), house.pipeline.accepting():
+        pytest.fail("let in")
+    with pytest.raises(StorageFull) as caught:
+        house.do(lambda: house.pipeline.predict(file("2.25.82")))
+
+    assert caught.value.code == "low_disk"
+    assert len(house.files()) == before
+    assert house.do(lambda: house.pipeline.get(known.record.id)).body == known.body
+    assert house.do(lambda: house.pipeline.draw(known.record.id, Drawing("image")))
+    with house.pipeline.admitted():
+        pass
+
+
+def test_what_is_too_old_is_gone_soon_after_the_start(artefact: Path, tmp_path: Path) -> None:
+    settings = settings_for(artefact, tmp_path, LIMITS)
+    with House(settings) as house:
+        house.wait_until_ready()
+        kept = house.do(lambda: house.pipeline.predict(file("2.25.1")))
+        assert house.files()
+    storage = settings.storage.model_copy(update={"keep_days": 1e-9})
+
+    with House(settings.model_copy(update={"storage": storage})) as house:
+        until = time.monotonic() + 60
+        while house.files():
+            assert time.monotonic() < until
+            house.do(lambda: asyncio.sleep(0.02))
+
+        with pytest.raises(NotFound):
+            house.do(lambda: house.pipeline.get(kept.record.id))
 
 
 def test_a_network_that_fails_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

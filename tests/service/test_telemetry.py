@@ -1,11 +1,16 @@
+import hashlib
+import hmac
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
+from pathlib import Path
 
 import pytest
 import structlog
 
-from service.telemetry import Stopwatch, configure, describe, request
+from service.errors import ConfigurationError
+from service.telemetry import KEY_FILE, Stopwatch, configure, describe, hashed, keep_key, read_key, request
 from service.telemetry import log as logger
 
 
@@ -61,6 +66,53 @@ def test_an_error_is_described_without_its_text() -> None:
     assert described["error"] == "KeyError"
     assert "Canary" not in json.dumps(described)
     assert json.dumps(described).rstrip('"]}').endswith("fail")
+
+
+def test_a_uid_is_logged_as_its_keyed_hash_only(log: StringIO) -> None:
+    configure(log, key=b"k" * 32)
+    logger().info("predicted", sop_instance_uid="2.25.1003")
+    logger().info("refused", sop_instance_uid="")
+
+    first, second = map(json.loads, log.getvalue().splitlines())
+    assert first["sop_instance_hash"] == hashed("2.25.1003", b"k" * 32)
+    assert first["sop_instance_hash"] == hmac.new(b"k" * 32, b"2.25.1003", hashlib.sha256).hexdigest()[:16]
+    assert "2.25.1003" not in log.getvalue()
+    assert "uid" not in log.getvalue()
+    assert "sop_instance_hash" not in second
+
+
+def test_without_a_key_the_hash_is_the_processs_own(log: StringIO) -> None:
+    for _ in range(2):
+        configure(log)
+        logger().info("predicted", sop_instance_uid="2.25.1003")
+
+    first, second = (json.loads(line)["sop_instance_hash"] for line in log.getvalue().splitlines())
+    assert first != second
+
+
+def test_the_key_stays_with_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="not the key"):
+        read_key(tmp_path)
+    with ThreadPoolExecutor(8) as threads:
+        keys = set(threads.map(keep_key, [tmp_path] * 64))
+
+    assert keys == {read_key(tmp_path)}
+    assert len(keys.pop()) == 32
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+    assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("content", ["", "12", "no key", "é"])
+def test_what_is_no_key_is_not_taken_for_one(tmp_path: Path, content: str) -> None:
+    (tmp_path / KEY_FILE).write_text(content)
+
+    with pytest.raises(ConfigurationError, match="not the key"):
+        keep_key(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        keep_key(tmp_path / "none")
 
 
 def test_a_stage_is_timed_also_where_it_fails() -> None:

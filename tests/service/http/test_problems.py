@@ -44,8 +44,11 @@ def test_statuses_are_those_of_the_design() -> None:
         "UnsuitableImage": 422,
         "DecodeTimeout": 422,
         "InvalidRequest": 400,
+        "Unauthenticated": 401,
+        "Forbidden": 403,
         "NotFound": 404,
         "NotAcceptable": 406,
+        "RateLimited": 429,
         "Overloaded": 503,
         "StorageFull": 507,
         "InferenceFailed": 500,
@@ -66,6 +69,14 @@ def test_all_reasons_of_the_gate_are_told() -> None:
 def test_who_is_refused_for_now_hears_when_to_come_back() -> None:
     assert answer(Overloaded("full")).headers["retry-after"] == str(Overloaded.retry_after_s)
     assert "retry-after" not in answer(errors.NotFound("none")).headers
+    limited = errors.RateLimited("too often")
+    limited.retry_after_s = 7
+    assert answer(limited).headers["retry-after"] == "7"
+
+
+def test_who_has_no_key_hears_how_to_show_one() -> None:
+    assert answer(errors.Unauthenticated("none")).headers["www-authenticate"] == 'Bearer realm="triage"'
+    assert "www-authenticate" not in answer(errors.Forbidden("no")).headers
 
 
 def test_nothing_is_told_of_an_unexpected_error() -> None:

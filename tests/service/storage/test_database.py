@@ -33,7 +33,9 @@ class TestOpen:
                 connection, opts={"compare_type": True, "compare_server_default": True, "render_as_batch": True}
             )
             assert compare_metadata(context, METADATA) == []
-            assert {"instances", "predictions", "alembic_version"} == set(sa.inspect(connection).get_table_names())
+            assert {"instances", "predictions", "keys", "alembic_version"} == set(
+                sa.inspect(connection).get_table_names()
+            )
         database.close()
 
     def test_the_migration_can_be_undone(self, path: Path) -> None:
@@ -120,7 +122,7 @@ class TestOpen:
 
 class TestFailures:
     def test_a_full_disk(self, records: Records, make: Make) -> None:
-        with records._database.write() as connection:
+        with records.database.write() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count = 20")
         wanted = [make(sop_instance_uid=f"1.{number}") for number in range(100)]
         with pytest.raises(StorageFull):

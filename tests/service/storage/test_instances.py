@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -201,3 +202,19 @@ class TestSweep:
                 return False
 
         assert instances.sweep(Deleting(), 3600) == 0
+
+
+class TestRoom:
+    def test_less_than_should_be_free(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1000, 900, 100))
+
+        Instances(tmp_path, 100).check_room()
+        with pytest.raises(StorageFull) as caught:
+            Instances(tmp_path, 101).check_room()
+
+        assert caught.value.code == "low_disk"
+
+    def test_the_real_disk(self, tmp_path: Path) -> None:
+        Instances(tmp_path).check_room()
+        with pytest.raises(StorageFull):
+            Instances(tmp_path, 2**62).check_room()

@@ -1,0 +1,144 @@
+import hashlib
+import sqlite3
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from service.errors import ConfigurationError, NotFound
+from service.storage.database import Database
+from service.storage.keys import FIRST, SCOPES, Keys
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "triage.sqlite"
+
+
+@pytest.fixture
+def keys(path: Path) -> Iterator[Keys]:
+    database = Database(f"sqlite:///{path}")
+    database.open()
+    yield Keys(database)
+    database.close()
+
+
+class TestAdd:
+    def test_a_key_is_found_by_itself_only(self, keys: Keys) -> None:
+        token = keys.add("ward-2", ["read", "predict"])
+
+        found = keys.find(token)
+
+        assert found is not None
+        assert (found.name, found.scopes, found.revoked) == ("ward-2", {"read", "predict"}, None)
+        assert keys.list() == (found,)
+        for other in (token[:-1], token + "A", token.upper(), f"{token}\n", "", "triage_", "é" * 50):
+            assert keys.find(other) is None
+
+    def test_keys_are_256_random_bits(self, keys: Keys) -> None:
+        tokens = {keys.add(f"key-{number}", ["read"]) for number in range(20)}
+
+        assert len(tokens) == 20
+        assert {len(token) for token in tokens} == {len("triage_") + 43}  # 43 characters of 6 bits
+
+    def test_only_the_hash_is_on_disk(self, keys: Keys, path: Path) -> None:
+        token = keys.add("a", ["read"])
+
+        with sqlite3.connect(path) as connection:
+            rows = connection.execute("SELECT * FROM keys").fetchall()
+        connection.close()
+
+        assert hashlib.sha256(token.encode()).hexdigest() in rows[0]
+        assert all(token.removeprefix("triage_").encode() not in file.read_bytes() for file in path.parent.iterdir())
+
+    @pytest.mark.parametrize("name", ["", "a b", "a/b", "ä", "x" * 65, "a\n"])
+    def test_a_name_that_is_none(self, keys: Keys, name: str) -> None:
+        with pytest.raises(ConfigurationError):
+            keys.add(name, ["read"])
+
+    @pytest.mark.parametrize("scopes", [[], ["everything"], ["read", ""]])
+    def test_a_scope_that_is_none(self, keys: Keys, scopes: list[str]) -> None:
+        with pytest.raises(ConfigurationError, match="predict, read, admin"):
+            keys.add("a", scopes)
+
+    def test_a_name_is_given_once(self, keys: Keys) -> None:
+        token = keys.add("a", ["read"])
+
+        with pytest.raises(ConfigurationError, match="a name is given once"):
+            keys.add("a", ["admin"])
+        keys.revoke("a")
+        with pytest.raises(ConfigurationError, match="a name is given once"):
+            keys.add("a", ["admin"])
+
+        assert keys.find(token) is None
+
+
+class TestRevoke:
+    def test_it_opens_nothing_from_now_on(self, keys: Keys) -> None:
+        gone, stays = keys.add("a", ["read"]), keys.add("b", ["read"])
+
+        keys.revoke("a")
+
+        assert keys.find(gone) is None
+        assert keys.find(stays) is not None
+        assert [(key.name, key.revoked is None) for key in keys.list()] == [("a", False), ("b", True)]
+
+    def test_one_that_is_not_there(self, keys: Keys) -> None:
+        keys.add("a", ["read"])
+        keys.revoke("a")
+        for name in ("a", "none"):
+            with pytest.raises(NotFound):
+                keys.revoke(name)
+
+
+class TestFirst:
+    def test_its_owner_only_may_read_it(self, keys: Keys, tmp_path: Path) -> None:
+        file = tmp_path / "first_key"
+
+        assert keys.add_first(file)
+
+        found = keys.find(file.read_text().strip())
+        assert found is not None
+        assert (found.name, found.scopes) == (FIRST, set(SCOPES))
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    def test_there_is_one_only(self, keys: Keys, tmp_path: Path) -> None:
+        assert keys.add_first(tmp_path / "a")
+        assert not keys.add_first(tmp_path / "b")
+        assert not (tmp_path / "b").exists()
+
+    def test_none_is_made_where_all_were_revoked(self, keys: Keys, tmp_path: Path) -> None:
+        keys.add("a", ["read"])
+        keys.revoke("a")
+
+        assert not keys.add_first(tmp_path / "first_key")
+
+    def test_of_replicas_at_once_one_makes_it(self, path: Path, tmp_path: Path) -> None:
+        databases = [Database(f"sqlite:///{path}") for _ in range(4)]
+        for database in databases:
+            database.open()
+        file = tmp_path / "first_key"
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda database: Keys(database).add_first(file), databases))
+
+        assert sorted(made) == [False, False, False, True]
+        assert Keys(databases[0]).find(file.read_text().strip()) is not None
+        for database in databases:
+            database.close()
+
+    def test_what_a_broken_start_left_is_replaced(self, keys: Keys, tmp_path: Path) -> None:
+        file = tmp_path / "first_key"
+        file.write_text("stale")
+        file.chmod(0o644)
+
+        assert keys.add_first(file)
+        assert keys.find(file.read_text().strip()) is not None
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    def test_a_file_that_cannot_be_written_makes_no_key(self, keys: Keys, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="first key cannot be written"):
+            keys.add_first(tmp_path / "none" / "first_key")
+
+        assert keys.list() == ()

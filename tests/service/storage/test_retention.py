@@ -1,0 +1,170 @@
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from service.errors import Overloaded
+from service.storage import retention as module
+from service.storage.instances import Instances
+from service.storage.records import Records
+from service.storage.retention import Expired, Retention
+from tests.service.storage.conftest import Make
+
+NOW = datetime.now(UTC)
+Keep = Callable[..., str]
+
+
+@pytest.fixture
+def instances(tmp_path: Path) -> Instances:
+    opened = Instances(tmp_path / "instances")
+    opened.open()
+    return opened
+
+
+@pytest.fixture
+def keep(records: Records, instances: Instances, make: Make) -> Keep:
+    """Keep a file of ten bytes and a record of it, so many days old; gives the record's id."""
+
+    def keep(uid: str, days: float, artefact: str = "a") -> str:
+        file = instances.put(b"0123456789")
+        record = make(
+            sop_instance_uid=uid,
+            instance_file=file,
+            instance_bytes=10,
+            created=NOW - timedelta(days=days),
+            artefact_sha256=artefact * 64,
+        )
+        stands = records.save(record)
+        if stands.instance_file != file:
+            instances.delete(file)
+        return stands.id
+
+    return keep
+
+
+def left(records: Records) -> set[str]:
+    return {summary.id for summary in records.list(1000)[0]}
+
+
+def files(instances: Instances) -> int:
+    return len(list(instances.folder.rglob("*.dcm")))
+
+
+def test_what_is_older_goes_and_the_rest_stays(records: Records, instances: Instances, keep: Keep) -> None:
+    keep("1.1", 31)
+    keep("1.2", 30.5)
+    young = {keep("1.3", 29), keep("1.4", 0)}
+    retention, before = Retention(records, instances, None), NOW - timedelta(days=30)
+
+    assert retention.expired(before) == Expired(2, 2, 20)
+    assert retention.purge(before) == Expired(2, 2, 20)
+
+    assert left(records) == young
+    assert files(instances) == 2
+    assert retention.expired(before) == retention.purge(before) == Expired()
+
+
+def test_an_instance_goes_with_its_last_record(records: Records, instances: Instances, keep: Keep) -> None:
+    keep("1.1", 40, "a")
+    newer = keep("1.1", 10, "b")
+    retention = Retention(records, instances, None)
+
+    for days, wanted, stays in ((30, Expired(1, 0, 0), {newer}), (5, Expired(1, 1, 10), set())):
+        before = NOW - timedelta(days=days)
+        assert retention.expired(before) == retention.purge(before) == wanted
+        assert left(records) == stays
+    assert files(instances) == 0
+
+
+def test_more_than_one_batch(
+    records: Records, instances: Instances, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BATCH", 2)
+    for number in range(5):
+        keep(f"1.{number}", 3)
+
+    assert Retention(records, instances, None).purge(NOW - timedelta(days=2)) == Expired(5, 5, 50)
+
+
+def test_a_record_that_another_deletes_meanwhile_is_no_error(
+    records: Records, instances: Instances, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep("1.1", 3)
+    keep("1.2", 3)
+    delete = Records.delete
+
+    def twice(self: Records, id: str) -> str | None:
+        file = delete(self, id)
+        if file is not None:
+            instances.delete(file)
+        return delete(self, id)
+
+    monkeypatch.setattr(Records, "delete", twice)
+
+    assert Retention(records, instances, None).purge(NOW) == Expired()
+    assert left(records) == set()
+
+
+def test_the_task_purges_sweeps_and_says_so(records: Records, instances: Instances, keep: Keep, log: StringIO) -> None:
+    keep("1.1", 3)
+    young = keep("1.2", 1)
+    orphan = instances.folder / (name := instances.put(b"x"))[:2] / name
+    os.utime(orphan, (time.time() - 2 * module.ORPHAN_SECONDS,) * 2)
+
+    run_until(Retention(records, instances, 2), lambda: not orphan.exists())
+
+    assert left(records) == {young}
+    said = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [(one["event"], one["records"], one["instances"], one["bytes"], one["orphans"]) for one in said] == [
+        ("purged", 1, 1, 10, 1)
+    ]
+
+
+def test_without_a_setting_everything_stays(records: Records, instances: Instances, keep: Keep) -> None:
+    old = keep("1.1", 10_000)
+    orphan = instances.folder / (name := instances.put(b"x"))[:2] / name
+    os.utime(orphan, (0, 0))
+
+    run_until(Retention(records, instances, None), lambda: not orphan.exists())
+
+    assert left(records) == {old}
+
+
+def test_the_task_tries_again_after_a_failure(
+    records: Records, instances: Instances, keep: Keep, log: StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep("1.1", 3)
+    monkeypatch.setattr(module, "_EVERY_SECONDS", 0.01)
+    failures = iter([Overloaded("Canary^Tweety")])
+    batch = Retention._batch
+
+    def fail_once(self: Retention, before: datetime) -> Expired | None:
+        for failure in failures:
+            raise failure
+        return batch(self, before)
+
+    monkeypatch.setattr(Retention, "_batch", fail_once)
+
+    run_until(Retention(records, instances, 2), lambda: not left(records))
+
+    assert json.loads(log.getvalue().splitlines()[0])["event"] == "the purge failed"
+    assert "Canary" not in log.getvalue()
+
+
+def run_until(retention: Retention, done: Callable[[], bool]) -> None:
+    async def run() -> None:
+        task = asyncio.create_task(retention.run())
+        async with asyncio.timeout(30):
+            while not done():
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())

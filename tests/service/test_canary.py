@@ -1,0 +1,407 @@
+"""Nothing of a patient gets out: not by a log, a header, a URL, a problem, nor a file beside the instance store."""
+
+import errno
+import json
+import os
+import socket
+import sqlite3
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from service.dicom.worker import Decoders
+from service.http.app import create_app
+from service.inference.session import Session
+from service.pipeline import Pipeline
+from service.settings import Http, Limits
+from service.storage import instances
+from tests.conftest import ROOT
+from tests.service import planted
+from tests.service.serving import Client, client_of, serving, settings_for
+
+TRIAGE = Path(sys.executable).with_name("triage")
+LIMITS = Limits(
+    decode_workers=1,
+    max_in_flight=4,
+    max_file_bytes=2**20,
+    max_body_bytes=3 * 2**20,
+    max_files=5,
+    max_pixels=2**18,
+    requests_per_second=0,
+)
+HEADERS = ("Authorization", "Cookie", "Forwarded", "From", "Referer", "User-Agent", "X-Forwarded-For", "X-Request-Id")
+PATIENT = dict.fromkeys(HEADERS, planted.DATE)
+
+
+class Witness:
+    """A client that looks into every answer, whatever it is asked for."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        response = self.client.request(method, path, **options)
+        examine(response)
+        return response
+
+    def post(self, data: bytes, media_type: str = "application/dicom") -> httpx.Response:
+        headers = PATIENT | {"Content-Type": media_type}
+        return self.request("POST", "/v1/predictions", content=data, headers=headers)
+
+    def post_files(self, *files: tuple[str, bytes]) -> httpx.Response:
+        return self.request("POST", "/v1/predictions", files=[("file", file) for file in files])
+
+    def refused(self, data: bytes, status: int, code: str) -> None:
+        response = self.post(data)
+        assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+def examine(response: httpx.Response) -> None:
+    for name, value in response.headers.multi_items():
+        assert not planted.in_text(f"{name}: {value}")
+    kind = response.headers.get("content-type", "")
+    if kind == "image/png":
+        assert {name for name, _ in chunks(response.content)} <= {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+    elif kind == "application/json" and response.content:
+        assert not planted.in_answer(response.json())
+        for item in response.json() if isinstance(response.json(), list) else []:
+            assert not planted.in_text(json.dumps(item.get("problem")))
+    else:  # a problem, a page
+        assert not planted.in_text(response.content)
+
+
+def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    position = 8
+    while position < len(png):
+        (length,) = struct.unpack_from(">L", png, position)
+        yield png[position + 4 : position + 8], png[position + 8 : position + 8 + length]
+        position += 12 + length
+
+
+@pytest.fixture(scope="module")
+def witness(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Witness]:
+    """One service for all of it; in the end its folders are searched."""
+    folder = tmp_path_factory.mktemp("service")
+    with pytest.MonkeyPatch.context() as patch:
+        (folder / "temporary").mkdir()
+        patch.setenv("TMPDIR", str(folder / "temporary"))
+        patch.setattr(tempfile, "tempdir", str(folder / "temporary"))
+        with serving(settings_for(artefact, folder / "data", LIMITS)) as client:
+            yield Witness(client)
+    assert not planted.in_files(folder, folder / "data" / "instances")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_said(log: StringIO, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Around every test: what is logged, or printed by whatever library."""
+    yield
+    assert not planted.in_text(log.getvalue())
+    assert not planted.in_text("".join(capfd.readouterr()))
+
+
+def lines(log: StringIO, event: str) -> list[dict[str, Any]]:
+    return [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == event]
+
+
+def test_the_plants_are_where_they_should_be() -> None:
+    data = planted.file(0)
+
+    assert len(planted.SECRET.findall(data)) > 10_000
+    assert b"TWEETY KANARIE" in data  # a private creator
+    assert planted.in_text("a Kanarie")
+    assert planted.in_text("2.25.7771")
+    assert planted.in_answer({"detail": "2.25.7771"})
+    assert not planted.in_answer({"items": [{"sop_instance_uid": "2.25.7771"}]})
+
+
+@pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_an_answer_carries_what_it_is_meant_to(witness: Witness, log: StringIO, syntax: str | None) -> None:
+    radiograph = planted.radiograph(1)
+
+    response = witness.post(planted.encode(radiograph, syntax) if syntax else planted.encode(radiograph))
+
+    assert response.status_code == 200
+    assert response.json()["sop_instance_uid"] == "2.25.77731"
+    assert response.json()["accession_number"] == "MEANT-771"
+    assert len(lines(log, "predicted")[0]["sop_instance_hash"]) == 16
+
+
+def test_every_operation_of_the_interface(witness: Witness) -> None:
+    """With a record, with none, and with something planted in every parameter and header."""
+    id = witness.post(planted.file(2)).json()["id"]
+    described = witness.request("GET", "/openapi.json").json()
+
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            names = [one["name"] for one in operation.get("parameters", []) if one["in"] == "query"]
+            for value in (planted.WORDS, planted.DATE, "2.25.7771"):
+                for query in ({}, *({name: value} for name in (*names, value))):
+                    witness.request(method.upper(), path.format(id=value), params=query, headers=PATIENT)
+                    if method == "get":
+                        witness.request("GET", path.format(id=id), params=query, headers=PATIENT)
+                        witness.request("GET", path.format(id=id) + "/", params=query, headers=PATIENT)
+    assert witness.request("DELETE", f"/v1/predictions/{id}").status_code == 204
+
+
+@pytest.mark.parametrize("path", ["/Tweety", "/v1/Tweety?PatientID=19420502", "/docs?Tweety", "//Tweety", "/%54weety"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS", "TRACE", "TWEETY"])
+def test_a_path_or_method_that_nobody_has(witness: Witness, method: str, path: str) -> None:
+    assert witness.request(method, path, headers=PATIENT).status_code in (200, 404, 405)
+
+
+@pytest.mark.parametrize("id", [planted.DATE, "2.25.77731", "MEANT-771", "Tweety", "Tweety" * 9])
+def test_a_request_id_is_taken_up_only_where_it_is_none_of_a_patient(witness: Witness, id: str) -> None:
+    witness.request("GET", "/v1/predictions", headers={"X-Request-Id": id})
+
+
+@pytest.mark.parametrize("keyword", [name for name in planted.keywords_read() if name != "TransferSyntaxUID"])
+@pytest.mark.parametrize("value", ["TWEETY 19420502", planted.DATE, None])
+def test_an_attribute_that_the_service_reads(witness: Witness, keyword: str, value: str | None) -> None:
+    """Accepted or refused: its own value is only told where it is meant to be."""
+    if value and keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "AccessionNumber"):
+        value = f"2.25.777{value}".replace("19420502", "").replace("TWEETY", "MEANT-77")
+
+    witness.post(planted.encode(planted.bare(3, **{keyword: value})))
+
+
+def test_names_of_files_that_are_sent(witness: Witness) -> None:
+    files = [
+        ("Tweety^Kanarie.dcm", planted.file(4)),
+        ("../19420502.dcm", b"nothing"),
+        ("Tweety.dcm", b""),
+        ("2.25.7771", planted.file(4, Modality="TWEETY")),
+        ("MEANT-77", planted.file(4, seed=1)),
+    ]
+
+    assert [item["status"] for item in witness.post_files(*files).json()] == [200, 400, 400, 422, 409]
+    assert witness.post_files(files[0]).status_code == 200
+    assert witness.post_files(*files, files[0]).status_code == 400
+    for part in ("Tweety", "file"):
+        assert witness.request("POST", "/v1/predictions", files={part: (None, planted.WORDS)}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        *(
+            "application/tweety",
+            "multipart/form-data; boundary=tweety",
+            "multipart/form-data; charset=tweety; boundary=x",
+        ),
+        *("multipart/form-data", "multipart/related; boundary=19420502", "Tweety"),
+    ],
+)
+@pytest.mark.parametrize("body", [b"--x\r\nTweety: Kanarie\r\n\r\n19420502", b"--tweety\r\nTweety\x01", b"Tweety"])
+def test_a_body_that_is_no_form(witness: Witness, media_type: str, body: bytes) -> None:
+    assert witness.post(body, media_type).status_code in (400, 415)
+
+
+# Every refusal...
+
+
+def test_refusals_of_a_file(witness: Witness, log: StringIO) -> None:
+    data = planted.file(5)
+
+    witness.refused(b"Tweety" * 100, 400, "not_dicom")
+    witness.refused(data[:200_000], 400, "truncated")
+    witness.refused(planted.file(5, PixelData=None), 400, "pixel_data_missing")
+    witness.refused(
+        data.replace(b"1.2.840.10008.1.2.1\0", b"2.25.19420502194205\0"), 415, "transfer_syntax_unsupported"
+    )
+    witness.refused(planted.file(5, Modality="TWEETY", ViewPosition="TWEETY"), 422, "unsuitable_image")
+    witness.refused(data + bytes(2**20), 413, "file_too_large")
+    witness.refused(data + bytes(3 * 2**20), 413, "body_too_large")
+    assert witness.post(data).status_code == 200
+    witness.refused(planted.file(5, seed=1), 409, "conflict")
+
+    told = [line.get("sop_instance_hash") for line in lines(log, "refused")]
+    known = lines(log, "predicted")[0]["sop_instance_hash"]
+    assert told == [None, None, None, known, known, None, None, known]
+
+
+@pytest.mark.parametrize(
+    ("work", "status", "code"),
+    [((time.sleep, (60,)), 422, "decode_timeout"), ((os._exit, (9,)), 400, "decoder_failed")],
+)
+def test_refusals_of_the_decoder(
+    witness: Witness, monkeypatch: pytest.MonkeyPatch, work: tuple[object, object], status: int, code: str
+) -> None:
+    async def prepare(decoders: Decoders, *_: object) -> object:
+        return await decoders._run(*work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(witness.client.pipeline._analyser._decoders, "_seconds", 0.5)
+        patch.setattr(Decoders, "prepare", prepare)
+        witness.refused(planted.file(6), status, code)
+    assert witness.post(planted.file(6)).status_code == 200
+
+
+def test_what_the_service_cannot_do_now(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(planted.WORDS)
+
+    def full(path: Path, _: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with witness.client.pipeline.spare(4):
+        witness.refused(planted.file(7), 503, "overloaded")
+    with monkeypatch.context() as patch:
+        patch.setattr(instances, "_write", full)
+        witness.refused(planted.file(7), 507, "storage_full")
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "run", fail)
+        witness.refused(planted.file(7), 500, "inference_failed")
+
+
+_DATABASE_SAYS = ("INSERT INTO Tweety", {"uid": planted.WORDS}, sqlite3.OperationalError(planted.WORDS))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (sa.exc.OperationalError(*_DATABASE_SAYS), 503),
+        (sa.exc.ProgrammingError(*_DATABASE_SAYS), 500),
+        (sa.exc.DataError(*_DATABASE_SAYS), 400),
+        (ValueError(planted.WORDS), 500),
+        (OSError(5, planted.WORDS, f"/{planted.WORDS}"), 500),
+        (UnicodeDecodeError("ascii", planted.WORDS.encode(), 0, 1, planted.WORDS), 500),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_database_that_fails(
+    witness: Witness, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sa.Connection, "execute", fail)
+    assert witness.post(planted.file(8)).status_code == status
+    assert witness.post_files(("a", planted.file(8)), ("b", b"x")).json()[0]["status"] == status
+    for method, path in [("GET", ""), ("GET", f"/{'0' * 32}"), ("GET", f"/{'0' * 32}/overlay.png")]:
+        assert witness.request(method, "/v1/predictions" + path).status_code == status
+
+
+@pytest.mark.parametrize("method", ["predict", "get", "list", "delete", "draw", "check_ready"])
+def test_an_unexpected_error(witness: Witness, monkeypatch: pytest.MonkeyPatch, log: StringIO, method: str) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError(planted.WORDS) from ValueError("2.25.7771")
+
+    id = witness.post(planted.file(9)).json()["id"]
+    monkeypatch.setattr(Pipeline, method, fail)
+    statuses = [
+        witness.post(planted.file(9)).status_code,
+        witness.request("GET", "/v1/predictions").status_code,
+        witness.request("GET", "/readyz").status_code,
+        witness.request("GET", f"/v1/predictions/{id}/overlay.png").status_code,
+        *(witness.request(verb, f"/v1/predictions/{id}").status_code for verb in ("GET", "DELETE")),
+    ]
+
+    assert 500 in statuses
+    assert lines(log, "unexpected")[0]["error"] == "LookupError"
+
+
+def test_strangers(artefact: Path, tmp_path: Path, witness: Witness) -> None:
+    for headers in ({"Host": "tweety.example"}, {"Origin": "https://tweety.example/19420502"}):
+        assert witness.request("GET", "/v1/predictions", headers=headers).status_code == 403
+    settings = settings_for(artefact, tmp_path, Limits(decode_workers=1, requests_per_second=0.001, requests_burst=4))
+    with client_of(create_app(settings.model_copy(update={"http": Http(keys="always")}))) as client:
+        stranger = Witness(client)
+        for scheme in ("Bearer", "Basic"):
+            headers = {"Authorization": f"{scheme} {planted.WORDS}"}
+            statuses = [stranger.request("GET", "/v1/predictions", headers=headers).status_code for _ in range(3)]
+            assert statuses == ([401] * 3 if scheme == "Bearer" else [401, 429, 429])
+
+
+# The commands, as processes...
+
+
+@pytest.fixture
+def environment(artefact: Path, tmp_path: Path) -> dict[str, str]:
+    folders = {name: tmp_path / name for name in ("home", "temporary", "work")}
+    for folder in folders.values():
+        folder.mkdir()
+    return {
+        "HOME": str(folders["home"]),
+        "TMPDIR": str(folders["temporary"]),
+        "TRIAGE_HTTP__PORT": "0",
+        "TRIAGE_MODEL__PATH": str(artefact),
+        "TRIAGE_STORAGE__FOLDER": str(tmp_path / "data"),
+        "TRIAGE_LIMITS__DECODE_WORKERS": "1",
+        "PYTHONWARNINGS": "default",
+        "PYTHONDEVMODE": "1",
+        "PYTHONPATH": str(ROOT),  # this working tree's, whichever is installed
+    }
+
+
+def test_serve(environment: dict[str, str], tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        started = subprocess.Popen(
+            [TRIAGE, "serve"], env=environment, cwd=tmp_path / "work", stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    try:
+        assert started.stdout is not None
+        port = int(started.stdout.readline().split()[3].rpartition(":")[2])
+        provoke(port)
+    finally:
+        started.terminate()
+        out, _ = started.communicate(timeout=60)
+
+    told = (tmp_path / "log").read_text()
+    asked = subprocess.run([TRIAGE, "hash", "2.25.77731"], env=environment, capture_output=True, text=True, check=True)
+    assert started.returncode == 0
+    assert f'"sop_instance_hash": "{asked.stdout.strip()}"' in told
+    assert not planted.in_text(told + out)
+    assert not planted.in_files(tmp_path, tmp_path / "data" / "instances")
+
+
+def provoke(port: int) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        until = time.monotonic() + 60
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        statuses = []
+        for data in (planted.file(1), planted.file(1, seed=1), planted.file(2, Rows="TWEETY"), b"Tweety"):
+            headers = PATIENT | {"Content-Type": "application/dicom"}
+            response = client.post("/v1/predictions", content=data, headers=headers)
+            examine(response)
+            statuses.append(response.status_code)
+        big = ("Tweety.dcm", planted.file(3) + bytes(2**20))  # over a megabyte a part goes through a temporary file
+        examine(client.post("/v1/predictions", files=[("file", big), ("file", ("Kanarie", b"x"))]))
+        examine(client.get(f"/{planted.WORDS}", params={planted.DATE: planted.WORDS}, headers=PATIENT))
+    assert statuses == [200, 409, 400, 400]
+    for garbage in (b"Tweety Kanarie 19420502\r\n\r\n", b"GET /Tweety HTTP/1.1\r\nTweety\x00: 19420502\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(garbage)
+            assert not planted.in_text(connection.recv(2**16))
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
+def test_predict(environment: dict[str, str], tmp_path: Path, form: list[str]) -> None:
+    files = tmp_path / "work"
+    (files / "Tweety.dcm").write_bytes(planted.file(1))
+    (files / "Kanarie.dcm").write_bytes(planted.file(2, Rows="TWEETY"))
+    (files / "19420502.dcm").write_bytes(b"Tweety")
+
+    done = subprocess.run(
+        [TRIAGE, "predict", ".", *form], env=environment, cwd=files, capture_output=True, text=True, timeout=120
+    )
+
+    assert done.returncode == 1
+    assert not planted.in_text(done.stderr)
+    said = done.stdout
+    for name in ("Tweety.dcm", "Kanarie.dcm", "19420502.dcm"):  # the caller's own names
+        assert name in said
+        said = said.replace(name, "")
+    assert not planted.SECRET.search(said.encode())
