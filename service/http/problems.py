@@ -151,12 +151,14 @@ async def _routers(_request: Request, error: Exception) -> JSONResponse:
 async def _validations(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    details = [Detail(code=one["type"], message=f"{_place(one['loc'])}: {one['msg']}") for one in error.errors()]
+    details = [Detail(code=one["type"], message=f"{_place(one)}: {one['msg']}") for one in error.errors()]
     found = problem(errors.InvalidRequest("; ".join(detail.message for detail in details)))
     return response(found.model_copy(update={"errors": details}))
 
 
-def _place(location: tuple[str | int, ...]) -> str:
+def _place(error: dict[str, Any]) -> str:
+    # The name of what is too much is the client's own, and may be anything.
+    location = error["loc"][:-1] if error["type"] == "extra_forbidden" else error["loc"]
     return " ".join(str(part) for part in location)
 
 
