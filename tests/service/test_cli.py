@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,10 +16,9 @@ import pytest
 from service import cli, settings, telemetry
 from tests.artefacts import tiny_artefact, tiny_card
 from tests.factories import dicom_bytes, noise
+from tests.service.conftest import Run
 
 TRIAGE = Path(sys.executable).with_name("triage")
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 def file(uid: str) -> bytes:
@@ -27,18 +26,9 @@ def file(uid: str) -> bytes:
 
 
 @pytest.fixture
-def run(artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process; gives exit status, standard output and standard error."""
+def run(run: Run, artefact: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """As everywhere, with a small artefact."""
     monkeypatch.setenv("TRIAGE_MODEL__PATH", str(artefact))
-    monkeypatch.setenv("TRIAGE_STORAGE__FOLDER", str(tmp_path / "data"))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["triage", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
     return run
 
 
