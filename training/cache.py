@@ -1,10 +1,10 @@
 """Canvases read once through the service's pixel path and kept as 8-bit values in a memory-mapped file."""
 
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from rich.progress import Progress
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from training.sample import Floats, Source
+from training.sample import Case, Floats, Source, targets
 
 CHUNK = 64  # images between two flushes
 
@@ -29,17 +29,29 @@ class Canvases:
         [M, S, S] uint8: canvas values rounded to 1/255, as the published images have 8 bits.
     rows
         [N] where in `pixels` each image is.
-    targets
-        [N, K] float32, NaN unknown.
+    cases
+        [N] what is known of each image.
     """
 
     name: str
     pixels: NDArray[np.uint8]
     rows: NDArray[np.int64]
-    targets: Floats
-    images: tuple[str, ...]
-    patients: tuple[str, ...]
-    collections: tuple[str, ...]
+    cases: tuple[Case, ...]
+
+    @cached_property
+    def targets(self) -> Floats:
+        """[N, K] float32, NaN unknown."""
+        return targets(self.cases)
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """[N], whose each image is."""
+        return tuple(case.patient for case in self.cases)
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """[N], which part of the data set each image is from."""
+        return tuple(case.collection for case in self.cases)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -60,14 +72,7 @@ class Canvases:
 
     def subset(self, indices: NDArray[np.int64]) -> "Canvases":
         """Only these images; the pixels are shared."""
-        return replace(
-            self,
-            rows=self.rows[indices],
-            targets=self.targets[indices],
-            images=pick(self.images, indices),
-            patients=pick(self.patients, indices),
-            collections=pick(self.collections, indices),
-        )
+        return replace(self, rows=self.rows[indices], cases=tuple(self.cases[index] for index in indices))
 
     def reduced(self, size: int) -> "Canvases":
         """Area-averaged to `size`, in memory; themselves where they are no larger or not a multiple of it."""
@@ -80,12 +85,7 @@ class Canvases:
         return replace(self, pixels=small, rows=np.arange(len(self)))
 
 
-def pick(values: Sequence[str], indices: NDArray[np.int64]) -> tuple[str, ...]:
-    """The values at these places."""
-    return tuple(values[index] for index in indices)
-
-
-def cached(source: Source, name: str, folder: Path, workers: int = 2) -> Canvases:
+def cached(source: Source, folder: Path, workers: int = 2) -> Canvases:
     """Read every canvas of a source that is not in the cache yet.
 
     An interrupted build goes on where it was: a second file says which rows are written.
@@ -96,16 +96,7 @@ def cached(source: Source, name: str, folder: Path, workers: int = 2) -> Canvase
     pixels = mapped(folder / f"{stem}.npy", shape)
     written = mapped(folder / f"{stem}.written.npy", shape[:1])
     fill(source, pixels, written, workers)
-    entries = source.entries
-    return Canvases(
-        name=name,
-        pixels=pixels,
-        rows=np.arange(len(source)),
-        targets=np.stack([entry.target for entry in entries]),
-        images=tuple(entry.image for entry in entries),
-        patients=tuple(entry.patient for entry in entries),
-        collections=tuple(entry.collection for entry in entries),
-    )
+    return Canvases(source.name, pixels, np.arange(len(source)), tuple(source.cases))
 
 
 def fill(source: Source, pixels: NDArray[np.uint8], written: NDArray[np.uint8], workers: int) -> None:

@@ -11,17 +11,18 @@ import gzip
 import hashlib
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-import numpy as np
 from torch.utils.data import Dataset
 
 from model.labels import LABELS, NO_FINDING
 from service.dicom.canvas import canvas, grey_values
 from training.errors import TrainingError
-from training.sample import Box, Floats, Sample
+from training.sample import Box, Case, Sample
 
+OLDEST = 120.0  # years
 PUBLISHED_SIZE = 1024  # side of the published PNGs, and the unit of the published boxes
 TABLE = "Data_Entry_2017_v2020.csv"
 LISTS: Mapping[str, tuple[str, ...]] = {
@@ -35,40 +36,11 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
-class Record:
-    """One row of the published table.
-
-    Attributes
-    ----------
-    image
-        The published name, `00000061_012.png`.
-    findings
-        Names as published, without `No Finding`; empty where there is none.
-    boxes
-        Label to boxes (x0, y0, x1, y1) in [0, 1] of the image, exclusive end.
-    collection
-        Which part of a composed subset the image is from; empty where `collections.csv` is silent.
-    """
-
-    image: str
-    findings: tuple[str, ...]
-    patient: str
-    view: str
-    collection: str = ""
-    boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
-
-    @property
-    def target(self) -> Floats:
-        """[K] float32 of 0 and 1."""
-        return np.array([label in self.findings for label in LABELS], np.float32)
-
-
-@dataclass(frozen=True)
 class ChestXray14(Dataset[Sample]):
     """One split: its rows and where their images lie."""
 
     name: str
-    entries: tuple[Record, ...]
+    cases: tuple[Case, ...]
     paths: tuple[Path, ...]
     size: int
 
@@ -79,13 +51,11 @@ class ChestXray14(Dataset[Sample]):
         return hashlib.sha256(f"stretch {self.size}\n{files}".encode()).hexdigest()[:16]
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self.cases)
 
     def __getitem__(self, index: int) -> Sample:
         """Read, through the pixel path of the service, one image."""
-        row = self.entries[index]
-        pixels = canvas(grey_values(self.paths[index]), self.size, "stretch")
-        return Sample(row.image, pixels, row.target, row.patient, row.boxes)
+        return Sample(self.cases[index], canvas(grey_values(self.paths[index]), self.size, "stretch"))
 
 
 def read(folder: Path, split: str, size: int) -> ChestXray14:
@@ -103,7 +73,7 @@ def read(folder: Path, split: str, size: int) -> ChestXray14:
     TrainingError
         A table or list is missing or broken, listed images are missing, or a patient is in two splits.
     """
-    rows = {record.image: record for record in records(folder)}
+    rows = {case.image: case for case in records(folder)}
     refuse_shared_patients(folder, rows)
     names = listed(folder, split)
     refuse_missing(names, rows, f"{split} list", TABLE)
@@ -113,17 +83,19 @@ def read(folder: Path, split: str, size: int) -> ChestXray14:
     return ChestXray14(f"{folder.name} {split}", tuple(rows[name] for name in names), paths, size)
 
 
-def records(folder: Path) -> list[Record]:
+def records(folder: Path) -> list[Case]:
     """Every row of the published table, with boxes and collections where the folder has them."""
     boxes = box_table(folder)
     collections = {row["Image Index"]: row["collection"] for row in table(folder, "collections.csv")}
     rows = [
-        Record(
+        Case(
             image=row["Image Index"],
-            findings=findings(row["Finding Labels"]),
             patient=row["Patient ID"],
-            view=row["View Position"],
+            findings=findings(row["Finding Labels"]),
             collection=collections.get(row["Image Index"], ""),
+            sex=row["Patient Gender"],
+            age=years(row["Patient Age"]),
+            view=row["View Position"],
             boxes=boxes.get(row["Image Index"], {}),
         )
         for row in table(folder, TABLE)
@@ -133,12 +105,19 @@ def records(folder: Path) -> list[Record]:
     return rows
 
 
-def findings(published: str) -> tuple[str, ...]:
-    """Split `Effusion|Mass`; an unknown name is refused, a misspelt label would train as absent."""
-    names = tuple(name for name in published.split("|") if name != NO_FINDING)
-    if unknown := set(names) - set(LABELS):
-        raise TrainingError(f"{TABLE}: unknown finding {sorted(unknown)[0]!r}")
-    return names
+@cache  # a few hundred combinations stand in the 112,120 rows
+def findings(published: str) -> tuple[float, ...]:
+    """0 or 1 for each label, from `Effusion|Mass`; an unknown name is refused: misspelt, it would train as absent."""
+    names = set(published.split("|")) - {NO_FINDING}
+    if unknown := names - set(LABELS):
+        raise TrainingError(f"{TABLE}: unknown finding {min(unknown)!r}")
+    return tuple(float(label in names) for label in LABELS)
+
+
+def years(published: str) -> float | None:
+    """Age in years, from `58` or the older table's `058Y`; None where no person is so old, as some rows have it."""
+    digits = published.removesuffix("Y")
+    return float(digits) if digits.isdecimal() and float(digits) <= OLDEST else None
 
 
 def box_table(folder: Path) -> dict[str, dict[str, tuple[Box, ...]]]:
@@ -185,7 +164,7 @@ def refuse_missing(names: list[str], known: Container[str], what: str, where: st
         )
 
 
-def refuse_shared_patients(folder: Path, rows: Mapping[str, Record]) -> None:
+def refuse_shared_patients(folder: Path, rows: Mapping[str, Case]) -> None:
     """Raise if a patient stands in two of the folder's lists."""
     owner: dict[str, str] = {}
     for name in ("train_list.txt", "val_list.txt", PUBLISHED_TRAIN_VAL, "test_list.txt"):

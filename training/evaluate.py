@@ -149,8 +149,7 @@ def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, size
 
 def open_split(evaluation: Evaluation, split: str, size: int) -> Canvases:
     """One split's canvases."""
-    source = chestxray14.read(evaluation.data, split, size)
-    return cached(source, source.name, evaluation.cache)
+    return cached(chestxray14.read(evaluation.data, split, size), evaluation.cache)
 
 
 def parts(found: Predictions, split: str, collection: str) -> list[tuple[str, Predictions]]:

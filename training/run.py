@@ -105,8 +105,7 @@ def gather(plan: Plan, config: TrainConfig) -> Data:
 
 def open_split(plan: Plan, config: TrainConfig, split: str) -> Canvases:
     """One split's canvases."""
-    source = chestxray14.read(plan.data, split, config.canvas_size)
-    return cached(source, source.name, plan.cache)
+    return cached(chestxray14.read(plan.data, split, config.canvas_size), plan.cache)
 
 
 def described(canvases: Canvases, config: TrainConfig) -> dict[str, Any]:

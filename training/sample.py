@@ -12,51 +12,60 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One radiograph.
+class Case:
+    """What is known of a radiograph before its pixels are read.
 
     Attributes
     ----------
     image
         Its name, unique within its source.
-    canvas
-        [1, S, S] float32 in [0, 1].
-    target
-        [K] float32, 1 present, 0 absent, NaN unknown; in the order of `model.labels.LABELS`.
     patient
         Whose it is: patients never cross splits.
+    findings
+        For each label of `model.labels.LABELS`, in order: 1 present, 0 absent, NaN unknown.
+    collection
+        Which part of a composed data set the image is from; empty where that is not known.
+    sex
+        `F`, `M` or empty.
+    age
+        Years, None unknown.
+    view
+        `PA`, `AP` or empty.
     boxes
-        Label to boxes (x0, y0, x1, y1) in [0, 1] of the canvas, exclusive end.
+        Label to boxes (x0, y0, x1, y1) in [0, 1] of the image, exclusive end.
     """
 
     image: str
-    canvas: Floats
-    target: Floats
     patient: str
+    findings: tuple[float, ...]
+    collection: str = ""
+    sex: str = ""
+    age: float | None = None
+    view: str = ""
     boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
 
 
-class Entry(Protocol):
-    """What is known of a radiograph before its pixels are read."""
+def targets(cases: Sequence[Case]) -> Floats:
+    """[N, K] float32 of 0, 1 and NaN."""
+    return np.array([case.findings for case in cases], np.float32)
 
-    @property
-    def image(self) -> str: ...  # noqa: D102
 
-    @property
-    def patient(self) -> str: ...  # noqa: D102
+@dataclass(frozen=True)
+class Sample:
+    """One radiograph: what is known of it, and its canvas [1, S, S] float32 in [0, 1]."""
 
-    @property
-    def collection(self) -> str: ...  # noqa: D102
-
-    @property
-    def target(self) -> Floats: ...  # noqa: D102
+    case: Case
+    canvas: Floats
 
 
 class Source(Protocol):
-    """A sequence of samples whose entries are known without reading a pixel.
+    """A sequence of samples whose cases are known without reading a pixel.
 
     `key` names everything that decides the pixels: equal keys, equal canvases.
     """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
 
     @property
     def key(self) -> str: ...  # noqa: D102
@@ -65,7 +74,7 @@ class Source(Protocol):
     def size(self) -> int: ...  # noqa: D102
 
     @property
-    def entries(self) -> Sequence[Entry]: ...  # noqa: D102
+    def cases(self) -> Sequence[Case]: ...  # noqa: D102
 
     def __getitem__(self, index: int) -> Sample: ...
 

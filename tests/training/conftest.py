@@ -10,6 +10,7 @@ from PIL import Image
 from model.labels import LABELS
 from training.cache import Canvases
 from training.config import TrainConfig
+from training.sample import Case
 
 SIDE = 64
 SPLITS = {"train": range(24), "val": range(24, 32), "test": range(32, 40)}
@@ -59,17 +60,13 @@ def published(tmp_path: Path) -> Path:
 def canvases() -> Canvases:
     """Twenty images in memory: 16 of collection A from 8 patients, 4 of B from 4."""
     pixels = np.stack([picture(number) for number in range(20)])
-    targets = np.random.default_rng(0).integers(0, 2, (20, 14)).astype(np.float32)
+    targets = np.random.default_rng(0).integers(0, 2, (20, 14)).astype(float)
     patients = [f"a{number // 2}" for number in range(16)] + [f"b{number}" for number in range(4)]
-    return Canvases(
-        name="tiny",
-        pixels=pixels,
-        rows=np.arange(20),
-        targets=targets,
-        images=tuple(f"{number}.png" for number in range(20)),
-        patients=tuple(patients),
-        collections=("A",) * 16 + ("B",) * 4,
+    cases = tuple(
+        Case(f"{number}.png", patient, tuple(target), "A" if number < 16 else "B")
+        for number, (patient, target) in enumerate(zip(patients, targets.tolist(), strict=True))
     )
+    return Canvases("tiny", pixels, np.arange(20), cases)
 
 
 @pytest.fixture

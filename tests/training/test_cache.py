@@ -12,21 +12,21 @@ from training.sample import Sample
 
 def test_cached_canvases_are_the_source_s_to_half_a_grey_step(published: Path, tmp_path: Path) -> None:
     source = read(published, "val", 48)
-    found = cached(source, "val", tmp_path / "cache")
+    found = cached(source, tmp_path / "cache")
     canvas, target = found.batch(np.arange(len(source)))
     for index in range(len(source)):
         np.testing.assert_allclose(canvas[index].numpy(), source[index].canvas, atol=0.5 / 255 + 1e-6)
-        np.testing.assert_array_equal(target[index].numpy(), source[index].target)
+        np.testing.assert_array_equal(target[index].numpy(), source[index].case.findings)
     assert canvas.dtype == torch.float32
-    assert (found.images[0], found.patients[0], found.collections[0]) == ("00000012_000.png", "12", "B")
+    assert (found.cases[0].image, found.patients[0], found.collections[0]) == ("00000012_000.png", "12", "B")
 
 
 def test_a_second_build_reads_no_image(published: Path, tmp_path: Path) -> None:
     source = read(published, "val", 48)
-    first = cached(source, "val", tmp_path / "cache").pixels.copy()
+    first = cached(source, tmp_path / "cache").pixels.copy()
     for path in source.paths:
         path.write_bytes(b"x" * path.stat().st_size)  # unreadable, and of the same size
-    np.testing.assert_array_equal(cached(source, "val", tmp_path / "cache").pixels, first)
+    np.testing.assert_array_equal(cached(source, tmp_path / "cache").pixels, first)
 
 
 def test_a_run_that_begins_at_the_same_time_takes_nothing_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,18 +54,18 @@ def test_an_interrupted_build_goes_on(published: Path, tmp_path: Path, monkeypat
 
     monkeypatch.setattr(ChestXray14, "__getitem__", failing)
     with pytest.raises(OSError):  # noqa: PT011 - the disk's own
-        cached(source, "val", tmp_path / "cache", workers=1)
+        cached(source, tmp_path / "cache", workers=1)
     reads[:] = range(10)
-    found = cached(source, "val", tmp_path / "cache", workers=1)
+    found = cached(source, tmp_path / "cache", workers=1)
     assert sorted(reads[10:]) == [3, 4, 5, 6, 7]
     monkeypatch.undo()
-    np.testing.assert_array_equal(found.pixels, cached(source, "val", tmp_path / "other").pixels)
+    np.testing.assert_array_equal(found.pixels, cached(source, tmp_path / "other").pixels)
 
 
 def test_a_subset_shares_pixels_and_keeps_all_in_step(canvases: Canvases) -> None:
     part = canvases.subset(np.array([19, 3])).subset(np.array([1]))
     assert len(part) == 1
-    assert (part.images, part.patients, part.collections) == (("3.png",), ("a1",), ("A",))
+    assert (part.cases, part.patients, part.collections) == ((canvases.cases[3],), ("a1",), ("A",))
     assert np.shares_memory(part.pixels, canvases.pixels)
     np.testing.assert_array_equal(part.batch(np.array([0]))[0], canvases.batch(np.array([3]))[0])
 

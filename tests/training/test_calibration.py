@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from tests.training.cases import cases, predicted
 from training.calibration import Calibration, calibrate, operating_points, platt, rates, threshold
 from training.predictions import Predictions
 
 
 def predictions(logits: np.ndarray, targets: np.ndarray) -> Predictions:
-    names = tuple(str(number) for number in range(len(targets)))
-    return Predictions(logits.astype(np.float32), targets.astype(np.float32), names, names, ("",) * len(names))
+    return predicted(logits, cases(targets))
 
 
 def drawn(slope: float, bias: float, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:

@@ -7,29 +7,34 @@ import pytest
 from PIL import Image
 
 from model.labels import LABELS
-from training.chestxray14 import Record, findings, image_paths, read, records
+from training.chestxray14 import findings, image_paths, read, records, years
 from training.errors import TrainingError
+from training.sample import targets
 
 
 def test_a_sample_is_what_the_tables_say(published: Path) -> None:
     source = read(published, "test", 64)
     sample = source[0]
-    assert (sample.image, sample.patient) == ("00000016_000.png", "16")
-    assert {LABELS[index] for index in np.flatnonzero(sample.target)} == {LABELS[32 % 14], LABELS[37 % 14]}
+    assert (sample.case.image, sample.case.patient) == ("00000016_000.png", "16")
+    assert {LABELS[index] for index in np.flatnonzero(sample.case.findings)} == {LABELS[32 % 14], LABELS[37 % 14]}
     assert sample.canvas.shape == (1, 64, 64)
-    stored = np.asarray(Image.open(published / "images" / sample.image))
+    stored = np.asarray(Image.open(published / "images" / sample.case.image))
     np.testing.assert_allclose(sample.canvas[0], stored / 255, atol=1e-6)
 
 
 def test_boxes_are_shares_of_the_published_side_under_the_label_s_own_name(published: Path) -> None:
-    assert read(published, "test", 64)[0].boxes == {
+    assert read(published, "test", 64)[0].case.boxes == {
         "Infiltration": ((0.25, 0.5, 0.375, 1.0), (0.0, 0.0, 0.0625, 0.0625))
     }
 
 
 def test_no_finding_is_a_target_of_zeros() -> None:
-    assert findings("No Finding") == ()
-    assert not Record("x.png", (), "1", "PA").target.any()
+    assert findings("No Finding") == (0.0,) * 14
+
+
+@pytest.mark.parametrize(("published", "age"), [("58", 58), ("058Y", 58), ("414", None), ("", None), ("003M", None)])
+def test_ages(published: str, age: float | None) -> None:
+    assert years(published) == age
 
 
 def test_an_unknown_finding_is_refused() -> None:
@@ -63,7 +68,7 @@ def test_tables_and_lists_may_be_gzipped(published: Path) -> None:
         with (published / name).open("rb") as source, gzip.open(published / f"{name}.gz", "wb") as target:
             shutil.copyfileobj(source, target)
         (published / name).unlink()
-    assert read(published, "test", 64).entries == plain.entries
+    assert read(published, "test", 64).cases == plain.cases
 
 
 def test_images_are_found_by_stem_in_the_published_folders(published: Path) -> None:
@@ -113,8 +118,8 @@ def test_the_whole_published_table(realdata: Path) -> None:
     rows = records(realdata / "chestxray14")
     assert len(rows) == 112_120
     assert len({row.patient for row in rows}) == 30_805
-    assert sum(bool(row.findings) for row in rows) == 51_759  # the v2020 table; the paper counts 51,708
-    counts = sum(row.target for row in rows)
+    assert sum(any(row.findings) for row in rows) == 51_759  # the v2020 table; the paper counts 51,708
+    counts = targets(rows).sum(0)
     assert counts[LABELS.index("Hernia")] == 227
     assert sum(len(boxes) for row in rows for boxes in row.boxes.values()) == 984
 

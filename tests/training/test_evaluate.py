@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model.labels import LABELS
+from tests.training.cases import cases, predicted
 from training import checkpoint, evaluate, predictions
 from training.config import TrainConfig
 from training.evaluate import Evaluation, difference
@@ -18,8 +19,7 @@ def made(count: int, seed: int, better: float = 0.0) -> Predictions:
     targets = (generator.random((count, 14)) < 0.3).astype(np.float32)
     logits = generator.normal(0, 1, (3, count, 14)) + 0.8 * targets
     logits[0] += better * targets
-    names = tuple(f"{seed}-{number}" for number in range(count))
-    return Predictions(logits.astype(np.float32), targets, names, names, ("A", "B") * (count // 2))
+    return predicted(logits, cases(targets, ("A", "B"), f"{seed}-"))
 
 
 @pytest.fixture

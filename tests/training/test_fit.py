@@ -18,6 +18,11 @@ def start(config: TrainConfig) -> Agcnn:
     return Agcnn(config.network)
 
 
+def labelled(canvases: Canvases, targets: np.ndarray) -> Canvases:
+    rows = zip(canvases.cases, targets.tolist(), strict=True)
+    return replace(canvases, cases=tuple(replace(case, findings=tuple(row)) for case, row in rows))
+
+
 def trained(canvases: Canvases, config: TrainConfig, run: Path) -> Agcnn:
     run.mkdir(exist_ok=True)
     network = start(config)
@@ -52,7 +57,7 @@ def test_training_learns(canvases: Canvases, small: TrainConfig, tmp_path: Path)
     config = replace(small, stages=("global",), epochs=(30, 1, 1), learning_rates=(3e-3, 1, 1), balance=False)
     (tmp_path / "run").mkdir()
     history = fit.fit(
-        fit.launched(config), start(config), Data(replace(canvases, targets=targets), None), config, tmp_path / "run"
+        fit.launched(config), start(config), Data(labelled(canvases, targets), None), config, tmp_path / "run"
     )
     assert history[-1].loss < 0.6 * history[0].loss
 

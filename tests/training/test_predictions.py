@@ -31,8 +31,16 @@ def test_files_give_back_what_was_saved(found: predictions.Predictions, tmp_path
     predictions.save(tmp_path / "p.npz", found)
     again = predictions.load(tmp_path / "p.npz")
     np.testing.assert_array_equal(again.logits, found.logits)
-    np.testing.assert_array_equal(again.targets, found.targets)
-    assert (again.images, again.patients, again.collections) == (found.images, found.patients, found.collections)
+    np.testing.assert_array_equal(again.boxes, found.boxes)
+    np.testing.assert_array_equal(again.peaks, found.peaks)
+    assert again.cases == found.cases
+
+
+def test_the_peak_is_the_middle_of_the_highest_cell() -> None:
+    heat = torch.zeros(2, 4, 5)
+    heat[0, 3, 1] = 1
+    heat[1, 0, 4] = 1
+    np.testing.assert_allclose(predictions.peaks(heat), [[0.3, 0.875], [0.9, 0.125]])
 
 
 def test_no_file_is_one_line(tmp_path: Path) -> None:
@@ -42,14 +50,14 @@ def test_no_file_is_one_line(tmp_path: Path) -> None:
 
 def test_within_keeps_one_collection_in_step(found: predictions.Predictions) -> None:
     part = found.within("B")
-    assert part.images == ("16.png", "17.png", "18.png", "19.png")
+    assert [case.image for case in part.cases] == ["16.png", "17.png", "18.png", "19.png"]
     np.testing.assert_array_equal(part.logits, found.logits[:, 16:])
 
 
 def test_folds_are_pooled_and_may_not_overlap(found: predictions.Predictions) -> None:
     parts = [found.subset(np.arange(12, 20)), found.subset(np.arange(12))]
     whole = predictions.pooled(parts)
-    assert sorted(whole.images) == sorted(found.images)
+    assert {case.image for case in whole.cases} == {case.image for case in found.cases}
     np.testing.assert_array_equal(whole.logits[:, 8:], found.logits[:, :12])
     with pytest.raises(TrainingError, match="in more than one"):
         predictions.pooled([found, parts[0]])

@@ -81,7 +81,7 @@ def test_a_fold_holds_out_patients_of_train_and_val(plan: Plan, quick: TrainConf
         assert data.held_out is not None
         assert len(data.train) + len(data.held_out) == 32
         assert not set(data.train.patients) & set(data.held_out.patients)
-        held += data.held_out.images
+        held += [case.image for case in data.held_out.cases]
     assert len(set(held)) == 32
 
 

@@ -1,27 +1,14 @@
 """Phantoms as a source of samples for training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-
-import numpy as np
-from numpy.typing import NDArray
 
 from model.labels import LABELS
 from training.phantom import film
-from training.sample import Sample
+from training.sample import Case, Sample
 
 VERSION = 1  # of what the phantoms look like: part of the source's key
-
-
-@dataclass(frozen=True)
-class PhantomEntry:
-    """What is known of a phantom before it is drawn."""
-
-    image: str
-    patient: str
-    target: NDArray[np.float32]
-    collection: str = "phantom"
 
 
 @dataclass(frozen=True)
@@ -33,14 +20,19 @@ class PhantomSource:
     size: int
 
     @property
+    def name(self) -> str:
+        """For people."""
+        return f"phantoms, seed {self.seed}"
+
+    @property
     def key(self) -> str:
         """Name everything that decides the pixels."""
         return f"phantom-{VERSION}-{self.seed}-{self.size}"
 
     @cached_property
-    def entries(self) -> Sequence[PhantomEntry]:
+    def cases(self) -> Sequence[Case]:
         """Names, patients and targets of all."""
-        return [_entry(self.seed, index) for index in range(self.count)]
+        return [_case(self.seed, index) for index in range(self.count)]
 
     def __len__(self) -> int:
         return self.count
@@ -55,14 +47,14 @@ class PhantomSource:
         """
         if not 0 <= index < self.count:
             raise IndexError(f"image {index} of {self.count}")
-        picture, entry = film.phantom(self.seed, index, self.size), _entry(self.seed, index)
-        return Sample(entry.image, picture.values[None], entry.target, entry.patient, picture.boxes)
+        picture = film.phantom(self.seed, index, self.size)
+        return Sample(replace(_case(self.seed, index), boxes=picture.boxes), picture.values[None])
 
 
-def _entry(seed: int, index: int) -> PhantomEntry:
+def _case(seed: int, index: int) -> Case:
     labels = film.picked(seed, index)
-    return PhantomEntry(
+    return Case(
         image=f"phantom-{seed}-{index:06d}",
         patient=f"phantom-{seed}-{film.patient_number(index):06d}",
-        target=np.array([label in labels for label in LABELS], dtype=np.float32),
+        findings=tuple(float(label in labels) for label in LABELS),
     )

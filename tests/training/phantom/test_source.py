@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,21 +15,19 @@ def test_a_sample_is_the_phantom():
     assert isinstance(sample, Sample)
     assert sample.canvas.shape == (1, 96, 96)
     np.testing.assert_array_equal(sample.canvas[0], picture.values)
-    np.testing.assert_array_equal(sample.target, picture.target)
-    assert sample.boxes == picture.boxes
+    np.testing.assert_array_equal(sample.case.findings, picture.target)
+    assert sample.case.boxes == picture.boxes
 
 
 def test_entries_say_what_samples_are():
-    assert len(SOURCE) == len(SOURCE.entries) == 6
+    assert len(SOURCE) == len(SOURCE.cases) == 6
     for index in (0, 2):
-        entry, sample = SOURCE.entries[index], SOURCE[index]
-        assert (entry.image, entry.patient) == (sample.image, sample.patient)
-        np.testing.assert_array_equal(entry.target, sample.target)
+        assert replace(SOURCE[index].case, boxes={}) == SOURCE.cases[index]
 
 
 def test_names_are_unique_and_patients_are_not():
-    assert len({entry.image for entry in SOURCE.entries}) == 6
-    assert len({entry.patient for entry in SOURCE.entries}) == 5
+    assert len({entry.image for entry in SOURCE.cases}) == 6
+    assert len({entry.patient for entry in SOURCE.cases}) == 5
 
 
 @pytest.mark.parametrize("index", [-1, 6])
@@ -39,4 +39,4 @@ def test_out_of_range(index):
 def test_another_seed_is_another_key_and_other_patients():
     other = PhantomSource(count=6, seed=6, size=96)
     assert other.key != SOURCE.key
-    assert not {entry.patient for entry in other.entries} & {entry.patient for entry in SOURCE.entries}
+    assert not {entry.patient for entry in other.cases} & {entry.patient for entry in SOURCE.cases}
