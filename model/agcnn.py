@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -10,10 +10,11 @@ from torch.nn import functional
 from model.branch import BACKBONES, Branch, BranchOutput, Pooling
 from model.crop import crop
 from model.fusion import Fusion
-from model.heat_map import heat_map
+from model.heat_map import Statistic, heat_map
 from model.region import region
 
 SMALLEST_INPUT = 32
+CropFrom = Literal["canvas", "input"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class AgcnnConfig:
         `max` as in the paper, or `average`.
     findings
         K, the number of logits.
+    statistic
+        Of the heat map: `max` as in the paper, `l1` or `l2`.
+    crop_from
+        What the crop is cut from: the `canvas`, in full detail; or the global branch's `input`, as in the paper.
 
     Raises
     ------
@@ -47,12 +52,16 @@ class AgcnnConfig:
     tau: float = 0.7
     pooling: Pooling = "max"
     findings: int = 14
+    statistic: Statistic = "max"
+    crop_from: CropFrom = "canvas"
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
             raise ValueError(f"backbone must be one of {', '.join(sorted(BACKBONES))}, got {self.backbone!r}")
-        if self.pooling not in get_args(Pooling):
-            raise ValueError(f"pooling must be one of {', '.join(get_args(Pooling))}, got {self.pooling!r}")
+        choices = {"pooling": Pooling, "statistic": Statistic, "crop_from": CropFrom}
+        for name, wanted in choices.items():
+            if (value := getattr(self, name)) not in get_args(wanted):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(wanted))}, got {value!r}")
         if self.input_size < SMALLEST_INPUT:
             raise ValueError(f"input_size must be at least {SMALLEST_INPUT}, got {self.input_size}")
         if self.canvas_size < self.input_size or self.canvas_size % self.input_size:
@@ -112,10 +121,12 @@ class Agcnn(nn.Module):
 
     def attend(self, canvas: Tensor) -> Attention:
         """Run the global branch on the canvas `[B, 1, S, S] in [0, 1]` and cut out what it attends to."""
-        seen = self.global_branch(self.shrink(canvas))
-        heat = heat_map(seen.features)
+        small = self.shrink(canvas)
+        seen = self.global_branch(small)
+        heat = heat_map(seen.features, self.config.statistic)
         box = region(heat.detach(), self.config.tau)
-        return Attention(seen, heat, box, crop(canvas, box, self.config.input_size))
+        source = canvas if self.config.crop_from == "canvas" else small
+        return Attention(seen, heat, box, crop(source, box, self.config.input_size))
 
     def forward(self, canvas: Tensor) -> AgcnnOutput:
         """Read the canvas `[B, 1, S, S] float32 in [0, 1]`."""

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model import densenet, squeezenet
+from model import densenet, resnet, squeezenet
 from model.normalisation import normalise
 
 Pooling = Literal["max", "average"]
@@ -23,6 +23,7 @@ class Backbone(NamedTuple):
 
 BACKBONES: dict[str, Backbone] = {
     "densenet121": Backbone(densenet.densenet121, densenet.CHANNELS, "features.conv0.weight", densenet.to_grey),
+    "resnet50": Backbone(resnet.resnet50, resnet.CHANNELS, "features.conv1.weight", resnet.to_grey),
     "squeezenet1_1": Backbone(squeezenet.squeezenet1_1, squeezenet.CHANNELS, "features.0.weight", squeezenet.to_grey),
 }
 

@@ -112,13 +112,15 @@ def export(
     from training import checkpoint
     from training import evaluate as evaluation
     from training import export as artefact
+    from training.sources import canvases
 
     with one_line():
         network, _ = checkpoint.load(run)
-        plan = evaluation.Evaluation((), data, cache or run.parent / "cache")
-        images = evaluation.open_split(plan, "val", network.config.canvas_size).first(artefact.FEWEST_IMAGES)
+        images = canvases(data, "val", network.config.canvas_size, cache or run.parent / "cache")
         card = checkpoint.read_json(run / evaluation.CARD)
-        report = artefact.export(network, evaluation.load_calibration(run), card, images, out)
+        report = artefact.export(
+            network, evaluation.load_calibration(run), card, images.first(artefact.FEWEST_IMAGES), out
+        )
         typer.echo(
             f"{out}: {report.size / 1e6:.1f} MB; ONNX Runtime and torch differ by at most {report.difference:.1e} in "
             f"probability and {report.box_difference:.1e} pixels in a box"

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from model.labels import LABELS
-from training import checkpoint, chestxray14, predictions
-from training.cache import Canvases, cached
+from training import checkpoint, predictions
 from training.calibration import Calibration, OperatingPoint, calibrate, known, operating_points, rates
 from training.folding import as_served
 from training.metrics import Score, aurocs, bootstrap, macro, percentiles, score_labels
 from training.predictions import BRANCHES, Predictions
 from training.run import HELD_OUT
+from training.sources import canvases
 
 OUT_OF_FOLD = "out-of-fold, train+val"
 METRICS, CARD, CALIBRATION = "metrics.json", "card.json", "calibration.json"
@@ -59,7 +59,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     points = operating_points(judged, calibration, source)
 
     size = network.config.canvas_size
-    test = predictions.predict(as_served(network), open_split(evaluation, "test", size))
+    test = predictions.predict(as_served(network), canvases(evaluation.data, "test", size, evaluation.cache))
     predictions.save(run / "test.npz", test)
     found = {
         "metrics": [
@@ -138,18 +138,14 @@ def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, size
     """Mean and standard deviation over validation images of the mean pixel and of each fusion probability."""
     held_out = run / HELD_OUT
     seen = predictions.load(held_out) if held_out.is_file() else out_of_fold(evaluation.folds)
-    canvases = open_split(evaluation, "val" if held_out.is_file() else "train+val", size)
-    pixels = np.array([canvases.pixels[row].mean() / 255 for row in canvases.rows])
+    split = "val" if held_out.is_file() else "train+val"
+    images = canvases(evaluation.data, split, size, evaluation.cache)
+    pixels = np.array([images.pixels[row].mean() / 255 for row in images.rows])
     fusion = calibration.probabilities(seen.logits)[0]
     return {
         "pixel_mean": spread(pixels),
         "probability": {label: spread(column) for label, column in zip(LABELS, fusion.T, strict=True)},
     }
-
-
-def open_split(evaluation: Evaluation, split: str, size: int) -> Canvases:
-    """One split's canvases."""
-    return cached(chestxray14.read(evaluation.data, split, size), evaluation.cache)
 
 
 def parts(found: Predictions, split: str, collection: str) -> list[tuple[str, Predictions]]:

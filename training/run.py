@@ -7,13 +7,14 @@ from typing import Any
 import torch
 
 from model.agcnn import Agcnn
-from training import checkpoint, chestxray14, predictions
-from training.cache import Canvases, cached
+from training import checkpoint, predictions
+from training.cache import Canvases
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.fit import Data, fit, launched
 from training.folding import as_served
 from training.order import fold
+from training.sources import canvases
 from training.stages import start_at_prevalence
 
 PLAN = "plan.json"
@@ -96,22 +97,18 @@ def claim(run: Path, plan: Plan, config: TrainConfig, resume: bool) -> None:
 def gather(plan: Plan, config: TrainConfig) -> Data:
     """Read, through the cache, what the plan trains and is scored on."""
     if plan.fold:
-        both = open_split(plan, config, "train+val")
+        both = canvases(plan.data, "train+val", config.canvas_size, plan.cache)
         train_part, held_out = fold(both, *plan.fold, FOLD_SEED)
         return Data(both.subset(train_part), both.subset(held_out))
-    held_out_split = None if plan.split == "train+val" else open_split(plan, config, "val")
-    return Data(open_split(plan, config, plan.split), held_out_split)
+    splits = ("train+val",) if plan.split == "train+val" else (plan.split, "val")
+    found = [canvases(plan.data, split, config.canvas_size, plan.cache) for split in splits]
+    return Data(found[0], found[1] if len(found) > 1 else None)
 
 
-def open_split(plan: Plan, config: TrainConfig, split: str) -> Canvases:
-    """One split's canvases."""
-    return cached(chestxray14.read(plan.data, split, config.canvas_size), plan.cache)
-
-
-def described(canvases: Canvases, config: TrainConfig) -> dict[str, Any]:
+def described(images: Canvases, config: TrainConfig) -> dict[str, Any]:
     """The card's entry for what a run trained on."""
     role = "stages " + ", ".join(config.stages)
-    return {"name": canvases.name, "images": len(canvases), "patients": len(set(canvases.patients)), "role": role}
+    return {"name": images.name, "images": len(images), "patients": len(set(images.patients)), "role": role}
 
 
 def inherited(init: Path | None) -> list[dict[str, Any]]:
