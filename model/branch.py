@@ -1,31 +1,55 @@
 """One branch of AG-CNN: a backbone, a global pooling and a linear classifier."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model import densenet, resnet, squeezenet
+from model import densenet, nonlocal_block, resnet, self_attention, squeeze_excitation, squeezenet
 from model.normalisation import normalise
 
 Pooling = Literal["max", "average"]
 
 
 class Backbone(NamedTuple):
-    """How a trunk is built and how published weights are fitted to it."""
+    """How a trunk is built and how published weights are fitted to it.
+
+    Attributes
+    ----------
+    first
+        Name in a `Branch` of the first convolution's weight.
+    branch_name
+        A published parameter's name to its name in a `Branch`.
+    """
 
     build: Callable[[], nn.Sequential]
     channels: int
     first: str
     to_grey: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+    branch_name: Callable[[str], str] = str
 
+
+DENSENET = Backbone(
+    densenet.densenet121, densenet.CHANNELS, "features.conv0.weight", densenet.to_grey, densenet.branch_name
+)
+RESNET = Backbone(resnet.resnet50, resnet.CHANNELS, "features.conv1.weight", resnet.to_grey, resnet.branch_name)
 
 BACKBONES: dict[str, Backbone] = {
-    "densenet121": Backbone(densenet.densenet121, densenet.CHANNELS, "features.conv0.weight", densenet.to_grey),
-    "resnet50": Backbone(resnet.resnet50, resnet.CHANNELS, "features.conv1.weight", resnet.to_grey),
+    "densenet121": DENSENET,
+    "hybrid_resnet50": RESNET._replace(build=self_attention.hybrid_resnet50),
+    "nonlocal_resnet50": RESNET._replace(build=nonlocal_block.nonlocal_resnet50),
+    "resnet50": RESNET,
+    "sasa_conv_stem_resnet50": RESNET._replace(build=self_attention.sasa_conv_stem_resnet50),
+    "sasa_resnet50": RESNET._replace(build=self_attention.sasa_resnet50),
+    "se_densenet121": DENSENET._replace(build=squeeze_excitation.se_densenet121),
+    "se_resnet50": RESNET._replace(build=squeeze_excitation.se_resnet50),
     "squeezenet1_1": Backbone(squeezenet.squeezenet1_1, squeezenet.CHANNELS, "features.0.weight", squeezenet.to_grey),
 }
+
+# What DataParallel and CheXNet's own class put before torchvision's names.
+WRAPPERS = re.compile(r"^(?:module\.|model\.|densenet121\.|resnet50\.)+")
 
 
 class BranchOutput(NamedTuple):
@@ -80,32 +104,38 @@ class Branch(nn.Module):
 
 
 def load_trunk(branch: Branch, state: Mapping[str, Tensor]) -> list[str]:
-    """Load what fits of a state with torchvision's names; the rest of the branch stays as it is.
+    """Load what fits of a published state; the rest of the branch stays as it is.
 
     Weights of a three-channel first convolution must be for torchvision's normalisation (`squeezenet.read_trunk` makes
     such a state of the published `.npz`); they are folded into one channel. Those of a one-channel one are taken as
-    they are.
+    they are. A classifier of as many findings is taken to have them in the same order.
 
     Parameters
     ----------
     branch
         Changed in place.
     state
-        A torchvision state dict (also of the older DenseNet naming), or the state dict of a `Branch`.
+        A torchvision state dict (also of the older DenseNet naming), one of CheXNet's form, or that of a `Branch`.
 
     Returns
     -------
     list of str
         Names that did not match, sorted: in the state and not in the branch, the other way round, or of another shape.
         The step counters of batch norm are no weights and are left out.
+
+    Raises
+    ------
+    KeyError
+        A three-channel first convolution without the parameter that takes what folding leaves over; its name.
     """
-    state = densenet.modern_names(state)
     backbone = BACKBONES[branch.backbone]
-    first = state.get(backbone.first)
+    published = {backbone.branch_name(WRAPPERS.sub("", name)): name for name in state}
+    values = {name: state[theirs] for name, theirs in published.items()}
+    first = values.get(backbone.first)
     if first is not None and first.ndim == 4 and first.shape[1] == 3:
-        state = backbone.to_grey(state)
+        values = backbone.to_grey(values)
     own = branch.state_dict()
-    fitting = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
+    fitting = {name: value for name, value in values.items() if name in own and value.shape == own[name].shape}
     branch.load_state_dict({**own, **fitting})
-    unmatched = (own.keys() | state.keys()) - fitting.keys()
+    unmatched = (own.keys() - fitting.keys()) | (state.keys() - {published[name] for name in fitting})
     return sorted(name for name in unmatched if not name.endswith("num_batches_tracked"))

@@ -2,7 +2,7 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -31,17 +31,24 @@ class DenseLayer(nn.Module):
         return torch.cat([x, self.conv2(self.norm2(squeezed).relu())], 1)
 
 
-def densenet121() -> nn.Sequential:
+def densenet121(gate: Callable[[int], nn.Module] | None = None) -> nn.Sequential:
     """Trunk from one normalised grey channel to features, named as torchvision's `features`.
 
     `[B, 1, H, W]` to `[B, 1024, H / 32, W / 32]`; He initialisation. A ReLU follows `norm5`: torchvision applies it
     outside `features`, and the paper does not say on which side the heat map is taken; here it is taken after.
+
+    Parameters
+    ----------
+    gate
+        Channels to what the output of each dense block passes; none in the plain network.
     """
     parts = _stem()
     channels = 64
     for number, layers in enumerate(BLOCKS, 1):
         parts[f"denseblock{number}"] = _block(channels, layers)
         channels += layers * GROWTH
+        if gate:
+            parts[f"gate{number}"] = gate(channels)
         if number < len(BLOCKS):
             parts[f"transition{number}"] = _transition(channels)
             channels //= 2
@@ -65,9 +72,12 @@ def to_grey(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {**state, "features.conv0.weight": weight, "features.norm0.running_mean": mean}
 
 
-def modern_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename `norm.1` to `norm1` and so on: the published file is older than torchvision's present names."""
-    return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", name): value for name, value in state.items()}
+def branch_name(name: str) -> str:
+    """Name in a `Branch` of a published parameter.
+
+    `norm.1` of torchvision's first weights is `norm1` since; CheXNet's `classifier.0` is followed by a sigmoid.
+    """
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", name).replace("classifier.0.", "classifier.")
 
 
 def _stem() -> OrderedDict[str, nn.Module]:

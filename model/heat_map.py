@@ -9,6 +9,7 @@ Statistic = Literal["max", "l1", "l2"]
 
 # A range below this part of the maximum is rounding, not attention.
 FLAT = 1e-6
+SMALLEST = torch.finfo(torch.float32).tiny
 
 
 def heat_map(features: Tensor, statistic: Statistic = "max") -> Tensor:
@@ -35,9 +36,9 @@ def heat_map(features: Tensor, statistic: Statistic = "max") -> Tensor:
 
 
 def over_channels(features: Tensor, statistic: Statistic) -> Tensor:
-    """Map `[B, C, h, w]` to `[B, h, w]`, ≥ 0."""
+    """Map `[B, C, h, w]` to `[B, h, w]`, ≥ 0; `l1` and `l2` up to a factor per image."""
     if statistic == "max":
         return features.abs().amax(1)  # Eq. 3
-    if statistic == "l1":
-        return features.abs().mean(1)
-    return features.square().sum(1).sqrt()
+    peak = features.abs().amax((1, 2, 3), keepdim=True)
+    scaled = features / peak.clamp(min=SMALLEST)  # else the square of 1e20 is infinite, and that of 1e-30 nothing
+    return scaled.abs().mean(1) if statistic == "l1" else scaled.square().sum(1).sqrt()

@@ -121,3 +121,10 @@ def to_grey(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     weight, offset = fold(state["features.conv1.weight"])
     mean = state["features.bn1.running_mean"] - offset
     return {**state, "features.conv1.weight": weight, "features.bn1.running_mean": mean}
+
+
+def branch_name(name: str) -> str:
+    """Name in a `Branch` of a parameter that torchvision names: its trunk has no prefix, its classifier is `fc`."""
+    if name.startswith("fc."):
+        return name.replace("fc.", "classifier.", 1)
+    return f"features.{name}" if name.startswith(("conv1.", "bn1.", "layer")) else name

@@ -67,7 +67,8 @@ def read_trunk(path: Path) -> dict[str, Tensor]:
     The file's first convolution wants BGR in 0-255 minus a mean; it is rewritten, exactly, for torchvision's
     convention (RGB in [0, 1], mean and standard deviation).
     """
-    with np.load(path, allow_pickle=False) as arrays:
+    # NumPy leaves a file open that it opened itself and could not read.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     rgb = state["features.0.weight"].double().flip(1)  # [64, 3, 3, 3], BGR to RGB
     mean, std, caffe = (torch.tensor(values, dtype=torch.float64) for values in (RGB_MEAN, RGB_STD, CAFFE_MEAN))

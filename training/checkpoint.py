@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from model.agcnn import Agcnn, AgcnnConfig
 from model.branch import load_trunk
@@ -20,6 +19,8 @@ from training.errors import TrainingError
 
 WEIGHTS = "network.safetensors"
 DOCUMENT = "run.json"
+PICKLED = (".pth", ".pt", ".tar")
+COUNTER = "num_batches_tracked"  # of a batch norm: no weight
 SOURCES = ("model", "training", "service/dicom")  # what a network's weights and pixels depend on
 
 
@@ -43,24 +44,82 @@ def load(run: Path) -> tuple[Agcnn, dict[str, Any]]:
     return network.eval(), document
 
 
-def initialise(network: Agcnn, path: Path) -> None:
-    """Begin from other weights: a published trunk (.npz), or a run's network (.safetensors).
+def initialise(network: Agcnn, path: Path) -> list[str]:
+    """Begin from other weights: those of a run's network, or a published trunk, which goes into the global branch.
+
+    What a trunk leaves of the network stays as it is, the local branch too: how that begins is its stage's affair.
+
+    Parameters
+    ----------
+    network
+        Changed in place.
+    path
+        As `read_state`.
+
+    Returns
+    -------
+    list of str
+        Names that did not match, sorted: in the file and not in the network, the other way round, or of another shape.
 
     Raises
     ------
     TrainingError
-        The file cannot be read, or its weights are of another backbone.
+        The file cannot be read, or fewer than half of the global branch's tensors are in it.
     """
-    if path.suffix != ".npz":
-        return load_weights(path, network)
+    state = read_state(path)
+    whole = any(name.startswith("global_branch.") for name in state)
     try:
-        trunk = read_trunk(path)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise TrainingError(f"{path}: not readable as a published trunk") from error
-    unmatched = load_trunk(network.global_branch, trunk)
-    if wrong := [name for name in unmatched if not name.startswith("classifier.")]:
-        raise TrainingError(f"{path}: {len(wrong)} weights do not fit the backbone, first: {wrong[0]}")
-    return None
+        unmatched = load_network(network, state) if whole else load_trunk(network.global_branch, state)
+    except KeyError as error:
+        raise TrainingError(f"{path}: the first convolution has three channels, and there is no {error}") from error
+    prefix = "global_branch.features." if whole else "features."
+    wanted = [name for name in network.global_branch.features.state_dict() if not name.endswith(COUNTER)]
+    missing = sorted({prefix + name for name in wanted}.intersection(unmatched))
+    if 2 * len(missing) > len(wanted):
+        lacking = f"{len(missing)} of the {len(wanted)} weights of {network.config.backbone}"
+        raise TrainingError(f"{path}: lacks {lacking}, first: {', '.join(missing[:3])}")
+    return unmatched
+
+
+def load_network(network: Agcnn, state: Mapping[str, Tensor]) -> list[str]:
+    """Load what fits of another network's state, in place; gives the names that did not match, as `initialise`."""
+    own = network.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
+    network.load_state_dict({**own, **fitting})
+    return sorted(name for name in (own.keys() | state.keys()) - fitting.keys() if not name.endswith(COUNTER))
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read the names and values of weights, whatever form they are published in.
+
+    Parameters
+    ----------
+    path
+        `.npz`, SqueezeNet's; `.safetensors`; or what `torch.save` wrote as `.pth`, `.pt` or `.pth.tar`: a state dict,
+        or a dictionary with one as `state_dict`. No code in it is run.
+
+    Raises
+    ------
+    TrainingError
+        Another suffix, not readable, or no weights in it.
+    """
+    if path.suffix not in (".npz", ".safetensors", *PICKLED):
+        raise TrainingError(f"{path}: weights must be .npz, .safetensors, .pth, .pt or .pth.tar")
+    try:
+        if path.suffix == ".npz":
+            return read_trunk(path)
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the readers raise whatever a file of somebody else's made them meet
+        raise TrainingError(f"{path}: not readable as weights") from error
+    if isinstance(found, Mapping):
+        found = found.get("state_dict", found)
+    named = found.items() if isinstance(found, Mapping) else ()
+    state = {name: value for name, value in named if isinstance(name, str) and isinstance(value, Tensor)}
+    if not state:
+        raise TrainingError(f"{path}: holds no weights by name")
+    return state
 
 
 def save_weights(path: Path, module: nn.Module) -> None:

@@ -39,7 +39,8 @@ def as_served(network: Agcnn) -> Agcnn:
 def fold_batch_norms(trunk: nn.Module) -> int:
     """Fold, in place, every batch norm that directly follows a convolution; gives how many.
 
-    One that stands before its convolution (`norm1`, `norm`, `norm5` of a DenseNet) has a ReLU in between and stays.
+    One that stands before its convolution (`norm1`, `norm`, `norm5` of a DenseNet) has a ReLU in between and stays; so
+    does one that follows self-attention.
 
     Parameters
     ----------
@@ -76,10 +77,18 @@ def is_large(tensor: Tensor) -> bool:
     return tensor.dtype == torch.float32 and tensor.numel() >= LARGE
 
 
+class _Tracer(fx.Tracer):
+    """Looks into no module without a batch norm: there is nothing to fold, and its way may depend on the map's size."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        holds = any(isinstance(part, nn.BatchNorm2d) for part in m.modules())
+        return not holds or super().is_leaf_module(m, module_qualified_name)
+
+
 def _pairs(trunk: nn.Module) -> list[tuple[str, str]]:
     """Names of each convolution and the batch norm that alone takes its output."""
     kinds = {name: type(module) for name, module in trunk.named_modules()}
-    calls = [node for node in fx.Tracer().trace(trunk).nodes if node.op == "call_module"]
+    calls = [node for node in _Tracer().trace(trunk).nodes if node.op == "call_module"]
     norms = [node for node in calls if kinds[node.target] is nn.BatchNorm2d]
     return [
         (norm.args[0].target, norm.target)

@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from model.agcnn import Agcnn
+from model.labels import LABELS
 from training.calibration import Calibration
 from training.folding import LARGE
 
@@ -22,14 +23,14 @@ BANNED = frozenset({"Loop", "If", "Scan", "ScatterND"})
 
 
 class FusedGraph(nn.Module):
-    """AG-CNN, its calibration and the sigmoid.
+    """AG-CNN, its calibration and the sigmoid, for the labels: an output for no finding ends here.
 
     Parameters
     ----------
     network
         As `training.folding.as_served` or `folded` gives it, in evaluation mode.
     calibration
-        Slope and bias on the logits, `[3, K]`, in the order fusion, global, local.
+        Slope and bias on the logits, `[3, K]`, in the order fusion, global, local; K labels.
     """
 
     slope: Tensor
@@ -45,9 +46,10 @@ class FusedGraph(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Map `[B, 1, S, S] float32 in [0, 1]` to the tensors of `OUTPUTS`."""
         answer = self.network(image)
-        logits = (answer.fusion, answer.global_, answer.local)
+        # The fifteenth output of the paper's recipe, "No Finding", is trained and never served.
+        logits = [each[:, : len(LABELS)] for each in (answer.fusion, answer.global_, answer.local)]
         fusion, global_, local = (torch.sigmoid(self.slope[n] * logits[n] + self.bias[n]) for n in range(3))
-        return fusion, global_, local, answer.heat_map, answer.class_maps, answer.box
+        return fusion, global_, local, answer.heat_map, answer.class_maps[:, : len(LABELS)], answer.box
 
 
 def to_onnx(graph: FusedGraph) -> onnx.ModelProto:

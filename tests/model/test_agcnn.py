@@ -1,6 +1,6 @@
 import copy
 import pickle
-from dataclasses import FrozenInstanceError, asdict
+from dataclasses import FrozenInstanceError, asdict, replace
 
 import pytest
 import torch
@@ -8,12 +8,15 @@ from torch import nn
 from torch.nn import functional
 
 from model.agcnn import Agcnn, AgcnnConfig, freeze
-from model.branch import Branch
+from model.branch import BACKBONES, Branch
+from model.crop import crop
+from model.heat_map import Statistic, heat_map
+from model.region import region
 
 SMALL = AgcnnConfig(canvas_size=128, input_size=64, findings=4)
 
 
-@pytest.mark.parametrize("backbone", ["squeezenet1_1", "densenet121"])
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
 def test_shapes_and_ranges(backbone: str) -> None:
     network = Agcnn(AgcnnConfig(backbone=backbone, canvas_size=256, input_size=128, findings=4)).eval()
     output = network(torch.rand(2, 1, 256, 256))
@@ -71,13 +74,35 @@ def test_another_canvas_is_refused(shape: tuple[int, ...]) -> None:
         Agcnn(SMALL).shrink(torch.zeros(shape))
 
 
+def test_the_crop_can_be_cut_from_what_the_global_branch_saw() -> None:
+    canvas = functional.interpolate(torch.rand(2, 1, 12, 12), (128, 128), mode="bilinear")
+    torch.manual_seed(1)
+    papers = Agcnn(replace(SMALL, crop_from="input")).eval()
+    closer = Agcnn(SMALL).eval()
+    closer.load_state_dict(papers.state_dict())
+    found, other = papers.attend(canvas), closer.attend(canvas)
+    assert torch.equal(found.box, other.box)
+    assert torch.equal(found.crop, crop(functional.avg_pool2d(canvas, 2), found.box, 64))
+    assert torch.equal(other.crop, crop(canvas, found.box, 64))
+    assert not torch.allclose(found.crop, other.crop, atol=1e-3)
+
+
+@pytest.mark.parametrize("statistic", ["max", "l1", "l2"])
+def test_the_region_is_found_on_the_statistic_of_the_configuration(statistic: Statistic) -> None:
+    network = Agcnn(replace(SMALL, statistic=statistic)).eval()
+    attention = network.attend(torch.rand(1, 1, 128, 128))
+    wanted = heat_map(attention.branch.features, statistic)
+    assert torch.equal(attention.heat_map, wanted)
+    assert torch.equal(attention.box, region(wanted, SMALL.tau))
+
+
 # The configuration...
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backbone": "vgg"}, "backbone must be one of densenet121, squeezenet1_1, got 'vgg'"),
+        ({"backbone": "vgg"}, "backbone must be one of densenet121, .*squeezenet1_1, got 'vgg'"),
         ({"canvas_size": 900}, "canvas_size must be a multiple of input_size 224, got 900"),
         ({"canvas_size": 112}, "canvas_size must be a multiple of input_size 224, got 112"),
         ({"canvas_size": 0}, "canvas_size must be a multiple of input_size 224, got 0"),
@@ -85,6 +110,8 @@ def test_another_canvas_is_refused(shape: tuple[int, ...]) -> None:
         ({"tau": 1.0}, "tau must lie between 0 and 1, got 1.0"),
         ({"tau": float("nan")}, "tau must lie between 0 and 1, got nan"),
         ({"pooling": "sum"}, "pooling must be one of max, average, got 'sum'"),
+        ({"statistic": "mean"}, "statistic must be one of max, l1, l2, got 'mean'"),
+        ({"crop_from": "image"}, "crop_from must be one of canvas, input, got 'image'"),
         ({"findings": 0}, "findings must be at least 1, got 0"),
     ],
 )

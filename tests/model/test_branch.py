@@ -2,11 +2,14 @@ import pytest
 import torch
 
 from model.branch import BACKBONES, Branch, load_trunk
+from tests.model import published
 
-both_backbones = pytest.mark.parametrize("backbone", sorted(BACKBONES))
+CLASSIFIER = ["classifier.bias", "classifier.weight"]
+
+every_backbone = pytest.mark.parametrize("backbone", sorted(BACKBONES))
 
 
-@both_backbones
+@every_backbone
 def test_shapes_and_range(backbone: str) -> None:
     branch = Branch(backbone, findings=5).eval()
     features, pooled, logits = branch(torch.rand(2, 1, 128, 96))
@@ -17,7 +20,7 @@ def test_shapes_and_range(backbone: str) -> None:
     assert branch.class_maps(features).shape == (2, 5, *features.shape[2:])
 
 
-@both_backbones
+@every_backbone
 def test_every_parameter_learns(backbone: str) -> None:
     branch = Branch(backbone, findings=3)
     branch(torch.rand(2, 1, 64, 64)).logits.square().sum().backward()
@@ -46,13 +49,13 @@ def test_class_maps_are_the_classifier_at_each_position() -> None:
 
 
 def test_unknown_choices_are_refused() -> None:
-    with pytest.raises(ValueError, match="densenet121, squeezenet1_1, got 'vgg'"):
+    with pytest.raises(ValueError, match=r"densenet121, .*resnet50, .*squeezenet1_1, got 'vgg'"):
         Branch("vgg")
     with pytest.raises(ValueError, match="max, average, got 'sum'"):
         Branch("squeezenet1_1", pooling="sum")  # type: ignore[arg-type]
 
 
-@both_backbones
+@every_backbone
 def test_a_branch_loads_its_own_state(backbone: str) -> None:
     branch, other = Branch(backbone), Branch(backbone)
     assert load_trunk(branch, other.state_dict()) == []
@@ -78,3 +81,77 @@ def test_names_that_do_not_match_are_told_both_ways_and_for_other_shapes() -> No
 def test_an_empty_state_matches_nothing() -> None:
     branch = Branch("squeezenet1_1")
     assert load_trunk(branch, {}) == sorted(branch.state_dict())
+
+
+# Published states...
+
+
+def test_torchvisions_resnet_loads_but_for_its_thousand_classes() -> None:
+    branch, state = Branch("resnet50"), published.resnet50()
+    assert load_trunk(branch, state) == [*CLASSIFIER, "fc.bias", "fc.weight"]
+    assert torch.equal(branch.features.layer4[2].conv3.weight, state["layer4.2.conv3.weight"])
+    assert torch.equal(branch.features.layer1[0].downsample[1].running_var, state["layer1.0.downsample.1.running_var"])
+
+
+def test_torchvisions_densenet_loads_but_for_its_thousand_classes() -> None:
+    branch, state = Branch("densenet121"), published.densenet121()
+    assert load_trunk(branch, state) == CLASSIFIER
+    found = branch.features.denseblock3.denselayer24.norm2.running_mean
+    assert torch.equal(found, state["features.denseblock3.denselayer24.norm2.running_mean"])
+
+
+def test_chexnet_loads_whole_with_its_fourteen_findings() -> None:
+    branch, state = Branch("densenet121"), published.chexnet()
+    assert load_trunk(branch, state) == []
+    assert torch.equal(branch.classifier.weight, state["module.densenet121.classifier.0.weight"])
+    found = branch.features.denseblock1.denselayer1.conv2.weight
+    assert torch.equal(found, state["module.densenet121.features.denseblock1.denselayer1.conv.2.weight"])
+
+
+def test_chexnets_classifier_is_told_under_its_own_name_where_the_findings_differ() -> None:
+    told = [f"module.densenet121.classifier.0.{kind}" for kind in ("bias", "weight")]
+    assert load_trunk(Branch("densenet121", findings=15), published.chexnet()) == [*CLASSIFIER, *told]
+
+
+def test_a_resnet_of_fourteen_outputs_loads_whole() -> None:
+    branch = Branch("resnet50")
+    state = published.resnet50() | published.linear("fc", 14, 2048)
+    assert load_trunk(branch, {f"module.{name}": value for name, value in state.items()}) == []
+    assert torch.equal(branch.classifier.bias, state["fc.bias"])
+
+
+@pytest.mark.parametrize(
+    ("backbone", "state", "own"),
+    [
+        ("se_resnet50", published.resnet50, ".gate."),
+        ("nonlocal_resnet50", published.resnet50, ".non_local."),
+        ("se_densenet121", published.chexnet, ".gate"),
+    ],
+)
+def test_a_plain_networks_weights_leave_a_mechanisms_own_and_tell_them(backbone, state, own: str) -> None:
+    branch, plain = Branch(backbone), state()
+    before = {name: value.clone() for name, value in branch.state_dict().items() if own in name}
+    unmatched = [name for name in load_trunk(branch, plain) if not name.startswith(("classifier.", "fc."))]
+    assert unmatched == sorted(name for name in before if not name.endswith("num_batches_tracked"))
+    assert all(torch.equal(branch.state_dict()[name], value) for name, value in before.items())
+
+
+def test_a_gated_networks_weights_tell_the_gates_a_plain_one_has_no_room_for() -> None:
+    unmatched = load_trunk(Branch("resnet50"), Branch("se_resnet50").state_dict())
+    assert len(unmatched) == 2 * 16
+    assert all(".gate.fc" in name for name in unmatched)
+
+
+def test_two_names_for_one_parameter_are_not_both_taken_in_silence() -> None:
+    state = Branch("densenet121").state_dict()
+    state["classifier.0.bias"] = torch.ones(14)
+    branch = Branch("densenet121")
+    assert load_trunk(branch, state) == ["classifier.bias"]
+    assert torch.equal(branch.classifier.bias, torch.ones(14))
+
+
+def test_a_colour_stem_without_its_norm_names_what_is_missing() -> None:
+    state = published.resnet50()
+    del state["bn1.running_mean"]
+    with pytest.raises(KeyError, match=r"features\.bn1\.running_mean"):
+        load_trunk(Branch("resnet50"), state)

@@ -7,19 +7,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from model import densenet
+from model import densenet, resnet
 from model.agcnn import Agcnn, AgcnnConfig
 from model.branch import BACKBONES
+from model.heat_map import Statistic
+from tests.model import by_hand
 
 NOT_PLAIN = {"Loop", "If", "Scan", "ScatterND", "ScatterElements", "NonZero", "SequenceAt"}
 
 
 @pytest.fixture
-def thin_densenet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One layer a block: every kind of operator of DenseNet-121, exported in a tenth of the time."""
+def thin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One layer or block in place of many: every kind of operator, exported in a tenth of the time."""
+    monkeypatch.setattr(resnet, "BLOCKS", (1, 1, 2, 1))
     monkeypatch.setattr(densenet, "BLOCKS", (1, 1, 1, 1))
     channels = densenet.densenet121()[-2].num_features
-    monkeypatch.setitem(BACKBONES, "densenet121", BACKBONES["densenet121"]._replace(channels=channels))
+    monkeypatch.setitem(BACKBONES, "se_densenet121", BACKBONES["se_densenet121"]._replace(channels=channels))
 
 
 def canvases(count: int, side: int) -> Tensor:
@@ -37,10 +40,19 @@ def export(network: Agcnn, side: int) -> onnx.ModelProto:
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # torch's exporter, of itself
-@pytest.mark.parametrize("backbone", ["squeezenet1_1", "densenet121"])
-@pytest.mark.usefixtures("thin_densenet")
-def test_the_exported_graph_is_plain_and_answers_as_the_network(backbone: str) -> None:
-    network = Agcnn(AgcnnConfig(backbone=backbone, canvas_size=256, input_size=128)).eval()
+@pytest.mark.parametrize(
+    ("backbone", "statistic"),
+    [  # with gates, a network has every operator of the plain one
+        ("squeezenet1_1", "max"),
+        ("se_densenet121", "l1"),
+        ("se_resnet50", "l2"),
+        ("nonlocal_resnet50", "max"),
+    ],
+)
+@pytest.mark.usefixtures("thin")
+def test_the_exported_graph_is_plain_and_answers_as_the_network(backbone: str, statistic: Statistic) -> None:
+    network = Agcnn(AgcnnConfig(backbone=backbone, canvas_size=256, input_size=128, statistic=statistic))
+    by_hand.trained(network)
     proto = export(network, 256)
     assert not proto.functions
     assert not NOT_PLAIN & {node.op_type for node in proto.graph.node}

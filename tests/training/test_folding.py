@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from model.agcnn import freeze
-from model.branch import Branch
+from model.branch import BACKBONES, Branch
+from model.self_attention import SelfAttention
 from tests.artefacts import tiny_network
 from training.folding import LARGE, as_served, fold_batch_norms, round_weights
 
@@ -42,6 +43,43 @@ def test_densenet_keeps_the_norms_that_stand_before_a_relu() -> None:
     left = [name for name, module in trunk.named_modules() if isinstance(module, nn.BatchNorm2d)]
     assert len(left) == 58 + 3 + 1  # norm1 of 58 layers, three transitions, norm5
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4 * before.abs().max().item())
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_folded_trunk_answers_as_before(backbone: str) -> None:
+    torch.manual_seed(0)
+    trunk = with_statistics(Branch(backbone).features)
+    image = torch.rand(2, 1, 64, 64)
+    with torch.inference_mode():
+        before = trunk(image)
+        fold_batch_norms(trunk)
+        after = trunk(image)
+    assert before.std() > 0
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-5 * before.abs().max().item())
+
+
+# Each block of ResNet-50 has three norms, each shortcut and the stem one.
+@pytest.mark.parametrize(
+    ("backbone", "left"),
+    [
+        ("resnet50", 0),
+        ("se_resnet50", 0),
+        ("nonlocal_resnet50", 0),
+        ("hybrid_resnet50", 6 + 3),  # after the attention of groups 3 and 4
+        ("sasa_conv_stem_resnet50", 16),
+        ("sasa_resnet50", 16 + 1),  # and after the stem's
+    ],
+)
+def test_of_a_resnet_only_the_norms_after_attention_stay(backbone: str, left: int) -> None:
+    trunk = Branch(backbone).features.eval()
+    before = sum(isinstance(module, nn.BatchNorm2d) for module in trunk.modules())
+    assert fold_batch_norms(trunk) == before - left
+    stay = [name for name, module in trunk.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(stay) == left
+    for name in stay:
+        if ".bn2" in name:
+            layer = trunk.get_submodule(name.replace("bn2", "conv2"))
+            assert any(isinstance(module, SelfAttention) for module in layer.modules())
 
 
 def test_squeezenet_has_none() -> None:

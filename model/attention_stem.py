@@ -1,0 +1,65 @@
+"""The attention stem (Ramachandran et al., NeurIPS 2019): what stands for ResNet's 7 × 7 convolution.
+
+Neighbouring pixels are much alike, so content alone finds no edges. The values therefore depend on where in its window
+a pixel lies: each is a mixture of M projections, weighted by the pixel's place,
+
+    v_ab = (Σ_m p(a, b, m) W_V^m) x_ab,    p(a, b, m) = softmax_m((row(a) + column(b)) · ν_m)
+
+Attention is inside each 4 × 4 window of the max pool that follows, not across. The logits are q · k: the paper gives
+the stem no relative embedding.
+"""
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+CHANNELS = 64
+HEADS = 4
+WINDOW = 4  # side, of the attention and of the max pool
+MIXTURES = 4  # M, which the paper does not give; 4 as in the public implementation of leaderj1001
+
+
+class StemAttention(nn.Module):
+    """Attention inside each window of 4 × 4 pixels, with values that know their place in it."""
+
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__()
+        depth = CHANNELS // HEADS
+        self.query = nn.Linear(channels, CHANNELS, bias=False)
+        self.key = nn.Linear(channels, CHANNELS, bias=False)
+        self.values = nn.Parameter(torch.randn(MIXTURES, CHANNELS, channels) * channels**-0.5)
+        self.rows = nn.Parameter(torch.randn(WINDOW, CHANNELS))
+        self.columns = nn.Parameter(torch.randn(WINDOW, CHANNELS))
+        self.mixtures = nn.Parameter(torch.randn(MIXTURES, CHANNELS) * CHANNELS**-0.5)
+        # No 1 / √d in the equation: it is in the first queries.
+        nn.init.normal_(self.query.weight, std=(channels * depth) ** -0.5)
+        nn.init.normal_(self.key.weight, std=channels**-0.5)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map `[B, C, H, W]` to `[B, 64, H, W]`; rows and columns beyond the last whole window are left out."""
+        grid = (image.shape[2] // WINDOW, image.shape[3] // WINDOW)
+        x = image[:, :, : WINDOW * grid[0], : WINDOW * grid[1]]
+        x = x.unflatten(3, (grid[1], WINDOW)).unflatten(2, (grid[0], WINDOW))  # [B, C, rows, 4, columns, 4]
+        x = x.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)  # [B, n, 16, C]
+        q, k, v = (split(one) for one in (self.query(x), self.key(x), self.value(x)))
+        y = (q @ k.transpose(3, 4)).softmax(4) @ v  # [B, n, heads, 16, d]
+        y = y.permute(0, 1, 3, 2, 4).flatten(3).unflatten(2, (WINDOW, WINDOW)).unflatten(1, grid)
+        return y.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+
+    def value(self, x: Tensor) -> Tensor:
+        """Project pixels `[B, n, 16, C]` by their place: `[B, n, 16, 64]`."""
+        place = (self.rows[:, None] + self.columns).flatten(0, 1)  # [16, 64]
+        mixture = (place @ self.mixtures.T).softmax(1)  # p, [16, M]
+        weight = (mixture @ self.values.flatten(1)).unflatten(1, self.values.shape[1:])  # [16, 64, C]
+        return (x[..., None, :] * weight).sum(4)
+
+
+def split(x: Tensor) -> Tensor:
+    """Split channels into heads: `[B, n, 16, 64]` to `[B, n, heads, 16, d]`."""
+    return x.unflatten(3, (HEADS, CHANNELS // HEADS)).transpose(2, 3)
+
+
+def attention_stem() -> OrderedDict[str, nn.Module]:
+    """Map `[B, 1, H, W]` to `[B, 64, H / 4, W / 4]`."""
+    return OrderedDict(attention=StemAttention(), bn1=nn.BatchNorm2d(CHANNELS), maxpool=nn.MaxPool2d(WINDOW))

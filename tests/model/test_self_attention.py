@@ -1,0 +1,292 @@
+"""Eq. 3 held against a loop and an unfold form; the networks' sizes and operations against the paper's tables."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from model.attention_stem import CHANNELS, MIXTURES, WINDOW, StemAttention
+from model.branch import Branch, load_trunk
+from model.resnet import resnet50
+from model.self_attention import (
+    BLOCK,
+    DENSE,
+    SIZE,
+    SelfAttention,
+    attention,
+    hybrid_resnet50,
+    sasa_conv_stem_resnet50,
+    sasa_resnet50,
+)
+
+Build = Callable[[], nn.Sequential]
+CLASSES = 1000  # of ImageNet, which the paper's figures are for
+
+
+def looped(layer: SelfAttention, x: Tensor) -> np.ndarray:
+    """Eq. 3 as it is written, one position and one head at a time: [C, h, w] to [C, h, w]."""
+    q, k, v = (
+        np.einsum("oc,chw->hwo", one.weight.detach().double().numpy(), x.double().numpy())
+        for one in (layer.query, layer.key, layer.value)
+    )
+    rows, columns = (one.detach().double().numpy() for one in (layer.rows, layer.columns))
+    height, width, reach, depth = *x.shape[1:], layer.size // 2, layer.depth
+    y = np.zeros((height, width, x.shape[0]))
+    for i, j, head in np.ndindex(height, width, layer.heads):
+        own = slice(head * depth, (head + 1) * depth)
+        places = [
+            (a, b)
+            for a in range(i - reach, i + reach + 1)
+            for b in range(j - reach, j + reach + 1)
+            if 0 <= a < height and 0 <= b < width
+        ]
+        logits = []
+        for a, b in places:
+            r = np.concatenate([rows[head, :, a - i + reach], columns[head, :, b - j + reach]])
+            logits.append(q[i, j, own] @ k[a, b, own] + q[i, j, own] @ r)
+        weights = np.exp(logits - np.max(logits))
+        weights /= weights.sum()
+        y[i, j, own] = sum(weight * v[a, b, own] for weight, (a, b) in zip(weights, places, strict=True))
+    return y.transpose(2, 0, 1)
+
+
+def unfolded(layer: SelfAttention, x: Tensor) -> Tensor:
+    """Eq. 3 with every neighbourhood written out: `[B, C, h, w]` to `[B, C, h, w]`."""
+    batch, channels, height, width = x.shape
+    q, k, v = (functional.conv2d(x, one.weight[:, :, None, None]) for one in (layer.query, layer.key, layer.value))
+
+    def neighbours(one: Tensor) -> Tensor:
+        flat = functional.unfold(one, layer.size, padding=layer.size // 2)
+        return flat.view(batch, -1, layer.depth if one.shape[1] == channels else 1, layer.size**2, height * width)
+
+    r = torch.cat(
+        [
+            layer.rows[..., None].expand(-1, -1, -1, layer.size),
+            layer.columns[:, :, None].expand(-1, -1, layer.size, -1),
+        ],
+        1,
+    ).flatten(2)  # [heads, d, k²]
+    q = q.view(batch, layer.heads, layer.depth, 1, height * width)
+    logits = (q * (neighbours(k) + r[None, ..., None])).sum(2)
+    there = neighbours(torch.ones(batch, 1, height, width))[:, :, 0]
+    weights = logits.masked_fill(there == 0, -torch.inf).softmax(2)
+    return (weights[:, :, None] * neighbours(v)).sum(3).view(batch, channels, height, width)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 5), (9, 8), (15, 8)])
+def test_it_is_eq_3(height: int, width: int) -> None:
+    layer, x = SelfAttention(32, heads=4), torch.randn(32, height, width)
+    with torch.no_grad():
+        y = layer(x[None])[0]
+    np.testing.assert_allclose(y, looped(layer, x), atol=1e-5)
+
+
+@settings(deadline=None)
+@given(height=st.integers(1, 24), width=st.integers(1, 24), size=st.sampled_from([1, 3, 5, 7, 9]))
+def test_it_is_its_unfold_form(height: int, width: int, size: int) -> None:
+    layer, x = SelfAttention(16, size, heads=2), torch.randn(2, 16, height, width)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), unfolded(layer, x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(14, 14), (7, 7), (1, 1), (5, 13), (9, 2), (16, 15)])
+def test_dense_and_halo_are_equal(height: int, width: int) -> None:
+    layer = SelfAttention(32)
+    q, k, v = torch.randn(3, 2, height, width, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(layer.dense(q, k, v), layer.halo(q, k, v), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("side", [DENSE, DENSE + 1, 4 * BLOCK])
+def test_the_map_decides_between_the_two(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    for path in ("dense", "halo"):
+        monkeypatch.setattr(SelfAttention, path, lambda self, q, k, v, path=path: taken.append(path) or v)
+    SelfAttention(16)(torch.zeros(1, 16, side, 1))
+    assert taken == ["dense" if side <= DENSE else "halo"]
+
+
+def test_a_position_sees_its_neighbourhood_and_no_further() -> None:
+    layer, x = SelfAttention(16), torch.randn(1, 16, 20, 20).requires_grad_()
+    layer(x)[0, :, 9, 11].sum().backward()
+    seen = x.grad[0].abs().sum(0).nonzero()  # type: ignore[index]
+    assert seen.amin(0).tolist() == [9 - 3, 11 - 3]
+    assert seen.amax(0).tolist() == [9 + 3, 11 + 3]
+    assert len(seen) == SIZE**2
+
+
+def test_every_head_sees_rows_and_columns() -> None:
+    layer = SelfAttention(64)
+    for head in range(layer.heads):
+        layer.zero_grad()
+        y = layer(torch.randn(1, 64, 9, 9))
+        y[:, head * layer.depth : (head + 1) * layer.depth].square().sum().backward()
+        for embedding in (layer.rows, layer.columns):
+            moved = embedding.grad.abs().amin((1, 2)) > 0  # type: ignore[union-attr]
+            assert moved.nonzero().flatten().tolist() == [head]
+
+
+@pytest.mark.parametrize(("along", "other"), [("rows", "columns"), ("columns", "rows")])
+def test_an_embedding_tells_the_direction(along: str, other: str) -> None:
+    """A head that asks for the neighbour above (or on the left) copies the map from there, wherever it is."""
+    layer, x = SelfAttention(4, heads=1), torch.rand(1, 4, 9, 18)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    nn.init.eye_(layer.value.weight)
+    x[:, 0] = 1
+    layer.query.weight.data[:, 0] = 100.0  # each query is the same, whatever the other channels show
+    getattr(layer, along).data[..., SIZE // 2 - 1] = 1
+    getattr(layer, other).data[..., SIZE // 2] = 1
+    with torch.no_grad():
+        y = layer(x)
+    if along == "rows":
+        torch.testing.assert_close(y[:, :, 1:], x[:, :, :-1])
+    else:
+        torch.testing.assert_close(y[..., 1:], x[..., :-1])
+
+
+@settings(deadline=None)
+@given(down=st.integers(0, 4), right=st.integers(0, 4))
+def test_what_moves_in_the_interior_moves_the_output(down: int, right: int) -> None:
+    layer, patch = SelfAttention(16), torch.randn(1, 16, 6, 6)
+
+    def at(row: int, column: int) -> Tensor:
+        x = torch.zeros(1, 16, 24, 24)
+        x[..., row : row + 6, column : column + 6] = patch
+        with torch.no_grad():
+            return layer(x)
+
+    still, moved = at(7, 7), at(7 + down, 7 + right)
+    torch.testing.assert_close(
+        moved[..., 4 + down : 16 + down, 4 + right : 16 + right], still[..., 4:16, 4:16], atol=1e-5, rtol=1e-5
+    )
+
+
+def test_half_precision_does_not_leak_through_the_mask() -> None:
+    layer = SelfAttention(16).half()
+    x = torch.randn(1, 16, 17, 17).half()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x).float(), layer.float()(x.float()), atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 14, 15])
+def test_a_stride_is_an_average_pool_directly_after(side: int) -> None:
+    both, x = attention(16, 2), torch.randn(1, 16, side, side)
+    with torch.no_grad():
+        y, whole = both(x), both[0](x)
+    assert y.shape[2:] == nn.Conv2d(16, 1, 1, stride=2)(x).shape[2:]
+    torch.testing.assert_close(y[..., 0, 0], whole[..., :2, :2].mean((2, 3)))
+    last = side - 1 - (side - 1) % 2
+    torch.testing.assert_close(y[..., -1, -1], whole[..., last:, last:].mean((2, 3)))
+
+
+@pytest.mark.parametrize(("channels", "size", "message"), [(24, 7, "multiple of 16, got 24"), (32, 4, "odd, got 4")])
+def test_what_does_not_fit_is_refused(channels: int, size: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SelfAttention(channels, size)
+
+
+# The networks...
+
+
+@pytest.mark.parametrize("build", [sasa_resnet50, sasa_conv_stem_resnet50, hybrid_resnet50])
+@pytest.mark.parametrize(("side", "features"), [(32, 1), (64, 2), (72, 3)])
+def test_small_inputs_work(build: Build, side: int, features: int) -> None:
+    with torch.no_grad():
+        y = build().eval()(torch.randn(1, 1, side, side))
+    assert y.shape == (1, 2048, features, features)
+    assert y.min() >= 0
+
+
+@pytest.mark.parametrize("build", [sasa_resnet50, sasa_conv_stem_resnet50, hybrid_resnet50])
+def test_gradients_reach_every_parameter(build: Build) -> None:
+    trunk = build()
+    for module in trunk.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)  # a block that begins as its shortcut hands nothing on at first
+    trunk(torch.randn(2, 1, 96, 96)).square().mean().backward()
+    gradients = {name: one.grad for name, one in trunk.named_parameters()}
+    assert all(one is not None and one.isfinite().all() for one in gradients.values())
+    assert [name for name, one in gradients.items() if one is not None and not one.any()] == []
+
+
+def test_published_weights_load_for_everything_but_the_attention() -> None:
+    plain, hybrid = Branch("resnet50"), Branch("hybrid_resnet50")
+    unmatched = load_trunk(hybrid, plain.state_dict())
+    assert unmatched
+    assert all(".conv2." in name and name.startswith(("features.layer3", "features.layer4")) for name in unmatched)
+    assert torch.equal(hybrid.features.layer4[2].conv3.weight, plain.features.layer4[2].conv3.weight)
+
+
+def parameters(trunk: nn.Sequential) -> int:
+    """With the paper's three colours and classes."""
+    first = next(module for module in trunk.modules() if isinstance(module, nn.Conv2d | StemAttention))
+    of_a_colour = CHANNELS * (2 + MIXTURES) if isinstance(first, StemAttention) else 64 * 7 * 7
+    own = sum(parameter.numel() for parameter in trunk.parameters())
+    return own + 2 * of_a_colour + 2048 * CLASSES + CLASSES
+
+
+def operations(trunk: nn.Sequential, side: int = 224) -> float:
+    """What the paper counts of one image, multiplications and additions apart, for three colours and its classes.
+
+    Attention is counted as Eq. 3 has it, however the layer computes it (dense attention compares more than k × k):
+    at every position, before the pool, k² times a product with the key, an addition of r to the key, and a weighted sum
+    of values: 2 + 1 + 2 for each channel. That reading gives the paper's own growth with k: 0.4 G from k = 3 to 7, and
+    0.7 G from 7 to 11. Batch norms, activations and pools are not counted.
+    """
+    counted = 0
+
+    def convolution(module: nn.Module, given: tuple[Tensor, ...], got: Tensor) -> None:
+        nonlocal counted
+        assert isinstance(module, nn.Conv2d)
+        counted += (
+            2 * got.numel() * 3 * 7 * 7 if module.in_channels == 1 else 2 * got.numel() * module.weight[0].numel()
+        )
+
+    def attended(module: nn.Module, given: tuple[Tensor, ...], got: Tensor) -> None:
+        nonlocal counted
+        assert isinstance(module, SelfAttention)
+        counted += 3 * 2 * got.numel() * got.shape[1] + 5 * got.numel() * module.size**2
+
+    def began(module: nn.Module, given: tuple[Tensor, ...], got: Tensor) -> None:
+        nonlocal counted
+        query_and_key, values = 2 * 2 * 3 * got.numel(), 2 * (3 + 1) * MIXTURES * got.numel()
+        counted += query_and_key + values + 2 * 2 * got.numel() * WINDOW**2
+
+    kinds = {nn.Conv2d: convolution, SelfAttention: attended, StemAttention: began}
+    for module in trunk.modules():
+        if type(module) in kinds:
+            module.register_forward_hook(kinds[type(module)])  # type: ignore[index]
+    with torch.no_grad():
+        trunk.eval()(torch.zeros(1, 1, side, side))
+    return counted + 2 * 2048 * CLASSES
+
+
+# Tables 1 and 4 of the paper: billions of operations, millions of parameters.
+PUBLISHED = [
+    (resnet50, 8.2, 25.6),
+    (sasa_conv_stem_resnet50, 7.0, 18.0),
+    (sasa_resnet50, 7.2, 18.0),
+    (hybrid_resnet50, 7.5, 18.5),
+]
+
+
+@pytest.mark.parametrize(("build", "giga", "mega"), PUBLISHED)
+def test_it_has_the_published_size_and_operations(build: Build, giga: float, mega: float) -> None:
+    trunk = build()
+    assert round(parameters(trunk) / 1e6, 1) == mega
+    assert operations(trunk) / 1e9 == pytest.approx(giga, rel=0.04)
+
+
+def test_convolutions_are_counted_as_torch_counts_them() -> None:
+    trunk = resnet50().eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        trunk(torch.zeros(1, 1, 64, 64))
+    colours = 2 * 2 * 64 * 7 * 7 * 32 * 32
+    assert operations(trunk, 64) - 2 * 2048 * CLASSES == counter.get_total_flops() + colours
