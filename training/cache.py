@@ -1,11 +1,16 @@
-"""Canvases read once through the service's pixel path and kept as 8-bit values in a memory-mapped file."""
+"""Canvases read once through the service's pixel path and kept as 8-bit values in a memory-mapped file.
 
-import os
+Not MONAI's PersistentDataset: where the system's temporary folder lies on another disk than the cache, three processes
+that built one together read each other's half-written files (6 to 10 errors each in 300 images).
+"""
+
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,22 +26,25 @@ CHUNK = 64  # images between two flushes
 
 @dataclass(frozen=True)
 class Canvases:
-    """Images in memory-mapped storage, with what is known about them.
+    """Images in memory-mapped storage, with what is known about them; another process is handed the file's name.
 
     Attributes
     ----------
     pixels
-        [M, S, S] uint8: canvas values rounded to 1/255, as the published images have 8 bits.
+        [M, S', S'] uint8: canvas values rounded to 1/255, as the published images have 8 bits.
     rows
         [N] where in `pixels` each image is.
     cases
         [N] what is known of each image.
+    factor
+        S' / S: how far images are shrunk when they are read.
     """
 
     name: str
     pixels: NDArray[np.uint8]
     rows: NDArray[np.int64]
     cases: tuple[Case, ...]
+    factor: int = 1
 
     @cached_property
     def targets(self) -> Floats:
@@ -59,30 +67,42 @@ class Canvases:
     @property
     def size(self) -> int:
         """S, side of the canvases."""
-        return int(self.pixels.shape[-1])
+        return int(self.pixels.shape[-1]) // self.factor
+
+    def read(self, indices: NDArray[np.int64]) -> Tensor:
+        """[B, 1, S, S] float32 in [0, 1]."""
+        values = torch.from_numpy(self.pixels[self.rows[indices]]).unsqueeze(1).float().div_(255)
+        return avg_pool2d(values, self.factor) if self.factor > 1 else values
 
     def batch(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """([B, 1, S, S] float32 in [0, 1], [B, K] float32)."""
-        values = torch.from_numpy(self.pixels[self.rows[indices]]).unsqueeze(1)
-        return values.float().div_(255), torch.from_numpy(self.targets[indices])
+        return self.read(indices), torch.from_numpy(self.targets[indices])
 
     def first(self, count: int) -> list[Floats]:
         """The first canvases, each [1, S, S] float32 in [0, 1]."""
-        return [self.pixels[row][None].astype(np.float32) / 255 for row in self.rows[:count]]
+        return list(self.read(np.arange(min(count, len(self)))).numpy())
+
+    def means(self) -> NDArray[np.float64]:
+        """[N], each image's mean pixel in [0, 1]."""
+        return np.array([self.pixels[row].mean() / 255 for row in self.rows])
 
     def subset(self, indices: NDArray[np.int64]) -> "Canvases":
         """Only these images; the pixels are shared."""
         return replace(self, rows=self.rows[indices], cases=tuple(self.cases[index] for index in indices))
 
     def reduced(self, size: int) -> "Canvases":
-        """Area-averaged to `size`, in memory; themselves where they are no larger or not a multiple of it."""
+        """Area-averaged to `size` as they are read; themselves where they are no larger or not a multiple of it."""
         if self.size <= size or self.size % size:
             return self
-        small = np.empty((len(self), size, size), np.uint8)
-        for index, row in enumerate(self.rows):
-            values = torch.from_numpy(self.pixels[row]).float()[None, None]
-            small[index] = avg_pool2d(values, self.size // size).round()[0, 0].numpy()
-        return replace(self, pixels=small, rows=np.arange(len(self)))
+        return replace(self, factor=self.factor * (self.size // size))
+
+    def __getstate__(self) -> dict[str, Any]:
+        mapped = isinstance(self.pixels, np.memmap) and self.pixels.filename
+        return self.__dict__ | ({"pixels": Path(mapped)} if mapped else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        path = state["pixels"]
+        self.__dict__.update(state | ({"pixels": opened(path)} if isinstance(path, Path) else {}))
 
 
 def cached(source: Source, folder: Path, workers: int = 2) -> Canvases:
@@ -93,10 +113,9 @@ def cached(source: Source, folder: Path, workers: int = 2) -> Canvases:
     folder.mkdir(parents=True, exist_ok=True)
     shape = (len(source), source.size, source.size)
     stem = f"{source.key}-{len(source)}"
-    pixels = mapped(folder / f"{stem}.npy", shape)
-    written = mapped(folder / f"{stem}.written.npy", shape[:1])
-    fill(source, pixels, written, workers)
-    return Canvases(source.name, pixels, np.arange(len(source)), tuple(source.cases))
+    path = folder / f"{stem}.npy"
+    fill(source, mapped(path, shape), mapped(folder / f"{stem}.written.npy", shape[:1]), workers)
+    return Canvases(source.name, opened(path), np.arange(len(source)), tuple(source.cases))
 
 
 def fill(source: Source, pixels: NDArray[np.uint8], written: NDArray[np.uint8], workers: int) -> None:
@@ -122,12 +141,16 @@ def mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     It appears whole or not at all, and once: of two runs that begin together, none takes away what the other wrote.
     """
     if not path.is_file():
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-        with suppress(FileExistsError):
+        with TemporaryDirectory(dir=path.parent) as own, suppress(FileExistsError):
+            part = Path(own) / path.name
+            np.lib.format.open_memmap(part, "w+", np.uint8, shape)
             path.hardlink_to(part)
-        part.unlink()
     return np.lib.format.open_memmap(path, "r+")
+
+
+def opened(path: Path) -> NDArray[np.uint8]:
+    """A memory-mapped array, to be read."""
+    return np.lib.format.open_memmap(path, "r")
 
 
 def flush(array: NDArray[np.uint8]) -> None:

@@ -1,18 +1,26 @@
 """Augmentation of canvases, before anything is shrunk or cut out, so that both branches see one and the same image.
 
-No mirror: it would put the heart on the other side, and side markers with it.
+MONAI's transforms, given numbers that are drawn here: what an image becomes depends on the seed and its place in the
+epoch alone, never on a process, a batch or a global state. One bilinear sampling moves it, however many kinds are on.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from math import pi
+from functools import partial
+from math import exp, log, radians, sqrt
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from monai.data.meta_obj import get_track_meta, set_track_meta
+from monai.transforms.compose import Compose
+from monai.transforms.intensity.array import AdjustContrast, ScaleIntensity, ShiftIntensity
+from monai.transforms.spatial.array import Affine
 from torch import Tensor
-from torch.nn import functional
 
-DRAWS = 8  # random numbers for one image
+from training.errors import TrainingError
+
+ASPECT = 4 / 3  # widest side ratio of a random resized crop, either way
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,16 @@ class Augmentation:
         Share of the grey range.
     contrast, gamma
         Natural logarithm of the factor, and of the exponent.
+    crop
+        Least share of the area that a random resized crop keeps, its sides 3:4 to 4:3; 1 for none.
+    flip
+        Mirror every other image. Off by default: it swaps left and right, puts the heart on the other side, and side
+        markers with it.
+
+    Raises
+    ------
+    TrainingError
+        A share that is none.
     """
 
     rotation: float = 7.0
@@ -42,59 +60,101 @@ class Augmentation:
     brightness: float = 0.06
     contrast: float = 0.2
     gamma: float = 0.2
+    crop: float = 1.0
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise TrainingError(f"augmentation: crop must be over 0 and at most 1, got {self.crop}")
 
 
-def draws(seed: tuple[int, ...], indices: NDArray[np.int64]) -> Tensor:
-    """Random numbers that depend on the seed and each index alone: [B, 8] float32, uniform in [-1, 1)."""
-    rows = [np.random.default_rng((*seed, int(index))).random(DRAWS, np.float32) for index in indices]
-    return torch.from_numpy(2 * np.stack(rows) - 1)
+@dataclass(frozen=True)
+class Change:
+    """What is done to one image.
+
+    Attributes
+    ----------
+    angle
+        Radians.
+    scale, shift
+        (down, along): how large the part that is looked at is, below 0 for mirrored, and where its middle lies off the
+        canvas's; shares of the side.
+    contrast, brightness, gamma
+        Factor about the middle grey, what is added then, and the exponent.
+    """
+
+    angle: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    shift: tuple[float, float] = (0.0, 0.0)
+    contrast: float = 1.0
+    brightness: float = 0.0
+    gamma: float = 1.0
 
 
-def augment(canvas: Tensor, drawn: Tensor, most: Augmentation) -> Tensor:
-    """Move and re-expose canvases.
+def change(seed: tuple[int, ...], place: int, most: Augmentation) -> Change:
+    """Draw, from the seed and a place in the epoch alone, what is done to the image there."""
+    generator = np.random.default_rng((*seed, place))
+    turn, zoom, stretch, down, along, brightness, contrast, gamma = (2 * generator.random(8) - 1).tolist()
+    height, width, low, left = crop(generator, most.crop)
+    mirror = -1 if most.flip and generator.random() < 0.5 else 1
+    scale = 1 + zoom * most.zoom
+    return Change(
+        radians(turn * most.rotation),
+        (height * scale * (1 - stretch * most.stretch), mirror * width * scale * (1 + stretch * most.stretch)),
+        (low + down * most.shift, left + along * most.shift),
+        exp(contrast * most.contrast),
+        brightness * most.brightness,
+        exp(gamma * most.gamma),
+    )
+
+
+def crop(generator: np.random.Generator, least: float) -> tuple[float, float, float, float]:
+    """Height and width of a part of the canvas, and how far down and along its middle is off; shares of the side."""
+    area, aspect = generator.uniform(least, 1), exp(generator.uniform(-log(ASPECT), log(ASPECT)))
+    aspect = min(max(aspect, area), 1 / area)  # neither side is longer than the canvas's
+    height, width = sqrt(area / aspect), sqrt(area * aspect)
+    low, left = (generator.uniform(-(1 - side) / 2, (1 - side) / 2) for side in (height, width))
+    return height, width, low, left
+
+
+def augment(canvas: Tensor, done: Change) -> Tensor:
+    """Move and re-expose one canvas.
 
     Parameters
     ----------
     canvas
-        [B, 1, S, S] float32 in [0, 1].
-    drawn
-        [B, 8] in [-1, 1), from `draws`.
+        [1, S, S] float32 in [0, 1].
 
     Returns
     -------
-    [B, 1, S, S] float32 in [0, 1]; what comes in from outside the canvas repeats its edge.
+    [1, S, S] float32 in [0, 1]; what comes in from outside the canvas repeats its edge.
     """
-    places = grid(placement(drawn, most), canvas.shape[-1])
-    return exposed(functional.grid_sample(canvas, places, padding_mode="border", align_corners=False), drawn, most)
-
-
-def placement(drawn: Tensor, most: Augmentation) -> Tensor:
-    """[B, 2, 3]: where, in -1 to 1, each place of the result is looked up."""
-    angle = drawn[:, 0] * most.rotation * pi / 180
-    scale = 1 + drawn[:, 1] * most.zoom
-    width, height = scale * (1 + drawn[:, 2] * most.stretch), scale * (1 - drawn[:, 2] * most.stretch)
-    x, y = 2 * most.shift * drawn[:, 3], 2 * most.shift * drawn[:, 4]
-    sine, cosine = angle.sin(), angle.cos()
-    rows = [torch.stack([width * cosine, -height * sine, x], 1), torch.stack([width * sine, height * cosine, y], 1)]
-    return torch.stack(rows, 1)
-
-
-def grid(matrices: Tensor, side: int) -> Tensor:
-    """[B, 2, 3] to [B, side, side, 2], as `affine_grid` does, at a tenth of its cost on a processor."""
-    steps = (2 * torch.arange(side, device=matrices.device) + 1) / side - 1  # pixel centres, -1 to 1
-    along, down, offset = (matrices[:, :, column, None] for column in range(3))  # [B, 2, 1] each
-    rows, columns = down * steps + offset, along * steps  # [B, 2, side]
-    places = matrices.new_empty(len(matrices), side, side, 2)
-    for axis in (0, 1):
-        torch.add(rows[:, axis, :, None], columns[:, axis, None, :], out=places[..., axis])
-    return places
-
-
-def exposed(canvas: Tensor, drawn: Tensor, most: Augmentation) -> Tensor:
-    """Change brightness, contrast about the middle grey, and gamma."""
-    shift, contrast, gamma = (
-        (drawn[:, column] * limit)[:, None, None, None]
-        for column, limit in ((5, most.brightness), (6, most.contrast), (7, most.gamma))
+    side = canvas.shape[-1]
+    move = Affine(
+        rotate_params=done.angle,
+        translate_params=[side * part for part in done.shift],
+        scale_params=done.scale,
+        padding_mode="border",
+        image_only=True,
     )
-    graded = (canvas - 0.5).mul_(contrast.exp()).add_(0.5 + shift)
-    return graded.clamp_(0, 1).pow_(gamma.exp())
+    expose = (
+        ScaleIntensity(None, None, factor=done.contrast - 1),
+        ShiftIntensity(0.5 - 0.5 * done.contrast + done.brightness),
+        partial(torch.clamp_, min=0, max=1),
+        AdjustContrast(done.gamma),
+        partial(torch.clamp_, min=0, max=1),
+    )
+    with plain_tensors():
+        changed: Tensor = Compose((move, *expose))(canvas)
+    return changed
+
+
+@contextmanager
+def plain_tensors() -> Iterator[None]:
+    """Keep MONAI from recording what it did: twice as slow, and nobody reads it."""
+    before = get_track_meta()
+    set_track_meta(False)
+    try:
+        yield
+    finally:
+        set_track_meta(before)

@@ -1,8 +1,13 @@
+import pickle
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from training import cache
 from training.cache import Canvases, cached
@@ -72,16 +77,97 @@ def test_a_subset_shares_pixels_and_keeps_all_in_step(canvases: Canvases) -> Non
 
 def test_reduced_is_the_area_mean(canvases: Canvases) -> None:
     small = canvases.subset(np.array([4, 2])).reduced(16)
-    expected = np.array([[canvases.pixels[4, 4 * r : 4 * r + 4, :4].mean() for r in range(16)]])
-    np.testing.assert_allclose(small.pixels[0][:, 0][None], expected, atol=0.5)
+    found, target = small.batch(np.array([1, 0]))
+    for place, index in enumerate((2, 4)):
+        wanted = canvases.pixels[index].reshape(16, 4, 16, 4).mean((1, 3)) / 255
+        np.testing.assert_allclose(found[place, 0], wanted, atol=1e-6)
+        np.testing.assert_array_equal(target[place], canvases.cases[index].findings)
     assert small.size == 16
+    twice = small.reduced(8).batch(np.array([1]))[0]
+    np.testing.assert_allclose(twice, canvases.reduced(8).batch(np.array([2]))[0], atol=1e-6)
     assert canvases.reduced(48) is canvases  # no multiple
     assert canvases.reduced(64) is canvases
 
 
+def test_means_are_those_of_the_images_in_this_order(canvases: Canvases) -> None:
+    found = canvases.subset(np.array([7, 1])).means()
+    wanted = [canvases.batch(np.array([index]))[0].double().mean().item() for index in (7, 1)]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(canvases.subset(np.array([7, 1])).reduced(16).means(), found)
+
+
+def test_another_process_is_handed_a_name_and_no_pixels(published: Path, tmp_path: Path) -> None:
+    found = cached(read(published, "val", 128), tmp_path / "cache").subset(np.array([5, 2])).reduced(64)
+    handed = pickle.dumps(found)
+    assert len(handed) < found.pixels.nbytes / 10
+    there = pickle.loads(handed)
+    assert (there.cases, there.name, there.size) == (found.cases, found.name, 64)
+    torch.testing.assert_close(there.batch(np.array([0, 1])), found.batch(np.array([0, 1])), rtol=0, atol=0)
+
+
+def test_canvases_in_memory_are_handed_whole(canvases: Canvases) -> None:
+    there = pickle.loads(pickle.dumps(canvases))
+    np.testing.assert_array_equal(there.pixels, canvases.pixels)
+
+
+def test_what_decides_the_pixels_decides_the_file(published: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    for split, size in (("val", 48), ("val", 32), ("test", 48), ("val", 48)):
+        cached(read(published, split, size), folder)
+    assert len(list(folder.glob("*.npy"))) == 2 * 3
+    source = read(published, "val", 48)
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(source.paths[0])
+    assert cached(read(published, "val", 48), folder).first(1)[0].max() == 0
+
+
+def test_the_pixels_of_a_finished_cache_cannot_be_written_by_accident(published: Path, tmp_path: Path) -> None:
+    found = cached(read(published, "val", 48), tmp_path / "cache")
+    with pytest.raises(ValueError, match="read-only"):
+        found.pixels[0] = 0
+
+
+BUILD = """
+import sys, time
+from pathlib import Path
+from training.cache import cached
+from training.chestxray14 import ChestXray14, read
+get, count = ChestXray14.__getitem__, []
+def slowly(self, index):
+    count.append(index)
+    time.sleep(0.05)
+    return get(self, index)
+ChestXray14.__getitem__ = slowly
+source = read(Path(sys.argv[1]), "train", 48)
+print("ready", flush=True)
+sys.stdin.readline()
+cached(source, Path(sys.argv[2]), workers=1)
+print(len(count))
+"""
+
+
+def test_two_processes_that_build_at_once_do_no_harm(published: Path, tmp_path: Path, root: Path) -> None:
+    command = [sys.executable, "-c", BUILD, str(published), str(tmp_path / "cache")]
+    both = [subprocess.Popen(command, cwd=root, stdin=PIPE, stdout=PIPE, text=True) for _ in range(2)]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [int(process.communicate()[0]) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert min(answers) > 0  # both were at it
+    source = read(published, "train", 48)
+    there, anew = cached(source, tmp_path / "cache"), cached(source, tmp_path / "anew")
+    np.testing.assert_array_equal(there.pixels, anew.pixels)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
 def test_first_gives_canvases_as_the_service_has_them(canvases: Canvases) -> None:
     first = canvases.first(2)
-    assert len(first) == 2
+    assert (len(first), len(canvases.first(64))) == (2, 20)
     assert first[0].shape == (1, 64, 64)
     assert first[0].dtype == np.float32
     assert 0 <= first[0].min() <= first[0].max() <= 1

@@ -1,0 +1,147 @@
+"""Whether the loader keeps a device busy: `python -m bench.loader --data FOLDER [--workers N] [--device cuda] …`.
+
+Images per second, in one run: canvases decoded and cached (what the first epoch waits for), the loader from the cache,
+the augmentation alone on one thread, a training step alone on the device; for the stage that sees the canvas shrunk and
+for the one that cuts its crops from it. Over 1 in the last column the device never waits.
+"""
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from bench.scores import table
+from model.agcnn import Agcnn
+from training.cache import Canvases, cached
+from training.config import TrainConfig
+from training.learner import Learner
+from training.loader import load
+from training.loss import masked_loss
+from training.order import epoch_order
+from training.sources import read
+from training.stages import Stage, stages
+from training.transforms import augment, change
+
+SECONDS = 5.0  # at least, for each figure
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Images per second of one stage."""
+
+    loader: float
+    augmentation: float
+    step: float
+
+    @property
+    def ratio(self) -> float:
+        return self.loader / self.step
+
+
+def per_second(work: Callable[[], int], synchronise: Callable[[], None]) -> float:
+    """Images per second of `work`, which returns how many it did; the first time does not count."""
+    work()
+    synchronise()
+    images, started = 0, perf_counter()
+    while perf_counter() - started < SECONDS:
+        images += work()
+        synchronise()
+    return images / (perf_counter() - started)
+
+
+def measured(canvases: Canvases, stage: Stage, network: Agcnn, config: TrainConfig, fabric: Fabric) -> Speed:
+    """All figures of one stage."""
+    canvases = canvases.reduced(stage.canvas_size)
+    synchronise = torch.cuda.synchronize if fabric.device.type == "cuda" else lambda: None
+    order = epoch_order(canvases, (config.seed,), balance=False)
+    places = np.arange(len(order))
+    batches = [
+        (chunk, order[chunk]) for chunk in np.split(places, range(stage.batch_size, len(places), stage.batch_size))
+    ]
+
+    def epoch() -> int:
+        return count(load(canvases, batches, (config.seed,), config.augmentation, config.workers))
+
+    kept = list(canvases.read(order[: stage.batch_size]))
+
+    def augmented() -> int:
+        for place, canvas in enumerate(kept):
+            augment(canvas, change((config.seed,), place, config.augmentation))
+        return len(kept)
+
+    learner = Learner(fabric, network, stage, config)
+    learner.view.train()
+    canvas, target = (tensor.to(fabric.device) for tensor in canvases.batch(order[: stage.batch_size]))
+
+    def step() -> int:
+        lost, known = masked_loss(learner.view(canvas), target)
+        learner.step(lost / known, 1e-4, 0)
+        return len(canvas)
+
+    loader = per_second(epoch, lambda: None)
+    trained = per_second(step, synchronise)
+    torch.set_num_threads(1)
+    alone = per_second(augmented, lambda: None)
+    torch.set_num_threads(config.threads)
+    return Speed(loader, alone, trained)
+
+
+def count(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> int:
+    """How many images come out."""
+    return sum(len(canvas) for canvas, _ in batches)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--backbone", default="squeezenet1_1")
+    parser.add_argument("--canvas", type=int, default=896)
+    parser.add_argument("--input", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--images", type=int, default=512, help="how many of the train list")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the step on a processor")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--precision", default="32-true")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    config = TrainConfig(
+        backbone=given.backbone,
+        canvas_size=given.canvas,
+        input_size=given.input,
+        batch_sizes=(given.batch,) * 3,
+        workers=given.workers,
+        threads=given.threads,
+        precision=given.precision,
+    )
+    torch.set_num_threads(config.threads)
+    fabric = Fabric(accelerator=given.device, devices=1, precision=config.precision)
+    fabric.launch()
+    network = Agcnn(config.network).to(fabric.device, memory_format=torch.channels_last)
+    source = read(given.data, "train", given.canvas)
+    source = replace(source, cases=source.cases[: given.images], paths=source.paths[: given.images])
+    with TemporaryDirectory() as folder:
+        started = perf_counter()
+        canvases = cached(source, Path(folder))
+        decoded = len(canvases) / (perf_counter() - started)
+        rows = [["stage", "canvas", "decode and cache", "loader", "augmentation", "step", "loader / step"]]
+        for stage in stages(config)[:2]:
+            speed = measured(canvases, stage, network, config, fabric)
+            numbers = (decoded, speed.loader, speed.augmentation, speed.step)
+            size = str(canvases.reduced(stage.canvas_size).size)
+            rows.append([stage.name, size, *(f"{number:,.0f}" for number in numbers), f"{speed.ratio:.2f}"])
+    what = f"{config.backbone}, {config.precision}, batch {given.batch}, {len(canvases)} images"
+    print(f"{fabric.device}, {what}, {config.workers} workers\n\n{table(rows)}")
+
+
+if __name__ == "__main__":
+    main()
