@@ -1,6 +1,6 @@
 """ChestX-ray14 (Wang et al., CVPR 2017) in its published format: the tables, the split lists, the images.
 
-Data_Entry_2017_v2020.csv   BBox_List_2017.csv      also as .csv.gz
+Data_Entry_2017_v2020.csv   BBox_List_2017.csv      also as .csv.gz; or the first table, Data_Entry_2017.csv
 train_list.txt  val_list.txt  test_list.txt         or the published train_val_list.txt  test_list.txt
 images/NAME.png                                     or images_001/images … images_012/images; .jpg too
 collections.csv                                     optional: Image Index, collection
@@ -18,13 +18,12 @@ from pathlib import Path
 from torch.utils.data import Dataset
 
 from model.labels import LABELS, NO_FINDING
-from service.dicom.canvas import canvas, grey_values
 from training.errors import TrainingError
-from training.sample import Box, Case, Sample
+from training.pixel_path import PICTURES, RULE, canvas_of
+from training.sample import Box, Case, Sample, years
 
-OLDEST = 120.0  # years
 PUBLISHED_SIZE = 1024  # side of the published PNGs, and the unit of the published boxes
-TABLE = "Data_Entry_2017_v2020.csv"
+TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")  # the one in force, and the first, of 2017
 LISTS: Mapping[str, tuple[str, ...]] = {
     "train": ("train_list.txt",),
     "val": ("val_list.txt",),
@@ -32,7 +31,6 @@ LISTS: Mapping[str, tuple[str, ...]] = {
     "train+val": ("train_list.txt", "val_list.txt"),
 }
 PUBLISHED_TRAIN_VAL = "train_val_list.txt"
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,15 @@ class ChestXray14(Dataset[Sample]):
     def key(self) -> str:
         """Digest of the images' names and bytes in size, the canvas size and the resize rule."""
         files = "\n".join(f"{path.name} {path.stat().st_size}" for path in self.paths)
-        return hashlib.sha256(f"stretch {self.size}\n{files}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{RULE} {self.size}\n{files}".encode()).hexdigest()[:16]
 
     def __len__(self) -> int:
         return len(self.cases)
 
     def __getitem__(self, index: int) -> Sample:
         """Read, through the pixel path of the service, one image."""
-        return Sample(self.cases[index], canvas(grey_values(self.paths[index]), self.size, "stretch"))
+        case = self.cases[index]
+        return Sample(case, canvas_of(self.paths[index], self.size, case.image))
 
 
 def read(folder: Path, split: str, size: int) -> ChestXray14:
@@ -73,14 +72,27 @@ def read(folder: Path, split: str, size: int) -> ChestXray14:
     TrainingError
         A table or list is missing or broken, listed images are missing, or a patient is in two splits.
     """
+    cases = split_cases(folder, split)
+    where, names = image_paths(folder), [case.image for case in cases]
+    refuse_missing(names, {name for name in names if Path(name).stem in where}, f"{split} list", "image folders")
+    return ChestXray14(
+        f"{folder.resolve().name} {split}", tuple(cases), tuple(where[Path(name).stem] for name in names), size
+    )
+
+
+def split_cases(folder: Path, split: str) -> list[Case]:
+    """The rows of one split, in the list's order; no image is looked at.
+
+    Raises
+    ------
+    TrainingError
+        A table or list is missing or broken, or a patient is in two splits.
+    """
     rows = {case.image: case for case in records(folder)}
     refuse_shared_patients(folder, rows)
     names = listed(folder, split)
-    refuse_missing(names, rows, f"{split} list", TABLE)
-    where = image_paths(folder)
-    refuse_missing(names, {name for name in names if Path(name).stem in where}, f"{split} list", "image folders")
-    paths = tuple(where[Path(name).stem] for name in names)
-    return ChestXray14(f"{folder.name} {split}", tuple(rows[name] for name in names), paths, size)
+    refuse_missing(names, rows, f"{split} list", "published table")
+    return [rows[name] for name in names]
 
 
 def records(folder: Path) -> list[Case]:
@@ -98,11 +110,16 @@ def records(folder: Path) -> list[Case]:
             view=row["View Position"],
             boxes=boxes.get(row["Image Index"], {}),
         )
-        for row in table(folder, TABLE)
+        for row in table(folder, published_table(folder) or TABLES[0])
     ]
     if not rows:
-        raise TrainingError(f"{folder}: no {TABLE} (or .gz), or it is empty")
+        raise TrainingError(f"{folder}: no {TABLES[0]} (or .gz), or it is empty")
     return rows
+
+
+def published_table(folder: Path) -> str | None:
+    """Name of the table that is there, the one in force first."""
+    return next((name for name in TABLES if find(folder, name)), None)
 
 
 @cache  # a few hundred combinations stand in the 112,120 rows
@@ -110,14 +127,8 @@ def findings(published: str) -> tuple[float, ...]:
     """0 or 1 for each label, from `Effusion|Mass`; an unknown name is refused: misspelt, it would train as absent."""
     names = set(published.split("|")) - {NO_FINDING}
     if unknown := names - set(LABELS):
-        raise TrainingError(f"{TABLE}: unknown finding {min(unknown)!r}")
+        raise TrainingError(f"published table: unknown finding {min(unknown)!r}")
     return tuple(float(label in names) for label in LABELS)
-
-
-def years(published: str) -> float | None:
-    """Age in years, from `58` or the older table's `058Y`; None where no person is so old, as some rows have it."""
-    digits = published.removesuffix("Y")
-    return float(digits) if digits.isdecimal() and float(digits) <= OLDEST else None
 
 
 def box_table(folder: Path) -> dict[str, dict[str, tuple[Box, ...]]]:
@@ -144,6 +155,11 @@ def listed(folder: Path, split: str) -> list[str]:
     return [line.split()[0] for file in files if file for line in lines(file) if line.strip()]
 
 
+def parts(folder: Path) -> tuple[str, ...]:
+    """The splits that the folder's lists cut it into."""
+    return ("train", "val", "test") if find(folder, "val_list.txt") else ("train+val", "test")
+
+
 def image_paths(folder: Path) -> dict[str, Path]:
     """Stem to path, over `images/` and the published `images_001/images` … ."""
     folders = [folder / "images", *sorted(folder.glob("images_*/images")), *sorted(folder.glob("images_*"))]
@@ -152,7 +168,7 @@ def image_paths(folder: Path) -> dict[str, Path]:
         for place in folders
         if place.is_dir()
         for path in place.iterdir()
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in PICTURES
     }
 
 

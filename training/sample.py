@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
+OLDEST = 120.0  # years; some published rows have 414
+YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}  # PS3.5 6.2, age string
+
 
 @dataclass(frozen=True)
 class Case:
@@ -43,6 +46,14 @@ class Case:
     age: float | None = None
     view: str = ""
     boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
+
+
+def years(published: str) -> float | None:
+    """Age in years, from `58` or, as DICOM and the older tables have it, `058Y`, `018M`; None above `OLDEST`."""
+    unit = published[-1:] if published[-1:] in YEARS else "Y"
+    digits = published.removesuffix(unit)
+    age = float(digits) * YEARS[unit] if digits.isdecimal() else None
+    return None if age is None or age > OLDEST else age
 
 
 def targets(cases: Sequence[Case]) -> Floats:

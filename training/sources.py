@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from training import chestxray14
+from training import chestxray14, folder_dataset
 from training.cache import Canvases, cached
+from training.errors import TrainingError
 from training.sample import Source
 
 
@@ -22,9 +23,28 @@ def read(folder: Path, split: str, size: int) -> Source:
     TrainingError
         The folder is of no known form, or its tables, lists and images do not fit together.
     """
-    return chestxray14.read(folder, split, size)
+    if chestxray14.published_table(folder):
+        return chestxray14.read(folder, split, size)
+    if (folder / folder_dataset.TABLE).is_file():
+        return folder_dataset.read(folder, split, size)
+    tables = " or ".join(chestxray14.TABLES)
+    raise TrainingError(f"{folder}: no {tables} (.gz too) of ChestX-ray14, no {folder_dataset.TABLE} of one's own")
+
+
+def parts(folder: Path) -> tuple[str, ...]:
+    """The splits that a folder is cut into."""
+    return chestxray14.parts(folder) if chestxray14.published_table(folder) else folder_dataset.PARTS
 
 
 def canvases(folder: Path, split: str, size: int, cache: Path) -> Canvases:
-    """One split's canvases, read once."""
-    return cached(read(folder, split, size), cache)
+    """One split's canvases, read once.
+
+    Raises
+    ------
+    TrainingError
+        Also where the split has no image.
+    """
+    source = read(folder, split, size)
+    if not len(source):
+        raise TrainingError(f"{folder}: no image of split {split}; a column `split` can say which are")
+    return cached(source, cache)

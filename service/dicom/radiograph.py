@@ -16,7 +16,9 @@ from service.dicom.elements import name, text
 from service.dicom.gate import accept
 from service.dicom.pixels import aspect, display
 from service.dicom.reader import Bounds, read
+from service.errors import InputError as InputError
 from service.errors import MalformedDicom, TriageError, about
+from service.errors import UnsuitableImage as UnsuitableImage
 
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # PS3.5 9.1
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from model.labels import LABELS
-from training.chestxray14 import findings, image_paths, read, records, years
+from training.chestxray14 import findings, image_paths, parts, read, records, split_cases
 from training.errors import TrainingError
 from training.sample import targets
 
@@ -30,11 +30,6 @@ def test_boxes_are_shares_of_the_published_side_under_the_label_s_own_name(publi
 
 def test_no_finding_is_a_target_of_zeros() -> None:
     assert findings("No Finding") == (0.0,) * 14
-
-
-@pytest.mark.parametrize(("published", "age"), [("58", 58), ("058Y", 58), ("414", None), ("", None), ("003M", None)])
-def test_ages(published: str, age: float | None) -> None:
-    assert years(published) == age
 
 
 def test_an_unknown_finding_is_refused() -> None:
@@ -71,6 +66,30 @@ def test_tables_and_lists_may_be_gzipped(published: Path) -> None:
     assert read(published, "test", 64).cases == plain.cases
 
 
+def test_the_first_table_serves_too_with_its_ages(published: Path) -> None:
+    table = published / "Data_Entry_2017_v2020.csv"
+    (published / "Data_Entry_2017.csv").write_text(table.read_text().replace(",50,F,", ",058Y,F,"))
+    table.unlink()
+    assert {case.age for case in records(published)} == {58.0}
+
+
+def test_cases_need_no_images(published: Path) -> None:
+    shutil.rmtree(published / "images")
+    assert split_cases(published, "val")[0].image == "00000012_000.png"
+
+
+def test_the_splits_are_those_of_the_lists(published: Path) -> None:
+    assert parts(published) == ("train", "val", "test")
+    (published / "val_list.txt").unlink()
+    assert parts(published) == ("train+val", "test")
+
+
+def test_an_image_that_cannot_be_read_is_named_with_the_service_s_code(published: Path) -> None:
+    (published / "images" / "00000012_000.png").write_bytes(b"no picture")
+    with pytest.raises(TrainingError, match=r"^00000012_000\.png: image_unreadable"):
+        read(published, "val", 64)[0]
+
+
 def test_images_are_found_by_stem_in_the_published_folders(published: Path) -> None:
     for number, path in enumerate(sorted((published / "images").iterdir())):
         folder = published / f"images_{number % 3 + 1:03d}" / "images"
@@ -91,7 +110,7 @@ def test_missing_images_are_one_error_that_counts_them(published: Path) -> None:
 def test_a_listed_image_without_a_row_is_an_error(published: Path) -> None:
     with (published / "val_list.txt").open("a") as file:
         file.write("00099999_000.png\n")
-    with pytest.raises(TrainingError, match=r"1 of 9 .* not in the Data_Entry_2017_v2020\.csv"):
+    with pytest.raises(TrainingError, match=r"1 of 9 .* not in the published table"):
         read(published, "val", 64)
 
 
@@ -122,6 +141,24 @@ def test_the_whole_published_table(realdata: Path) -> None:
     counts = targets(rows).sum(0)
     assert counts[LABELS.index("Hernia")] == 227
     assert sum(len(boxes) for row in rows for boxes in row.boxes.values()) == 984
+
+
+@pytest.fixture
+def whole(realdata: Path, tmp_path: Path) -> Path:
+    """The published tables, and a widely used 70/10/20 list under this project's names."""
+    for name in ("Data_Entry_2017_v2020.csv.gz", "BBox_List_2017.csv.gz"):
+        (tmp_path / name).symlink_to(realdata / "chestxray14" / name)
+    for split in ("train", "val", "test"):
+        (tmp_path / f"{split}_list.txt.gz").symlink_to(realdata / "chestxray14" / f"arnoweng_{split}_list.txt.gz")
+    return tmp_path
+
+
+@pytest.mark.realdata
+def test_the_whole_table_is_split_by_patient(whole: Path) -> None:
+    splits = {split: split_cases(whole, split) for split in ("train", "val", "test")}
+    assert [len(cases) for cases in splits.values()] == [78_468, 11_219, 22_433]  # 112,120
+    patients = [{case.patient for case in cases} for cases in splits.values()]
+    assert sum(map(len, patients)) == len(set.union(*patients))
 
 
 @pytest.mark.realdata

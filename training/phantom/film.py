@@ -58,13 +58,17 @@ def patient_number(index: int) -> int:
     return 3 * (index // 4) + min(index % 4, 2)
 
 
-def picked(seed: int, index: int) -> tuple[str, ...]:
+def picked(seed: int, index: int, among: tuple[str, ...] = LABELS) -> tuple[str, ...]:
     """Labels that `phantom` draws for an image, without drawing the image."""
-    return findings.drawn(_stream(seed, DRAW, index))
+    return findings.drawn(_stream(seed, DRAW, index), among)
 
 
 def phantom(
-    seed: int, index: int, size: int | tuple[int, int] = 896, findings: tuple[str, ...] | None = None
+    seed: int,
+    index: int,
+    size: int | tuple[int, int] = 896,
+    findings: tuple[str, ...] | None = None,
+    small: float = 0.0,
 ) -> Phantom:
     """Make one radiograph; the same arguments give the same one.
 
@@ -74,6 +78,8 @@ def phantom(
         Side of a square, or (height, width), in pixels.
     findings
         Labels to show; drawn by `findings.FINDINGS`' prevalence where None.
+    small
+        Probability that a nodule is a small one.
 
     Raises
     ------
@@ -81,7 +87,7 @@ def phantom(
         A label that is none of the fourteen.
     """
     labels = picked(seed, index) if findings is None else findings
-    onsets = {label: onset.onset(_stream(seed, ONSET, index, LABELS.index(label))) for label in _known(labels)}
+    onsets = {label: onset.onset(_stream(seed, ONSET, index, LABELS.index(label)), small) for label in _known(labels)}
     who = anatomy.patient(patient_number(index), _stream(seed, PATIENT, patient_number(index)))
     pose = _pose(who, _stream(seed, POSE, index))
     chest = _chest(seed, index, who, onsets)

@@ -1,5 +1,6 @@
 """The fourteen findings: how each remodels a chest, what it adds to it, and how often it is drawn."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -39,9 +40,12 @@ FINDINGS: Mapping[str, Finding] = {
 }
 
 
-def drawn(rng: np.random.Generator) -> tuple[str, ...]:
-    """Draw a set of findings by prevalence: none in about a third of all radiographs."""
-    return tuple(label for label in LABELS if rng.random() < FINDINGS[label].prevalence)
+def drawn(rng: np.random.Generator, among: tuple[str, ...] = LABELS) -> tuple[str, ...]:
+    """Draw a set of findings by prevalence: none in about a third of all radiographs, however few they are among."""
+    none = {label: math.log1p(-FINDINGS[label].prevalence) for label in LABELS}
+    often = 1.0 if set(among) == set(LABELS) else sum(none.values()) / sum(none[label] for label in among)
+    draws = {label: rng.random() for label in LABELS}
+    return tuple(label for label in LABELS if label in among and draws[label] < -math.expm1(often * none[label]))
 
 
 def remodelled(chest: Chest, onsets: Mapping[str, Onset]) -> Chest:

@@ -12,10 +12,11 @@ FILLED = SOFT - LUNG  # 1/mm, where air gives way to fluid or tissue
 
 
 def nodule(scene: Scene, onset: Onset) -> Lesion:
-    """One round opacity under 3 cm."""
+    """One round opacity under 3 cm: 13 to 29 mm across, or 7 to 13 where it is small, 4 to 8 pixels of a 224 input."""
     rng = onset.rng()
     centre = _spot(scene, onset.side, rng)
-    ball = Ellipsoid(centre, (r := 6.5 + 8 * onset.grade, r * rng.uniform(0.8, 1), r * rng.uniform(0.85, 1)))
+    r = 3.5 + 3 * onset.grade if onset.small else 6.5 + 8 * onset.grade
+    ball = Ellipsoid(centre, (r, r * rng.uniform(0.8, 1), r * rng.uniform(0.85, 1)))
     dense = CORTEX - LUNG if rng.random() < 0.12 else FILLED  # some are calcified
     shade = scene.within(onset.side, ball) * np.float32(dense * rng.uniform(0.85, 1.0))
     return Lesion(shade, (), (scene.box(shade),))

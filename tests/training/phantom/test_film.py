@@ -128,6 +128,27 @@ def test_prevalence_is_as_stated():
     assert 0.28 < np.mean([not labels for labels in drawn]) < 0.42
 
 
+@pytest.mark.parametrize("among", [("Nodule",), ("Mass", "Nodule", "Hernia")])
+def test_fewer_findings_are_drawn_more_often(among):
+    """So that a third of the images show none, and of two findings the more common one stays so."""
+    drawn = [picked(SEED, index, among) for index in range(3000)]
+    expected = np.prod([1 - finding.prevalence for finding in findings.FINDINGS.values()])
+    assert np.mean([not labels for labels in drawn]) == pytest.approx(expected, abs=0.035)
+    counts = {label: sum(label in labels for labels in drawn) for label in among}
+    assert counts["Nodule"] == max(counts.values())
+    assert set().union(*drawn) == set(among)
+
+
+def test_small_nodules_are_small_and_leave_all_else():
+    for index in range(3):
+        large, small = (phantom(SEED, index, 448, ("Nodule",), share) for share in (0.0, 1.0))
+        widths = [np.ptp(np.array(picture.boxes["Nodule"][0]).reshape(2, 2), axis=0) for picture in (large, small)]
+        assert (widths[1] < widths[0]).all()
+        assert 448 * large.pitch * widths[1].max() < 20  # mm, magnified, of 13 at most
+        away = ~mask(large.boxes["Nodule"], 448)
+        assert np.abs(large.values - small.values)[away].mean() < 0.01
+
+
 def test_every_label_has_its_finding():
     assert tuple(findings.FINDINGS) == LABELS
 

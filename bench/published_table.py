@@ -1,0 +1,38 @@
+"""Time and memory to read, join and split the whole published table: `python -m bench.published_table FOLDER [PREFIX]`.
+
+FOLDER holds ChestX-ray14's tables and split lists, whose names may begin with PREFIX; no image is looked at.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from training.chestxray14 import records, split_cases
+
+MIB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes there, else KiB
+
+
+def peak() -> float:
+    """Most memory that this process has held, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
+
+
+def main() -> None:
+    folder, prefix = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name)
+        for file in folder.resolve().glob("*.[ct][sx][vt]*"):  # .csv and .txt, .gz too
+            (data / file.name.removeprefix(prefix)).symlink_to(file)
+        print("| what | rows | patients | seconds | peak memory, MiB |\n|---|---|---|---|---|")
+        print(f"| imports alone | | | | {peak():.0f} |")
+        for what in ("whole table", "train", "val", "test"):
+            began = time.perf_counter()
+            cases = records(data) if what == "whole table" else split_cases(data, what)
+            spent, patients = time.perf_counter() - began, {case.patient for case in cases}
+            print(f"| {what} | {len(cases):,} | {len(patients):,} | {spent:.2f} | {peak():.0f} |")
+
+
+if __name__ == "__main__":
+    main()
