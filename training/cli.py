@@ -1,12 +1,14 @@
-"""`agcnn`: train, evaluate, export, phantom."""
+"""`agcnn`: train, evaluate, export; check and phantom of `data_cli`."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from training.data_cli import Data, check, phantom
+from training.errors import one_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,10 +19,6 @@ app = typer.Typer(
 )
 
 Run = Annotated[Path, typer.Option(help="Run folder: weights, history and results are written there.")]
-Data = Annotated[
-    Path,
-    typer.Option(help="Folder in ChestX-ray14's published format: the tables, the split lists, images/."),
-]
 CacheFolder = Annotated[
     Path | None, typer.Option(help="Where decoded canvases are kept between runs.", show_default="cache/ beside --out")
 ]
@@ -30,32 +28,57 @@ CacheFolder = Annotated[
 def train(  # noqa: PLR0913 - options
     data: Data,
     out: Run,
-    config: Annotated[Path | None, typer.Option(help="TOML file of settings; options below win over it.")] = None,
+    recipe: Annotated[str, typer.Option(help="modern, or paper: as Guan et al. trained.")] = "modern",
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings; wins over the recipe.")] = None,
     init: Annotated[
         Path | None,
-        typer.Option(help="Weights to begin from: a run's network.safetensors, or a published trunk as .npz."),
+        typer.Option(help="Weights to begin from: a run's network.safetensors, or a published trunk (.npz, .pth)."),
     ] = None,
     split: Annotated[str, typer.Option(help="train (scored on val), or train+val.")] = "train",
     fold: Annotated[
         str | None, typer.Option(help="k/n: hold out part k of n of train+val, by patient, k from 1.", metavar="K/N")
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help="squeezenet1_1 or densenet121.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Of both branches; a name it does not know lists them.")] = None,
     stages: Annotated[str | None, typer.Option(help="Some of global,local,fusion.")] = None,
     epochs: Annotated[str | None, typer.Option(help="Of the stages global,local,fusion: 12,8,4.")] = None,
     rates: Annotated[str | None, typer.Option(help="Peak learning rates of the same: 3e-4,3e-4,1e-3.")] = None,
+    batches: Annotated[
+        str | None, typer.Option(help="Images in a batch of one process, of the same: 32,32,32.")
+    ] = None,
+    optimiser: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of the optimiser.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="cosine, or step: a tenth of the rate after 20 epochs.")] = None,
     canvas_size: Annotated[int | None, typer.Option(help="Side of the canvas, pixels.")] = None,
     input_size: Annotated[int | None, typer.Option(help="Side of what each branch sees, pixels.")] = None,
     pooling: Annotated[str | None, typer.Option(help="max or average.")] = None,
+    statistic: Annotated[str | None, typer.Option(help="Of the heat map: max, l1 or l2.")] = None,
+    tau: Annotated[float | None, typer.Option(help="Of the region, 0 to 1; the larger, the smaller the crop.")] = None,
+    crop_from: Annotated[str | None, typer.Option(help="canvas, or the global branch's input.")] = None,
+    no_finding: Annotated[bool | None, typer.Option(help="Train a fifteenth output; no score counts it.")] = None,
+    positive_weight: Annotated[bool | None, typer.Option(help="Weigh rare findings' positives in the loss.")] = None,
+    teachers: Annotated[
+        list[Path] | None, typer.Option("--teacher", help="Finished run to learn from; may be repeated.")
+    ] = None,
+    distil: Annotated[float | None, typer.Option(help="Share of the teachers' word in the targets, 0 to 1.")] = None,
+    average: Annotated[float | None, typer.Option(help="Decay of the moving average of weights; 0 for none.")] = None,
     select: Annotated[str | None, typer.Option(help="Of each stage the best epoch on val, or the last.")] = None,
+    devices: Annotated[int | None, typer.Option(help="Processes on this machine, one to a GPU.")] = None,
+    num_nodes: Annotated[
+        int | None,
+        typer.Option(
+            help="Machines; start the same command on each, by torchrun or with NODE_RANK and MASTER_ADDR set."
+        ),
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that make a process's batches ready.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same data: same weights.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads.")] = None,
     cache: CacheFolder = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out where it stopped.")] = False,
 ) -> None:
-    """Train the global branch, then the local one on its crops, then the fusion layer."""
+    """Train the global branch, then the local one on its crops, then the fusion layer; options win over any file."""
     from training import run
-    from training.config import TrainConfig, configured, from_toml
+    from training.recipe import settled
 
     with one_line():
         given: dict[str, Any] = {
@@ -63,23 +86,35 @@ def train(  # noqa: PLR0913 - options
             "stages": stages and tuple(stages.split(",")),
             "epochs": epochs and numbers(epochs, int),
             "learning_rates": rates and numbers(rates, float),
+            "batch_sizes": batches and numbers(batches, int),
+            "optimiser": optimiser,
+            "weight_decay": weight_decay,
+            "schedule": schedule,
             "canvas_size": canvas_size,
             "input_size": input_size,
             "pooling": pooling,
+            "statistic": statistic,
+            "tau": tau,
+            "crop_from": crop_from,
+            "no_finding": no_finding,
+            "positive_weight": positive_weight,
+            "distil": distil,
+            "average": average,
             "select": select,
+            "devices": devices,
+            "num_nodes": num_nodes,
             "precision": precision,
+            "workers": workers,
             "seed": seed,
             "threads": threads,
         }
-        settings = configured(TrainConfig(), from_toml(config) if config else {})
-        settings = configured(settings, {name: value for name, value in given.items() if value is not None})
+        settings = settled(recipe, config, {name: value for name, value in given.items() if value is not None})
         plan = run.Plan(data, cache or out.parent / "cache", split, part(fold) if fold else None, init)
-        run.train(plan, settings, out, resume)
-        typer.echo(f"{out}: finished")
+        run.train(replace(plan, teachers=tuple(teachers or ())), settings, out, resume)
 
 
 @app.command()
-def evaluate(
+def evaluate(  # noqa: PLR0913 - options
     data: Data,
     folds: Annotated[list[Path], typer.Option("--fold", help="Run folder of one fold; give every one.")],
     run: Annotated[
@@ -88,17 +123,22 @@ def evaluate(
     collection: Annotated[
         str, typer.Option(help="Calibrate on this collection alone, and give every score within it too.")
     ] = "",
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="CSV of another model's predictions on the test list; may be repeated.")
+    ] = None,
+    devices: Annotated[int, typer.Option(min=1, help="Processes, or GPUs, that predict.")] = 1,
     cache: CacheFolder = None,
 ) -> None:
     """Calibrate on the folds' held-out images, then score a run on the test list: metrics.json and card.json."""
     from training import evaluate as evaluation
+    from training.headlines import headlines
 
     with one_line():
-        plan = evaluation.Evaluation(tuple(folds), data, cache or folds[0].parent / "cache", collection)
-        scores = evaluation.evaluate(run, plan)["metrics"] if run else evaluation.cross_validated(plan)
-        for score in scores:
-            if score["label"] == "macro":
-                typer.echo(sentence(score))
+        kept = cache or folds[0].parent / "cache"
+        plan = evaluation.Evaluation(tuple(folds), data, kept, collection, tuple(compare or ()), devices)
+        found = evaluation.evaluate(run, plan) if run else evaluation.cross_validated(plan)
+        for line in headlines(found) if found else ():  # only the first of several processes has any
+            typer.echo(line)
 
 
 @app.command()
@@ -127,46 +167,8 @@ def export(
         )
 
 
-@app.command()
-def phantom(
-    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("samples"),
-    samples: Annotated[bool, typer.Option("--samples", help="The samples of the repository, nothing else.")] = False,
-    count: Annotated[int, typer.Option(min=1, help="How many.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same phantoms.")] = 0,
-) -> None:
-    """Write procedural chest radiographs as 12-bit DICOM, and findings.csv with what each one shows."""
-    from training.phantom import samples as shipped
-    from training.phantom.dicom import write_dicom
-    from training.phantom.film import phantom as made
-
-    if samples:
-        files = shipped.samples(out)
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        pictures = {out / f"phantom_{index:06d}.dcm": made(seed, index, shipped.SHAPE) for index in range(count)}
-        rows = [f"{path.name},{'|'.join(picture.boxes) or 'No Finding'}\n" for path, picture in pictures.items()]
-        (out / "findings.csv").write_text("".join(["file,findings\n", *rows]), encoding="utf-8")
-        files = tuple(path for path, picture in pictures.items() if path.write_bytes(write_dicom(picture, seed)))
-    typer.echo(f"{out}: {len(files)} phantoms")
-
-
-def sentence(score: dict[str, Any]) -> str:
-    """One macro score in words."""
-    low, high = score["interval"] or (float("nan"), float("nan"))
-    where = f"{score['split']}, {score['images']} images, {score['branch']}"
-    return f"{where}: macro AUROC {score['value']:.3f} ({low:.3f}-{high:.3f})"
-
-
-@contextmanager
-def one_line() -> Iterator[None]:
-    """Turn what a person can mend into one line on stderr and exit status 2."""
-    from training.errors import TrainingError
-
-    try:
-        yield
-    except TrainingError as error:
-        typer.echo(f"agcnn: {error}", err=True)
-        raise typer.Exit(2) from error
+app.command()(check)
+app.command()(phantom)
 
 
 def numbers(text: str, kind: type) -> tuple[Any, ...]:

@@ -1,11 +1,11 @@
 """The training loop: one, over the stages, in plain sight.
 
-Whatever is random derives from (seed, stage, epoch, place in the epoch), so a run that was interrupted and goes on at
-its last epoch ends with the same tensors.
+Whatever is random derives from (seed, stage, epoch, place in the epoch), and one file, written whole, holds all that an
+epoch leaves: so a run that was killed at any moment, and goes on at its last epoch, ends with the same tensors.
 """
 
-from dataclasses import dataclass
-from math import cos, pi
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,21 +13,24 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from rich.progress import Progress
-from torch.optim import AdamW
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from model.agcnn import Agcnn
 from training import checkpoint
 from training.cache import Canvases
 from training.config import STAGES, TrainConfig
-from training.metrics import aurocs, macro
+from training.learner import Learner, unwrapped
+from training.loader import load
+from training.logs import Epoch, Logs
+from training.loss import Loss
+from training.optimiser import rate
 from training.order import Indices, epoch_order
-from training.sample import Floats
-from training.stages import Stage, StageView, masked_loss, stages
-from training.transforms import augment, draws
+from training.scoring import logits, macro_auroc, reduced
+from training.stages import Stage, stages
 
 LAST = "last.ckpt"
-WARM_UP = 0.1  # share of a stage's steps
+SHOWN = 10  # steps between two looks at the loss: each look waits for the device
 
 
 @dataclass(frozen=True)
@@ -38,117 +41,133 @@ class Data:
     held_out: Canvases | None
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to; `auroc` is the macro average on the images held out, None without any."""
-
-    stage: str
-    epoch: int
-    loss: float
-    auroc: float | None
-    images_per_second: float
-
-
-def launched(config: TrainConfig) -> Fabric:
-    """The devices of a run; with several, every process goes on from here."""
-    fabric = Fabric(accelerator="auto", devices=config.devices, precision=config.precision)
-    fabric.launch()
-    return fabric
+def devices(config: TrainConfig) -> Fabric:
+    """The processes of a run, not started yet: one for each device of each machine."""
+    return Fabric(accelerator="auto", devices=config.devices, num_nodes=config.num_nodes, precision=config.precision)
 
 
 def fit(fabric: Fabric, network: Agcnn, data: Data, config: TrainConfig, run: Path) -> list[Epoch]:
     """Train the stages one after the other, in place; go on from the run folder's last epoch if it has one."""
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with Progress(transient=True, disable=fabric.global_rank > 0) as progress:
+    with progress_bar(fabric.global_rank > 0) as progress:
         loop = Loop(fabric, config, run, progress)
         for stage in stages(config):
             loop.train(network, stage, data)
+    if loop.logs:
+        loop.logs.close()
     return loop.history
 
 
+def progress_bar(hidden: bool) -> Progress:
+    """Where a run is: steps, time left, speed and loss of the epoch."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[now]}"), transient=True, disable=hidden)
+
+
 class Loop:
-    """What lives as long as a run: devices, folder, progress bar, history."""
+    """What lives as long as a run: devices, folder, progress bar, logs, history."""
 
     def __init__(self, fabric: Fabric, config: TrainConfig, run: Path, progress: Progress) -> None:
         self.fabric, self.config, self.run, self.progress = fabric, config, run, progress
         self.saved: dict[str, Any] | None = checkpoint.load_state(run / LAST)
         self.history = [Epoch(**record) for record in self.saved["history"]] if self.saved else []
+        self.logs = Logs(run, len(self.history)) if fabric.is_global_zero else None
 
     def train(self, network: Agcnn, stage: Stage, data: Data) -> None:
         """Train one stage and leave the network with that stage's selected weights."""
+        if self.is_behind(stage):
+            return
         train = data.train.reduced(stage.canvas_size)
         held_out = data.held_out and data.held_out.reduced(stage.canvas_size)
+        loss = Loss(data.train.targets, self.config, self.fabric.device)
         stage.start(network)
-        view, optimiser = self.set_up(network, stage)
-        for epoch in range(self.begin(stage, network, optimiser), stage.epochs):
+        learner = Learner(self.fabric, network, stage, self.config)
+        for epoch in range(self.begin(learner), stage.epochs):
             started = perf_counter()
-            loss = self.epoch(view, optimiser, train, epoch)
-            speed = len(train) / (perf_counter() - started)
-            score = None if held_out is None else macro_auroc(view, held_out)
-            self.history.append(Epoch(stage.name, epoch, loss, score, round(speed, 1)))
-            self.keep(network, optimiser)
-            if self.fabric.is_global_zero:
-                self.progress.console.print(line(self.history[-1]))
-        checkpoint.load_weights(self.run / f"{stage.name}.safetensors", network)
+            mean, learning_rate = self.epoch(learner, train, loss, epoch)
+            speed = round(len(train) / (perf_counter() - started), 1)
+            with learner.averaged():
+                score = None if held_out is None else self.score(learner, held_out)
+                self.history.append(Epoch(stage.name, epoch, mean, score, speed, learning_rate))
+                if self.config.select == "last" or self.history[-1] is best(self.history, stage.name):
+                    learner.select()
+                self.log(network, data.held_out)
+            self.keep(learner)
+        learner.finish()
+        if self.fabric.is_global_zero:
+            checkpoint.save_weights(self.run / f"{stage.name}.safetensors", network)
 
-    def set_up(self, network: Agcnn, stage: Stage) -> tuple[Any, Any]:
-        """Freeze what the stage freezes, and give the rest to an optimiser."""
-        view = StageView(network, stage)
-        optimiser = AdamW(view.trained(), lr=stage.learning_rate, weight_decay=self.config.weight_decay)
-        prepared: tuple[Any, Any] = self.fabric.setup(view, optimiser)
-        return prepared
+    def is_behind(self, stage: Stage) -> bool:
+        """Whether a stage after this one has begun: what is saved of that one holds this one's weights."""
+        return bool(self.history) and STAGES.index(stage.name) < STAGES.index(self.history[-1].stage)
 
-    def begin(self, stage: Stage, network: Agcnn, optimiser: Any) -> int:
-        """The first epoch to train; network and optimiser as they were before it."""
-        done = [record for record in self.history if record.stage == stage.name]
-        if self.saved and done and self.history[-1].stage == stage.name:
-            network.load_state_dict(self.saved["network"])
-            optimiser.load_state_dict(self.saved["optimiser"])
+    def begin(self, learner: Learner) -> int:
+        """The first epoch to train; the learner as it was before it."""
+        done = [record for record in self.history if record.stage == learner.stage.name]
+        if self.saved and done:
+            learner.restore(self.saved)
+            self.saved = None
         return len(done)
 
-    def epoch(self, view: Any, optimiser: Any, train: Canvases, epoch: int) -> float:
-        """One pass over the training images; returns the mean loss."""
-        stage: Stage = view.stage
+    def epoch(self, learner: Learner, train: Canvases, loss: Loss, epoch: int) -> tuple[float, float]:
+        """One pass over the training images; returns the mean loss and the last learning rate."""
+        stage, device = learner.stage, self.fabric.device
         seed = (self.config.seed, STAGES.index(stage.name), epoch)
-        batches = self.batches(epoch_order(train, seed, self.config.balance))
-        task = self.progress.add_task(f"{stage.name} {epoch + 1}/{stage.epochs}", total=len(batches))
-        losses = []
-        view.train()
-        for step, (places, indices) in enumerate(batches):
-            rate = schedule(epoch * len(batches) + step, stage.epochs * len(batches))
-            for group in optimiser.param_groups:
-                group["lr"] = rate * stage.learning_rate
-            canvas, target = (tensor.to(self.fabric.device) for tensor in train.batch(indices))
-            drawn = draws(seed, places).to(canvas.device)
-            loss = masked_loss(view(augment(canvas, drawn, self.config.augmentation)), target)
-            self.fabric.backward(loss)
-            optimiser.step()
-            optimiser.zero_grad()
-            losses.append(loss.item())
+        batches = self.batches(epoch_order(train, seed, self.config.balance), stage.batch_size)
+        task = self.progress.add_task(f"{stage.name} {epoch + 1}/{stage.epochs}", total=len(batches), now="")
+        total = torch.zeros(2, dtype=torch.float64, device=device)
+        learning_rate, started = 0.0, perf_counter()
+        learner.view.train()
+        loaded = load(train, batches, seed, self.config.augmentation, self.config.workers)
+        for step, (canvas, target) in enumerate(loaded):
+            number = epoch * len(batches) + step
+            learning_rate = stage.learning_rate * rate(self.config, number, stage.epochs * len(batches), epoch)
+            found = learner.view(canvas.to(device, non_blocking=True))
+            lost, known = loss(found, target.to(device, non_blocking=True))
+            total += torch.stack([lost.detach(), known]).double()
+            learner.step(lost / self.share(known), learning_rate, number)
             self.progress.advance(task)
+            if step % SHOWN == 0 and not self.progress.disable:
+                speed = (step + 1) * stage.batch_size * self.fabric.world_size / (perf_counter() - started)
+                self.progress.update(task, now=f"{speed:.0f} images/s  loss {(total[0] / total[1]).item():.4f}")
         self.progress.remove_task(task)
-        return float(np.mean(losses))
+        learner.agree()
+        lost_in_all, known_in_all = reduced(self.fabric, total, "sum").tolist()
+        return lost_in_all / max(1, known_in_all), learning_rate
 
-    def batches(self, order: Indices) -> list[tuple[Indices, Indices]]:
+    def share(self, known: Tensor) -> Tensor:
+        """What to divide each process's loss by, so that the gradients' mean is that of the mean over all targets."""
+        return reduced(self.fabric, known.float(), "mean").clamp(min=1 / self.fabric.world_size)
+
+    def batches(self, order: Indices, size: int) -> list[tuple[Indices, Indices]]:
         """(places in the epoch, indices) of each step of this process; every process has the same number of steps."""
         places = np.arange(len(order))[self.fabric.global_rank :: self.fabric.world_size]
         places = places[: len(order) // self.fabric.world_size]
-        cuts = range(self.config.batch_size, len(places), self.config.batch_size)
-        return [(chunk, order[chunk]) for chunk in np.split(places, cuts)]
+        return [(chunk, order[chunk]) for chunk in np.split(places, range(size, len(places), size))]
 
-    def keep(self, network: Agcnn, optimiser: Any) -> None:
-        """Write the selected weights of the stage, then what a resumed run needs."""
-        if self.fabric.global_rank == 0:
-            record = self.history[-1]
-            if self.config.select == "last" or record is best(self.history, record.stage):
-                checkpoint.save_weights(self.run / f"{record.stage}.safetensors", network)
-            history = [vars(epoch) for epoch in self.history]
-            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "history": history}
-            checkpoint.save_state(self.run / LAST, state)
+    def score(self, learner: Learner, held_out: Canvases) -> float | None:
+        """Macro AUROC of the stage's logits; None where no label is defined."""
+        view = unwrapped(learner.view)
+        view.eval()
+        return macro_auroc(logits(self.fabric, view, held_out), held_out.targets)
+
+    def log(self, network: Agcnn, held_out: Canvases | None) -> None:
+        """Log the epoch, before it is saved: what is logged twice counts once, what is not logged is lost."""
+        if self.logs:
+            self.logs.numbers(self.history)
+            if held_out is not None:
+                self.logs.pictures(network, held_out, len(self.history) - 1)
+            self.progress.console.print(line(self.history[-1]))
+
+    def keep(self, learner: Learner) -> None:
+        """Write, in one file and whole or not at all, what a resumed run needs."""
+        if self.fabric.is_global_zero:
+            history = [asdict(record) for record in self.history]
+            checkpoint.save_state(self.run / LAST, {**learner.state(), "history": history})
         self.fabric.barrier()
 
 
-def best(history: list[Epoch], stage: str) -> Epoch:
+def best(history: Sequence[Epoch], stage: str) -> Epoch:
     """The first epoch of highest AUROC; the last one where there is none."""
     records = [record for record in history if record.stage == stage]
     scored = [record for record in records if record.auroc is not None]
@@ -160,23 +179,3 @@ def line(record: Epoch) -> str:
     score = "" if record.auroc is None else f"  AUROC {record.auroc:.3f}"
     speed = f"{record.images_per_second:.0f} images/s"
     return f"{record.stage} {record.epoch + 1}  loss {record.loss:.4f}{score}  {speed}"
-
-
-def schedule(step: int, steps: int) -> float:
-    """Share of the peak learning rate: a linear warm-up, then half a cosine to 0."""
-    warm = max(1, round(WARM_UP * steps))
-    if step < warm:
-        return (step + 1) / warm
-    return (1 + cos(pi * (step - warm) / max(1, steps - warm))) / 2
-
-
-@torch.no_grad()
-def macro_auroc(view: Any, canvases: Canvases) -> float | None:
-    """Macro AUROC of the stage's logits; None where no label is defined."""
-    scores: list[Floats] = []
-    view.eval()
-    for chunk in np.split(np.arange(len(canvases)), range(32, len(canvases), 32)):
-        canvas = canvases.batch(chunk)[0].to(view.device)
-        scores.append(view(canvas).float().cpu().numpy())
-    value = float(macro(aurocs(np.concatenate(scores), canvases.targets)[0]))
-    return None if np.isnan(value) else value

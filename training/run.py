@@ -10,15 +10,18 @@ from model.agcnn import Agcnn
 from training import checkpoint, predictions
 from training.cache import Canvases
 from training.config import TrainConfig
+from training.distillation import distilled
 from training.errors import TrainingError
-from training.fit import Data, fit, launched
+from training.fit import Data, devices, fit
 from training.folding import as_served
+from training.loss import Loss
 from training.order import fold
 from training.sources import canvases
 from training.stages import start_at_prevalence
 
 PLAN = "plan.json"
 HELD_OUT = "held_out.npz"
+PART = "held_out.part.npz"  # on its way to be HELD_OUT
 FOLD_SEED = 0  # the folds are the same for every run, so that runs can be compared
 
 
@@ -33,7 +36,9 @@ class Plan:
     fold
         (k, n) trains on all but the k-th of n patient-grouped parts of train + val, and is scored on that part.
     init
-        Weights to begin from, .npz or .safetensors.
+        Weights to begin from, as `checkpoint.initialise` reads them.
+    teachers
+        Folders of finished runs, whose word the targets take a share of.
     """
 
     data: Path
@@ -41,6 +46,7 @@ class Plan:
     split: str = "train"
     fold: tuple[int, int] | None = None
     init: Path | None = None
+    teachers: tuple[Path, ...] = ()
 
 
 def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
@@ -51,39 +57,51 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
     TrainingError
         Data, weights or configuration do not fit, or the folder holds another run.
     """
+    if bool(plan.teachers) != bool(config.distil):
+        raise TrainingError("--teacher and --distil: one says from whom, the other how much; wanted both or none")
+    fabric = devices(config)
+    if fabric.node_rank == fabric.local_rank == 0:
+        claim(run, plan, config, resume)
+    if (run / checkpoint.DOCUMENT).is_file():
+        fabric.print(f"{run}: finished")
+        return
+    # Before the other processes start: what is wrong with the data is said once, and they find the canvases read.
+    first = gather(plan, config) if fabric.local_rank == 0 else None
+    fabric.launch()
     if config.threads:
         torch.set_num_threads(config.threads)
-    fabric = launched(config)
-    if fabric.is_global_zero:
-        claim(run, plan, config, resume)
-    fabric.barrier()
-    if (run / checkpoint.DOCUMENT).is_file():
-        return
+    data = first or gather(plan, config)
     torch.manual_seed(config.seed)
-    with fabric.rank_zero_first():
-        data = gather(plan, config)
     network = Agcnn(config.network)
-    start_at_prevalence(network, data.train.targets)
+    start_at_prevalence(network, Loss(data.train.targets, config).targets.numpy())
     if plan.init:
-        checkpoint.initialise(network, plan.init)
+        unmatched = begun(network, plan.init, config)
+        fabric.print(f"{plan.init}: {len(unmatched)} names did not match", *unmatched, sep="\n  ")
+    if config.distil:
+        data = replace(data, train=distilled(fabric, data.train, plan.teachers, config.distil))
     seen = data if config.select == "best" else replace(data, held_out=None)
     history = fit(fabric, network, seen, config, run)
     document = {
         "config": asdict(config),
-        "training_data": [*inherited(plan.init), described(data.train, config)],
+        "training_data": [*seen_before(plan), described(data.train, config)],
         "history": [asdict(epoch) for epoch in history],
     }
+    if data.held_out is not None:
+        found = predictions.dealt(fabric, as_served(network), data.held_out)
+        if fabric.is_global_zero:
+            predictions.save(run / PART, found)
+            (run / PART).replace(run / HELD_OUT)
     if fabric.is_global_zero:
-        if data.held_out is not None:
-            predictions.save(run / HELD_OUT, predictions.predict(as_served(network), data.held_out))
         checkpoint.save(run, network, document)
     fabric.barrier()
+    fabric.print(f"{run}: finished")
 
 
 def claim(run: Path, plan: Plan, config: TrainConfig, resume: bool) -> None:
     """Make the run folder, or see that the one there is of the same plan."""
     run.mkdir(parents=True, exist_ok=True)
-    places = {"data": plan.data.resolve(), "init": plan.init and plan.init.resolve()}
+    places: dict[str, Any] = {"data": plan.data.resolve(), "init": plan.init and plan.init.resolve()}
+    places["teachers"] = [teacher.resolve() for teacher in plan.teachers]
     wanted = checkpoint.plain({"config": asdict(config), "split": plan.split, "fold": plan.fold, **places})
     if not (run / PLAN).is_file():
         return checkpoint.write_json(run / PLAN, wanted)
@@ -92,6 +110,18 @@ def claim(run: Path, plan: Plan, config: TrainConfig, resume: bool) -> None:
     if checkpoint.read_json(run / PLAN) != wanted:
         raise TrainingError(f"{run / PLAN} is of another configuration: a run can only go on as it began")
     return None
+
+
+def begun(network: Agcnn, init: Path, config: TrainConfig) -> list[str]:
+    """Give a network its starting weights; returns the names that did not match.
+
+    A published trunk goes into the local branch too, unless that is to be a copy of the global one later on.
+    """
+    unmatched = checkpoint.initialise(network, init)
+    whole = any(name.startswith("global_branch.") for name in checkpoint.read_state(init))
+    if config.second_look == "init" and not whole:
+        network.local_branch.features.load_state_dict(network.global_branch.features.state_dict())
+    return unmatched
 
 
 def gather(plan: Plan, config: TrainConfig) -> Data:
@@ -111,9 +141,16 @@ def described(images: Canvases, config: TrainConfig) -> dict[str, Any]:
     return {"name": images.name, "images": len(images), "patients": len(set(images.patients)), "role": role}
 
 
-def inherited(init: Path | None) -> list[dict[str, Any]]:
-    """The card's entries for what the starting weights were trained on, where a run of ours made them."""
-    if init is None or not (init.parent / checkpoint.DOCUMENT).is_file():
+def seen_before(plan: Plan) -> list[dict[str, Any]]:
+    """The card's entries for what starting weights and teachers were trained on."""
+    runs = [("pretraining", plan.init.parent)] if plan.init else []
+    runs += [("teacher", teacher) for teacher in plan.teachers]
+    return [entry for role, run in runs for entry in inherited(run, role)]
+
+
+def inherited(run: Path, role: str) -> list[dict[str, Any]]:
+    """The entries of one folder, with what they were for; none where no run of ours made it."""
+    if not (run / checkpoint.DOCUMENT).is_file():
         return []
-    entries = checkpoint.read_json(init.parent / checkpoint.DOCUMENT)["training_data"]
-    return [{**entry, "role": "pretraining, " + entry["role"].removeprefix("pretraining, ")} for entry in entries]
+    entries = checkpoint.read_json(run / checkpoint.DOCUMENT)["training_data"]
+    return [{**entry, "role": f"{role}, " + entry["role"].removeprefix(f"{role}, ")} for entry in entries]

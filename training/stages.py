@@ -37,6 +37,7 @@ class Stage:
     start: Callable[[Agcnn], None]
     epochs: int
     learning_rate: float
+    batch_size: int
     canvas_size: int
 
 
@@ -67,12 +68,14 @@ def stages(config: TrainConfig) -> tuple[Stage, ...]:
     parts = {
         "global": ("global_branch", (), global_logits, keep),
         "local": ("local_branch", ("global_branch",), local_logits, copy_global if anew else keep),
-        "fusion": ("fusion", ("global_branch", "local_branch"), fusion_logits, mean_of_branches if anew else keep),
+        "fusion": ("fusion", ("global_branch", "local_branch"), fusion_logits, global_alone if anew else keep),
     }
     sizes = {"global": shrunk_size(config.canvas_size, config.input_size)}
     return tuple(
-        Stage(name, *parts[name], epochs, rate, sizes.get(name, config.canvas_size))
-        for name, epochs, rate in zip(parts, config.epochs, config.learning_rates, strict=True)
+        Stage(name, *parts[name], epochs, rate, batch, sizes.get(name, config.canvas_size))
+        for name, epochs, rate, batch in zip(
+            parts, config.epochs, config.learning_rates, config.batch_sizes, strict=True
+        )
         if name in config.stages
     )
 
@@ -120,11 +123,11 @@ def copy_global(network: Agcnn) -> None:
 
 
 @torch.no_grad()
-def mean_of_branches(network: Agcnn) -> None:
-    """Begin the fusion layer as the mean of both branches' logits, rather than at random."""
-    ends = (network.global_branch.classifier, network.local_branch.classifier)
-    network.fusion.classifier.weight.copy_(torch.cat([end.weight for end in ends], 1) / 2)
-    network.fusion.classifier.bias.copy_((ends[0].bias + ends[1].bias) / 2)
+def global_alone(network: Agcnn) -> None:
+    """Begin the fusion layer as the global branch's own decision: what the second look adds is yet to be learnt."""
+    own, fused = network.global_branch.classifier, network.fusion.classifier
+    fused.weight.copy_(torch.cat([own.weight, torch.zeros_like(own.weight)], 1))
+    fused.bias.copy_(own.bias)
 
 
 @torch.no_grad()
@@ -132,9 +135,3 @@ def start_at_prevalence(network: Agcnn, targets: Floats) -> None:
     """Set the global classifier's bias to the log odds of each finding, half a case added to both sides."""
     positive, negative = np.nansum(targets, 0) + 0.5, np.nansum(1 - targets, 0) + 0.5
     network.global_branch.classifier.bias.copy_(torch.from_numpy(np.log(positive / negative)))
-
-
-def masked_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean binary cross-entropy over the findings that are known, i.e. not NaN."""  # Eq. 2
-    known = ~target.isnan()
-    return nn.functional.binary_cross_entropy_with_logits(logits[known], target[known])

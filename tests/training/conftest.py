@@ -72,4 +72,4 @@ def canvases() -> Canvases:
 @pytest.fixture
 def small() -> TrainConfig:
     """A run of seconds: SqueezeNet on canvases of 64."""
-    return TrainConfig(canvas_size=64, input_size=32, epochs=(2, 2, 2), batch_size=8, threads=1)
+    return TrainConfig(canvas_size=64, input_size=32, epochs=(2, 2, 2), batch_sizes=(8, 8, 8), workers=0, threads=1)

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from training.config import TrainConfig, configured, from_toml
+from training.config import TrainConfig, configured
 from training.errors import TrainingError
+from training.recipe import from_toml
 
 
 def test_toml_changes_what_it_names(tmp_path: Path) -> None:
@@ -27,11 +28,20 @@ def test_toml_changes_what_it_names(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"epoch": 3}, "unknown 'epoch'"),
-        ({"augmentation": {"flip": True}}, "augmentation: unknown 'flip'"),
+        ({"augmentation": {"mirror": True}}, "augmentation: unknown 'mirror'"),
         ({"epochs": 3}, "epochs must be tuple, got 3"),
-        ({"batch_size": "32"}, "batch_size must be int"),
+        ({"batch_sizes": 32}, "batch_sizes must be tuple"),
+        ({"batch_sizes": ("a", 1, 1)}, "batch_sizes: wanted three positive"),
+        ({"workers": -1}, "workers: wanted at least 0"),
+        ({"devices": 0}, "devices: wanted at least 1"),
+        ({"distil": 1.5}, "distil and average"),
+        ({"average": 1.0}, "distil and average"),
+        ({"momentum": 1.0}, "momentum"),
+        ({"distil": 0.5, "no_finding": True}, "take one of the two"),
+        ({"optimiser": "adam"}, "optimiser: wanted one of adamw, sgd"),
+        ({"schedule": "linear"}, "schedule: wanted one of cosine, step"),
         ({"balance": 1}, "balance must be bool"),
-        ({"epochs": (1, 2)}, "three numbers"),
+        ({"epochs": (1, 2)}, "three positive numbers"),
         ({"epochs": (1, 2, 0)}, "positive"),
         ({"learning_rates": (1e-3, 0.0, 1e-3)}, "positive"),
         ({"stages": ("global", "locale")}, "got 'locale'"),
@@ -49,8 +59,7 @@ def test_a_network_that_cannot_be_is_one_line() -> None:
         _ = TrainConfig(canvas_size=500).network
 
 
-def test_an_unreadable_file_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "broken.toml").write_text("epochs = [")
-    for name in ("broken.toml", "absent.toml"):
-        with pytest.raises(TrainingError, match=name):
-            from_toml(tmp_path / name)
+def test_a_network_is_what_the_run_says() -> None:
+    network = TrainConfig(statistic="l1", crop_from="input", tau=0.6, no_finding=True).network
+    assert (network.statistic, network.crop_from, network.tau, network.findings) == ("l1", "input", 0.6, 15)
+    assert TrainConfig().network.findings == 14

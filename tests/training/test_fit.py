@@ -1,16 +1,19 @@
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from rich.progress import TimeRemainingColumn
 
 from model.agcnn import Agcnn
 from training import checkpoint, fit
 from training.cache import Canvases
 from training.config import TrainConfig
-from training.fit import Data, Epoch, Loop, best, schedule
+from training.fit import Data, Loop, best
+from training.learner import Learner
+from training.logs import Epoch
 
 
 def start(config: TrainConfig) -> Agcnn:
@@ -26,7 +29,7 @@ def labelled(canvases: Canvases, targets: np.ndarray) -> Canvases:
 def trained(canvases: Canvases, config: TrainConfig, run: Path) -> Agcnn:
     run.mkdir(exist_ok=True)
     network = start(config)
-    fit.fit(fit.launched(config), network, Data(canvases, None), config, run)
+    fit.fit(fit.devices(config), network, Data(canvases, None), config, run)
     return network
 
 
@@ -37,8 +40,8 @@ def test_a_resumed_run_ends_with_the_same_tensors(
     whole = trained(canvases, small, tmp_path / "whole")
     keep = Loop.keep
 
-    def killed(self: Loop, network: Agcnn, optimiser: object) -> None:
-        keep(self, network, optimiser)
+    def killed(self: Loop, learner: Learner) -> None:
+        keep(self, learner)
         if len(self.history) == epochs_before:
             raise KeyboardInterrupt
 
@@ -57,7 +60,7 @@ def test_training_learns(canvases: Canvases, small: TrainConfig, tmp_path: Path)
     config = replace(small, stages=("global",), epochs=(30, 1, 1), learning_rates=(3e-3, 1, 1), balance=False)
     (tmp_path / "run").mkdir()
     history = fit.fit(
-        fit.launched(config), start(config), Data(labelled(canvases, targets), None), config, tmp_path / "run"
+        fit.devices(config), start(config), Data(labelled(canvases, targets), None), config, tmp_path / "run"
     )
     assert history[-1].loss < 0.6 * history[0].loss
 
@@ -66,24 +69,24 @@ def test_best_keeps_the_weights_of_the_best_epoch(
     canvases: Canvases, small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores, kept = iter([0.6, 0.8, 0.7]), []
-    monkeypatch.setattr(fit, "macro_auroc", lambda view, held_out: next(scores))
+    monkeypatch.setattr(fit, "macro_auroc", lambda scored, targets: next(scores))
     keep = Loop.keep
 
-    def watched(self: Loop, network: Agcnn, optimiser: object) -> None:
-        keep(self, network, optimiser)
-        kept.append(network.global_branch.classifier.bias.detach().clone())
+    def watched(self: Loop, learner: Learner) -> None:
+        keep(self, learner)
+        kept.append(learner.network.global_branch.classifier.bias.detach().clone())
 
     monkeypatch.setattr(Loop, "keep", watched)
     config = replace(small, stages=("global",), epochs=(3, 1, 1), select="best")
     network = start(config)
-    history = fit.fit(fit.launched(config), network, Data(canvases, canvases), config, tmp_path)
+    history = fit.fit(fit.devices(config), network, Data(canvases, canvases), config, tmp_path)
     assert best(history, "global") is history[1]
     assert torch.equal(network.global_branch.classifier.bias, kept[1])
     assert not torch.equal(kept[1], kept[2])
 
 
 def test_the_history_is_what_happened(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
-    history = fit.fit(fit.launched(small), start(small), Data(canvases, canvases), small, tmp_path)
+    history = fit.fit(fit.devices(small), start(small), Data(canvases, canvases), small, tmp_path)
     assert [(epoch.stage, epoch.epoch) for epoch in history] == [
         (stage, epoch) for stage in ("global", "local", "fusion") for epoch in (0, 1)
     ]
@@ -91,25 +94,16 @@ def test_the_history_is_what_happened(canvases: Canvases, small: TrainConfig, tm
     saved = checkpoint.load_state(tmp_path / fit.LAST)
     assert saved is not None
     assert [Epoch(**record) for record in saved["history"]] == history
+    assert history[-1].learning_rate < history[-2].learning_rate <= small.learning_rates[2]
 
 
 def test_the_last_epoch_is_best_where_nothing_is_scored() -> None:
     epochs = (("global", 0), ("global", 1), ("local", 0))
-    history = [Epoch(stage, epoch, 1.0, None, 1.0) for stage, epoch in epochs]
+    history = [Epoch(stage, epoch, 1.0, None, 1.0, 0.1) for stage, epoch in epochs]
     assert best(history, "global") is history[1]
 
 
-def test_the_schedule_warms_up_and_comes_down() -> None:
-    rates = [schedule(step, 100) for step in range(100)]
-    assert rates[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
-    assert rates[10] == 1
-    assert all(later < earlier for earlier, later in pairwise(rates[10:]))
-    assert rates[55] == pytest.approx(0.5, abs=0.01)
-    assert 0 < rates[-1] < 0.01
-    assert schedule(0, 1) == 1
-
-
-def test_processes_share_an_epoch(canvases: Canvases, small: TrainConfig) -> None:
+def test_processes_share_an_epoch() -> None:
     class Fabric:
         world_size = 3
 
@@ -119,10 +113,44 @@ def test_processes_share_an_epoch(canvases: Canvases, small: TrainConfig) -> Non
         fabric = Fabric()
         fabric.global_rank = rank  # type: ignore[attr-defined]
         loop = Loop.__new__(Loop)
-        loop.fabric, loop.config = fabric, replace(small, batch_size=4)  # type: ignore[assignment]
-        batches = loop.batches(order)
+        loop.fabric = fabric  # type: ignore[assignment]
+        batches = loop.batches(order, 4)
         assert [len(indices) for _, indices in batches] == [4, 2]
         for places, indices in batches:
             np.testing.assert_array_equal(order[places], indices)
             seen += indices.tolist()
     assert len(set(seen)) == 18
+
+
+@pytest.mark.parametrize("changes", [{"no_finding": True, "positive_weight": True}, {"optimiser": "sgd"}])
+def test_a_run_goes_through_with_other_settings(
+    canvases: Canvases, small: TrainConfig, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    config = replace(small, epochs=(1, 1, 1), select="best", schedule="step", **changes)
+    history = fit.fit(fit.devices(config), start(config), Data(canvases, canvases), config, tmp_path)
+    assert all(np.isfinite(epoch.loss) and epoch.auroc is not None for epoch in history)
+    assert history[0].learning_rate == config.learning_rates[0]
+
+
+def test_images_of_which_nothing_is_known_teach_nothing(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
+    config = replace(small, stages=("global",), optimiser="sgd", weight_decay=0.0)
+    network, begun = start(config), start(config)
+    nothing = labelled(canvases, np.full((20, 14), np.nan))
+    history = fit.fit(fit.devices(config), network, Data(nothing, None), config, tmp_path)
+    assert [epoch.loss for epoch in history] == [0, 0]
+    assert all(torch.equal(tensor, begun.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
+def test_a_mean_over_the_steps_is_what_is_left(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
+    weights = {}
+    for average in (0.0, 0.9):
+        config = replace(small, stages=("global",), average=average)
+        (tmp_path / str(average)).mkdir()
+        weights[average] = trained(canvases, config, tmp_path / str(average)).global_branch.classifier.weight
+    begun = start(small).global_branch.classifier.weight
+    assert 0 < (weights[0.9] - begun).norm() < (weights[0.0] - begun).norm()
+
+
+def test_the_bar_shows_the_time_left() -> None:
+    with fit.progress_bar(hidden=True) as bar:
+        assert any(isinstance(column, TimeRemainingColumn) for column in bar.columns)

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from model.agcnn import Agcnn
+from model.branch import Branch
 from training import checkpoint, predictions
-from training.config import TrainConfig
+from training.config import TrainConfig, configured
 from training.errors import TrainingError
 from training.folding import as_served
-from training.run import HELD_OUT, Plan, gather, train
+from training.run import HELD_OUT, Plan, begun, gather, train
 
 
 @pytest.fixture
@@ -89,3 +92,56 @@ def test_train_and_val_together_hold_out_nothing(plan: Plan, quick: TrainConfig)
     data = gather(replace(plan, split="train+val"), quick)
     assert len(data.train) == 32
     assert data.held_out is None
+
+
+@pytest.mark.parametrize("second_look", ["init", "global"])
+def test_a_published_trunk_goes_into_both_branches(quick: TrainConfig, tmp_path: Path, second_look: str) -> None:
+    torch.manual_seed(1)
+    checkpoint.save_weights(tmp_path / "trunk.safetensors", Branch("squeezenet1_1", 3))
+    torch.manual_seed(2)
+    network = Agcnn(quick.network)
+    own = network.local_branch.features[0].weight.clone()
+    config = configured(quick, {"second_look": second_look})
+    assert begun(network, tmp_path / "trunk.safetensors", config) == ["classifier.bias", "classifier.weight"]
+    trunk, near = network.global_branch.features[0].weight, network.local_branch.features[0].weight
+    assert torch.equal(near, trunk if second_look == "init" else own)
+    assert not torch.equal(trunk, own)
+
+
+def test_a_whole_network_keeps_its_two_branches(quick: TrainConfig, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    before = Agcnn(quick.network)
+    checkpoint.save_weights(tmp_path / "network.safetensors", before)
+    network = Agcnn(quick.network)
+    assert begun(network, tmp_path / "network.safetensors", replace(quick, second_look="init")) == []
+    assert all(torch.equal(tensor, before.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
+def test_names_that_did_not_match_are_told(
+    plan: Plan, quick: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint.save_weights(tmp_path / "trunk.safetensors", Branch("squeezenet1_1", 3))
+    train(replace(plan, init=tmp_path / "trunk.safetensors"), quick, tmp_path / "run", resume=False)
+    told = capsys.readouterr().out
+    assert "trunk.safetensors: 2 names did not match\n  classifier.bias\n  classifier.weight\n" in told
+
+
+def test_teachers_are_learned_from_and_remembered(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    short = replace(quick, stages=("global",))
+    train(plan, short, tmp_path / "teacher", resume=False)
+    taught = replace(plan, teachers=(tmp_path / "teacher",))
+    train(taught, replace(short, distil=0.5), tmp_path / "pupil", resume=False)
+    _, document = checkpoint.load(tmp_path / "pupil")
+    assert [entry["role"] for entry in document["training_data"]] == ["teacher, stages global", "stages global"]
+    pupil, teacher = ((tmp_path / name / checkpoint.WEIGHTS).read_bytes() for name in ("pupil", "teacher"))
+    assert pupil != teacher
+    with pytest.raises(TrainingError, match="--distil"):
+        train(taught, short, tmp_path / "other", resume=False)
+
+
+def test_a_fifteenth_output_is_trained_and_not_told(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    train(plan, replace(quick, no_finding=True, select="best"), tmp_path / "run", resume=False)
+    network, document = checkpoint.load(tmp_path / "run")
+    assert network.fusion.classifier.out_features == 15
+    assert all(record["auroc"] is not None for record in document["history"])
+    assert predictions.load(tmp_path / "run" / HELD_OUT).logits.shape == (3, 8, 14)

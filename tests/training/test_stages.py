@@ -6,12 +6,12 @@ import torch
 
 from model.agcnn import Agcnn
 from training.config import TrainConfig
+from training.loss import masked_loss
 from training.stages import (
     StageView,
     copy_global,
+    global_alone,
     global_logits,
-    masked_loss,
-    mean_of_branches,
     shrunk_size,
     stages,
     start_at_prevalence,
@@ -33,7 +33,7 @@ def test_a_stage_moves_its_part_and_nothing_else(network: Agcnn, small: TrainCon
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     optimiser = torch.optim.SGD(view.trained(), lr=0.1)
     view.train()
-    masked_loss(view(torch.rand(4, 1, 64, 64)), torch.ones(4, 14)).backward()
+    masked_loss(view(torch.rand(4, 1, 64, 64)), torch.ones(4, 14))[0].backward()
     optimiser.step()
     after = network.state_dict()
     moved = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
@@ -72,10 +72,10 @@ def test_the_local_branch_starts_as_the_global_one(network: Agcnn) -> None:
     assert network.local_branch.classifier.weight is not network.global_branch.classifier.weight
 
 
-def test_the_fusion_layer_starts_as_the_mean_of_both(network: Agcnn) -> None:
-    mean_of_branches(network)
+def test_the_fusion_layer_starts_as_the_global_branch_s_decision(network: Agcnn) -> None:
+    global_alone(network)
     output = network.eval()(torch.rand(3, 1, 64, 64))
-    torch.testing.assert_close(output.fusion, (output.global_ + output.local) / 2, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(output.fusion, output.global_, atol=1e-5, rtol=1e-5)
 
 
 def test_the_bias_starts_at_the_log_odds(network: Agcnn) -> None:
@@ -86,15 +86,6 @@ def test_the_bias_starts_at_the_log_odds(network: Agcnn) -> None:
     bias = network.global_branch.classifier.bias
     assert bias[0].item() == pytest.approx(np.log(4.5 / 5.5))
     assert bias[1].item() == pytest.approx(np.log(0.5 / 2.5))
-
-
-def test_the_loss_is_over_what_is_known() -> None:
-    logits = torch.tensor([[0.0, 5.0], [2.0, 0.0]], requires_grad=True)
-    loss = masked_loss(logits, torch.tensor([[1.0, torch.nan], [torch.nan, 0.0]]))
-    assert loss.item() == pytest.approx(np.log(2))
-    loss.backward()
-    assert logits.grad is not None
-    assert logits.grad[0, 1] == logits.grad[1, 0] == 0
 
 
 def test_a_second_look_goes_on_with_what_it_brought(small: TrainConfig, network: Agcnn) -> None:
