@@ -27,7 +27,8 @@ def table(card: Card) -> str:
 
 def find(card: Card, split: str, label: str, branch: str = "fusion") -> Metric:
     """The one metric of these."""
-    return next(one for one in card.metrics if (one.split, one.label, one.branch) == (split, label, branch))
+    wanted = ("auroc", split, label, branch)
+    return next(one for one in card.metrics if (one.name, one.split, one.label, one.branch) == wanted)
 
 
 def cell(metric: Metric) -> str:

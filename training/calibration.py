@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from training.metrics import Interval, Numbers, clopper_pearson
+from training.metrics import Flags, Interval, Numbers, clopper_pearson, known
 from training.predictions import Predictions
 
 ENOUGH = 10  # positives; with fewer neither a slope nor an operating point is fixed
@@ -57,7 +56,7 @@ def calibrate(predictions: Predictions) -> Calibration:
     return Calibration(np.stack([slope for slope, _ in fitted]), np.stack([bias for _, bias in fitted]))
 
 
-def fit_branch(logits: Numbers, targets: Numbers, enough: NDArray[np.bool_]) -> tuple[Numbers, Numbers]:
+def fit_branch(logits: Numbers, targets: Numbers, enough: Flags) -> tuple[Numbers, Numbers]:
     """Slope and bias [K] of one branch, from [N, K]."""
     count = logits.shape[1]
     slope, bias = np.ones(count), np.zeros(count)
@@ -69,13 +68,7 @@ def fit_branch(logits: Numbers, targets: Numbers, enough: NDArray[np.bool_]) -> 
     return slope, bias
 
 
-def known(logits: Numbers, targets: Numbers, label: int) -> tuple[Numbers, NDArray[np.bool_]]:
-    """(logits, positive) of the images whose label is known."""
-    there = ~np.isnan(targets[:, label])
-    return logits[there, label].astype(np.float64), targets[there, label] == 1
-
-
-def platt(logits: Numbers, positive: NDArray[np.bool_], slope: float | None = None) -> tuple[float, float]:
+def platt(logits: Numbers, positive: Flags, slope: float | None = None) -> tuple[float, float]:
     """Slope and bias of least regularised log loss; the bias alone where a slope is given.
 
     Targets are drawn in from 0 and 1 as in Platt (1999), so that a label without positives has a finite bias; the
@@ -112,7 +105,7 @@ def threshold(negatives: Numbers, scores: Numbers) -> float:
     return (last + (float(above.min()) if len(above) else 1.0)) / 2
 
 
-def rates(scores: Numbers, positive: NDArray[np.bool_], cut: float, source: str) -> OperatingPoint:
+def rates(scores: Numbers, positive: Flags, cut: float, source: str) -> OperatingPoint:
     """Sensitivity and specificity of a threshold on some images."""
     hits, positives = int((scores[positive] >= cut).sum()), int(positive.sum())
     passed, negatives = int((scores[~positive] < cut).sum()), int((~positive).sum())

@@ -1,4 +1,4 @@
-"""Calibrate on the folds, score once on the test list, and write down both: `metrics.json` and `card.json`."""
+"""Calibrate on the folds, score once on the test list, and write down both, for machines and for people."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -6,18 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning_fabric import Fabric
+from scipy.special import expit
 
 from model.labels import LABELS
-from training import checkpoint, predictions
-from training.calibration import Calibration, OperatingPoint, calibrate, known, operating_points, rates
+from training import checkpoint, model_card, predictions, report
+from training.calibration import Calibration, OperatingPoint, calibrate, operating_points, rates
+from training.comparison import compared
 from training.folding import as_served
-from training.metrics import Score, aurocs, bootstrap, macro, percentiles, score_labels
+from training.localisation import localisation
+from training.metrics import Numbers, known
+from training.pictures import pictures
 from training.predictions import BRANCHES, Predictions
 from training.run import HELD_OUT
+from training.scores import UNCALIBRATED, Part, Reading, differences, drawn, rows
 from training.sources import canvases
+from training.subgroups import subgroups
 
 OUT_OF_FOLD = "out-of-fold, train+val"
-METRICS, CARD, CALIBRATION = "metrics.json", "card.json", "calibration.json"
+METRICS, CARD, CALIBRATION, REPORT = "metrics.json", "card.json", "calibration.json", "report.html"
+ON_CARD = {"auroc": BRANCHES, "auprc": BRANCHES, "brier": BRANCHES[:1], "ece": BRANCHES[:1]}  # of all that is scored
+ENTRIES = ("name", "split", "images", "branch", "label", "value", "interval", "positives")  # of a score on the card
 
 
 @dataclass(frozen=True)
@@ -31,54 +40,67 @@ class Evaluation:
     collection
         Calibration and operating points come from this collection alone, and every score is given within it too;
         empty for all images.
+    compare
+        Tables of other models' predictions on the test list.
+    devices
+        How many processes predict.
     """
 
     folds: tuple[Path, ...]
     data: Path
     cache: Path
     collection: str = ""
+    compare: tuple[Path, ...] = ()
+    devices: int = 1
 
 
-def cross_validated(evaluation: Evaluation) -> list[dict[str, Any]]:
+def cross_validated(evaluation: Evaluation) -> dict[str, Any]:
     """Scores of the folds' pooled held-out predictions: the test list is not looked at."""
-    return metrics(out_of_fold(evaluation.folds), OUT_OF_FOLD, evaluation.collection)
-
-
-def out_of_fold(folds: Sequence[Path]) -> Predictions:
-    """What every fold's network said of the images it had not seen."""
-    return predictions.pooled([predictions.load(fold / HELD_OUT) for fold in folds])
+    return assessed(parts(held_out_part(evaluation), evaluation.collection))
 
 
 def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
-    """Calibrate, score on the test list, write the run's documents; returns `metrics.json`'s content."""
+    """Calibrate, score on the test list, write the run's documents; returns `metrics.json`'s content.
+
+    With several devices the first process does all but predict, and the others return nothing.
+    """
     network, document = checkpoint.load(run)
-    pooled = out_of_fold(evaluation.folds)
-    judged = within(pooled, evaluation.collection)
+    network, size = as_served(network), network.config.canvas_size
+    fabric = Fabric(accelerator="auto", devices=evaluation.devices)
+    fabric.launch()
+    with fabric.rank_zero_first():
+        images = canvases(evaluation.data, "test", size, evaluation.cache)
+    others = compared(evaluation.compare, images.cases)
+    test = predictions.dealt(fabric, network, images)
+    if not fabric.is_global_zero:
+        return {}
+    predictions.save(run / "test.npz", test)
+
+    judged = within(out_of_fold(evaluation.folds), evaluation.collection)
     calibration = calibrate(judged)
     source = f"out-of-fold, {evaluation.data.name} train+val" + suffix(evaluation.collection)
     points = operating_points(judged, calibration, source)
-
-    size = network.config.canvas_size
-    test = predictions.predict(as_served(network), canvases(evaluation.data, "test", size, evaluation.cache))
-    predictions.save(run / "test.npz", test)
+    whole = Part("test", test, (*readings(test, calibration.probabilities(test.logits)), *others))
     found = {
-        "metrics": [
-            *metrics(pooled, OUT_OF_FOLD, evaluation.collection),
-            *metrics(test, "test", evaluation.collection),
-        ],
-        "fusion_minus_global": differences(pooled, test, evaluation.collection),
+        **assessed(
+            [part for each in (held_out_part(evaluation), whole) for part in parts(each, evaluation.collection)]
+        ),
         "operating_points": [point and asdict(point) for point in points],
-        "operating_points_on_test": on_test(test, calibration, points, evaluation.collection),
+        "operating_points_on_test": on_test(parts(whole, evaluation.collection), points),
     }
     checkpoint.write_json(run / METRICS, found)
     checkpoint.write_json(run / CALIBRATION, {"slope": calibration.slope.tolist(), "bias": calibration.bias.tolist()})
     card = {
         "operating_points": found["operating_points"],
         "training_data": document["training_data"],
-        "metrics": found["metrics"],
+        "metrics": on_card(found["metrics"]),
         "statistics": statistics(run, evaluation, calibration, size),
+        "model_card": model_card.model_card(document, found),
     }
     checkpoint.write_json(run / CARD, card)
+    shown = {name: document[name] for name in ("network", "commit", "training_data")} | found
+    page = report.html(shown, test, calibration, pictures(network, images, test, calibration))
+    (run / REPORT).write_text(page, encoding="utf-8")
     return found
 
 
@@ -88,48 +110,86 @@ def load_calibration(run: Path) -> Calibration:
     return Calibration(np.array(document["slope"]), np.array(document["bias"]))
 
 
-def metrics(found: Predictions, split: str, collection: str) -> list[dict[str, Any]]:
-    """The card's list: AUROC of every branch and label, and of the macro average, over all and within a collection."""
+def out_of_fold(folds: Sequence[Path]) -> Predictions:
+    """What every fold's network said of the images it had not seen."""
+    return predictions.pooled([predictions.load(fold / HELD_OUT) for fold in folds])
+
+
+def held_out_part(evaluation: Evaluation) -> Part:
+    """The folds' held-out images, each fold calibrated on the others, not on what it is scored on."""
+    folds = [predictions.load(fold / HELD_OUT) for fold in evaluation.folds]
+    pooled = predictions.pooled(folds)
+    calibrated = None
+    if len(folds) > 1:
+        calibrated = np.concatenate([
+            calibrate(within(predictions.pooled([*folds[:place], *folds[place + 1 :]]), evaluation.collection))
+            .probabilities(fold.logits)
+            for place, fold in enumerate(folds)
+        ], 1)  # fmt: skip
+    return Part(OUT_OF_FOLD, pooled, readings(pooled, calibrated))
+
+
+def readings(found: Predictions, calibrated: Numbers | None) -> tuple[Reading, ...]:
+    """Each branch's, from its logits and, where there are any, calibrated probabilities [3, N, K]."""
+    raw = np.asarray(expit(found.logits, dtype=np.float64))
+    return tuple(
+        Reading(
+            name,
+            found.logits[branch],
+            ({} if calibrated is None else {"": calibrated[branch]}) | {UNCALIBRATED: raw[branch]},
+        )
+        for branch, name in enumerate(BRANCHES)
+    )
+
+
+def parts(whole: Part, collection: str) -> list[Part]:
+    """All images, and those of the collection if one is named."""
+    if not collection:
+        return [whole]
+    chosen = np.flatnonzero([case.collection == collection for case in whole.predictions.cases])
+    return [whole, whole.subset(whole.split + suffix(collection), chosen)]
+
+
+def assessed(among: Sequence[Part]) -> dict[str, Any]:
+    """Every score of every part, branch and compared model, as `metrics.json` has them."""
+    found: dict[str, Any] = {
+        "data": {
+            part.split: {"images": len(part.predictions), "patients": len(set(part.predictions.patients))}
+            for part in among
+        },
+        **{name: [] for name in ("metrics", "differences", "subgroups", "localisation", "compared")},
+    }
+    for part in among:
+        draws = {reading.name: drawn(part, reading) for reading in part.readings}
+        others = [reading.name for reading in part.readings if reading.name not in BRANCHES]
+        for reading in part.readings:
+            section = "compared" if reading.name in others else "metrics"
+            found[section] += rows(part, reading, draws[reading.name])
+        for pair in (("fusion", "global"), ("local", "global"), *((name, "fusion") for name in others)):
+            found["differences"] += differences(part, pair, draws)
+        found["subgroups"] += subgroups(part)
+        found["localisation"] += localisation(part)
+    return found
+
+
+def on_card(scores: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The few scores that the artefact carries, AUROC first."""
+    scores = list(scores)
     return [
-        {
-            "name": "auroc",
-            "split": name,
-            "images": len(part),
-            "branch": branch,
-            "label": label,
-            "value": number(score.value),
-            "interval": interval(score),
-            "positives": score.positives,
-        }
-        for name, part in parts(found, split, collection)
-        for branch, logits in zip(BRANCHES, part.logits, strict=True)
-        for label, score in zip((*LABELS, "macro"), score_labels(logits, part.targets, part.patients), strict=True)
+        {entry: row[entry] for entry in ENTRIES}
+        for name, branches in ON_CARD.items()
+        for row in scores
+        if row["name"] == name and row["branch"] in branches
     ]
 
 
-def differences(pooled: Predictions, test: Predictions, collection: str) -> dict[str, Any]:
-    """Macro AUROC of fusion minus global with paired patient-bootstrap intervals: what the second look adds."""
-    splits = [*parts(pooled, OUT_OF_FOLD, collection), *parts(test, "test", collection)]
-    return {name: difference(part) for name, part in splits}
-
-
-def difference(part: Predictions) -> dict[str, Any]:
-    """Of the same resamples for both branches."""
-    values = [macro(aurocs(logits, part.targets)[0]) for logits in part.logits[:2]]
-    drawn = [macro(bootstrap(logits, part.targets, part.patients)) for logits in part.logits[:2]]
-    return {"value": number(float(values[0] - values[1])), "interval": list(percentiles(drawn[0] - drawn[1]))}
-
-
-def on_test(
-    test: Predictions, calibration: Calibration, points: Iterable[OperatingPoint | None], collection: str
-) -> list[dict[str, Any]]:
+def on_test(among: Iterable[Part], points: Sequence[OperatingPoint | None]) -> list[dict[str, Any]]:
     """What became of the thresholds on images that did not choose them."""
-    points = list(points)
     return [
-        {"label": LABELS[label], **asdict(rates(scores, positive, point.threshold, name))}
-        for name, part in parts(test, "test", collection)
+        {"label": LABELS[label], **asdict(rates(scores, positive, point.threshold, part.split))}
+        for part in among
         for label, point in enumerate(points)
-        for scores, positive in [known(calibration.probabilities(part.logits)[0], part.targets, label)]
+        for scores, positive in [known(part.readings[0].probabilities[""], part.predictions.targets, label)]
         if point and positive.any() and not positive.all()
     ]
 
@@ -140,18 +200,11 @@ def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, size
     seen = predictions.load(held_out) if held_out.is_file() else out_of_fold(evaluation.folds)
     split = "val" if held_out.is_file() else "train+val"
     images = canvases(evaluation.data, split, size, evaluation.cache)
-    pixels = np.array([images.pixels[row].mean() / 255 for row in images.rows])
     fusion = calibration.probabilities(seen.logits)[0]
     return {
-        "pixel_mean": spread(pixels),
+        "pixel_mean": spread(images.means()),
         "probability": {label: spread(column) for label, column in zip(LABELS, fusion.T, strict=True)},
     }
-
-
-def parts(found: Predictions, split: str, collection: str) -> list[tuple[str, Predictions]]:
-    """All images, and those of the collection if one is named."""
-    whole = [(split, found)]
-    return [*whole, (split + suffix(collection), found.within(collection))] if collection else whole
 
 
 def within(found: Predictions, collection: str) -> Predictions:
@@ -167,13 +220,3 @@ def suffix(collection: str) -> str:
 def spread(values: Any) -> list[float]:
     """[mean, standard deviation]."""
     return [float(np.mean(values)), float(np.std(values))]
-
-
-def number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if np.isnan(value) else value
-
-
-def interval(score: Score) -> list[float] | None:
-    """Where the value is defined."""
-    return None if np.isnan([score.value, *score.interval]).any() else list(score.interval)

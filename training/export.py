@@ -24,7 +24,9 @@ from training.golden import SQUARE, golden
 
 SCHEMA = "agcnn-triage/artefact/1"
 NOTICE = "Research use only. Not a medical device."
+NETWORK = ("backbone", "input_size", "tau", "pooling", "statistic", "crop_from")  # what of it the card says
 EVALUATED = ("operating_points", "training_data", "metrics", "statistics")
+OFFERED = (*EVALUATED, "model_card")
 
 MOST_DIFFERENCE = 1e-4  # in probability and heat map
 MOST_BOX_DIFFERENCE = 1.0  # canvas pixels
@@ -71,8 +73,8 @@ def export(
     network
         Is not changed.
     card
-        `operating_points`, `training_data`, `metrics`, `statistics` as the artefact's card has them (one run's
-        `card.json`); other entries are left alone.
+        `operating_points`, `training_data`, `metrics`, `statistics` and, if there is one, `model_card`, as the
+        artefact's card has them (one run's `card.json`); other entries are left alone.
     images
         At least 64 canvases `[1, S, S] float32 in [0, 1]`, radiographs or phantoms, on which both are compared.
     path
@@ -103,10 +105,11 @@ def export(
 def _check(
     config: AgcnnConfig, calibration: Calibration, card: Mapping[str, object], images: Sequence[np.ndarray]
 ) -> None:
-    size, findings = config.canvas_size, config.findings
+    size, findings = config.canvas_size, len(LABELS)
     missing = [name for name in EVALUATED if name not in card]
     _require(not missing, f"the card has no {', '.join(missing)}")
-    _require(findings == len(LABELS), f"wanted {len(LABELS)} findings, one for each label, got {findings}")
+    fits = config.findings in (findings, findings + 1)
+    _require(fits, f"wanted {findings} findings, one for each label, or one more for none, got {config.findings}")
     _require(size % SQUARE == 0, f"canvas_size must be a multiple of {SQUARE}, got {size}")
     for name, values in (("slope", calibration.slope), ("bias", calibration.bias)):
         fits = np.shape(values) == (3, findings) and bool(np.isfinite(values).all())
@@ -199,14 +202,9 @@ def _card(
         "git_commit": commit(),
         "created": _now().isoformat(timespec="seconds"),
         "labels": LABELS,
-        **{name: evaluated[name] for name in EVALUATED},
+        **{name: evaluated[name] for name in OFFERED if name in evaluated},
         "preprocessing": {"canvas_size": config.canvas_size, "resize": "stretch"},
-        "network": {
-            "backbone": config.backbone,
-            "input_size": config.input_size,
-            "tau": config.tau,
-            "pooling": config.pooling,
-        },
+        "network": {name: getattr(config, name) for name in NETWORK},
         "golden": proof,
     }
 

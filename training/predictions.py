@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
 from model.agcnn import Agcnn
+from model.labels import LABELS
 from training.cache import Canvases
 from training.errors import TrainingError
 from training.sample import Case, Floats, targets
+from training.scoring import reduced
 
 BRANCHES = ("fusion", "global", "local")
 BATCH = 32
@@ -67,16 +70,41 @@ class Predictions:
 
 @torch.no_grad()
 def predict(network: Agcnn, canvases: Canvases) -> Predictions:
-    """Run the whole network, in evaluation mode, over every image."""
+    """Run the whole network, in evaluation mode, over every image; logits beyond the labels' are left out."""
     network.eval()
     device = next(network.parameters()).device
     logits, boxes, found = [], [], []
     for chunk in np.split(np.arange(len(canvases)), range(BATCH, len(canvases), BATCH)):
         output = network(canvases.batch(chunk)[0].to(device))
-        logits.append(torch.stack([output.fusion, output.global_, output.local]).float().cpu())  # [3, B, K]
+        branches = torch.stack([output.fusion, output.global_, output.local])  # [3, B, K or more]
+        logits.append(branches[..., : len(LABELS)].float().cpu())
         boxes.append(output.box.float().cpu())
         found.append(peaks(output.heat_map).cpu())
     return Predictions(torch.cat(logits, 1).numpy(), torch.cat(boxes).numpy(), torch.cat(found).numpy(), canvases.cases)
+
+
+def dealt(fabric: Fabric, network: Agcnn, canvases: Canvases) -> Predictions:
+    """As `predict`, batch for batch, the batches dealt to the processes; all of them get to know the whole."""
+    count = len(canvases)
+    found = Predictions(*empty(count), canvases.cases)
+    network = network.to(fabric.device)
+    for chunk in np.split(np.arange(count), range(BATCH, count, BATCH))[fabric.global_rank :: fabric.world_size]:
+        part = predict(network, canvases.subset(chunk))
+        found.logits[:, chunk], found.boxes[chunk], found.peaks[chunk] = part.logits, part.boxes, part.peaks
+
+    def summed(values: Floats) -> Floats:
+        """Every row is of one process, and 0 with the others."""
+        whole: Floats = reduced(fabric, torch.from_numpy(values).to(fabric.device), "sum").cpu().numpy()
+        return whole
+
+    return Predictions(summed(found.logits), summed(found.boxes), summed(found.peaks), canvases.cases)
+
+
+def empty(count: int) -> tuple[Floats, Floats, Floats]:
+    """Logits, boxes and peaks of so many images, all 0."""
+    shapes = ((len(BRANCHES), count, len(LABELS)), (count, 4), (count, 2))
+    logits, boxes, peaks = (np.zeros(shape, np.float32) for shape in shapes)
+    return logits, boxes, peaks
 
 
 def peaks(heat_map: Tensor) -> Tensor:

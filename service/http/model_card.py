@@ -15,8 +15,9 @@ router = APIRouter(tags=["model"], responses=RESPONSES)
 async def model_card(request: Request) -> dict[str, Any]:
     """Give the artefact's card: labels, operating points, training data, metrics; its SHA-256; the provider.
 
-    `provider` is what ONNX Runtime really computes on, `cuda` or `cpu`; null until it is known. The vectors of the
-    self-test are left out.
+    `model_card`, where the artefact has one, is for people: intended use, results by group, caveats (Mitchell et al.
+    2019). `provider` is what ONNX Runtime really computes on, `cuda` or `cpu`; null until it is known. The vectors of
+    the self-test are left out.
     """
     pipeline: Pipeline = request.app.state.pipeline
     return pipeline.card

@@ -2,22 +2,16 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
-Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=0)]
+from service.inference.model_card import Count, ModelCard, Part, Text, TrainingSet
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Interval = tuple[Share, Share]
 MeanAndDeviation = tuple[float, Annotated[float, Field(ge=0)]]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, serialize_by_alias=True, protected_namespaces=()
-    )
-
-
-class OperatingPoint(_Part):
+class OperatingPoint(Part):
     """A threshold on the calibrated fusion probability, fixed before the test; positive: probability >= threshold."""
 
     threshold: Share
@@ -30,32 +24,25 @@ class OperatingPoint(_Part):
     source: Text
 
 
-class Preprocessing(_Part):
+class Preprocessing(Part):
     """How display values become a canvas."""
 
     canvas_size: int = Field(ge=32, multiple_of=32)
     resize: Literal["stretch", "pad"]
 
 
-class Network(_Part):
+class Network(Part):
     """Which network it is; for people, as the graph holds all of it."""
 
     backbone: Text
     input_size: int = Field(ge=1)
     tau: Share
     pooling: Literal["max", "average"]
+    statistic: Literal["max", "l1", "l2"] = "max"
+    crop_from: Literal["canvas", "input"] = "canvas"
 
 
-class TrainingSet(_Part):
-    """One source of images and what it was used for."""
-
-    name: Text
-    images: Count
-    patients: Count
-    role: Text
-
-
-class Metric(_Part):
+class Metric(Part):
     """One figure with its 95 % interval; null where it could not be computed."""
 
     name: Text
@@ -68,14 +55,14 @@ class Metric(_Part):
     positives: Count | None
 
 
-class Statistics(_Part):
+class Statistics(Part):
     """Mean and standard deviation on validation, of the canvas and of each probability."""
 
     pixel_mean: MeanAndDeviation
     probability: dict[str, MeanAndDeviation]
 
 
-class Golden(_Part):
+class Golden(Part):
     """The seed of an input (see `golden_canvas`) and the outputs it must give."""
 
     seed: Count
@@ -86,7 +73,7 @@ class Golden(_Part):
     box: tuple[Share, Share, Share, Share]
 
 
-class Card(_Part):
+class Card(Part):
     """The JSON document under the metadata entry `agcnn`."""
 
     schema_: Literal["agcnn-triage/artefact/1"] = Field(alias="schema")
@@ -103,6 +90,7 @@ class Card(_Part):
     metrics: tuple[Metric, ...]
     statistics: Statistics
     golden: Golden
+    model_card: ModelCard | None = Field(None, exclude_if=lambda card: card is None)
 
     @model_validator(mode="after")
     def _parts_fit_the_labels(self) -> Self:

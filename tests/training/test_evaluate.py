@@ -1,17 +1,30 @@
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.labels import LABELS
+from service.inference.card import Metric
+from service.inference.model_card import ModelCard
 from tests.training.cases import cases, predicted
 from training import checkpoint, evaluate, predictions
+from training.bootstrap import resamples
+from training.calibration import calibrate
 from training.config import TrainConfig
-from training.evaluate import Evaluation, difference
+from training.evaluate import Evaluation
+from training.headlines import headlines
+from training.metrics import OF_CURVE
 from training.predictions import Predictions
 from training.run import Plan, train
+from training.sources import canvases, read
+
+NAMES = {"brier", "ece", "brier_uncalibrated", "ece_uncalibrated"}
 
 
 def made(count: int, seed: int, better: float = 0.0) -> Predictions:
@@ -20,6 +33,13 @@ def made(count: int, seed: int, better: float = 0.0) -> Predictions:
     logits = generator.normal(0, 1, (3, count, 14)) + 0.8 * targets
     logits[0] += better * targets
     return predicted(logits, cases(targets, ("A", "B"), f"{seed}-"))
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tested here does not rest on how many there are."""
+    for module in ("scores", "localisation"):
+        monkeypatch.setattr(f"training.{module}.resamples", partial(resamples, count=20))
 
 
 @pytest.fixture
@@ -38,7 +58,8 @@ def test_the_card_holds_what_export_asks_for(evaluation: tuple[Path, Evaluation]
     run, plan = evaluation
     evaluate.evaluate(run, plan)
     card = json.loads((run / evaluate.CARD).read_text())
-    assert set(card) == {"operating_points", "training_data", "metrics", "statistics"}
+    assert set(card) == {"operating_points", "training_data", "metrics", "statistics", "model_card"}
+    ModelCard.model_validate_json(json.dumps(card["model_card"]))
     assert len(card["operating_points"]) == len(LABELS)
     assert set(card["statistics"]["probability"]) == set(LABELS)
     splits = {metric["split"]: metric["images"] for metric in card["metrics"]}
@@ -48,7 +69,83 @@ def test_the_card_holds_what_export_asks_for(evaluation: tuple[Path, Evaluation]
         "test": 8,
         "test, collection B": 2,
     }
-    assert len(card["metrics"]) == len(splits) * 3 * 15
+    assert len(card["metrics"]) == len(splits) * 15 * (3 + 3 + 1 + 1)
+    for metric in card["metrics"]:
+        Metric.model_validate_json(json.dumps(metric))
+    assert card["metrics"][0]["name"] == "auroc"
+
+
+def test_the_documents_hold_every_section(evaluation: tuple[Path, Evaluation], tmp_path: Path) -> None:
+    run, plan = evaluation
+    names = ["image", *LABELS]
+    images = [case.image for case in read(plan.data, "test", 64).cases]
+    values = np.random.default_rng(0).random((len(images), 14))
+    lines = [",".join([image, *map(str, row)]) for image, row in zip(images, values, strict=True)]
+    (tmp_path / "peer.csv").write_text("\n".join([",".join(names), *lines]))
+    evaluate.evaluate(run, replace(plan, compare=(tmp_path / "peer.csv",)))
+    found = json.loads((run / evaluate.METRICS).read_text())
+    assert found["data"]["test"] == {"images": 8, "patients": 4}
+    assert {row["name"] for row in found["metrics"]} == {*OF_CURVE, *NAMES}
+    assert {row["branch"] for row in found["metrics"]} == {"fusion", "global", "local"}
+    assert {row["branch"] for row in found["compared"]} == {"peer"}
+    assert {row["split"] for row in found["compared"]} == {"test", "test, collection B"}
+    assert {(row["branch"], row["against"]) for row in found["differences"]} == {
+        ("fusion", "global"),
+        ("local", "global"),
+        ("peer", "fusion"),
+    }
+    assert {row["by"] for row in found["subgroups"]} == {"sex", "age", "view", "collection"}
+    assert {(row["split"], row["boxes"]) for row in found["localisation"]} >= {("test", 2)}
+    assert [line for line in headlines(found) if line.startswith("test, peer minus fusion: macro AUROC ")]
+    page = (run / evaluate.REPORT).read_text()
+    assert "peer" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_out_of_fold_calibration_is_of_the_other_folds(evaluation: tuple[Path, Evaluation]) -> None:
+    _, plan = evaluation
+    whole = evaluate.held_out_part(plan)
+    first, second = (predictions.load(fold / "held_out.npz") for fold in plan.folds)
+    wanted = calibrate(second.within("B")).probabilities(first.logits)[0]
+    np.testing.assert_array_equal(whole.readings[0].probabilities[""][:120], wanted)
+    alone = evaluate.held_out_part(replace(plan, folds=plan.folds[:1]))
+    assert set(alone.readings[0].probabilities) == {"_uncalibrated"}
+
+
+def test_test_is_calibrated_by_what_is_written(evaluation: tuple[Path, Evaluation]) -> None:
+    run, plan = evaluation
+    found = evaluate.evaluate(run, plan)
+    test, calibration = predictions.load(run / "test.npz"), evaluate.load_calibration(run)
+    judged = calibrate(evaluate.out_of_fold(plan.folds).within("B"))
+    np.testing.assert_array_equal(calibration.slope, judged.slope)
+    row = next(
+        row
+        for row in found["metrics"]
+        if (row["name"], row["split"], row["branch"], row["label"]) == ("brier", "test", "local", "Mass")
+    )
+    mass = LABELS.index("Mass")
+    wanted = ((calibration.probabilities(test.logits)[2, :, mass] - test.targets[:, mass]) ** 2).mean()
+    assert row["value"] == pytest.approx(wanted)
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_score_as_one(evaluation: tuple[Path, Evaluation], root: Path) -> None:
+    run, plan = evaluation
+    words = ["evaluate", "--run", run, "--data", plan.data, "--cache", plan.cache]
+    words += [word for fold in plan.folds for word in ("--fold", fold)]
+    found = []
+    for devices in (1, 2):
+        command = [sys.executable, root / "tests" / "training" / "agcnn.py", *words, "--devices", devices]
+        environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        answer = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, answer.stderr
+        assert answer.stdout.count("test, 8 images, fusion: macro AUROC") == 1
+        found.append((predictions.load(run / "test.npz"), checkpoint.read_json(run / evaluate.METRICS)["metrics"]))
+    (one, scores), (two, again) = found
+    assert one.cases == two.cases
+    for name in ("logits", "boxes", "peaks"):
+        np.testing.assert_allclose(getattr(two, name), getattr(one, name), atol=1e-6)
+    assert [row["value"] for row in again] == pytest.approx([row["value"] for row in scores], abs=1e-6)
 
 
 def test_thresholds_come_from_the_folds_within_the_collection(evaluation: tuple[Path, Evaluation]) -> None:
@@ -70,7 +167,7 @@ def test_macro_is_the_mean_of_the_labels_it_stands_beside(evaluation: tuple[Path
         scores = {
             metric["label"]: metric["value"]
             for metric in evaluate.evaluate(run, plan)["metrics"]
-            if (metric["split"], metric["branch"]) == (split, "local")
+            if (metric["name"], metric["split"], metric["branch"]) == ("auroc", split, "local")
         }
         defined = [value for label, value in scores.items() if label != "macro" and value is not None]
         assert scores["macro"] == pytest.approx(np.mean(defined))
@@ -80,8 +177,8 @@ def test_statistics_are_of_the_validation_images(evaluation: tuple[Path, Evaluat
     run, plan = evaluation
     evaluate.evaluate(run, plan)
     found = checkpoint.read_json(run / evaluate.CARD)["statistics"]
-    canvases = evaluate.open_split(plan, "val", 64)
-    assert found["pixel_mean"][0] == pytest.approx(canvases.pixels.mean() / 255)
+    images = canvases(plan.data, "val", 64, plan.cache)
+    assert found["pixel_mean"][0] == pytest.approx(images.pixels.mean() / 255)
     calibrated = evaluate.load_calibration(run).probabilities(predictions.load(run / "held_out.npz").logits)[0]
     assert found["probability"]["Mass"] == pytest.approx([calibrated[:, 4].mean(), calibrated[:, 4].std()])
 
@@ -97,20 +194,15 @@ def test_a_run_on_train_and_val_takes_its_statistics_from_the_folds(
     found = checkpoint.read_json(run / evaluate.CARD)["statistics"]
     calibrated = evaluate.load_calibration(run).probabilities(evaluate.out_of_fold(plan.folds).logits)[0]
     assert found["probability"]["Edema"] == pytest.approx([calibrated[:, 9].mean(), calibrated[:, 9].std()])
-    assert found["pixel_mean"][0] == pytest.approx(evaluate.open_split(plan, "train+val", 64).pixels.mean() / 255)
+    assert found["pixel_mean"][0] == pytest.approx(canvases(plan.data, "train+val", 64, plan.cache).pixels.mean() / 255)
 
 
 def test_folds_alone_never_look_at_the_test_list(
     evaluation: tuple[Path, Evaluation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "open_split", lambda *_: pytest.fail("opened a split"))
-    scores = evaluate.cross_validated(evaluation[1])
-    assert {score["split"] for score in scores} == {"out-of-fold, train+val", "out-of-fold, train+val, collection B"}
-
-
-def test_the_difference_is_paired() -> None:
-    better = difference(made(200, 0, better=1.5))
-    assert better["interval"][0] > 0
-    same = made(200, 1)
-    copied = difference(replace(same, logits=same.logits[[1, 1, 2]]))
-    assert (copied["value"], copied["interval"]) == (0, [0, 0])
+    monkeypatch.setattr(evaluate, "canvases", lambda *_: pytest.fail("opened a split"))
+    found = evaluate.cross_validated(evaluation[1])
+    assert {score["split"] for score in found["metrics"]} == {
+        "out-of-fold, train+val",
+        "out-of-fold, train+val, collection B",
+    }

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from model.agcnn import Agcnn
 from model.labels import LABELS
-from tests.artefacts import CANVAS, CONFIG, calibration, evaluated, smooth_canvases, tiny_network
+from tests.artefacts import CANVAS, CONFIG, calibration, evaluated, smooth_canvases, thin, tiny_network
 from training import export as room
 from training.calibration import Calibration
 from training.export import BATCHES, ExportError, ExportReport, export
@@ -104,9 +104,18 @@ class TestFile:
         assert card["labels"] == list(LABELS)
         assert card["created"] == "2023-11-14T22:13:20+00:00"
         assert card["preprocessing"] == {"canvas_size": 128, "resize": "stretch"}
-        assert card["network"] == {"backbone": "squeezenet1_1", "input_size": 64, "tau": 0.7, "pooling": "max"}
+        assert card["network"] == {
+            **{"backbone": "squeezenet1_1", "input_size": 64, "tau": 0.7},
+            **{"pooling": "max", "statistic": "max", "crop_from": "canvas"},
+        }
         assert {name: card[name] for name in evaluated()} == evaluated()
         assert len(card["golden"]["fusion"]) == 14
+
+    def test_card_takes_the_model_card_along_and_nothing_else(self, exported: tuple[Path, ExportReport]) -> None:
+        runtime = room._session(exported[0].read_bytes())
+        card = room._card(CONFIG, {**evaluated(), "model_card": {"caveats": 1}, "other": 2}, runtime)
+        assert card["model_card"] == {"caveats": 1}
+        assert "other" not in card
 
     def test_is_the_same_each_time_and_for_the_network_as_served(
         self, exported: tuple[Path, ExportReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -114,6 +123,45 @@ class TestFile:
         monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
         export(as_served(tiny_network()), calibration(), evaluated(), IMAGES, tmp_path / "again.onnx")
         assert (tmp_path / "again.onnx").read_bytes() == exported[0].read_bytes()
+
+
+# One of each family that `tests/service/test_systems.py` does not serve. Of 64 pixels, group 3 of the hybrid is dense;
+# larger maps, with a halo, are in the network served there.
+@pytest.mark.parametrize("backbone", ["densenet121", "hybrid_resnet50"])
+def test_other_backbones_answer_alike_in_onnx_runtime(
+    backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thin(monkeypatch)
+    network = tiny_network(config=replace(CONFIG, backbone=backbone))
+    report = export(network, calibration(), evaluated(), IMAGES, tmp_path / "agcnn.onnx")
+    assert report.difference <= 1e-4
+    assert report.box_difference <= 1
+
+
+def test_an_output_for_no_finding_is_not_served() -> None:
+    network = tiny_network(config=replace(CONFIG, findings=15))
+    canvas = torch.from_numpy(np.stack(IMAGES[:3]))
+    with torch.inference_mode():
+        plain = network(canvas)
+        outputs = dict(zip(OUTPUTS, FusedGraph(network, calibration())(canvas), strict=True))
+    logits = np.stack([plain.fusion.numpy(), plain.global_.numpy(), plain.local.numpy()])
+    assert logits.shape == (3, 3, 15)
+    for name, wanted in zip(OUTPUTS, calibration().probabilities(logits[..., :14]), strict=False):
+        np.testing.assert_allclose(outputs[name], wanted, atol=1e-5)
+    np.testing.assert_array_equal(outputs["class_maps"], plain.class_maps[:, :14])
+
+
+def test_fifteen_outputs_are_exported_as_fourteen_and_the_card_says_what_network_it_is(tmp_path: Path) -> None:
+    network = tiny_network(config=replace(CONFIG, findings=15, statistic="l2", crop_from="input"))
+    path = tmp_path / "agcnn.onnx"
+    export(network, calibration(), evaluated() | {"model_card": {"any": "thing"}}, IMAGES, path)
+    model = onnx.load(path)
+    dims = {tensor.name: tensor.type.tensor_type.shape.dim for tensor in model.graph.output}
+    assert [dims[name][1].dim_value for name in ("fusion", "global", "local", "class_maps")] == [14] * 4
+    card = json.loads(model.metadata_props[0].value)
+    assert card["labels"] == list(LABELS)
+    assert (card["network"]["statistic"], card["network"]["crop_from"]) == ("l2", "input")
+    assert card["model_card"] == {"any": "thing"}
 
 
 def test_calibration_is_in_the_graph() -> None:
@@ -170,7 +218,7 @@ class TestRefusals:
             export(tiny_network(), Calibration(np.ones((3, 14)), bias), evaluated(), IMAGES, path)
 
     def test_findings_without_a_label(self, path: Path) -> None:
-        with pytest.raises(ExportError, match="wanted 14 findings, one for each label, got 2"):
+        with pytest.raises(ExportError, match="wanted 14 findings, one for each label, or one more for none, got 2"):
             export(Agcnn(replace(CONFIG, findings=2)), calibration(), evaluated(), IMAGES, path)
 
     def test_a_weight_beyond_float16(self, path: Path) -> None:

@@ -1,4 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,3 +64,39 @@ def test_folds_are_pooled_and_may_not_overlap(found: predictions.Predictions) ->
     np.testing.assert_array_equal(whole.logits[:, 8:], found.logits[:, :12])
     with pytest.raises(TrainingError, match="in more than one"):
         predictions.pooled([found, parts[0]])
+
+
+def test_outputs_beyond_the_labels_are_left_out(canvases: Canvases, small: TrainConfig) -> None:
+    torch.manual_seed(0)
+    network = Agcnn(replace(small.network, findings=15)).eval()
+    found = predictions.predict(network, canvases)
+    assert found.logits.shape == (3, 20, 14)
+    with torch.no_grad():
+        wanted = network(canvases.batch(np.array([7]))[0]).global_[0, :14]
+    np.testing.assert_allclose(found.logits[1, 7], wanted.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(("count", "processes"), [(7, 2), (8, 2), (20, 4), (1, 3)])
+def test_batches_are_dealt_and_put_together_in_order(
+    canvases: Canvases, small: TrainConfig, monkeypatch: pytest.MonkeyPatch, count: int, processes: int
+) -> None:
+    monkeypatch.setattr(predictions, "BATCH", 3)
+    torch.manual_seed(0)
+    network, some = Agcnn(small.network), canvases.subset(np.arange(count))
+    sent: list[list[torch.Tensor]] = []
+
+    def process(rank: int) -> Any:
+        def all_reduce(tensor: torch.Tensor, reduce_op: str) -> torch.Tensor:
+            assert reduce_op == "sum"
+            sent[rank].append(tensor.clone())
+            return tensor
+
+        device = torch.device("cpu")
+        return SimpleNamespace(world_size=processes, global_rank=rank, device=device, all_reduce=all_reduce)
+
+    for rank in range(processes):
+        sent.append([])
+        assert predictions.dealt(process(rank), network, some).cases == some.cases
+    whole = predictions.predict(network, some)
+    for wanted, parts in zip((whole.logits, whole.boxes, whole.peaks), zip(*sent, strict=True), strict=True):
+        np.testing.assert_array_equal(torch.stack(parts).sum(0).numpy(), wanted)

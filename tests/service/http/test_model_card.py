@@ -2,8 +2,10 @@ import hashlib
 from pathlib import Path
 
 from service.http.app import create_app
-from tests.artefacts import tiny_card
+from tests.artefacts import tiny_artefact, tiny_card
 from tests.service.serving import client_of, settings_for
+from tests.training import documents
+from training.model_card import model_card
 
 
 def test_the_card_is_the_artefacts_with_digest_and_provider(artefact: Path, tmp_path: Path) -> None:
@@ -19,3 +21,11 @@ def test_the_card_is_the_artefacts_with_digest_and_provider(artefact: Path, tmp_
     for entry in ("schema", "notice", "labels", "operating_points", "preprocessing", "network", "metrics"):
         assert card[entry] == wanted[entry]
     assert "golden" not in card
+    assert "model_card" not in card
+
+
+def test_the_model_card_is_served_with_it(tmp_path: Path) -> None:
+    given = model_card(documents.document(), documents.found())
+    artefact = tiny_artefact(tmp_path, model_card=given)
+    with client_of(create_app(settings_for(artefact, tmp_path))) as client:
+        assert client.get("/v1/model").json()["model_card"] == given

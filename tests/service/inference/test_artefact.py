@@ -13,7 +13,9 @@ from model.labels import LABELS
 from service.errors import ArtefactError
 from service.inference.artefact import OUTPUTS, Artefact, golden_canvas, load
 from tests.artefacts import CANVAS, tiny_artefact, tiny_card
+from tests.training import documents
 from training.fused_graph import OUTPUTS as WRITTEN
+from training.model_card import model_card
 
 
 def refusal(path: Path, sha256: str | None = None) -> str:
@@ -48,6 +50,20 @@ class TestLoad:
         got = json.loads(artefact.card.model_dump_json())
         assert given.pop("created").replace("+00:00", "Z") == got.pop("created")
         assert got == given
+
+    def test_a_card_from_before_the_choices_of_heat_map_and_crop(self, artefact: Artefact, tmp_path: Path) -> None:
+        network = {
+            name: value
+            for name, value in tiny_card(artefact.path)["network"].items()
+            if name not in {"statistic", "crop_from"}
+        }
+        card = load(tiny_artefact(tmp_path, network=network)).card
+        assert (card.network.statistic, card.network.crop_from, card.model_card) == ("max", "canvas", None)
+
+    def test_a_model_card_comes_out_as_it_was_put_in(self, tmp_path: Path) -> None:
+        given = model_card(documents.document(), documents.found())
+        card = load(tiny_artefact(tmp_path, model_card=given)).card
+        assert card.model_dump(mode="json", by_alias=True)["model_card"] == given
 
     def test_both_rooms_agree_on_the_golden_input_and_the_outputs(self) -> None:
         np.testing.assert_array_equal(golden_canvas(7, 896), training.golden.golden_canvas(7, 896))
@@ -177,6 +193,8 @@ def changed(card: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
         ("preprocessing.canvas_size", 100, "agcnn.preprocessing.canvas_size: "),
         ("preprocessing.canvas_size", 256, "image: wants float ['B', 1, 256, 256]"),
         ("network.pooling", "sum", "agcnn.network.pooling: "),
+        ("network.statistic", "l3", "agcnn.network.statistic: "),
+        ("network.crop_from", "crop", "agcnn.network.crop_from: "),
         ("network.tau", 7, "agcnn.network.tau: "),
         ("training_data.0.patients", None, "agcnn.training_data.0.patients: "),
         ("metrics.0.label", "Tuberculosis", "agcnn: metrics: a label that is none"),
@@ -193,6 +211,20 @@ def changed(card: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
 )
 def test_a_card_that_does_not_fit(artefact_path: Path, tmp_path: Path, place: str, value: Any, message: str) -> None:
     card = tiny_card(artefact_path)
+    assert refusal(tiny_artefact(tmp_path, **changed(card, place, value))).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("model_card.intended_use.out_of_scope", [], "agcnn.model_card.intended_use.out_of_scope: "),
+        ("model_card.model_details.surprise", 1, "agcnn.model_card.model_details.surprise: Extra inputs"),
+        ("model_card.evaluation_data.datasets.0.images", -1, "agcnn.model_card.evaluation_data.datasets.0.images: "),
+        ("model_card", {}, "agcnn.model_card.model_details: Field required"),
+    ],
+)
+def test_a_model_card_that_does_not_fit(tmp_path: Path, place: str, value: Any, message: str) -> None:
+    card = {"model_card": model_card(documents.document(), documents.found())}
     assert refusal(tiny_artefact(tmp_path, **changed(card, place, value))).startswith(message)
 
 

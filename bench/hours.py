@@ -1,0 +1,59 @@
+"""Expected hours of training on one GPU, counted rather than timed: `python -m bench.hours`.
+
+Work is the network's own multiplications and additions, counted by torch. Speed is what the paper's authors had: six
+hours for one branch of ResNet-50 on a TITAN Xp, 50 epochs of more than 78,000 images. Another GPU is taken to be as much
+faster as its makers' peak is higher, so its hours are what a loader that keeps up and the same share of the peak allow.
+"""
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.scores import table
+from model.branch import Branch
+from training.config import STAGES, TrainConfig
+from training.recipe import settled
+
+IMAGES = 78_468  # of the 70/10/20 list's training part
+BACKWARD = 2  # times the forward's work
+PAPER_HOURS, PAPER_EPOCHS, PAPER_IMAGES = 6, 50, 78_484  # Guan et al. 2020; 70 % of 112,120
+PEAKS = {"TITAN Xp, float32": 12.1e12, "A100, bfloat16": 312e12, "H100, bfloat16": 989e12}  # the makers' data sheets
+
+
+def forward_work(backbone: str, side: int) -> int:
+    """Multiplications and additions of one branch for one image."""
+    with torch.device("meta"):
+        branch, image = Branch(backbone), torch.zeros(1, 1, side, side)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        branch(image)
+    return counter.get_total_flops()
+
+
+def stage_work(config: TrainConfig) -> dict[str, float]:
+    """Of every stage of a recipe, over all its epochs."""
+    one = forward_work(config.backbone, config.input_size)
+    of = {"global": 1 + BACKWARD, "local": 1 + (1 + BACKWARD), "fusion": 2}  # in forwards of one branch
+    return {stage: of[stage] * one * IMAGES * epochs for stage, epochs in zip(STAGES, config.epochs, strict=True)}
+
+
+def told(hours: float) -> str:
+    """Hours, or minutes where they are few."""
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
+
+
+def main() -> None:
+    paper = settled("paper", None, {})
+    work = (1 + BACKWARD) * forward_work(paper.backbone, paper.input_size) * PAPER_IMAGES * PAPER_EPOCHS
+    share = work / (PAPER_HOURS * 3600) / PEAKS["TITAN Xp, float32"]
+    print(
+        f"The paper's six hours are {share:.0%} of a TITAN Xp's peak; every column below is that share of its peak.\n"
+    )
+    rows = [["recipe", "backbone", "stage", *PEAKS]]
+    for recipe, backbone in (("paper", "resnet50"), ("paper", "densenet121"), ("modern", "resnet50")):
+        for stage, amount in stage_work(settled(recipe, None, {"backbone": backbone})).items():
+            hours = [told(amount / (share * peak) / 3600) for peak in PEAKS.values()]
+            rows.append([recipe, backbone, stage, *hours])
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
