@@ -73,38 +73,76 @@ sbom: build/runtime/made  ## build/sbom.cdx.json: what the service is made of (C
 	@build/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o build/sbom.cdx.json build/runtime/bin/python
 	@echo "build/sbom.cdx.json: $$(grep -c '"bom-ref"' build/sbom.cdx.json) components"
 
-# The artefact that ships, from the real images; each step is kept, and an interrupted one goes on where it stopped.
-# About a quarter of an hour on two cores: make -j2 artefact
-RUNS  := runs/shipped
-FOLDS := 1 2 3 4
+RUNS  := runs
 AGCNN := $(BIN)/agcnn
-TRAIN := $(AGCNN) train --cache runs/cache --resume
-JUDGE := --data $(DATA)/nih-subset --cache runs/cache
-BEGIN := --init $(RUNS)/pretrained-local/network.safetensors
-
-.PHONY: artefact
+TRAIN := $(AGCNN) train --cache $(RUNS)/cache --resume
+JUDGE := --data $(DATA)/nih-subset --cache $(RUNS)/cache --collection B
+BEGIN := --init $(DATA)/weights/squeezenet1_1_imagenet.npz
+.PHONY: artefact systems phantoms
 .SECONDARY:
+
+# The artefact that ships, from the real images; each step is kept, and an interrupted one goes on where it stopped.
+# About an hour on two cores: make -j2 artefact
+SHIPPED  := $(RUNS)/shipped
+FOLDS    := 1 2 3 4
+TEACHERS := $(SHIPPED)/teacher-1 $(SHIPPED)/teacher-2
+
 artefact: service/assets/agcnn.onnx  ## train, evaluate and export the artefact that ships
 
-$(RUNS)/pretrained/run.json: | $(TEST)
-	$(TRAIN) --config training/pretrained.toml --data $(DATA)/nih-128 --out $(@D) \
-	  --init $(DATA)/weights/squeezenet1_1_imagenet.npz --stages global --epochs 5,1,1 --rates 3e-4,1e-4,1e-4
+$(SHIPPED)/teacher-%/run.json: | $(TEST)
+	$(TRAIN) --config training/pretrained.toml --data $(DATA)/nih-128 --split train+val $(BEGIN) --seed $* --out $(@D)
 
-$(RUNS)/pretrained-local/run.json: $(RUNS)/pretrained/run.json
-	$(TRAIN) --config training/pretrained.toml --data $(DATA)/nih-128 --out $(@D) \
-	  --init $(<D)/network.safetensors --stages local,fusion --epochs 1,3,1 --rates 1e-5,2e-4,3e-4
+$(SHIPPED)/student/run.json: $(TEACHERS:%=%/run.json)
+	$(TRAIN) --config training/pretrained.toml --data $(DATA)/nih-128 --split train+val $(BEGIN) --seed 3 --out $(@D) \
+	  $(TEACHERS:%=--teacher %) --distil 0.7
 
-$(RUNS)/fold-%/run.json: $(RUNS)/pretrained-local/run.json
-	$(TRAIN) --config training/shipped.toml --data $(DATA)/nih-subset --out $(@D) $(BEGIN) --fold $*/4
+$(SHIPPED)/fold-%/run.json: $(SHIPPED)/student/run.json
+	$(TRAIN) --config training/shipped.toml --data $(DATA)/nih-subset --out $(@D) --init $(<D)/network.safetensors --fold $*/4
 
-$(RUNS)/final/run.json: $(RUNS)/pretrained-local/run.json
-	$(TRAIN) --config training/shipped.toml --data $(DATA)/nih-subset --out $(@D) $(BEGIN) --split train+val
+$(SHIPPED)/final/run.json: $(SHIPPED)/student/run.json
+	$(TRAIN) --config training/shipped.toml --data $(DATA)/nih-subset --out $(@D) --init $(<D)/network.safetensors --split train+val
 
-$(RUNS)/final/card.json: $(RUNS)/final/run.json $(FOLDS:%=$(RUNS)/fold-%/run.json)
-	$(AGCNN) evaluate $(JUDGE) --run $(@D) $(FOLDS:%=--fold $(RUNS)/fold-%) --collection B
+$(SHIPPED)/final/card.json: $(SHIPPED)/final/run.json $(FOLDS:%=$(SHIPPED)/fold-%/run.json)
+	$(AGCNN) evaluate $(JUDGE) --run $(@D) $(FOLDS:%=--fold $(SHIPPED)/fold-%) --compare $(DATA)/nih-subset/chexnet_predictions.csv
 
-service/assets/agcnn.onnx: $(RUNS)/final/card.json
-	$(AGCNN) export --run $(<D) $(JUDGE) --out $@
+service/assets/agcnn.onnx: $(SHIPPED)/final/card.json
+	$(AGCNN) export --run $(<D) --data $(DATA)/nih-subset --cache $(RUNS)/cache --out $@
+
+# Every system by one small budget, for docs/studies.md. About ten minutes of one core for each: make -j2 systems
+SYSTEMS := resnet50 densenet121 se_resnet50 se_densenet121 sasa_resnet50 hybrid_resnet50 nonlocal_resnet50
+BUDGET  := --config bench/systems.toml --backbone
+
+systems: $(SYSTEMS:%=$(RUNS)/systems/%/final/metrics.json)  ## compare the attention systems on the real images
+	$(BIN)/python -m bench.systems $(RUNS)/systems --write
+
+$(RUNS)/systems/%/final/metrics.json: | $(TEST)
+	$(TRAIN) $(BUDGET) $* --data $(DATA)/nih-128 --stages global --canvas-size 96 --rates 1e-3,1,1 --out $(RUNS)/systems/$*/pretrained
+	for part in "--fold 1/2 --out $(RUNS)/systems/$*/fold-1" "--fold 2/2 --out $(RUNS)/systems/$*/fold-2" "--split train+val --out $(@D)"; do \
+	  $(TRAIN) $(BUDGET) $* --data $(DATA)/nih-subset --init $(RUNS)/systems/$*/pretrained/network.safetensors $$part || exit; done
+	$(AGCNN) evaluate $(JUDGE) --run $(@D) --fold $(RUNS)/systems/$*/fold-1 --fold $(RUNS)/systems/$*/fold-2 \
+	  --compare $(DATA)/nih-subset/chexnet_predictions.csv
+
+# What looking closer is worth where the truth is known, for docs/studies.md. About half an hour of one core: make -j2 phantoms
+LOOK     := --config bench/phantoms.toml --data $(RUNS)/phantoms/data
+SEEDS    := 1 2 3
+VARIANTS := $(foreach seed,$(SEEDS),seed-$(seed)/canvas-0.7 seed-$(seed)/input-0.7) $(foreach tau,0.5 0.6 0.8,seed-1/canvas-$(tau))
+
+phantoms: $(VARIANTS:%=$(RUNS)/phantoms/%/run.json)  ## study the second look on phantoms
+	$(BIN)/python -m bench.phantoms --write
+
+$(RUNS)/phantoms/data/labels.csv: | $(TEST)
+	$(AGCNN) phantom --out $(@D) --count 2400 --seed 11 --size 448 --small 0.5 --workers 2 \
+	  --findings Cardiomegaly,Effusion,Mass,Nodule,Pneumothorax,Consolidation
+
+$(RUNS)/phantoms/seed-%/global/run.json: $(RUNS)/phantoms/data/labels.csv
+	$(TRAIN) $(LOOK) --stages global --seed $* $(BEGIN) --out $(@D)
+
+define variant
+$(RUNS)/phantoms/$(1)/run.json: $(RUNS)/phantoms/$(dir $(1))global/run.json
+	$$(TRAIN) $$(LOOK) --stages local,fusion --seed $(patsubst seed-%/,%,$(dir $(1))) --init $$(<D)/network.safetensors \
+	  --crop-from $(word 1,$(subst -, ,$(notdir $(1)))) --tau $(word 2,$(subst -, ,$(notdir $(1)))) --out $$(@D)
+endef
+$(foreach one,$(VARIANTS),$(eval $(call variant,$(one))))
 
 clean:  ## remove the virtual environment and caches
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

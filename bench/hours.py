@@ -1,18 +1,22 @@
-"""Expected hours of training on one GPU, counted rather than timed: `python -m bench.hours`.
+"""Expected hours of training on one GPU, counted rather than timed: `python -m bench.hours [--write]`.
 
 Work is the network's own multiplications and additions, counted by torch. Speed is what the paper's authors had: six
-hours for one branch of ResNet-50 on a TITAN Xp, 50 epochs of more than 78,000 images. Another GPU is taken to be as much
-faster as its makers' peak is higher, so its hours are what a loader that keeps up and the same share of the peak allow.
+hours for one branch of ResNet-50 on a TITAN Xp, 50 epochs of more than 78,000 images. Another GPU is taken to be faster
+by as much as its maker's peak is higher: its hours are what a loader that keeps up and that share of the peak allow.
 """
+
+import sys
+from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.scores import table
+from bench.scores import between, table
 from model.branch import Branch
 from training.config import STAGES, TrainConfig
 from training.recipe import settled
 
+PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 IMAGES = 78_468  # of the 70/10/20 list's training part
 BACKWARD = 2  # times the forward's work
 PAPER_HOURS, PAPER_EPOCHS, PAPER_IMAGES = 6, 50, 78_484  # Guan et al. 2020; 70 % of 112,120
@@ -44,15 +48,16 @@ def main() -> None:
     paper = settled("paper", None, {})
     work = (1 + BACKWARD) * forward_work(paper.backbone, paper.input_size) * PAPER_IMAGES * PAPER_EPOCHS
     share = work / (PAPER_HOURS * 3600) / PEAKS["TITAN Xp, float32"]
-    print(
-        f"The paper's six hours are {share:.0%} of a TITAN Xp's peak; every column below is that share of its peak.\n"
-    )
+    about = f"The paper's six hours for a branch are {share:.0%} of a TITAN Xp's peak; so is every column, of its own."
     rows = [["recipe", "backbone", "stage", *PEAKS]]
     for recipe, backbone in (("paper", "resnet50"), ("paper", "densenet121"), ("modern", "resnet50")):
         for stage, amount in stage_work(settled(recipe, None, {"backbone": backbone})).items():
             hours = [told(amount / (share * peak) / 3600) for peak in PEAKS.values()]
             rows.append([recipe, backbone, stage, *hours])
-    print(table(rows))
+    text = f"{about}\n\n{table(rows)}"
+    if "--write" in sys.argv:
+        between(PAGE, "hours: python -m bench.hours --write", text)
+    print(text)
 
 
 if __name__ == "__main__":

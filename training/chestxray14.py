@@ -1,7 +1,8 @@
 """ChestX-ray14 (Wang et al., CVPR 2017) in its published format: the tables, the split lists, the images.
 
 Data_Entry_2017_v2020.csv   BBox_List_2017.csv      also as .csv.gz; or the first table, Data_Entry_2017.csv
-train_list.txt  val_list.txt  test_list.txt         or the published train_val_list.txt  test_list.txt
+train_list.txt  val_list.txt  test_list.txt         or the published train_val_list.txt  test_list.txt, of whose
+                                                    patients one in eight is for validation
 images/NAME.png                                     or images_001/images … images_012/images; .jpg too
 collections.csv                                     optional: Image Index, collection
 """
@@ -92,7 +93,10 @@ def split_cases(folder: Path, split: str) -> list[Case]:
     refuse_shared_patients(folder, rows)
     names = listed(folder, split)
     refuse_missing(names, rows, f"{split} list", "published table")
-    return [rows[name] for name in names]
+    cases = [rows[name] for name in names]
+    if split in ("train", "val") and not has_validation(folder):
+        return [case for case in cases if is_validation(case.patient) == (split == "val")]
+    return cases
 
 
 def records(folder: Path) -> list[Case]:
@@ -147,17 +151,25 @@ def listed(folder: Path, split: str) -> list[str]:
     """Names of one split, in the list's order."""
     if split not in LISTS:
         raise TrainingError(f"split {split!r}: wanted one of {', '.join(LISTS)}")
-    files = [find(folder, name) for name in LISTS[split]]
-    if split == "train+val" and None in files:
-        files = [find(folder, PUBLISHED_TRAIN_VAL)]
+    of_both = split != "test" and not has_validation(folder)
+    names = (PUBLISHED_TRAIN_VAL,) if of_both else LISTS[split]
+    files = [find(folder, name) for name in names]
     if None in files:
-        raise TrainingError(f"{folder}: no {' and '.join(LISTS[split])}")
+        raise TrainingError(f"{folder}: no {' and '.join(LISTS[split])}" + f", nor {PUBLISHED_TRAIN_VAL}" * of_both)
     return [line.split()[0] for file in files if file for line in lines(file) if line.strip()]
 
 
-def parts(folder: Path) -> tuple[str, ...]:
-    """The splits that the folder's lists cut it into."""
-    return ("train", "val", "test") if find(folder, "val_list.txt") else ("train+val", "test")
+def has_validation(folder: Path) -> bool:
+    """Whether lists say what to train on and what to validate on; the published ones leave that open."""
+    return find(folder, "train_list.txt") is not None or find(folder, "val_list.txt") is not None
+
+
+def is_validation(patient: str) -> bool:
+    """Whether the published train + val list leaves a patient to validation: one in eight, by a hash of the number.
+
+    Of 70, 10 and 20 % of the images, as in the paper, the first two are 7 to 1.
+    """
+    return hashlib.sha256(patient.encode()).digest()[0] < 256 // 8
 
 
 def image_paths(folder: Path) -> dict[str, Path]:

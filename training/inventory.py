@@ -12,8 +12,9 @@ from rich.progress import track
 from model.labels import LABELS
 from training.errors import TrainingError
 from training.sample import Case, Source, targets
-from training.sources import parts, read
+from training.sources import read
 
+SPLITS = ("train", "val", "test")
 SIDE = 8  # pixels: here a canvas only shows that there is one
 
 
@@ -33,7 +34,7 @@ def inventory(folder: Path, workers: int) -> Inventory:
     TrainingError
         The tables do not fit, or images are missing.
     """
-    sources = {split: read(folder, split, SIDE) for split in parts(folder)}
+    sources = {split: read(folder, split, SIDE) for split in SPLITS}
     refused = [line for split, source in sources.items() for line in refusals(source, workers, split)]
     return Inventory({split: source.cases for split, source in sources.items()}, tuple(refused))
 

@@ -31,11 +31,6 @@ def read(folder: Path, split: str, size: int) -> Source:
     raise TrainingError(f"{folder}: no {tables} (.gz too) of ChestX-ray14, no {folder_dataset.TABLE} of one's own")
 
 
-def parts(folder: Path) -> tuple[str, ...]:
-    """The splits that a folder is cut into."""
-    return chestxray14.parts(folder) if chestxray14.published_table(folder) else folder_dataset.PARTS
-
-
 def canvases(folder: Path, split: str, size: int, cache: Path) -> Canvases:
     """One split's canvases, read once.
 

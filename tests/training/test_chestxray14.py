@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from model.labels import LABELS
-from training.chestxray14 import findings, image_paths, parts, read, records, split_cases
+from training.chestxray14 import findings, image_paths, is_validation, read, records, split_cases
 from training.errors import TrainingError
 from training.sample import targets
 
@@ -48,7 +48,20 @@ def test_the_published_train_val_list_serves_too(published: Path) -> None:
     for name in ("train_list.txt", "val_list.txt"):
         (published / name).unlink()
     assert len(read(published, "train+val", 64)) == 32
-    with pytest.raises(TrainingError, match=r"no train_list\.txt"):
+    parts = [read(published, split, 64).cases for split in ("train", "val")]
+    assert sum(map(len, parts)) == 32
+    assert not {case.patient for case in parts[0]} & {case.patient for case in parts[1]}
+
+
+def test_one_in_eight_patients_of_the_published_list_is_for_validation() -> None:
+    share = np.mean([is_validation(str(number)) for number in range(1, 30_806)])
+    assert share == pytest.approx(1 / 8, abs=0.01)
+
+
+def test_no_list_at_all_is_one_line(published: Path) -> None:
+    for name in ("train_list.txt", "val_list.txt"):
+        (published / name).unlink()
+    with pytest.raises(TrainingError, match=r"no train_list\.txt, nor train_val_list\.txt"):
         read(published, "train", 64)
 
 
@@ -76,12 +89,6 @@ def test_the_first_table_serves_too_with_its_ages(published: Path) -> None:
 def test_cases_need_no_images(published: Path) -> None:
     shutil.rmtree(published / "images")
     assert split_cases(published, "val")[0].image == "00000012_000.png"
-
-
-def test_the_splits_are_those_of_the_lists(published: Path) -> None:
-    assert parts(published) == ("train", "val", "test")
-    (published / "val_list.txt").unlink()
-    assert parts(published) == ("train+val", "test")
 
 
 def test_an_image_that_cannot_be_read_is_named_with_the_service_s_code(published: Path) -> None:

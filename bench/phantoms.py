@@ -1,0 +1,102 @@
+"""What looking closer is worth on phantoms, from the runs of `make phantoms`: `python -m bench.phantoms [--write]`."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bench.scores import Row, between, cell, pick, table
+from training import checkpoint, predictions
+from training.evaluate import assessed, readings
+from training.folding import as_served
+from training.scores import Part
+from training.sources import canvases
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "studies.md"
+RUNS = ROOT / "runs" / "phantoms"
+SMALL = "Nodule"  # half of them 7 to 13 mm across
+
+
+def judged(run: Path) -> dict[str, list[Row]]:
+    """Every score of a finished run on the phantoms' test list, predicted once."""
+    kept = run / "test.npz"
+    if not kept.is_file():
+        network, _ = checkpoint.load(run)
+        images = canvases(RUNS / "data", "test", network.config.canvas_size, ROOT / "runs" / "cache")
+        predictions.save(kept, predictions.predict(as_served(network), images))
+    test = predictions.load(kept)
+    return assessed([Part("test", test, readings(test, None))])
+
+
+def scores(name: str, seed: str, found: dict[str, list[Row]]) -> list[str]:
+    """AUROC of the branches, and what fusion and local have over global, paired."""
+    macro = {
+        branch: cell(pick(found["metrics"], name="auroc", branch=branch, label="macro"))
+        for branch in ("global", "local", "fusion")
+    }
+    gains = [
+        cell(pick(found["differences"], branch="fusion", against="global", label=label), signed=True)
+        for label in ("macro", SMALL)
+    ]
+    return [name, seed, *macro.values(), *gains]
+
+
+def hits(name: str, seed: str, found: dict[str, list[Row]]) -> list[str]:
+    """How often the box and the peak meet a finding, beside a box and a point placed without looking."""
+    rows = found["localisation"]
+    return [
+        name,
+        seed,
+        *(
+            cell(pick(rows, measure=measure, at=at, by=by, label="all"))
+            for measure, at in (("iou", 0.1), ("iou", 0.3), ("pointing", None))
+            for by in ("attention", "random", "centre")
+        ),
+    ]
+
+
+def spread(found: list[dict[str, list[Row]]]) -> str:
+    """Mean and range over seeds of fusion minus global."""
+    values = [pick(each["differences"], branch="fusion", against="global", label="macro")["value"] for each in found]
+    return f"{np.mean(values):+.3f} ({min(values):+.3f} to {max(values):+.3f})"
+
+
+def section(runs: list[Path]) -> str:
+    """Both tables, and a line for each place to crop from."""
+    all_found = {run: judged(run) for run in runs}
+    named = [
+        (run.name.replace("-", ", τ "), run.parent.name.removeprefix("seed-"), found)
+        for run, found in all_found.items()
+    ]
+    head = ["crop from", "seed"]
+    auroc = [*head, "global", "local", "fusion", "fusion − global", f"the same, {SMALL} alone"]
+    boxes = [
+        f"{what}, {by}" for what in ("IoU > 0.1", "IoU > 0.3", "pointing") for by in ("attention", "random", "centre")
+    ]
+    lines = [
+        f"Crop from the {place}, τ 0.7: fusion − global over seeds, mean and range: "
+        f"{spread([found for run, found in all_found.items() if run.name == f'{place}-0.7'])}."
+        for place in ("canvas", "input")
+    ]
+    return "\n\n".join(
+        [
+            table([auroc, *(scores(*each) for each in named)]),
+            *lines,
+            table([[*head, *boxes], *(hits(*each) for each in named)]),
+        ]
+    )
+
+
+def main() -> None:
+    runs = sorted(
+        (path.parent for path in RUNS.glob("seed-*/*-*/run.json")), key=lambda run: (run.name, run.parent.name)
+    )
+    text = section(runs)
+    if "--write" in sys.argv:
+        between(PAGE, "phantoms: make phantoms", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
