@@ -40,24 +40,26 @@ class StemAttention(nn.Module):
         """Map `[B, C, H, W]` to `[B, 64, H, W]`; rows and columns beyond the last whole window are left out."""
         grid = (image.shape[2] // WINDOW, image.shape[3] // WINDOW)
         x = image[:, :, : WINDOW * grid[0], : WINDOW * grid[1]]
-        x = x.unflatten(3, (grid[1], WINDOW)).unflatten(2, (grid[0], WINDOW))  # [B, C, rows, 4, columns, 4]
+        x = torch.unflatten(torch.unflatten(x, 3, (grid[1], WINDOW)), 2, (grid[0], WINDOW))
+        # [B, C, rows, 4, columns, 4]
         x = x.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)  # [B, n, 16, C]
         q, k, v = (split(one) for one in (self.query(x), self.key(x), self.value(x)))
         y = (q @ k.transpose(3, 4)).softmax(4) @ v  # [B, n, heads, 16, d]
-        y = y.permute(0, 1, 3, 2, 4).flatten(3).unflatten(2, (WINDOW, WINDOW)).unflatten(1, grid)
+        y = y.permute(0, 1, 3, 2, 4).flatten(3)  # [B, n, 16, 64]
+        y = torch.unflatten(torch.unflatten(y, 2, (WINDOW, WINDOW)), 1, grid)
         return y.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
     def value(self, x: Tensor) -> Tensor:
         """Project pixels `[B, n, 16, C]` by their place: `[B, n, 16, 64]`."""
         place = (self.rows[:, None] + self.columns).flatten(0, 1)  # [16, 64]
         mixture = (place @ self.mixtures.T).softmax(1)  # p, [16, M]
-        weight = (mixture @ self.values.flatten(1)).unflatten(1, self.values.shape[1:])  # [16, 64, C]
+        weight = torch.unflatten(mixture @ self.values.flatten(1), 1, self.values.shape[1:])  # [16, 64, C]
         return (x[..., None, :] * weight).sum(4)
 
 
 def split(x: Tensor) -> Tensor:
     """Split channels into heads: `[B, n, 16, 64]` to `[B, n, heads, 16, d]`."""
-    return x.unflatten(3, (HEADS, CHANNELS // HEADS)).transpose(2, 3)
+    return torch.unflatten(x, 3, (HEADS, CHANNELS // HEADS)).transpose(2, 3)
 
 
 def attention_stem() -> OrderedDict[str, nn.Module]:

@@ -100,7 +100,7 @@ class SelfAttention(nn.Module):
         rows = reach(number // grid[1] * BLOCK, sides, self.size, height)
         columns = reach(number % grid[1] * BLOCK, sides, self.size, width)
         y = self.attend(windows(q, grid, BLOCK), windows(k, grid, sides[1]), windows(v, grid, sides[1]), rows, columns)
-        y = y.unflatten(1, grid).transpose(2, 3)  # [B, rows, 7, columns, 7, C]
+        y = torch.unflatten(y, 1, grid).transpose(2, 3)  # [B, rows, 7, columns, 7, C]
         return y.flatten(3, 4).flatten(1, 2)[:, :height, :width]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, rows: Reach, columns: Reach) -> Tensor:
@@ -123,19 +123,19 @@ class SelfAttention(nn.Module):
         grid = q.shape[2:4]
         q = self.split(q)  # [B, n, heads, a, b, d]
         keys, values = self.split(k).flatten(3, 4), self.split(v).flatten(3, 4)
-        by_row, by_column = q.split(self.depth // 2, 5)
+        by_row, by_column = q.chunk(2, 5)
         row = by_row @ self.rows[..., rows.offset].transpose(1, 2)  # [B, n, heads, a, b, u]
         column = by_column.transpose(3, 4) @ self.columns[..., columns.offset].transpose(1, 2)
         row = row + rows.mask[:, None, :, None].to(row.dtype)
         column = column.transpose(3, 4) + columns.mask[:, None, None].to(column.dtype)  # [B, n, heads, a, b, w]
         place = (row[..., None] + column[..., None, :]).flatten(5, 6).flatten(3, 4)
         logits = q.flatten(3, 4) @ keys.transpose(3, 4) + place  # [B, n, heads, ab, uw]
-        y = logits.softmax(4) @ values
-        return y.permute(0, 1, 3, 2, 4).flatten(3).unflatten(2, tuple(grid))
+        y = (logits.softmax(4) @ values).permute(0, 1, 3, 2, 4)
+        return torch.unflatten(y.flatten(3), 2, tuple(grid))
 
     def split(self, x: Tensor) -> Tensor:
         """Split channels into heads: `[B, n, a, b, C]` to `[B, n, heads, a, b, C / heads]`."""
-        return x.unflatten(4, (self.heads, self.depth)).permute(0, 1, 4, 2, 3, 5)
+        return torch.unflatten(x, 4, (self.heads, self.depth)).permute(0, 1, 4, 2, 3, 5)
 
 
 def reach(start: Tensor, sides: tuple[int, int], size: int, length: int) -> Reach:

@@ -125,8 +125,8 @@ class TestFile:
         assert (tmp_path / "again.onnx").read_bytes() == exported[0].read_bytes()
 
 
-# One of each family that `tests/service/test_systems.py` does not serve. Of 64 pixels, group 3 of the hybrid is dense;
-# larger maps, with a halo, are in the network served there.
+# Those of the families that `tests/service/test_systems.py` does not serve. From 64 pixels the hybrid's maps are small
+# enough for dense attention; the network served there has a halo too.
 @pytest.mark.parametrize("backbone", ["densenet121", "hybrid_resnet50"])
 def test_other_backbones_answer_alike_in_onnx_runtime(
     backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
