@@ -78,7 +78,7 @@ AGCNN := $(BIN)/agcnn
 TRAIN := $(AGCNN) train --cache $(RUNS)/cache --resume
 JUDGE := --data $(DATA)/nih-subset --cache $(RUNS)/cache --collection B
 BEGIN := --init $(DATA)/weights/squeezenet1_1_imagenet.npz
-.PHONY: artefact systems phantoms
+.PHONY: artefact systems phantoms recipe
 .SECONDARY:
 
 # The artefact that ships, from the real images; each step is kept, and an interrupted one goes on where it stopped.
@@ -107,6 +107,20 @@ $(SHIPPED)/final/card.json: $(SHIPPED)/final/run.json $(FOLDS:%=$(SHIPPED)/fold-
 
 service/assets/agcnn.onnx: $(SHIPPED)/final/card.json
 	$(AGCNN) export --run $(<D) --data $(DATA)/nih-subset --cache $(RUNS)/cache --out $@
+
+# One thing changed at a time, for docs/studies.md. A few minutes of one core for each: make -j2 recipe
+TRIAL := --config training/pretrained.toml --data $(DATA)/nih-128 $(BEGIN) --epochs 2,1,1 --average 0
+TRIED := nothing max-pooling SGD average-of-weights
+CHANGE_nothing            :=
+CHANGE_max-pooling        := --pooling max
+CHANGE_SGD                := --optimiser sgd --schedule step --rates 1e-2,1,1 --weight-decay 1e-4
+CHANGE_average-of-weights := --average 0.998
+
+recipe: $(TRIED:%=$(RUNS)/recipe/%/run.json)  ## try what the default recipe is made of
+	$(BIN)/python -m bench.recipe --write
+
+$(RUNS)/recipe/%/run.json: | $(TEST)
+	$(TRAIN) $(TRIAL) $(CHANGE_$*) --out $(@D)
 
 # Every system by one small budget, for docs/studies.md. About ten minutes of one core for each: make -j2 systems
 SYSTEMS := resnet50 densenet121 se_resnet50 se_densenet121 sasa_resnet50 hybrid_resnet50 nonlocal_resnet50
