@@ -122,7 +122,7 @@ recipe: $(TRIED:%=$(RUNS)/recipe/%/run.json)  ## try what the default recipe is 
 $(RUNS)/recipe/%/run.json: | $(TEST)
 	$(TRAIN) $(TRIAL) $(CHANGE_$*) --out $(@D)
 
-# Every system by one small budget, for docs/studies.md. About ten minutes of one core for each: make -j2 systems
+# Every system by one small budget, for docs/studies.md. Six minutes of one core for each, self-attention fifteen: make -j2 systems
 SYSTEMS := resnet50 densenet121 se_resnet50 se_densenet121 sasa_resnet50 hybrid_resnet50 nonlocal_resnet50
 BUDGET  := --config bench/systems.toml --backbone
 
@@ -130,7 +130,7 @@ systems: $(SYSTEMS:%=$(RUNS)/systems/%/final/metrics.json)  ## compare the atten
 	$(BIN)/python -m bench.systems $(RUNS)/systems --write
 
 $(RUNS)/systems/%/final/metrics.json: | $(TEST)
-	$(TRAIN) $(BUDGET) $* --data $(DATA)/nih-128 --stages global --canvas-size 96 --rates 1e-3,1,1 --out $(RUNS)/systems/$*/pretrained
+	$(TRAIN) $(BUDGET) $* --data $(DATA)/nih-128 --stages global --canvas-size 64 --rates 1e-3,1,1 --out $(RUNS)/systems/$*/pretrained
 	for part in "--fold 1/2 --out $(RUNS)/systems/$*/fold-1" "--fold 2/2 --out $(RUNS)/systems/$*/fold-2" "--split train+val --out $(@D)"; do \
 	  $(TRAIN) $(BUDGET) $* --data $(DATA)/nih-subset --init $(RUNS)/systems/$*/pretrained/network.safetensors $$part || exit; done
 	$(AGCNN) evaluate $(JUDGE) --run $(@D) --fold $(RUNS)/systems/$*/fold-1 --fold $(RUNS)/systems/$*/fold-2 \
