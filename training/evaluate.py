@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning_fabric import Fabric
 from scipy.special import expit
 
 from model.labels import LABELS
 from training import checkpoint, model_card, predictions, report
 from training.calibration import Calibration, OperatingPoint, calibrate, operating_points, rates
 from training.comparison import compared
+from training.errors import TrainingError
+from training.fit import processes
 from training.folding import as_served
+from training.lineage import patients_seen_before
 from training.localisation import localisation
 from training.metrics import Numbers, known
 from training.pictures import pictures
@@ -66,10 +68,11 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     """
     network, document = checkpoint.load(run)
     network, size = as_served(network), network.config.canvas_size
-    fabric = Fabric(accelerator="auto", devices=evaluation.devices)
+    fabric = processes(evaluation.devices)
     fabric.launch()
     with fabric.rank_zero_first():
         images = canvases(evaluation.data, "test", size, evaluation.cache)
+    refuse_strangers(evaluation.folds, document["network"], images.patients)
     others = compared(evaluation.compare, images.cases)
     test = predictions.dealt(fabric, network, images)
     if not fabric.is_global_zero:
@@ -112,12 +115,30 @@ def load_calibration(run: Path) -> Calibration:
 
 def out_of_fold(folds: Sequence[Path]) -> Predictions:
     """What every fold's network said of the images it had not seen."""
-    return predictions.pooled([predictions.load(fold / HELD_OUT) for fold in folds])
+    return predictions.pooled([held_out(fold) for fold in folds])
+
+
+def held_out(fold: Path) -> Predictions:
+    """What a fold's network said of its part, less the patients whom its starting weights or teachers had seen."""
+    found, seen = predictions.load(fold / HELD_OUT), patients_seen_before(fold)
+    unseen = np.flatnonzero([patient not in seen for patient in found.patients])
+    if not len(unseen):
+        raise TrainingError(f"{fold}: --init or --teacher had seen every patient that it held out")
+    return found.subset(unseen)
+
+
+def refuse_strangers(folds: Sequence[Path], network: dict[str, Any], tested: Sequence[str]) -> None:
+    """Raise where a fold cannot speak for a run: its network is another one, or it held out a patient of the test."""
+    for fold in folds:
+        if checkpoint.read_json(fold / checkpoint.DOCUMENT)["network"] != network:
+            raise TrainingError(f"{fold}: its network is not built as the run's; what fits one does not fit the other")
+        if shared := set(predictions.load(fold / HELD_OUT).patients).intersection(tested):
+            raise TrainingError(f"{fold}: {len(shared)} patients that it held out are in the test list too")
 
 
 def held_out_part(evaluation: Evaluation) -> Part:
     """The folds' held-out images, each fold calibrated on the others, not on what it is scored on."""
-    folds = [predictions.load(fold / HELD_OUT) for fold in evaluation.folds]
+    folds = [held_out(fold) for fold in evaluation.folds]
     pooled = predictions.pooled(folds)
     calibrated = None
     if len(folds) > 1:
@@ -196,9 +217,9 @@ def on_test(among: Iterable[Part], points: Sequence[OperatingPoint | None]) -> l
 
 def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, size: int) -> dict[str, Any]:
     """Mean and standard deviation over validation images of the mean pixel and of each fusion probability."""
-    held_out = run / HELD_OUT
-    seen = predictions.load(held_out) if held_out.is_file() else out_of_fold(evaluation.folds)
-    split = "val" if held_out.is_file() else "train+val"
+    validated = run / HELD_OUT
+    seen = predictions.load(validated) if validated.is_file() else out_of_fold(evaluation.folds)
+    split = "val" if validated.is_file() else "train+val"
     images = canvases(evaluation.data, split, size, evaluation.cache)
     fusion = calibration.probabilities(seen.logits)[0]
     return {
@@ -208,8 +229,11 @@ def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, size
 
 
 def within(found: Predictions, collection: str) -> Predictions:
-    """The images that calibration goes by."""
-    return found.within(collection) if collection else found
+    """The images that calibration goes by; no image is an error."""
+    chosen = found.within(collection) if collection else found
+    if not len(chosen):
+        raise TrainingError(f"folds: no image{suffix(collection).replace(',', ' of')}")
+    return chosen
 
 
 def suffix(collection: str) -> str:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from model.agcnn import Agcnn
@@ -12,17 +13,18 @@ from training.cache import Canvases
 from training.config import TrainConfig
 from training.distillation import distilled
 from training.errors import TrainingError
-from training.fit import Data, devices, fit
+from training.fit import LAST, Data, devices, fit
 from training.folding import as_served
+from training.lineage import PLAN, patients_of, patients_seen_before, seen_before
 from training.loss import Loss
 from training.order import fold
 from training.sources import canvases
 from training.stages import start_at_prevalence
 
-PLAN = "plan.json"
 HELD_OUT = "held_out.npz"
 PART = "held_out.part.npz"  # on its way to be HELD_OUT
 FOLD_SEED = 0  # the folds are the same for every run, so that runs can be compared
+CHOOSERS = 8  # one patient in so many of a fold's chooses its epochs, as validation is to training in the paper
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Plan:
         Weights to begin from, as `checkpoint.initialise` reads them.
     teachers
         Folders of finished runs, whose word the targets take a share of.
+    without
+        Another folder of data, whose patients are not trained on: those that a later run on it is to be scored on.
     """
 
     data: Path
@@ -47,6 +51,7 @@ class Plan:
     fold: tuple[int, int] | None = None
     init: Path | None = None
     teachers: tuple[Path, ...] = ()
+    without: Path | None = None
 
 
 def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
@@ -59,6 +64,7 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
     """
     if bool(plan.teachers) != bool(config.distil):
         raise TrainingError("--teacher and --distil: one says from whom, the other how much; wanted both or none")
+    architecture = config.network  # refused before anything is written
     fabric = devices(config)
     if fabric.node_rank == fabric.local_rank == 0:
         claim(run, plan, config, resume)
@@ -66,24 +72,27 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
         fabric.print(f"{run}: finished")
         return
     # Before the other processes start: what is wrong with the data is said once, and they find the canvases read.
+    if plan.init and fabric.local_rank == 0:
+        begun(Agcnn(architecture), plan.init, config)
     first = gather(plan, config) if fabric.local_rank == 0 else None
     fabric.launch()
     if config.threads:
         torch.set_num_threads(config.threads)
     data = first or gather(plan, config)
     torch.manual_seed(config.seed)
-    network = Agcnn(config.network)
-    start_at_prevalence(network, Loss(data.train.targets, config).targets.numpy())
+    network, seen = Agcnn(architecture), watched(data, plan, config)
+    start_at_prevalence(network, Loss(seen.train.targets, config).targets.numpy())
     if plan.init:
         unmatched = begun(network, plan.init, config)
         fabric.print(f"{plan.init}: {len(unmatched)} names did not match", *unmatched, sep="\n  ")
+    if data.held_out is not None and (known := patients_seen_before(run).intersection(data.held_out.patients)):
+        fabric.print(f"patients held out whom --init or --teacher had seen, and who will not count: {len(known)}")
     if config.distil:
-        data = replace(data, train=distilled(fabric, data.train, plan.teachers, config.distil))
-    seen = data if config.select == "best" else replace(data, held_out=None)
+        seen = replace(seen, train=distilled(fabric, seen.train, plan.teachers, config.distil))
     history = fit(fabric, network, seen, config, run)
     document = {
         "config": asdict(config),
-        "training_data": [*seen_before(plan), described(data.train, config)],
+        "training_data": [*seen_before(plan.init, plan.teachers), described(seen.train, config)],
         "history": [asdict(epoch) for epoch in history],
     }
     if data.held_out is not None:
@@ -98,18 +107,35 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
 
 
 def claim(run: Path, plan: Plan, config: TrainConfig, resume: bool) -> None:
-    """Make the run folder, or see that the one there is of the same plan."""
-    run.mkdir(parents=True, exist_ok=True)
+    """Make the run folder, or see that the one there is of the same plan; one that trained nothing yet may change."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{run}: {error.strerror}") from error
     places: dict[str, Any] = {"data": plan.data.resolve(), "init": plan.init and plan.init.resolve()}
     places["teachers"] = [teacher.resolve() for teacher in plan.teachers]
+    if plan.without:
+        places["without"] = plan.without.resolve()
     wanted = checkpoint.plain({"config": asdict(config), "split": plan.split, "fold": plan.fold, **places})
-    if not (run / PLAN).is_file():
+    if not (run / PLAN).is_file() or not any((run / left).is_file() for left in (LAST, checkpoint.DOCUMENT)):
         return checkpoint.write_json(run / PLAN, wanted)
     if not resume:
         raise TrainingError(f"{run} holds a run already: --resume goes on with it, another --out begins anew")
-    if checkpoint.read_json(run / PLAN) != wanted:
-        raise TrainingError(f"{run / PLAN} is of another configuration: a run can only go on as it began")
+    if changed := differing(flat(checkpoint.read_json(run / PLAN)), flat(wanted)):
+        where = f"{run / PLAN} is of another configuration ({', '.join(changed)})"
+        raise TrainingError(f"{where}: a run can only go on as it began")
     return None
+
+
+def flat(planned: dict[str, Any]) -> dict[str, Any]:
+    """A plan and its configuration as one table, without the loader's workers: they change no tensor."""
+    table = {**planned, **planned["config"]}
+    return {name: value for name, value in table.items() if name not in ("config", "workers")}
+
+
+def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Names that have not the same value in both."""
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
 def begun(network: Agcnn, init: Path, config: TrainConfig) -> list[str]:
@@ -128,29 +154,41 @@ def gather(plan: Plan, config: TrainConfig) -> Data:
     """Read, through the cache, what the plan trains and is scored on."""
     if plan.fold:
         both = canvases(plan.data, "train+val", config.canvas_size, plan.cache)
-        train_part, held_out = fold(both, *plan.fold, FOLD_SEED)
-        return Data(both.subset(train_part), both.subset(held_out))
+        chosen, rest = fold(both, *plan.fold, FOLD_SEED)
+        train, held_out = both.subset(chosen), both.subset(rest)
+        if not (len(train) and len(held_out)):
+            raise TrainingError(f"fold: {len(set(both.patients))} patients are too few for {plan.fold[1]} folds")
+        return Data(without(train, plan), held_out)
     splits = ("train+val",) if plan.split == "train+val" else (plan.split, "val")
     found = [canvases(plan.data, split, config.canvas_size, plan.cache) for split in splits]
-    return Data(found[0], found[1] if len(found) > 1 else None)
+    return Data(without(found[0], plan), found[1] if len(found) > 1 else None)
+
+
+def without(images: Canvases, plan: Plan) -> Canvases:
+    """The images of patients who are not in the folder that is to be left out."""
+    if plan.without is None:
+        return images
+    others = patients_of(plan.without)
+    chosen = images.subset(np.flatnonzero([patient not in others for patient in images.patients]))
+    if not len(chosen):
+        raise TrainingError(f"without {plan.without}: no image is left to train on")
+    return replace(chosen, name=f"{images.name} without {plan.without.resolve().name}")
+
+
+def watched(data: Data, plan: Plan, config: TrainConfig) -> Data:
+    """What a run learns from, and chooses its epochs by.
+
+    What a fold holds out is scored afterwards, and calibrated on: it chooses nothing. Some of the others' patients do.
+    """
+    if config.select == "last":
+        return replace(data, held_out=None)
+    if plan.fold is None:
+        return data
+    rest, chosen = fold(data.train, 0, CHOOSERS, FOLD_SEED)
+    return Data(data.train.subset(rest), data.train.subset(chosen))
 
 
 def described(images: Canvases, config: TrainConfig) -> dict[str, Any]:
     """The card's entry for what a run trained on."""
     role = "stages " + ", ".join(config.stages)
     return {"name": images.name, "images": len(images), "patients": len(set(images.patients)), "role": role}
-
-
-def seen_before(plan: Plan) -> list[dict[str, Any]]:
-    """The card's entries for what starting weights and teachers were trained on."""
-    runs = [("pretraining", plan.init.parent)] if plan.init else []
-    runs += [("teacher", teacher) for teacher in plan.teachers]
-    return [entry for role, run in runs for entry in inherited(run, role)]
-
-
-def inherited(run: Path, role: str) -> list[dict[str, Any]]:
-    """The entries of one folder, with what they were for; none where no run of ours made it."""
-    if not (run / checkpoint.DOCUMENT).is_file():
-        return []
-    entries = checkpoint.read_json(run / checkpoint.DOCUMENT)["training_data"]
-    return [{**entry, "role": f"{role}, " + entry["role"].removeprefix(f"{role}, ")} for entry in entries]

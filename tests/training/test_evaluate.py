@@ -2,7 +2,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from training import checkpoint, evaluate, predictions
 from training.bootstrap import resamples
 from training.calibration import calibrate
 from training.config import TrainConfig
+from training.errors import TrainingError
 from training.evaluate import Evaluation
 from training.headlines import headlines
 from training.metrics import OF_CURVE
@@ -51,6 +52,7 @@ def evaluation(published: Path, small: TrainConfig, tmp_path: Path) -> tuple[Pat
     for seed, fold in enumerate(folds):
         fold.mkdir()
         predictions.save(fold / "held_out.npz", made(120, seed))
+        checkpoint.write_json(fold / "run.json", {"network": asdict(config.network)})
     return tmp_path / "run", Evaluation(folds, published, tmp_path / "cache", "B")
 
 
@@ -126,6 +128,65 @@ def test_test_is_calibrated_by_what_is_written(evaluation: tuple[Path, Evaluatio
     mass = LABELS.index("Mass")
     wanted = ((calibration.probabilities(test.logits)[2, :, mass] - test.targets[:, mass]) ** 2).mean()
     assert row["value"] == pytest.approx(wanted)
+
+
+def test_folds_of_another_network_are_refused(evaluation: tuple[Path, Evaluation], small: TrainConfig) -> None:
+    run, plan = evaluation
+    other = {"network": asdict(replace(small, pooling="average").network)}
+    checkpoint.write_json(plan.folds[1] / "run.json", other)
+    with pytest.raises(TrainingError, match="fold2: its network is not built as the run's"):
+        evaluate.evaluate(run, plan)
+
+
+def test_folds_that_held_out_a_patient_of_the_test_are_refused(evaluation: tuple[Path, Evaluation]) -> None:
+    run, plan = evaluation
+    held_out = made(120, 1)
+    tested = read(plan.data, "test", 64).cases[0].patient
+    strange = (replace(held_out.cases[0], patient=tested), *held_out.cases[1:])
+    predictions.save(plan.folds[1] / "held_out.npz", replace(held_out, cases=strange))
+    with pytest.raises(TrainingError, match="fold2: 1 patients that it held out are in the test list too"):
+        evaluate.evaluate(run, plan)
+
+
+def test_patients_whom_the_starting_weights_had_seen_do_not_count(
+    evaluation: tuple[Path, Evaluation], published: Path, tmp_path: Path
+) -> None:
+    run, plan = evaluation
+    first, fold = tmp_path / "first", plan.folds[0]
+    (first).mkdir()
+    begun = {"data": str(published), "split": "train", "fold": None, "init": None, "teachers": []}
+    checkpoint.write_json(first / "plan.json", begun)  # saw the patients 0 to 11
+    checkpoint.write_json(fold / "plan.json", begun | {"init": str(first / "network.safetensors")})
+    found = predictions.load(fold / "held_out.npz")
+    known = tuple(replace(case, patient=str(number % 24)) for number, case in enumerate(found.cases))
+    predictions.save(fold / "held_out.npz", replace(found, cases=known))
+    assert len(evaluate.held_out(fold)) == 60
+    assert set(evaluate.held_out(fold).patients) == {str(number) for number in range(12, 24)}
+    predictions.save(fold / "held_out.npz", replace(found, cases=tuple(replace(case, patient="3") for case in known)))
+    with pytest.raises(TrainingError, match="had seen every patient"):
+        evaluate.evaluate(run, plan)
+
+
+def test_a_collection_without_images_is_refused(evaluation: tuple[Path, Evaluation]) -> None:
+    run, plan = evaluation
+    for judge in (lambda wanted: evaluate.evaluate(run, wanted), evaluate.cross_validated):
+        with pytest.raises(TrainingError, match="folds: no image of collection C"):
+            judge(replace(plan, collection="C"))
+
+
+def test_a_test_list_without_positives_is_scored_as_nothing(evaluation: tuple[Path, Evaluation]) -> None:
+    run, plan = evaluation
+    table = plan.data / "Data_Entry_2017_v2020.csv"
+    listed = set((plan.data / "test_list.txt").read_text().split())
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    table.write_text("\n".join(",".join([r[0], "No Finding" if r[0] in listed else r[1], *r[2:]]) for r in rows))
+    (plan.data / "BBox_List_2017.csv").unlink()
+    found = evaluate.evaluate(run, replace(plan, collection=""))
+    tested = [row for row in found["metrics"] if row["split"] == "test"]
+    assert {row["name"] for row in tested if row["value"] is not None} == {"prevalence", *NAMES}
+    assert found["operating_points_on_test"] == []
+    assert "test, 8 images, fusion: macro AUROC n/a over 0 findings" in list(headlines(found))
+    assert "n/a" in (run / evaluate.REPORT).read_text()
 
 
 @pytest.mark.timeout(300)

@@ -1,5 +1,7 @@
 import json
+import shutil
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,10 @@ from model.branch import Branch
 from training import checkpoint, predictions
 from training.config import TrainConfig, configured
 from training.errors import TrainingError
+from training.fit import LAST
 from training.folding import as_served
-from training.run import HELD_OUT, Plan, begun, gather, train
+from training.lineage import patients_of, patients_seen
+from training.run import HELD_OUT, Plan, begun, claim, gather, train, watched
 
 
 @pytest.fixture
@@ -86,6 +90,88 @@ def test_a_fold_holds_out_patients_of_train_and_val(plan: Plan, quick: TrainConf
         assert not set(data.train.patients) & set(data.held_out.patients)
         held += [case.image for case in data.held_out.cases]
     assert len(set(held)) == 32
+
+
+def test_a_fold_s_held_out_images_choose_no_epoch(plan: Plan, quick: TrainConfig) -> None:
+    part, config = replace(plan, fold=(0, 3)), replace(quick, select="best")
+    data = gather(part, config)
+    seen = watched(data, part, config)
+    assert data.held_out is not None
+    assert seen.held_out is not None
+    people = [set(images.patients) for images in (seen.train, seen.held_out, data.held_out)]
+    assert [len(each & other) for each, other in combinations(people, 2)] == [0, 0, 0]
+    assert len(seen.train) + len(seen.held_out) == len(data.train)
+    assert watched(data, part, quick).held_out is None
+    assert watched(data, plan, config) is data
+
+
+def test_more_folds_than_patients_are_refused(plan: Plan, quick: TrainConfig) -> None:
+    with pytest.raises(TrainingError, match="fold: 16 patients are too few for 40 folds"):
+        gather(replace(plan, fold=(39, 40)), quick)
+
+
+def test_patients_of_another_folder_can_be_left_out(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(plan.data, other)
+    for name, lines in (("train", slice(8)), ("val", slice(0)), ("test", slice(0))):
+        few = (other / f"{name}_list.txt").read_text().splitlines()[lines]
+        (other / f"{name}_list.txt").write_text("\n".join(few))
+    without = replace(plan, without=other)
+    data = gather(without, quick)
+    assert len(data.train) == 16
+    assert not set(data.train.patients) & patients_of(other)
+    short = replace(quick, stages=("global",))
+    train(without, short, tmp_path / "run", resume=False)
+    _, document = checkpoint.load(tmp_path / "run")
+    assert document["training_data"][0]["name"] == "tiny train without other"
+    assert patients_seen(tmp_path / "run") == set(data.train.patients)
+    with pytest.raises(TrainingError, match="no image is left"):
+        gather(replace(plan, without=plan.data), quick)
+
+
+def test_a_patient_held_out_whom_the_starting_weights_know_is_told(
+    plan: Plan, quick: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = replace(quick, stages=("global",))
+    train(plan, short, tmp_path / "first", resume=False)
+    assert "had seen" not in capsys.readouterr().out
+    init = tmp_path / "first" / checkpoint.WEIGHTS
+    train(replace(plan, init=init, fold=(0, 2)), short, tmp_path / "second", resume=False)
+    told = int(capsys.readouterr().out.split("who will not count: ")[1].splitlines()[0])
+    held_out = predictions.load(tmp_path / "second" / HELD_OUT).patients
+    assert told == len({*held_out} & set(gather(plan, short).train.patients)) > 0
+
+
+def test_a_plan_may_change_until_something_is_trained(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    run, short = tmp_path / "run", replace(quick, stages=("global",))
+    with pytest.raises(TrainingError, match="no Data_Entry"):
+        train(replace(plan, data=tmp_path), short, run, resume=False)
+    train(plan, short, run, resume=False)
+    (run / checkpoint.DOCUMENT).unlink()
+    with pytest.raises(TrainingError, match=r"another configuration \(seed\)"):
+        train(plan, replace(short, seed=8), run, resume=True)
+
+
+def test_a_file_in_the_run_s_place_is_refused(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(TrainingError, match="run: File exists"):
+        claim(tmp_path / "run", plan, quick, resume=False)
+
+
+def test_a_run_goes_on_with_other_workers(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    run, short = tmp_path / "run", replace(quick, stages=("global",))
+    claim(run, plan, short, resume=False)
+    (run / LAST).touch()
+    claim(run, plan, replace(short, workers=1), resume=True)
+
+
+def test_what_no_network_has_is_refused_before_anything_is_read(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="canvas_size must be a multiple"):
+        train(plan, replace(quick, canvas_size=65), tmp_path / "run", resume=False)
+    checkpoint.save_weights(tmp_path / "trunk.safetensors", Branch("resnet50", 3))
+    with pytest.raises(TrainingError, match="weights of squeezenet1_1"):
+        train(replace(plan, init=tmp_path / "trunk.safetensors"), quick, tmp_path / "run", resume=False)
+    assert not plan.cache.exists()
 
 
 def test_train_and_val_together_hold_out_nothing(plan: Plan, quick: TrainConfig) -> None:
