@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from pathlib import Path
+from shutil import disk_usage
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -19,6 +21,7 @@ from rich.progress import Progress
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from training.errors import TrainingError
 from training.sample import Case, Floats, Source, targets
 
 CHUNK = 64  # images between two flushes
@@ -139,8 +142,16 @@ def mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """A memory-mapped array of this shape, made of zeros where there is none.
 
     It appears whole or not at all, and once: of two runs that begin together, none takes away what the other wrote.
+
+    Raises
+    ------
+    TrainingError
+        It would not fit on the disk, which a memory-mapped file is told of by a signal that kills.
     """
     if not path.is_file():
+        wanted, free = prod(shape), disk_usage(path.parent).free
+        if wanted > free:
+            raise TrainingError(f"{path.parent}: canvases need {wanted / 1e9:.1f} GB, and {free / 1e9:.1f} are free")
         with TemporaryDirectory(dir=path.parent) as own, suppress(FileExistsError):
             part = Path(own) / path.name
             np.lib.format.open_memmap(part, "w+", np.uint8, shape)

@@ -88,11 +88,13 @@ def platt(logits: Numbers, positive: Flags, slope: float | None = None) -> tuple
 
 
 def operating_points(predictions: Predictions, calibration: Calibration, source: str) -> list[OperatingPoint | None]:
-    """One per label, on the fusion branch; None with fewer than ten positives."""
+    """One per label, on the fusion branch; None with fewer than ten positives, or as few negatives."""
     fusion = calibration.probabilities(predictions.logits)[0]
     pairs = [known(fusion, predictions.targets, label) for label in range(fusion.shape[1])]
     return [
-        rates(scores, positive, threshold(scores[~positive], scores), source) if positive.sum() >= ENOUGH else None
+        rates(scores, positive, threshold(scores[~positive], scores), source)
+        if min(positive.sum(), (~positive).sum()) >= ENOUGH
+        else None
         for scores, positive in pairs
     ]
 

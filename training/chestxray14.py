@@ -13,14 +13,14 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from torch.utils.data import Dataset
 
 from model.labels import LABELS, NO_FINDING
 from training.errors import TrainingError
-from training.pixel_path import PICTURES, RULE, canvas_of
+from training.pixel_path import PICTURES, canvas_of, digest
 from training.sample import Box, Case, Sample, years
 
 PUBLISHED_SIZE = 1024  # side of the published PNGs, and the unit of the published boxes
@@ -32,6 +32,9 @@ LISTS: Mapping[str, tuple[str, ...]] = {
     "train+val": ("train_list.txt", "val_list.txt"),
 }
 PUBLISHED_TRAIN_VAL = "train_val_list.txt"
+BOXES, COLLECTIONS = "BBox_List_2017.csv", "collections.csv"
+ENTRY = ("Image Index", "Finding Labels", "Patient ID", "Patient Gender", "Patient Age", "View Position")
+COLUMNS = {**dict.fromkeys(TABLES, ENTRY), BOXES: tuple("012345"), COLLECTIONS: ("Image Index", "collection")}  # read
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,10 @@ class ChestXray14(Dataset[Sample]):
     paths: tuple[Path, ...]
     size: int
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Digest of the images' names and bytes in size, the canvas size and the resize rule."""
-        files = "\n".join(f"{path.name} {path.stat().st_size}" for path in self.paths)
-        return hashlib.sha256(f"{RULE} {self.size}\n{files}".encode()).hexdigest()[:16]
+        """Equal keys, equal canvases."""
+        return digest((path.name for path in self.paths), self.paths, self.size)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -102,7 +104,7 @@ def split_cases(folder: Path, split: str) -> list[Case]:
 def records(folder: Path) -> list[Case]:
     """Every row of the published table, with boxes and collections where the folder has them."""
     boxes = box_table(folder)
-    collections = {row["Image Index"]: row["collection"] for row in table(folder, "collections.csv")}
+    collections = {row["Image Index"]: row["collection"] for row in table(folder, COLLECTIONS)}
     rows = [
         Case(
             image=row["Image Index"],
@@ -138,9 +140,12 @@ def findings(published: str) -> tuple[float, ...]:
 def box_table(folder: Path) -> dict[str, dict[str, tuple[Box, ...]]]:
     """Image to label to boxes, from the published x, y, w, h in pixels of 1024."""
     found: dict[str, dict[str, tuple[Box, ...]]] = defaultdict(dict)
-    for row in table(folder, "BBox_List_2017.csv", header=False):
+    for row in table(folder, BOXES, header=False):
         name, label, *numbers = row.values()
-        x, y, w, h = (float(number) / PUBLISHED_SIZE for number in numbers[:4])
+        try:
+            x, y, w, h = (float(number) / PUBLISHED_SIZE for number in numbers[:4])
+        except ValueError as error:
+            raise TrainingError(f"{folder / BOXES}: a box of {name} has an edge that is no number") from error
         label = "Infiltration" if label == "Infiltrate" else label  # the box table's own spelling
         box = (x, y, min(x + w, 1.0), min(y + h, 1.0))
         found[name][label] = (*found[name].get(label, ()), box)
@@ -210,13 +215,21 @@ def table(folder: Path, name: str, header: bool = True) -> Iterator[dict[str, st
     """Rows of a CSV table, plain or .gz; none where there is no such file.
 
     Without `header` the columns are numbered: the published box table has a comma inside one column's name.
+
+    Raises
+    ------
+    TrainingError
+        A row, or the whole table, lacks a column that is read.
     """
     if (file := find(folder, name)) is None:
         return
     reader = csv.reader(lines(file))
     names = next(reader, [])
-    for row in reader:
-        yield dict(zip(names if header else map(str, range(len(row))), row, strict=False))
+    for row in filter(any, reader):
+        cells = dict(zip(names if header else map(str, range(len(row))), row, strict=False))
+        if missing := [column for column in COLUMNS[name] if column not in cells]:
+            raise TrainingError(f"{file}, line {reader.line_num}: no value in column {missing[0]}")
+        yield cells
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -225,6 +238,7 @@ def find(folder: Path, name: str) -> Path | None:
 
 
 def lines(file: Path) -> Iterator[str]:
-    """Lines of a text file, plain or .gz."""
-    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as text:
+    """Lines of a text file, plain or .gz; spreadsheets begin one with a mark."""
+    encoding = "utf-8-sig"
+    with gzip.open(file, "rt", encoding=encoding) if file.suffix == ".gz" else file.open(encoding=encoding) as text:
         yield from text

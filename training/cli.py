@@ -60,6 +60,9 @@ def train(  # noqa: PLR0913 - options
         list[Path] | None, typer.Option("--teacher", help="Finished run to learn from; may be repeated.")
     ] = None,
     distil: Annotated[float | None, typer.Option(help="Share of the teachers' word in the targets, 0 to 1.")] = None,
+    without: Annotated[
+        Path | None, typer.Option(help="Another folder of data, whose patients are not trained on.")
+    ] = None,
     average: Annotated[float | None, typer.Option(help="Decay of the moving average of weights; 0 for none.")] = None,
     select: Annotated[str | None, typer.Option(help="Of each stage the best epoch on val, or the last.")] = None,
     devices: Annotated[int | None, typer.Option(help="Processes on this machine, one to a GPU.")] = None,
@@ -110,7 +113,7 @@ def train(  # noqa: PLR0913 - options
         }
         settings = settled(recipe, config, {name: value for name, value in given.items() if value is not None})
         plan = run.Plan(data, cache or out.parent / "cache", split, part(fold) if fold else None, init)
-        run.train(replace(plan, teachers=tuple(teachers or ())), settings, out, resume)
+        run.train(replace(plan, teachers=tuple(teachers or ()), without=without), settings, out, resume)
 
 
 @app.command()
@@ -148,7 +151,7 @@ def export(
     out: Annotated[Path, typer.Option(help="The ONNX file to write.")],
     cache: CacheFolder = None,
 ) -> None:
-    """Write the artefact, if ONNX Runtime gives what the network gives on 64 radiographs of the val list."""
+    """Write the artefact, if ONNX Runtime and the network agree on 64 radiographs of val, or of train and val."""
     from training import checkpoint
     from training import evaluate as evaluation
     from training import export as artefact
@@ -156,7 +159,10 @@ def export(
 
     with one_line():
         network, _ = checkpoint.load(run)
-        images = canvases(data, "val", network.config.canvas_size, cache or run.parent / "cache")
+        size, kept = network.config.canvas_size, cache or run.parent / "cache"
+        images = canvases(data, "val", size, kept)
+        if len(images) < artefact.FEWEST_IMAGES:
+            images = canvases(data, "train+val", size, kept)
         card = checkpoint.read_json(run / evaluation.CARD)
         report = artefact.export(
             network, evaluation.load_calibration(run), card, images.first(artefact.FEWEST_IMAGES), out

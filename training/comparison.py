@@ -62,9 +62,10 @@ def numbers(path: Path, wanted: set[str]) -> dict[str, list[float]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.DictReader(text)
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             image, columns = header(path, reader.fieldnames or ())
             for row in reader:
-                if (name := row[image]) not in wanted:
+                if (name := (row[image] or "").strip()) not in wanted:
                     continue
                 if name in found:
                     raise TrainingError(f"{path}: image {name} stands in it twice")

@@ -6,6 +6,7 @@ epoch leaves: so a run that was killed at any moment, and goes on at its last ep
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,13 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from model.agcnn import Agcnn
 from training import checkpoint
 from training.cache import Canvases
-from training.config import STAGES, TrainConfig
+from training.config import STAGES, Precision, TrainConfig
+from training.errors import TrainingError
 from training.learner import Learner, unwrapped
 from training.loader import load
 from training.logs import Epoch, Logs
@@ -42,8 +45,25 @@ class Data:
 
 
 def devices(config: TrainConfig) -> Fabric:
-    """The processes of a run, not started yet: one for each device of each machine."""
-    return Fabric(accelerator="auto", devices=config.devices, num_nodes=config.num_nodes, precision=config.precision)
+    """The processes of a run, not started yet: one for each device of each machine.
+
+    Raises
+    ------
+    TrainingError
+        There are not so many devices, or none that has this precision.
+    """
+    if config.precision == "16-mixed" and not torch.cuda.is_available():
+        raise TrainingError("precision: 16-mixed wants a GPU, and there is none; bf16-mixed and 32-true need none")
+    return processes(config.devices, config.num_nodes, config.precision)
+
+
+def processes(count: int, num_nodes: int = 1, precision: Precision = "32-true") -> Fabric:
+    """On NVIDIA's or AMD's GPUs where there are any, else on the processor: Apple's GPU has no float64."""
+    try:
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+        return Fabric(accelerator=accelerator, devices=count, num_nodes=num_nodes, precision=precision)
+    except MisconfigurationException as error:
+        raise TrainingError(f"devices: {error}".partition("\n")[0]) from error
 
 
 def fit(fabric: Fabric, network: Agcnn, data: Data, config: TrainConfig, run: Path) -> list[Epoch]:
@@ -133,6 +153,9 @@ class Loop:
         self.progress.remove_task(task)
         learner.agree()
         lost_in_all, known_in_all = reduced(self.fabric, total, "sum").tolist()
+        if not isfinite(lost_in_all):
+            advice = "a lower rate (--rates) or --precision 32-true may help"
+            raise TrainingError(f"{stage.name}, epoch {epoch + 1}: the loss is no longer a number; {advice}")
         return lost_in_all / max(1, known_in_all), learning_rate
 
     def share(self, known: Tensor) -> Tensor:
@@ -140,10 +163,13 @@ class Loop:
         return reduced(self.fabric, known.float(), "mean").clamp(min=1 / self.fabric.world_size)
 
     def batches(self, order: Indices, size: int) -> list[tuple[Indices, Indices]]:
-        """(places in the epoch, indices) of each step of this process; every process has the same number of steps."""
+        """(places in the epoch, indices) of each step of this process; every process has the same number of steps.
+
+        An image that would be left over alone joins the last batch: a batch norm has nothing to go by in one.
+        """
         places = np.arange(len(order))[self.fabric.global_rank :: self.fabric.world_size]
         places = places[: len(order) // self.fabric.world_size]
-        return [(chunk, order[chunk]) for chunk in np.split(places, range(size, len(places), size))]
+        return [(chunk, order[chunk]) for chunk in np.split(places, range(size, len(places) - 1, size))]
 
     def score(self, learner: Learner, held_out: Canvases) -> float | None:
         """Macro AUROC of the stage's logits; None where no label is defined."""

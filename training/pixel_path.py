@@ -1,5 +1,7 @@
 """A file to a canvas by the service's own functions: what a network is trained on is what it is served."""
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from service.dicom.canvas import Rule, canvas, grey_values
@@ -26,6 +28,16 @@ def canvas_of(path: Path, size: int, name: str) -> Floats:
     except OSError as error:
         raise TrainingError(f"{name}: {error.strerror}") from error
     return canvas(values, size, RULE)
+
+
+def digest(names: Iterable[str], paths: Iterable[Path], size: int) -> str:
+    """16 hex digits of all that decides the canvases: files by name, bytes in size and time, canvas size, resize rule.
+
+    The time tells of a file that was replaced by one of equal size, as uncompressed DICOM has it.
+    """
+    stats = [(name, path.stat()) for name, path in zip(names, paths, strict=True)]
+    files = [f"{name} {found.st_size} {found.st_mtime_ns}" for name, found in stats]
+    return hashlib.sha256("\n".join([f"{RULE} {size}", *files]).encode()).hexdigest()[:16]
 
 
 def codes(error: InputError) -> tuple[str, ...]:

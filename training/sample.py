@@ -49,10 +49,10 @@ class Case:
 
 
 def years(published: str) -> float | None:
-    """Age in years, from `58` or, as DICOM and the older tables have it, `058Y`, `018M`; None above `OLDEST`."""
+    """Age in years, from `58`, `58.0` or, as in DICOM and the first tables, `058Y`, `018M`; None above `OLDEST`."""
     unit = published[-1:] if published[-1:] in YEARS else "Y"
     digits = published.removesuffix(unit)
-    age = float(digits) * YEARS[unit] if digits.isdecimal() else None
+    age = float(digits) * YEARS[unit] if digits.replace(".", "", 1).isdecimal() else None
     return None if age is None or age > OLDEST else age
 
 

@@ -1,8 +1,10 @@
+import os
 import pickle
 import subprocess
 import sys
 from pathlib import Path
 from subprocess import PIPE
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 from training import cache
 from training.cache import Canvases, cached
 from training.chestxray14 import ChestXray14, read
+from training.errors import TrainingError
 from training.sample import Sample
 
 
@@ -30,7 +33,9 @@ def test_a_second_build_reads_no_image(published: Path, tmp_path: Path) -> None:
     source = read(published, "val", 48)
     first = cached(source, tmp_path / "cache").pixels.copy()
     for path in source.paths:
-        path.write_bytes(b"x" * path.stat().st_size)  # unreadable, and of the same size
+        before = path.stat()
+        path.write_bytes(b"x" * before.st_size)  # unreadable, and of the same size and time
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     np.testing.assert_array_equal(cached(source, tmp_path / "cache").pixels, first)
 
 
@@ -43,6 +48,16 @@ def test_a_run_that_begins_at_the_same_time_takes_nothing_away(tmp_path: Path, m
     second[0] = 8
     assert (first[0] == 8).all()
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_canvases_that_would_fill_the_disk_are_refused(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "disk_usage", lambda _: SimpleNamespace(free=8 * 48 * 48 - 1))
+    with pytest.raises(TrainingError, match=r"canvases need 0\.0 GB, and 0\.0 are free"):
+        cached(read(published, "val", 48), tmp_path / "cache")
+    monkeypatch.setattr(cache, "disk_usage", lambda _: SimpleNamespace(free=8 * 48 * 48))
+    assert len(cached(read(published, "val", 48), tmp_path / "cache")) == 8
 
 
 def test_an_interrupted_build_goes_on(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,13 @@ def test_rates_by_hand() -> None:
     assert point.specificity_interval == pytest.approx((0.0126, 0.9874), abs=1e-4)
 
 
+def test_operating_points_need_ten_negatives_too() -> None:
+    logits, _ = drawn(1.0, 0.0, 40)
+    targets = np.stack([np.ones(40), np.arange(40) < 31, np.arange(40) < 30], 1)
+    found = predictions(np.stack([np.stack([logits] * 3, 1)] * 3), targets)
+    assert [point is None for point in operating_points(found, calibrate(found), "here")] == [True, True, False]
+
+
 def test_operating_points_need_ten_positives() -> None:
     logits, positive = drawn(1.0, 0.0, 400)
     targets = np.stack([positive, np.arange(400) < 9, np.arange(400) < 10], 1)

@@ -1,4 +1,5 @@
 import gzip
+import os
 import shutil
 from pathlib import Path
 
@@ -26,6 +27,56 @@ def test_boxes_are_shares_of_the_published_side_under_the_label_s_own_name(publi
     assert read(published, "test", 64)[0].case.boxes == {
         "Infiltration": ((0.25, 0.5, 0.375, 1.0), (0.0, 0.0, 0.0625, 0.0625))
     }
+
+
+def test_tables_that_went_through_a_spreadsheet_are_the_same(published: Path) -> None:
+    before = read(published, "test", 64)
+    canvas = before[0].canvas
+    for file in (*published.glob("*.csv"), *published.glob("*.txt")):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    for picture in (published / "images").iterdir():
+        picture.rename(picture.with_suffix(".PNG"))
+    after = read(published, "test", 64)
+    assert after.cases == before.cases
+    np.testing.assert_array_equal(after[0].canvas, canvas)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("Data_Entry_2017_v2020.csv", "Patient ID"),
+        ("Data_Entry_2017_v2020.csv", "View Position"),
+        ("collections.csv", "collection"),
+    ],
+)
+def test_a_missing_column_is_named(published: Path, table: str, column: str) -> None:
+    file = published / table
+    file.write_text(file.read_text().replace(column, "else", 1))
+    with pytest.raises(TrainingError, match=f"{table}, line 2: no value in column {column}"):
+        read(published, "test", 64)
+
+
+def test_a_broken_row_is_named(published: Path) -> None:
+    file = published / "Data_Entry_2017_v2020.csv"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([*lines[:4], "00000001_001.png,Mass"]))
+    with pytest.raises(TrainingError, match="line 5: no value in column Patient ID"):
+        read(published, "test", 64)
+
+
+@pytest.mark.parametrize("row", ["a.png,Mass,1,2,3", "a.png,Mass,1,2,3,wide"])
+def test_a_box_that_is_none_is_named(published: Path, row: str) -> None:
+    (published / "BBox_List_2017.csv").write_text(f"Image Index,Finding Label,Bbox [x,y,w,h]\n{row}\n")
+    with pytest.raises(TrainingError, match="BBox_List_2017"):
+        read(published, "test", 64)
+
+
+def test_a_file_replaced_by_one_of_equal_size_is_noticed(published: Path) -> None:
+    before = read(published, "test", 64)
+    assert read(published, "test", 64).key == before.key
+    found = before.paths[0].stat()
+    os.utime(before.paths[0], ns=(found.st_atime_ns, found.st_mtime_ns + 1))
+    assert read(published, "test", 64).key != before.key
 
 
 def test_no_finding_is_a_target_of_zeros() -> None:

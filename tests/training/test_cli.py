@@ -1,12 +1,14 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from training.cli import app
 from training.errors import TrainingError
+from training.export import ExportReport
 
 QUICK = ["--canvas-size", "64", "--input-size", "32", "--epochs", "1,1,1", "--threads", "1", "--workers", "0"]
 
@@ -82,6 +84,25 @@ def test_a_folder_without_data_is_one_line(tmp_path: Path) -> None:
 def test_export_of_a_run_that_was_not_evaluated_is_one_line(published: Path, tmp_path: Path) -> None:
     answer = agcnn("export", "--run", tmp_path, "--data", published, "--out", tmp_path / "x.onnx")
     assert (answer.exit_code, "no finished run" in answer.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("fewest", "images"), [(8, 8), (24, 24)])
+def test_export_takes_train_too_where_val_is_small(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fewest: int, images: int
+) -> None:
+    assert agcnn("train", "--data", published, "--out", tmp_path / "run", "--stages", "global", *QUICK).exit_code == 0
+    for name, document in (("card", {}), ("calibration", {"slope": [], "bias": []})):
+        (tmp_path / "run" / f"{name}.json").write_text(json.dumps(document))
+    counted: list[int] = []
+
+    def exported(*given: Any) -> ExportReport:
+        counted.append(len(given[3]))
+        return ExportReport(0.0, 0.0, 0.0, 1)
+
+    monkeypatch.setattr("training.export.FEWEST_IMAGES", fewest)
+    monkeypatch.setattr("training.export.export", exported)
+    answer = agcnn("export", "--run", tmp_path / "run", "--data", published, "--out", tmp_path / "x.onnx")
+    assert (answer.exit_code, counted) == (0, [images]), answer.output
 
 
 def test_help_names_every_command() -> None:

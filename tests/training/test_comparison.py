@@ -31,6 +31,13 @@ def test_scores_are_put_in_the_order_of_the_cases(tmp_path: Path, image: str, pr
     np.testing.assert_array_equal(found.probabilities[UNCALIBRATED], found.scores)
 
 
+def test_blanks_and_a_spreadsheet_s_mark_are_no_part_of_a_name(tmp_path: Path) -> None:
+    plain = write(tmp_path / "x.csv", table("0", "1", "2"))
+    lines = [" , ".join(line.split(",")) + " " for line in plain.read_text().splitlines()]
+    (tmp_path / "y.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, ""]).encode())
+    np.testing.assert_array_equal(read(tmp_path / "y.csv", CASES).scores, read(plain, CASES).scores)
+
+
 def test_columns_stand_in_any_order(tmp_path: Path) -> None:
     names = ["Hernia", "image", *reversed(LABELS[:-1])]
     rows = [

@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.progress import TimeRemainingColumn
 
 from model.agcnn import Agcnn
 from training import checkpoint, fit
 from training.cache import Canvases
 from training.config import TrainConfig
+from training.errors import TrainingError
 from training.fit import Data, Loop, best
 from training.learner import Learner
 from training.logs import Epoch
@@ -120,6 +122,36 @@ def test_processes_share_an_epoch() -> None:
             np.testing.assert_array_equal(order[places], indices)
             seen += indices.tolist()
     assert len(set(seen)) == 18
+
+
+@pytest.mark.parametrize(("images", "sizes"), [(8, [4, 4]), (9, [4, 5]), (10, [4, 4, 2]), (1, [1])])
+def test_no_image_is_in_a_batch_alone(images: int, sizes: list[int]) -> None:
+    loop = Loop.__new__(Loop)
+    loop.fabric = fit.processes(1)
+    batches = loop.batches(np.arange(images), 4)
+    assert [len(indices) for _, indices in batches] == sizes
+    assert [index for _, indices in batches for index in indices] == list(range(images))
+
+
+def test_a_loss_that_is_no_number_ends_the_run(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
+    config = replace(small, optimiser="sgd", schedule="step", learning_rates=(1e30, 1.0, 1.0))
+    with pytest.raises(TrainingError, match=r"global, epoch [12]: the loss is no longer a number; a lower rate"):
+        fit.fit(fit.devices(config), start(config), Data(canvases, None), config, tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_half_precision_without_a_gpu_is_refused(small: TrainConfig) -> None:
+    with pytest.raises(TrainingError, match="16-mixed wants a GPU"):
+        fit.devices(replace(small, precision="16-mixed"))
+
+
+def test_more_devices_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def few(**_: object) -> None:
+        raise MisconfigurationException("You requested gpu: [0, 1]\n But your machine only has: [0]")
+
+    monkeypatch.setattr(fit, "Fabric", few)
+    with pytest.raises(TrainingError, match=r"^devices: You requested gpu: \[0, 1\]$"):
+        fit.processes(2)
 
 
 @pytest.mark.parametrize("changes", [{"no_finding": True, "positive_weight": True}, {"optimiser": "sgd"}])

@@ -9,6 +9,7 @@ from training.sample import targets, years
     ("published", "age"),
     [
         ("58", 58),
+        ("58.0", 58),
         ("058Y", 58),
         ("018M", 1.5),
         ("004W", 28 / 365.25),
@@ -16,6 +17,8 @@ from training.sample import targets, years
         ("", None),
         ("-3", None),
         ("x", None),
+        (".", None),
+        ("1.2.3", None),
     ],
 )
 def test_ages(published: str, age: float | None) -> None:
