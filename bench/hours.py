@@ -2,7 +2,7 @@
 
 Work is the network's own multiplications and additions, counted by torch. Speed is what the paper's authors had: six
 hours for one branch of ResNet-50 on a TITAN Xp, 50 epochs of more than 78,000 images. Another GPU can at best be faster
-by as much as its maker's peak is higher; convolutions reach a smaller share of a newer peak, so its hours are "at least".
+by as much as its peak is higher by its data sheet; convolutions reach less of a newer one: its hours are "at least".
 """
 
 import sys
