@@ -84,8 +84,10 @@ def _area(excess: Tensor) -> Tensor:
     lift_down = excess.index_select(1, lower.long()) * weight
     pixels = _pixels(lift_up + lift_down)
     down = lift_down > lift_up
-    area = _onehot(upper, h).T @ (pixels * ~down) + _onehot(lower, h).T @ (pixels * down)
-    return area.flatten(1)
+    nearest = torch.where(down, lower[:, None], upper[:, None])  # [B, 224, w]
+    own = nearest[:, None] == torch.arange(h, device=excess.device)[:, None, None]  # [B, h, 224, w]
+    # A sum, not a product of matrices, so that counts stay exact where those are rounded to TF32 or bfloat16.
+    return (own * pixels[:, None]).sum(2).flatten(1)
 
 
 def _pixels(lines: Tensor) -> Tensor:
@@ -97,13 +99,9 @@ def _pixels(lines: Tensor) -> Tensor:
     return count * (lines > 0)
 
 
-def _onehot(index: Tensor, size: int) -> Tensor:
-    return (index[:, None] == torch.arange(size, device=index.device)).float()
-
-
 def _largest(reached: Tensor, area: Tensor, above: Tensor) -> Tensor:
     """Nodes of the component of most pixels, the first of equals: `[B, hw]` bool, none where no node is above."""
-    # A sum, not a product of matrices, so that counts stay exact where those are rounded to TF32.
+    # A sum here too, for the same reason.
     total = (reached * area[:, None, :]).sum(2) + 1  # a peak between the centres of pixels still counts
     best = (total * above).argmax(1)
     nodes = torch.arange(area.shape[1], device=area.device)
