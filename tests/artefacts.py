@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import pytest
 import torch
 from PIL import Image
 from torch import nn
 
-from model import densenet, resnet
 from model.agcnn import Agcnn, AgcnnConfig
-from model.branch import BACKBONES
 from model.labels import LABELS
 from training.calibration import Calibration
 from training.export import export
@@ -53,14 +50,6 @@ def tiny_network(seed: int = 0, config: AgcnnConfig = CONFIG) -> Agcnn:
             nn.init.normal_(layer.weight, std=0.05)
         _live(network)
     return network
-
-
-def thin(patch: pytest.MonkeyPatch) -> None:
-    """Build deep backbones of few blocks: every kind of operator, exported in a fraction of the time."""
-    patch.setattr(resnet, "BLOCKS", (1, 1, 2, 1))  # two where the non-local block stands between
-    patch.setattr(densenet, "BLOCKS", (1, 1, 1, 1))
-    channels = densenet.densenet121()[-2].num_features
-    patch.setitem(BACKBONES, "densenet121", BACKBONES["densenet121"]._replace(channels=channels))
 
 
 def _live(network: Agcnn) -> None:

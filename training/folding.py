@@ -8,7 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.agcnn import Agcnn
 
-# Below this many elements a tensor stays float32: biases and batch norms weigh nothing in the file.
+# Below this many elements a tensor stays float32: it weighs nothing in the file.
 LARGE = 1024
 
 

@@ -88,12 +88,13 @@ def test_the_crop_can_be_cut_from_what_the_global_branch_saw() -> None:
 
 
 @pytest.mark.parametrize("statistic", ["max", "l1", "l2"])
-def test_the_region_is_found_on_the_statistic_of_the_configuration(statistic: Statistic) -> None:
-    network = Agcnn(replace(SMALL, statistic=statistic)).eval()
+def test_the_region_is_found_by_the_statistic_and_the_threshold_of_the_configuration(statistic: Statistic) -> None:
+    network = Agcnn(replace(SMALL, statistic=statistic, tau=0.4)).eval()
     attention = network.attend(torch.rand(1, 1, 128, 128))
     wanted = heat_map(attention.branch.features, statistic)
     assert torch.equal(attention.heat_map, wanted)
-    assert torch.equal(attention.box, region(wanted, SMALL.tau))
+    assert torch.equal(attention.box, region(wanted, 0.4))
+    assert not torch.equal(attention.box, region(wanted, 0.7))
 
 
 # The configuration...

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from model.attention_stem import CHANNELS, HEADS, MIXTURES, WINDOW, StemAttention, attention_stem
+from tests.model import by_hand
 
 
 def looped(layer: StemAttention, x: Tensor) -> np.ndarray:
@@ -49,6 +50,13 @@ def test_values_know_their_place() -> None:
     with torch.no_grad():
         values = layer.value(torch.ones(1, 1, 16, 1))[0, 0]
     assert len(values.unique(dim=0)) == 16
+
+
+def test_a_norm_and_the_largest_of_each_window_follow() -> None:
+    stem, x = by_hand.trained(torch.nn.Sequential(attention_stem())), torch.randn(1, 8, 12)
+    seen = by_hand.norm(looped(stem.attention, x)[None], by_hand.of(stem).at("bn1"))
+    with torch.no_grad():
+        np.testing.assert_allclose(stem(x[None]), by_hand.taps(seen, 4, 4, 0, 0).max((0, 1)), atol=1e-4)
 
 
 @pytest.mark.parametrize(("side", "out"), [(32, 8), (64, 16), (67, 16)])

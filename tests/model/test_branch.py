@@ -1,8 +1,11 @@
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 
 from model.branch import BACKBONES, Branch, load_trunk
 from tests.model import published
+from tests.model.thin import thin
 
 CLASSIFIER = ["classifier.bias", "classifier.weight"]
 
@@ -25,6 +28,25 @@ def test_every_parameter_learns(backbone: str) -> None:
     branch = Branch(backbone, findings=3)
     branch(torch.rand(2, 1, 64, 64)).logits.square().sum().backward()
     assert all(parameter.grad is not None for parameter in branch.parameters())
+
+
+@every_backbone
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_mixed_precision_sees_nearly_the_same_and_learns(
+    backbone: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thin(monkeypatch)
+    branch = Branch(backbone, findings=3)
+    for norm in branch.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.ones_(norm.weight)  # a block that begins as its shortcut would compute nothing that counts
+    image = functional.interpolate(torch.rand(4, 1, 12, 12), (96, 96), mode="bilinear")
+    wanted = branch(image).features.flatten(1)
+    with torch.autocast("cpu", precision):
+        output = branch(image)
+    output.logits.float().square().sum().backward()
+    assert torch.cosine_similarity(output.features.float().flatten(1), wanted).min() > 0.9
+    assert all(one.grad is not None and one.grad.isfinite().all() for one in branch.parameters())
 
 
 def test_pooling_is_the_maximum_or_the_average() -> None:

@@ -74,6 +74,14 @@ def test_one_small_image_trains_every_parameter() -> None:
     assert set(still) <= {"layer3.non_local.phi.bias"}
 
 
+def test_it_begins_undecided() -> None:
+    """For features of deviation 1 no place's weights are a choice of one: that would need scores far apart."""
+    block, x = NonLocal(1024), torch.randn(1, 1024, 14, 14)
+    with torch.no_grad():
+        scores = torch.einsum("bci,bcj->bij", block.theta(x).flatten(2), block.phi(x).flatten(2))
+    assert scores.std() < 5
+
+
 def test_the_block_learns_from_its_first_step() -> None:
     block = NonLocal(16)
     block(torch.randn(2, 16, 4, 4)).square().sum().backward()

@@ -7,22 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from model import densenet, resnet
 from model.agcnn import Agcnn, AgcnnConfig
-from model.branch import BACKBONES
 from model.heat_map import Statistic
 from tests.model import by_hand
+from tests.model.thin import thin
 
 NOT_PLAIN = {"Loop", "If", "Scan", "ScatterND", "ScatterElements", "NonZero", "SequenceAt"}
-
-
-@pytest.fixture
-def thin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One layer or block in place of many: every kind of operator, exported in a tenth of the time."""
-    monkeypatch.setattr(resnet, "BLOCKS", (1, 1, 2, 1))
-    monkeypatch.setattr(densenet, "BLOCKS", (1, 1, 1, 1))
-    channels = densenet.densenet121()[-2].num_features
-    monkeypatch.setitem(BACKBONES, "se_densenet121", BACKBONES["se_densenet121"]._replace(channels=channels))
 
 
 def canvases(count: int, side: int) -> Tensor:
@@ -49,8 +39,10 @@ def export(network: Agcnn, side: int) -> onnx.ModelProto:
         ("nonlocal_resnet50", "max"),
     ],
 )
-@pytest.mark.usefixtures("thin")
-def test_the_exported_graph_is_plain_and_answers_as_the_network(backbone: str, statistic: Statistic) -> None:
+def test_the_exported_graph_is_plain_and_answers_as_the_network(
+    backbone: str, statistic: Statistic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thin(monkeypatch)
     network = Agcnn(AgcnnConfig(backbone=backbone, canvas_size=256, input_size=128, statistic=statistic))
     by_hand.trained(network)
     proto = export(network, 256)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from model.region import _area, region
 
 WHOLE = [0.0, 0.0, 1.0, 1.0]
-MAPS = 1700  # of each of six kinds: over 10,000 together
+MAPS = 1700  # of each kind: over 10,000 together
 
 
 def reference(heat: Tensor, tau: float = 0.7) -> np.ndarray:
@@ -45,7 +45,16 @@ def spots(*places: tuple[int, int], side: int = 7, value: float = 1.0) -> Tensor
 
 @pytest.mark.parametrize(
     ("side", "sigma", "wanted"),
-    [(7, 0, 0.97), (13, 0, 0.96), (14, 0, 0.96), (7, 1, 0.985), (13, 1, 0.985), (14, 1, 0.985)],
+    [
+        (7, 0, 0.97),
+        (13, 0, 0.96),
+        (14, 0, 0.96),
+        (7, 1, 0.985),
+        (13, 1, 0.985),
+        (14, 1, 0.985),
+        (2, 0, 0.99),
+        (3, 0, 0.99),
+    ],
 )
 def test_boxes_are_those_of_the_paper(heat_maps, side: int, sigma: float, wanted: float) -> None:
     heat = heat_maps(MAPS, side, sigma)
@@ -57,6 +66,16 @@ def test_pixels_are_counted_as_the_upsampled_map_has_them(heat_maps) -> None:
     heat = heat_maps(100, 13, 1)
     upsampled = functional.interpolate(heat[:, None], (224, 224), mode="bilinear", align_corners=False)[:, 0]
     assert (_area(heat - 0.7).sum(1) - (upsampled > 0.7).sum((1, 2))).abs().max() <= 1  # a pixel right on τ
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_mixed_precision_counts_the_same_pixels(heat_maps, precision: torch.dtype) -> None:
+    heat = heat_maps(20, 3, 0)  # of some thousand pixels each: a product in bfloat16 tells 1 in 256
+    with torch.autocast("cpu", precision):
+        area, boxes = _area(heat - 0.2), region(heat, 0.2)
+    assert area.dtype == torch.float32
+    assert torch.equal(area, _area(heat - 0.2))
+    assert torch.equal(boxes, region(heat, 0.2))
 
 
 # By hand...

@@ -168,11 +168,26 @@ def test_what_moves_in_the_interior_moves_the_output(down: int, right: int) -> N
     )
 
 
+@pytest.mark.parametrize("channels", [64, 512])
+def test_it_begins_undecided(channels: int) -> None:
+    """Logits of Eq. 3 have a deviation of √2 for features of 1, at any depth: no head begins as a choice of one."""
+    layer, x = SelfAttention(channels), torch.randn(200, channels)
+    with torch.no_grad():
+        q, k = (one(x).unflatten(1, (layer.heads, layer.depth)) for one in (layer.query, layer.key))
+        r = torch.cat([layer.rows[..., 0], layer.columns[..., 0]], 1)
+        logits = (q * (k.flip(0) + r)).sum(2)
+    assert 1 < logits.std() < 2
+
+
 def test_half_precision_does_not_leak_through_the_mask() -> None:
     layer = SelfAttention(16).half()
-    x = torch.randn(1, 16, 17, 17).half()
+    x = torch.randn(1, 16, 17, 17).half().requires_grad_()  # in the last block are queries that see nothing at all
+    y = layer(x)
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
     with torch.no_grad():
-        torch.testing.assert_close(layer(x).float(), layer.float()(x.float()), atol=2e-2, rtol=2e-2)
+        torch.testing.assert_close(y.float(), layer.float()(x.float()), atol=2e-2, rtol=2e-2)
 
 
 @pytest.mark.parametrize("side", [1, 2, 5, 14, 15])

@@ -12,8 +12,9 @@ from PIL import Image
 from model.labels import LABELS
 from service.dicom.canvas import canvas
 from service.dicom.radiograph import radiograph
-from tests.artefacts import CANVAS, CONFIG, calibration, evaluated, smooth_canvases, thin, tiny_network
+from tests.artefacts import CANVAS, CONFIG, calibration, evaluated, smooth_canvases, tiny_network
 from tests.conftest import ROOT
+from tests.model.thin import thin
 from tests.service.serving import serving, settings_for
 from training.export import export
 from training.folding import as_served

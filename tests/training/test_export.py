@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 
 from model.agcnn import Agcnn
 from model.labels import LABELS
-from tests.artefacts import CANVAS, CONFIG, calibration, evaluated, smooth_canvases, thin, tiny_network
+from tests.artefacts import CANVAS, CONFIG, calibration, evaluated, smooth_canvases, tiny_network
+from tests.model.thin import thin
 from training import export as room
 from training.calibration import Calibration
 from training.export import BATCHES, ExportError, ExportReport, export
