@@ -7,9 +7,11 @@ import numpy as np
 
 from bench.scores import Row, between, cell, pick, table
 from training import checkpoint, predictions
-from training.evaluate import assessed, readings
 from training.folding import as_served
-from training.scores import Part
+from training.localisation import localisation
+from training.metrics import OF_CURVE
+from training.predictions import BRANCHES
+from training.scores import Part, Reading, differences, drawn, rows
 from training.sources import canvases
 
 ROOT = Path(__file__).parents[1]
@@ -19,14 +21,20 @@ SMALL = "Nodule"  # half of them 7 to 13 mm across
 
 
 def judged(run: Path) -> dict[str, list[Row]]:
-    """Every score of a finished run on the phantoms' test list, predicted once."""
+    """AUROC, differences and hits of a finished run on the phantoms' test list, predicted once."""
     kept = run / "test.npz"
     if not kept.is_file():
         network, _ = checkpoint.load(run)
         images = canvases(RUNS / "data", "test", network.config.canvas_size, ROOT / "runs" / "cache")
         predictions.save(kept, predictions.predict(as_served(network), images))
     test = predictions.load(kept)
-    return assessed([Part("test", test, readings(test, None))])
+    part = Part("test", test, tuple(map(Reading, BRANCHES, test.logits)))
+    draws = {reading.name: drawn(part, reading, {"auroc": OF_CURVE["auroc"]}) for reading in part.readings}
+    return {
+        "metrics": [row for reading in part.readings for row in rows(part, reading, draws[reading.name])],
+        "differences": list(differences(part, ("fusion", "global"), draws)),
+        "localisation": localisation(part),
+    }
 
 
 def scores(name: str, seed: str, found: dict[str, list[Row]]) -> list[str]:
@@ -44,12 +52,12 @@ def scores(name: str, seed: str, found: dict[str, list[Row]]) -> list[str]:
 
 def hits(name: str, seed: str, found: dict[str, list[Row]]) -> list[str]:
     """How often the box and the peak meet a finding, beside a box and a point placed without looking."""
-    rows = found["localisation"]
+    places = found["localisation"]
     return [
         name,
         seed,
         *(
-            cell(pick(rows, measure=measure, at=at, by=by, label="all"))
+            cell(pick(places, measure=measure, at=at, by=by, label="all"))
             for measure, at in (("iou", 0.1), ("iou", 0.3), ("pointing", None))
             for by in ("attention", "random", "centre")
         ),

@@ -63,7 +63,7 @@ class TrainConfig:
     """
 
     backbone: str = "squeezenet1_1"
-    pooling: Pooling = "max"
+    pooling: Pooling = "average"
     canvas_size: int = 896
     input_size: int = 224
     tau: float = 0.7
