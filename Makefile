@@ -158,5 +158,8 @@ $(RUNS)/phantoms/$(1)/run.json: $(RUNS)/phantoms/$(dir $(1))global/run.json
 endef
 $(foreach one,$(VARIANTS),$(eval $(call variant,$(one))))
 
+# A run's document is written whole at its end: an interrupted make shall not take it away.
+.PRECIOUS: $(RUNS)/%/run.json $(RUNS)/%/metrics.json $(VARIANTS:%=$(RUNS)/phantoms/%/run.json)
+
 clean:  ## remove the virtual environment and caches
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
