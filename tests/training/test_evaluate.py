@@ -132,7 +132,7 @@ def test_test_is_calibrated_by_what_is_written(evaluation: tuple[Path, Evaluatio
 
 def test_folds_of_another_network_are_refused(evaluation: tuple[Path, Evaluation], small: TrainConfig) -> None:
     run, plan = evaluation
-    other = {"network": asdict(replace(small, pooling="average").network)}
+    other = {"network": asdict(replace(small, pooling="max").network)}
     checkpoint.write_json(plan.folds[1] / "run.json", other)
     with pytest.raises(TrainingError, match="fold2: its network is not built as the run's"):
         evaluate.evaluate(run, plan)
