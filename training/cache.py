@@ -22,7 +22,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from training.errors import TrainingError
-from training.sample import Case, Floats, Source, targets
+from training.pixel_path import Radiographs
+from training.sample import Case, Floats, targets
 
 CHUNK = 64  # images between two flushes
 
@@ -108,7 +109,7 @@ class Canvases:
         self.__dict__.update(state | ({"pixels": opened(path)} if isinstance(path, Path) else {}))
 
 
-def cached(source: Source, folder: Path, workers: int = 2) -> Canvases:
+def cached(source: Radiographs, folder: Path, workers: int = 2) -> Canvases:
     """Read every canvas of a source that is not in the cache yet.
 
     An interrupted build goes on where it was: a second file says which rows are written.
@@ -121,7 +122,7 @@ def cached(source: Source, folder: Path, workers: int = 2) -> Canvases:
     return Canvases(source.name, opened(path), np.arange(len(source)), tuple(source.cases))
 
 
-def fill(source: Source, pixels: NDArray[np.uint8], written: NDArray[np.uint8], workers: int) -> None:
+def fill(source: Radiographs, pixels: NDArray[np.uint8], written: NDArray[np.uint8], workers: int) -> None:
     """Read the rows that `written` lacks; threads do, as decoding and resizing leave the interpreter's lock."""
     todo = np.flatnonzero(written == 0)
 

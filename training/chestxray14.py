@@ -12,16 +12,13 @@ import gzip
 import hashlib
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-
-from torch.utils.data import Dataset
 
 from model.labels import LABELS, NO_FINDING
 from training.errors import TrainingError
-from training.pixel_path import PICTURES, canvas_of, digest
-from training.sample import Box, Case, Sample, years
+from training.pixel_path import PICTURES, Radiographs
+from training.sample import Box, Case, years
 
 PUBLISHED_SIZE = 1024  # side of the published PNGs, and the unit of the published boxes
 TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")  # the one in force, and the first, of 2017
@@ -37,30 +34,7 @@ ENTRY = ("Image Index", "Finding Labels", "Patient ID", "Patient Gender", "Patie
 COLUMNS = {**dict.fromkeys(TABLES, ENTRY), BOXES: tuple("012345"), COLLECTIONS: ("Image Index", "collection")}  # read
 
 
-@dataclass(frozen=True)
-class ChestXray14(Dataset[Sample]):
-    """One split: its rows and where their images lie."""
-
-    name: str
-    cases: tuple[Case, ...]
-    paths: tuple[Path, ...]
-    size: int
-
-    @cached_property
-    def key(self) -> str:
-        """Equal keys, equal canvases."""
-        return digest((path.name for path in self.paths), self.paths, self.size)
-
-    def __len__(self) -> int:
-        return len(self.cases)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read, through the pixel path of the service, one image."""
-        case = self.cases[index]
-        return Sample(case, canvas_of(self.paths[index], self.size, case.image))
-
-
-def read(folder: Path, split: str, size: int) -> ChestXray14:
+def read(folder: Path, split: str, size: int) -> Radiographs:
     """Open one split of a folder in the published format.
 
     Parameters
@@ -78,7 +52,7 @@ def read(folder: Path, split: str, size: int) -> ChestXray14:
     cases = split_cases(folder, split)
     where, names = image_paths(folder), [case.image for case in cases]
     refuse_missing(names, {name for name in names if Path(name).stem in where}, f"{split} list", "image folders")
-    return ChestXray14(
+    return Radiographs(
         f"{folder.resolve().name} {split}", tuple(cases), tuple(where[Path(name).stem] for name in names), size
     )
 

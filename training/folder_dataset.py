@@ -10,17 +10,15 @@ import hashlib
 from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
 from itertools import accumulate
 from math import nan
 from pathlib import Path
 
 from model.labels import LABELS
 from training.errors import TrainingError
-from training.pixel_path import canvas_of, digest
-from training.sample import Box, Case, Sample, years
+from training.pixel_path import Radiographs
+from training.sample import Box, Case, years
 
 TABLE, BOXES = "labels.csv", "boxes.csv"
 PARTS = ("train", "val", "test")
@@ -33,30 +31,7 @@ FINDING = {"0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0} | dict.fromkeys(
 )  # u and -1: CheXpert
 
 
-@dataclass(frozen=True)
-class FolderDataset:
-    """One split: its rows and where their images lie."""
-
-    name: str
-    cases: tuple[Case, ...]
-    paths: tuple[Path, ...]
-    size: int
-
-    @cached_property
-    def key(self) -> str:
-        """Equal keys, equal canvases."""
-        return digest((case.image for case in self.cases), self.paths, self.size)
-
-    def __len__(self) -> int:
-        return len(self.cases)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read one image as the service would: `pixel_path`."""
-        case = self.cases[index]
-        return Sample(case, canvas_of(self.paths[index], self.size, case.image))
-
-
-def read(folder: Path, split: str, size: int) -> FolderDataset:
+def read(folder: Path, split: str, size: int) -> Radiographs:
     """Open one split.
 
     Parameters
@@ -77,7 +52,7 @@ def read(folder: Path, split: str, size: int) -> FolderDataset:
     cases = [case for part in split.split("+") for case in found[part]]
     paths = {case.image: path(folder, case.image) for case in cases}
     refuse(folder / TABLE, "image is not in the folder", [name for name, at in paths.items() if not at.is_file()])
-    return FolderDataset(f"{folder.resolve().name} {split}", tuple(cases), tuple(paths.values()), size)
+    return Radiographs(f"{folder.resolve().name} {split}", tuple(cases), tuple(paths.values()), size)
 
 
 def split_cases(folder: Path) -> dict[str, list[Case]]:

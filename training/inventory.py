@@ -11,7 +11,8 @@ from rich.progress import track
 
 from model.labels import LABELS
 from training.errors import TrainingError
-from training.sample import Case, Source, targets
+from training.pixel_path import Radiographs
+from training.sample import Case, targets
 from training.sources import read
 
 SPLITS = ("train", "val", "test")
@@ -39,7 +40,7 @@ def inventory(folder: Path, workers: int) -> Inventory:
     return Inventory({split: source.cases for split, source in sources.items()}, tuple(refused))
 
 
-def refusals(source: Source, workers: int, split: str) -> Iterator[str]:
+def refusals(source: Radiographs, workers: int, split: str) -> Iterator[str]:
     """A line for each image that cannot be read; threads read, as decoding leaves the interpreter's lock."""
 
     def refusal(index: int) -> str | None:

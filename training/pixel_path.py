@@ -2,15 +2,46 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from service.dicom.canvas import Rule, canvas, grey_values
 from service.dicom.radiograph import InputError, UnsuitableImage, radiograph
 from training.errors import TrainingError
-from training.sample import Floats
+from training.sample import Case, Floats, Sample
 
 RULE: Rule = "stretch"  # as the publisher of ChestX-ray14 did
 PICTURES = (".png", ".jpg", ".jpeg")  # whatever else there is must be DICOM, whose files often have no suffix
+
+
+@dataclass(frozen=True)
+class Radiographs:
+    """One split of a folder of data: what is known of each image without reading a pixel, and where its file lies.
+
+    Attributes
+    ----------
+    size
+        S of the canvases.
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    paths: tuple[Path, ...]
+    size: int
+
+    @cached_property
+    def key(self) -> str:
+        """Equal keys, equal canvases."""
+        return digest((case.image for case in self.cases), self.paths, self.size)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read, through the pixel path of the service, one image."""
+        case = self.cases[index]
+        return Sample(case, canvas_of(self.paths[index], self.size, case.image))
 
 
 def canvas_of(path: Path, size: int, name: str) -> Floats:

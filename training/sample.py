@@ -1,8 +1,7 @@
-"""What every source gives: a radiograph's canvas with what is known about it."""
+"""A radiograph's canvas with what is known about it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,26 +66,3 @@ class Sample:
 
     case: Case
     canvas: Floats
-
-
-class Source(Protocol):
-    """A sequence of samples whose cases are known without reading a pixel.
-
-    `key` names everything that decides the pixels: equal keys, equal canvases.
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def key(self) -> str: ...  # noqa: D102
-
-    @property
-    def size(self) -> int: ...  # noqa: D102
-
-    @property
-    def cases(self) -> Sequence[Case]: ...  # noqa: D102
-
-    def __getitem__(self, index: int) -> Sample: ...
-
-    def __len__(self) -> int: ...

@@ -5,10 +5,10 @@ from pathlib import Path
 from training import chestxray14, folder_dataset
 from training.cache import Canvases, cached
 from training.errors import TrainingError
-from training.sample import Source
+from training.pixel_path import Radiographs
 
 
-def read(folder: Path, split: str, size: int) -> Source:
+def read(folder: Path, split: str, size: int) -> Radiographs:
     """Open one split of a folder, by what lies in it.
 
     Parameters

@@ -13,8 +13,9 @@ from PIL import Image
 
 from training import cache
 from training.cache import Canvases, cached
-from training.chestxray14 import ChestXray14, read
+from training.chestxray14 import read
 from training.errors import TrainingError
+from training.pixel_path import Radiographs
 from training.sample import Sample
 
 
@@ -64,15 +65,15 @@ def test_an_interrupted_build_goes_on(published: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(cache, "CHUNK", 3)
     source = read(published, "val", 48)
     reads: list[int] = []
-    get = ChestXray14.__getitem__
+    get = Radiographs.__getitem__
 
-    def failing(self: ChestXray14, index: int) -> Sample:
+    def failing(self: Radiographs, index: int) -> Sample:
         reads.append(index)
         if len(reads) == 5:
             raise OSError
         return get(self, index)
 
-    monkeypatch.setattr(ChestXray14, "__getitem__", failing)
+    monkeypatch.setattr(Radiographs, "__getitem__", failing)
     with pytest.raises(OSError):  # noqa: PT011 - the disk's own
         cached(source, tmp_path / "cache", workers=1)
     reads[:] = range(10)
@@ -146,13 +147,14 @@ BUILD = """
 import sys, time
 from pathlib import Path
 from training.cache import cached
-from training.chestxray14 import ChestXray14, read
-get, count = ChestXray14.__getitem__, []
+from training.chestxray14 import read
+from training.pixel_path import Radiographs
+get, count = Radiographs.__getitem__, []
 def slowly(self, index):
     count.append(index)
     time.sleep(0.05)
     return get(self, index)
-ChestXray14.__getitem__ = slowly
+Radiographs.__getitem__ = slowly
 source = read(Path(sys.argv[1]), "train", 48)
 print("ready", flush=True)
 sys.stdin.readline()

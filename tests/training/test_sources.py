@@ -11,8 +11,8 @@ from training.sources import canvases, read
 
 def test_the_table_that_is_there_says_what_a_folder_is(published: Path, tmp_path: Path) -> None:
     own = folder(tmp_path / "own")
-    assert isinstance(read(published, "val", 32), chestxray14.ChestXray14)
-    assert isinstance(read(own, "val", 32), folder_dataset.FolderDataset)
+    assert read(published, "val", 32) == chestxray14.read(published, "val", 32)
+    assert read(own, "val", 32) == folder_dataset.read(own, "val", 32)
 
 
 def test_the_first_of_the_published_tables_is_one_too(published: Path) -> None:
