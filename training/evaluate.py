@@ -58,7 +58,8 @@ class Evaluation:
 
 def cross_validated(evaluation: Evaluation) -> dict[str, Any]:
     """Scores of the folds' pooled held-out predictions: the test list is not looked at."""
-    return assessed(parts(held_out_part(evaluation), evaluation.collection))
+    folds = [held_out(fold) for fold in evaluation.folds]
+    return assessed(parts(held_out_part(folds, evaluation.collection), evaluation.collection))
 
 
 def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
@@ -79,15 +80,16 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         return {}
     predictions.save(run / "test.npz", test)
 
-    judged = within(out_of_fold(evaluation.folds), evaluation.collection)
+    folds = [held_out(fold) for fold in evaluation.folds]
+    pooled = predictions.pooled(folds)
+    judged = within(pooled, evaluation.collection)
     calibration = calibrate(judged)
     source = f"out-of-fold, {evaluation.data.name} train+val" + suffix(evaluation.collection)
     points = operating_points(judged, calibration, source)
     whole = Part("test", test, (*readings(test, calibration.probabilities(test.logits)), *others))
+    out_of_fold = held_out_part(folds, evaluation.collection)
     found = {
-        **assessed(
-            [part for each in (held_out_part(evaluation), whole) for part in parts(each, evaluation.collection)]
-        ),
+        **assessed([part for each in (out_of_fold, whole) for part in parts(each, evaluation.collection)]),
         "operating_points": [point and asdict(point) for point in points],
         "operating_points_on_test": on_test(parts(whole, evaluation.collection), points),
     }
@@ -97,7 +99,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         "operating_points": found["operating_points"],
         "training_data": document["training_data"],
         "metrics": on_card(found["metrics"]),
-        "statistics": statistics(run, evaluation, calibration, size),
+        "statistics": statistics(run, evaluation, calibration, pooled),
         "model_card": model_card.model_card(document, found),
     }
     checkpoint.write_json(run / CARD, card)
@@ -111,11 +113,6 @@ def load_calibration(run: Path) -> Calibration:
     """Read the calibration of an evaluated run."""
     document = checkpoint.read_json(run / CALIBRATION)
     return Calibration(np.array(document["slope"]), np.array(document["bias"]))
-
-
-def out_of_fold(folds: Sequence[Path]) -> Predictions:
-    """What every fold's network said of the images it had not seen."""
-    return predictions.pooled([held_out(fold) for fold in folds])
 
 
 def held_out(fold: Path) -> Predictions:
@@ -136,14 +133,13 @@ def refuse_strangers(folds: Sequence[Path], network: dict[str, Any], tested: Seq
             raise TrainingError(f"{fold}: {len(shared)} patients that it held out are in the test list too")
 
 
-def held_out_part(evaluation: Evaluation) -> Part:
+def held_out_part(folds: Sequence[Predictions], collection: str) -> Part:
     """The folds' held-out images, each fold calibrated on the others, not on what it is scored on."""
-    folds = [held_out(fold) for fold in evaluation.folds]
     pooled = predictions.pooled(folds)
     calibrated = None
     if len(folds) > 1:
         calibrated = np.concatenate([
-            calibrate(within(predictions.pooled([*folds[:place], *folds[place + 1 :]]), evaluation.collection))
+            calibrate(within(predictions.pooled([*folds[:place], *folds[place + 1 :]]), collection))
             .probabilities(fold.logits)
             for place, fold in enumerate(folds)
         ], 1)  # fmt: skip
@@ -215,10 +211,10 @@ def on_test(among: Iterable[Part], points: Sequence[OperatingPoint | None]) -> l
     ]
 
 
-def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, size: int) -> dict[str, Any]:
-    """Mean and standard deviation over validation images of the mean pixel and of each fusion probability."""
-    validated = run / HELD_OUT
-    seen = predictions.load(validated) if validated.is_file() else out_of_fold(evaluation.folds)
+def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pooled: Predictions) -> dict[str, Any]:
+    """Mean and standard deviation over validation images, or the folds', of the mean pixel and of each fusion score."""
+    validated, size = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
+    seen = predictions.load(validated) if validated.is_file() else pooled
     split = "val" if validated.is_file() else "train+val"
     images = canvases(evaluation.data, split, size, evaluation.cache)
     fusion = calibration.probabilities(seen.logits)[0]

@@ -104,13 +104,18 @@ def test_the_documents_hold_every_section(evaluation: tuple[Path, Evaluation], t
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
+def pooled(plan: Evaluation) -> Predictions:
+    return predictions.pooled([evaluate.held_out(fold) for fold in plan.folds])
+
+
 def test_out_of_fold_calibration_is_of_the_other_folds(evaluation: tuple[Path, Evaluation]) -> None:
     _, plan = evaluation
-    whole = evaluate.held_out_part(plan)
+    folds = [evaluate.held_out(fold) for fold in plan.folds]
+    whole = evaluate.held_out_part(folds, plan.collection)
     first, second = (predictions.load(fold / "held_out.npz") for fold in plan.folds)
     wanted = calibrate(second.within("B")).probabilities(first.logits)[0]
     np.testing.assert_array_equal(whole.readings[0].probabilities[""][:120], wanted)
-    alone = evaluate.held_out_part(replace(plan, folds=plan.folds[:1]))
+    alone = evaluate.held_out_part(folds[:1], plan.collection)
     assert set(alone.readings[0].probabilities) == {"_uncalibrated"}
 
 
@@ -118,7 +123,7 @@ def test_test_is_calibrated_by_what_is_written(evaluation: tuple[Path, Evaluatio
     run, plan = evaluation
     found = evaluate.evaluate(run, plan)
     test, calibration = predictions.load(run / "test.npz"), evaluate.load_calibration(run)
-    judged = calibrate(evaluate.out_of_fold(plan.folds).within("B"))
+    judged = calibrate(pooled(plan).within("B"))
     np.testing.assert_array_equal(calibration.slope, judged.slope)
     row = next(
         row
@@ -216,7 +221,7 @@ def test_thresholds_come_from_the_folds_within_the_collection(evaluation: tuple[
     assert point["positives"] + point["negatives"] == 120
     assert point["specificity"] >= 0.95
     calibration = evaluate.load_calibration(run)
-    folds = evaluate.out_of_fold(plan.folds).within("B")
+    folds = pooled(plan).within("B")
     probabilities = calibration.probabilities(folds.logits)[0, :, 0]
     hits = (probabilities[folds.targets[:, 0] == 1] >= point["threshold"]).mean()
     assert hits == pytest.approx(point["sensitivity"])
@@ -253,7 +258,7 @@ def test_a_run_on_train_and_val_takes_its_statistics_from_the_folds(
     train(Plan(plan.data, plan.cache, "train+val"), config, run, resume=False)
     evaluate.evaluate(run, plan)
     found = checkpoint.read_json(run / evaluate.CARD)["statistics"]
-    calibrated = evaluate.load_calibration(run).probabilities(evaluate.out_of_fold(plan.folds).logits)[0]
+    calibrated = evaluate.load_calibration(run).probabilities(pooled(plan).logits)[0]
     assert found["probability"]["Edema"] == pytest.approx([calibrated[:, 9].mean(), calibrated[:, 9].std()])
     assert found["pixel_mean"][0] == pytest.approx(canvases(plan.data, "train+val", 64, plan.cache).pixels.mean() / 255)
 
