@@ -29,7 +29,7 @@ from service.inference.session import Prediction, Session
 from service.reporting import overlay
 from service.reporting.findings import Finding, OperatingPoint, Probabilities, Rule, check_rule, triage
 from service.settings import Settings
-from service.storage.records import Record
+from service.storage.record import Record
 
 T = TypeVar("T")
 
@@ -184,6 +184,7 @@ class Analyser:
             series_instance_uid=header.series_instance_uid,
             sop_instance_uid=header.sop_instance_uid,
             accession_number=header.accession_number,
+            attributes=header.attributes,
             display_sha256=header.display_sha256,
             artefact_sha256=self.artefact.sha256,
             instance_file="",

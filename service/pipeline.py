@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from service.analyser import Analyser as Analyser
 from service.analyser import Drawing as Drawing
+from service.answer import Answer as Answer
+from service.answer import answer
+from service.answer import document as document
+from service.archive import Archive
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.reporting.overlay import NOTICE as NOTICE
 from service.settings import Settings
@@ -16,19 +20,10 @@ from service.storage.instances import Instances
 from service.storage.keys import Key as Key
 from service.storage.keys import Keys
 from service.storage.keys import Scope as Scope
-from service.storage.records import Record, Records, Summary
+from service.storage.record import Record
+from service.storage.records import Records
 from service.storage.retention import Retention
 from service.telemetry import Stopwatch, describe, log
-
-SCHEMA = "agcnn-triage/prediction/1"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A record, and the JSON document that tells it."""
-
-    record: Summary
-    body: dict[str, Any]
 
 
 class Pipeline:
@@ -38,6 +33,8 @@ class Pipeline:
     ----------
     keys
         Who may ask; the doors look.
+    archive
+        What was answered before.
 
     Raises
     ------
@@ -51,6 +48,7 @@ class Pipeline:
         self._records = Records(settings.database_url)
         self._retention = Retention(self._records, self._instances, settings.storage.keep_days)
         self.keys = Keys(self._records.database)
+        self.archive = Archive(self._records, self._instances, self._analyser)
         self._instances.open()
         self._records.open()
         self._free = settings.limits.max_in_flight
@@ -136,47 +134,7 @@ class Pipeline:
                 # In one piece: a request that is cancelled is kept or not, and leaves nothing half done.
                 stands = await asyncio.to_thread(self._keep, await self._analyser.infer(prepared), data)
         log().info("predicted", id=stands.id, sop_instance_uid=uid, known=known, timings_ms=stands.body["timings_ms"])
-        return Answer(stands, document(stands))
-
-    async def get(self, id: str) -> Answer:
-        """Give a record again.
-
-        Raises
-        ------
-        NotFound
-        """
-        record = await asyncio.to_thread(self._records.get, id)
-        return Answer(record, document(record))
-
-    async def list(self, limit: int, cursor: str | None) -> tuple[list[Answer], str | None]:
-        """Give a page, newest first, and the cursor of the next.
-
-        Raises
-        ------
-        InvalidRequest
-        """
-        page, following = await asyncio.to_thread(self._records.list, limit, cursor)
-        return [Answer(record, document(record)) for record in page], following
-
-    async def delete(self, id: str) -> None:
-        """Remove a record, and the instance if no other record uses it.
-
-        Raises
-        ------
-        NotFound
-        """
-        await asyncio.to_thread(self._delete, id)
-
-    async def draw(self, id: str, drawing: Drawing) -> bytes:
-        """Draw a PNG from the record and the instance.
-
-        Raises
-        ------
-        NotFound, InvalidRequest, InputError
-        """
-        record = await asyncio.to_thread(self._records.get, id)
-        data = await asyncio.to_thread(self._instances.get, record.instance_file)
-        return await self._analyser.draw(record, data, drawing)
+        return answer(stands)
 
     @property
     def card(self) -> dict[str, Any]:
@@ -212,11 +170,6 @@ class Pipeline:
             self._instances.delete(file)
         return stands
 
-    def _delete(self, id: str) -> None:
-        file = self._records.delete(id)
-        if file is not None:
-            self._instances.delete(file)
-
 
 def _startup_error(error: Exception) -> StartupError:
     if isinstance(error, StartupError):
@@ -225,23 +178,3 @@ def _startup_error(error: Exception) -> StartupError:
     return StartupError(
         f"the start failed: {error.message if isinstance(error, TriageError) else type(error).__name__}"
     )
-
-
-def document(record: Summary) -> dict[str, Any]:
-    """Tell a record as the JSON document of the interface."""
-    self = f"/v1/predictions/{record.id}"
-    body = record.body
-    return {
-        "schema": SCHEMA,
-        "notice": NOTICE,
-        "id": record.id,
-        "created": record.created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "study_instance_uid": record.study_instance_uid,
-        "series_instance_uid": record.series_instance_uid,
-        "sop_instance_uid": record.sop_instance_uid,
-        "accession_number": record.accession_number,
-        "priority": record.priority,
-        **{name: body[name] for name in ("reason", "findings", "box", "flags", "model")},
-        "links": {"self": self} | {part: f"{self}/{part}.png" for part in ("image", "overlay", "heat_map", "crop")},
-        "timings_ms": body["timings_ms"],
-    }

@@ -24,7 +24,10 @@ ALLOWED: dict[str, set[str]] = {
     "service.reporting": GROUND,
     "service.storage": GROUND,
     "service.analyser": GROUND | {"service.dicom", "service.inference", "service.reporting", "service.storage"},
-    "service.pipeline": GROUND | {"service.analyser", "service.reporting", "service.storage"},
+    "service.answer": GROUND | {"service.reporting", "service.storage"},
+    "service.archive": GROUND | {"service.analyser", "service.answer", "service.storage"},
+    "service.pipeline": GROUND
+    | {"service.analyser", "service.answer", "service.archive", "service.reporting", "service.storage"},
     "service.http": GROUND | {"service.pipeline"},
     "service.batch": GROUND | {"service.analyser", "service.pipeline", "service.http"},
     "service.administration": GROUND | {"service.storage"},

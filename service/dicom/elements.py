@@ -4,7 +4,7 @@ A value that cannot be read as it should raises `MalformedDicom` with tag and ke
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, cast
 
 from pydicom import Dataset
@@ -71,8 +71,8 @@ def _values(dataset: Dataset, keyword: str) -> tuple[Any, ...]:
     found = _value(dataset, keyword)
     if found is None or found == "":
         return ()
-    single = isinstance(found, (str, bytes, int, float)) or not isinstance(found, Iterable)
-    return (found,) if single else tuple(cast(Iterable[Any], found))
+    several = isinstance(found, Sequence) and not isinstance(found, (str, bytes))  # a PersonName is iterable, and one
+    return tuple(cast(Sequence[Any], found)) if several else (found,)
 
 
 def _value(dataset: Dataset, keyword: str) -> object:

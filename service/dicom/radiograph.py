@@ -3,7 +3,7 @@
 import hashlib
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from time import perf_counter
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from service.dicom.attributes import attributes
 from service.dicom.decoder import decode
 from service.dicom.elements import name, text
 from service.dicom.gate import accept
@@ -25,10 +26,12 @@ _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # PS3.5 9.1
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a radiograph beside its pixels; nothing of the patient.
+    """What is known of a radiograph beside its pixels.
 
     Attributes
     ----------
+    attributes
+        As `attributes` reads them: for lists and queries.
     flags
         Of the gate, then of the pixel path; snake_case.
     height, width
@@ -46,6 +49,7 @@ class Header:
     sop_instance_uid: str
     sop_class_uid: str
     accession_number: str
+    attributes: dict[str, str] = field(repr=False)
     flags: tuple[str, ...]
     height: int
     width: int
@@ -109,6 +113,7 @@ def _accepted(dataset: Dataset, began: float) -> Radiograph:
         sop_instance_uid=uids["SOPInstanceUID"],
         sop_class_uid=text(dataset, "SOPClassUID"),
         accession_number=text(dataset, "AccessionNumber"),
+        attributes=attributes(dataset),
         flags=flags + shown.flags,
         height=stored.shape[0],
         width=stored.shape[1],

@@ -1,10 +1,10 @@
 """Whether the process is alive, and whether it may be sent work."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel
 
+from service.http.door import Door
 from service.http.problems import RESPONSES
-from service.pipeline import Pipeline
 
 router = APIRouter(tags=["health"], responses=RESPONSES)
 
@@ -22,8 +22,7 @@ async def livez() -> Health:
 
 
 @router.get("/readyz")
-async def readyz(request: Request) -> Health:
+async def readyz(pipeline: Door) -> Health:
     """Say whether files are taken: only after the artefact's golden outputs were reproduced on the provider in use."""
-    pipeline: Pipeline = request.app.state.pipeline
     pipeline.check_ready()
     return Health(status="ready")

@@ -2,22 +2,21 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
 from service.http.auth import needs
+from service.http.door import Door
 from service.http.problems import RESPONSES
-from service.pipeline import Pipeline
 
 router = APIRouter(tags=["model"], responses=RESPONSES)
 
 
 @router.get("/v1/model", dependencies=[needs("read")])
-async def model_card(request: Request) -> dict[str, Any]:
+async def model_card(pipeline: Door) -> dict[str, Any]:
     """Give the artefact's card: labels, operating points, training data, metrics; its SHA-256; the provider.
 
     `model_card`, where the artefact has one, is for people: intended use, results by group, caveats (Mitchell et al.
     2019). `provider` is what ONNX Runtime really computes on, `cuda` or `cpu`; null until it is known. The vectors of
     the self-test are left out.
     """
-    pipeline: Pipeline = request.app.state.pipeline
     return pipeline.card

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from service.http.auth import needs
 from service.http.bodies import Item, Page, Prediction
+from service.http.door import Door
 from service.http.problems import RESPONSES, note, problem
 from service.http.uploads import FORM, PARTS, RAW, Upload, received
 from service.pipeline import Drawing, Pipeline
@@ -55,14 +56,6 @@ def _width(size: Annotated[Size, Query()]) -> int | None:
 Width = Annotated[int | None, Depends(_width)]
 
 
-def _pipeline(request: Request) -> Pipeline:
-    pipeline: Pipeline = request.app.state.pipeline
-    return pipeline
-
-
-Door = Annotated[Pipeline, Depends(_pipeline)]
-
-
 @router.post(
     "", dependencies=[needs("predict")], openapi_extra=_BODY, responses={200: {"model": Prediction | list[Item]}}
 )
@@ -88,20 +81,20 @@ async def list_predictions(
     cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
 ) -> JSONResponse:
     """List predictions, newest first."""
-    answers, following = await pipeline.list(limit, cursor)
+    answers, following = await pipeline.archive.list(limit, cursor)
     return JSONResponse({"items": [answer.body for answer in answers], "next": following})
 
 
 @router.get("/{id}", dependencies=[_READ], response_model=Prediction)
 async def get_prediction(id: str, pipeline: Door) -> JSONResponse:
     """Give a prediction again."""
-    return JSONResponse((await pipeline.get(id)).body)
+    return JSONResponse((await pipeline.archive.get(id)).body)
 
 
 @router.delete("/{id}", dependencies=[needs("admin")], status_code=204)
 async def delete_prediction(id: str, pipeline: Door) -> None:
     """Remove a prediction, and the DICOM file if no other prediction is of it."""
-    await pipeline.delete(id)
+    await pipeline.archive.delete(id)
 
 
 @router.get("/{id}/overlay.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
@@ -130,14 +123,14 @@ async def crop(id: str, request: Request, pipeline: Door, width: Width = None) -
 
 
 async def _picture(pipeline: Pipeline, request: Request, id: str, drawing: Drawing) -> Response:
-    await pipeline.get(id)  # a deleted one is 404, whatever the client has kept
+    await pipeline.archive.get(id)  # a deleted one is 404, whatever the client has kept
     version = request.app.version  # another version may draw another picture
     tag = f'"{hashlib.sha256(repr((version, id, drawing)).encode()).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     with pipeline.admitted():
-        return Response(await pipeline.draw(id, drawing), media_type="image/png", headers=headers)
+        return Response(await pipeline.archive.draw(id, drawing), media_type="image/png", headers=headers)
 
 
 async def _each(pipeline: Pipeline, uploads: Sequence[Upload]) -> list[dict[str, Any]]:

@@ -1,73 +1,22 @@
 """What was answered, kept: one instance, one record per artefact."""
 
 import re
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
-import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import Conflict, NotFound, Overloaded
 from service.storage import cursor as cursors
 from service.storage.database import Database
-from service.storage.tables import INSTANCES, OF_INSTANCE, OF_PREDICTION, PREDICTIONS, RECORDS, SUMMARIES
+from service.storage.record import Record as Record
+from service.storage.record import Summary as Summary
+from service.storage.tables import INSTANCES, OF_INSTANCE, OF_PREDICTION, PREDICTIONS, RECORDS, SEARCHED, SUMMARIES
 
 _ATTEMPTS = 8  # each lost race leaves something to read, so the second nearly always ends it
 _ID = re.compile("[0-9a-f]{32}")
 _LITTLE_ENDIAN = np.dtype("<f4")
-
-
-def _new_id() -> str:
-    return uuid4().hex
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Summary:
-    """A record without its maps.
-
-    Attributes
-    ----------
-    id, created
-        Of the record; made here, leave them out. `created` is aware, in UTC.
-    display_sha256
-        Of the display values before resizing.
-    instance_file, instance_bytes
-        The name `Instances.put` gave back, and the file's size.
-    margin
-        Largest logit margin over a threshold, or None.
-    body
-        The stable parts of the answer, JSON; what is stored in fields here need not be in it.
-    """
-
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_instance_uid: str
-    accession_number: str
-    display_sha256: str
-    artefact_sha256: str
-    instance_file: str
-    instance_bytes: int
-    priority: str
-    margin: float | None
-    body: dict[str, Any]
-    id: str = field(default_factory=_new_id)
-    created: datetime = field(default_factory=_now)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Record(Summary):
-    """A record whole: heat map [h, w] float32 in [0, 1], class maps [K, h, w] float32 in logit units."""
-
-    heat_map: npt.NDArray[np.float32]
-    class_maps: npt.NDArray[np.float32]
 
 
 class Records:
@@ -225,6 +174,7 @@ def _standing(connection: sa.Connection, instance: int, artefact_sha256: str) ->
 
 def _insert_instance(connection: sa.Connection, record: Record) -> int:
     values = {name: getattr(record, name) for name in OF_INSTANCE} | {"received": record.created}
+    values |= {column: record.attributes.get(keyword, "") for column, keyword in SEARCHED.items()}
     return int(connection.execute(sa.insert(INSTANCES).values(values).returning(INSTANCES.c.id)).scalar_one())
 
 

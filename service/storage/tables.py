@@ -33,6 +33,13 @@ METADATA = sa.MetaData(
     }
 )
 
+SEARCHED = {  # of `attributes`, in columns of their own: column -> keyword
+    "patient_name": "PatientName",
+    "patient_id": "PatientID",
+    "study_date": "StudyDate",
+    "modality": "Modality",
+}
+
 INSTANCES = sa.Table(
     "instances",
     METADATA,
@@ -41,10 +48,14 @@ INSTANCES = sa.Table(
     sa.Column("series_instance_uid", sa.Text, nullable=False),
     sa.Column("sop_instance_uid", sa.Text, nullable=False, unique=True),
     sa.Column("accession_number", sa.Text, nullable=False),
+    sa.Column("attributes", sa.JSON, nullable=False, server_default=sa.text("'{}'")),
+    *(sa.Column(name, sa.Text, nullable=False, server_default=sa.text("''")) for name in SEARCHED),
     sa.Column("display_sha256", sa.Text, nullable=False),
     sa.Column("instance_file", sa.Text, nullable=False, unique=True),
     sa.Column("instance_bytes", sa.BigInteger, nullable=False),
     sa.Column("received", Utc, nullable=False),
+    sa.Index(None, "study_instance_uid"),
+    sa.Index(None, "patient_id"),
 )
 
 PREDICTIONS = sa.Table(
@@ -80,6 +91,7 @@ OF_INSTANCE = (
     "series_instance_uid",
     "sop_instance_uid",
     "accession_number",
+    "attributes",
     "display_sha256",
     "instance_file",
     "instance_bytes",

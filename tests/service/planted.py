@@ -36,8 +36,9 @@ _ASKED = re.compile(r"\"([A-Z]\w+)\"")
 
 
 def keywords_read() -> list[str]:
-    """Every attribute that the service asks a data set for, from its sources."""
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "service" / "dicom").glob("*.py")))
+    """Every attribute that the service decides by, from its sources; what it only keeps is planted like any other."""
+    sources = (path for path in sorted((ROOT / "service" / "dicom").glob("*.py")) if path.name != "attributes.py")
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
     return sorted({word for word in _ASKED.findall(text) if tag_for_keyword(word) is not None})
 
 
@@ -148,7 +149,8 @@ def in_answer(body: Any, name: str = "") -> list[str]:
 
 
 def in_files(folder: Path, instances: Path) -> list[str]:
-    """Files outside the instance store with something in their names or contents that a record does not hold."""
-    found = [path for path in folder.rglob("*") if not path.is_relative_to(instances)]
+    """Files with something in their names or contents, but for the instances and the database beside them."""
+    kept = {instances, *(instances.with_name(f"triage.sqlite{suffix}") for suffix in ("", "-wal", "-shm"))}
+    found = [path for path in folder.rglob("*") if not kept & {path, *path.parents}]
     names = [str(path) for path in found if in_text(str(path.relative_to(folder)))]
     return names + [str(path) for path in found if path.is_file() and SECRET.search(path.read_bytes())]

@@ -89,6 +89,7 @@ def kept(records: Records) -> Path:
                 series_instance_uid="2.25.2",
                 sop_instance_uid=f"2.25.3.{number}",
                 accession_number="",
+                attributes={},
                 display_sha256="d" * 64,
                 artefact_sha256="a" * 64,
                 instance_file=instances.put(b"0123456789"),

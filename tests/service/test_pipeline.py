@@ -89,7 +89,7 @@ def test_an_answer_is_on_disk(house: House) -> None:
     answer = house.do(lambda: house.pipeline.predict(data))
 
     assert data in house.files()
-    assert house.do(lambda: house.pipeline.get(answer.record.id)).body == answer.body
+    assert house.do(lambda: house.pipeline.archive.get(answer.record.id)).body == answer.body
     assert answer.body["sop_instance_uid"] == "2.25.1"
     assert answer.body["links"]["overlay"] == f"/v1/predictions/{answer.record.id}/overlay.png"
     assert list(answer.body["timings_ms"]) == ["read", "decode", "prepare", "queue", "infer", "store"]
@@ -124,7 +124,7 @@ def test_other_pixels_under_the_same_uid_are_refused_and_leave_nothing(house: Ho
         house.do(lambda: house.pipeline.predict(file("2.25.4", seed=1)))
 
     assert len(house.files()) == before
-    assert house.do(lambda: house.pipeline.get(first.record.id)).body == first.body
+    assert house.do(lambda: house.pipeline.archive.get(first.record.id)).body == first.body
 
 
 def test_two_at_once_with_other_pixels_one_is_refused(house: House) -> None:
@@ -142,13 +142,13 @@ def test_a_deleted_record_is_gone_with_its_file(house: House) -> None:
     data = file("2.25.6")
     id = house.do(lambda: house.pipeline.predict(data)).record.id
 
-    house.do(lambda: house.pipeline.delete(id))
+    house.do(lambda: house.pipeline.archive.delete(id))
 
     assert data not in house.files()
     for ask in (
-        lambda: house.pipeline.get(id),
-        lambda: house.pipeline.delete(id),
-        lambda: house.pipeline.draw(id, Drawing()),
+        lambda: house.pipeline.archive.get(id),
+        lambda: house.pipeline.archive.delete(id),
+        lambda: house.pipeline.archive.draw(id, Drawing()),
     ):
         with pytest.raises(NotFound):
             house.do(ask)
@@ -159,8 +159,8 @@ def test_pages_follow_each_other_newest_first(house: House) -> None:
     for number in range(3):
         house.do(lambda uid=f"2.25.7{number}": house.pipeline.predict(file(uid)))
 
-    first, cursor = house.do(lambda: house.pipeline.list(2, None))
-    second, _ = house.do(lambda: house.pipeline.list(2, cursor))
+    first, cursor = house.do(lambda: house.pipeline.archive.list(2, None))
+    second, _ = house.do(lambda: house.pipeline.archive.list(2, cursor))
 
     uids = [answer.body["sop_instance_uid"] for answer in (*first, *second)]
     assert uids[:3] == ["2.25.72", "2.25.71", "2.25.70"]
@@ -202,7 +202,7 @@ def test_what_cannot_be_stored_is_not_acknowledged(house: House, monkeypatch: py
         house.do(lambda: house.pipeline.predict(file("2.25.8")))
     monkeypatch.undo()
 
-    listed, _ = house.do(lambda: house.pipeline.list(500, None))
+    listed, _ = house.do(lambda: house.pipeline.archive.list(500, None))
     assert "2.25.8" not in [answer.body["sop_instance_uid"] for answer in listed]
     assert house.do(lambda: house.pipeline.predict(file("2.25.8"))).body["sop_instance_uid"] == "2.25.8"
 
@@ -219,8 +219,8 @@ def test_below_the_watermark_nothing_is_taken_and_all_is_given(house: House, mon
 
     assert caught.value.code == "low_disk"
     assert len(house.files()) == before
-    assert house.do(lambda: house.pipeline.get(known.record.id)).body == known.body
-    assert house.do(lambda: house.pipeline.draw(known.record.id, Drawing("image")))
+    assert house.do(lambda: house.pipeline.archive.get(known.record.id)).body == known.body
+    assert house.do(lambda: house.pipeline.archive.draw(known.record.id, Drawing("image")))
     with house.pipeline.admitted():
         pass
 
@@ -240,7 +240,7 @@ def test_what_is_too_old_is_gone_soon_after_the_start(artefact: Path, tmp_path: 
             house.do(lambda: asyncio.sleep(0.02))
 
         with pytest.raises(NotFound):
-            house.do(lambda: house.pipeline.get(kept.record.id))
+            house.do(lambda: house.pipeline.archive.get(kept.record.id))
 
 
 def test_a_network_that_fails_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +266,7 @@ def test_a_request_that_is_given_up_is_kept_or_not(house: House) -> None:
         house.do(lambda after=after: give_up(after))
 
     answer = house.do(lambda: house.pipeline.predict(file("2.25.10")))
-    assert house.do(lambda: house.pipeline.draw(answer.record.id, Drawing("image")))
+    assert house.do(lambda: house.pipeline.archive.draw(answer.record.id, Drawing("image")))
 
 
 def test_nobody_else_reads_what_is_kept(artefact: Path, tmp_path: Path) -> None:
@@ -285,16 +285,18 @@ def test_nobody_else_reads_what_is_kept(artefact: Path, tmp_path: Path) -> None:
 def test_each_part_is_a_picture(house: House, part: str) -> None:
     id = house.do(lambda: house.pipeline.predict(file("2.25.11"))).record.id
 
-    assert house.do(lambda: house.pipeline.draw(id, Drawing(part))).startswith(b"\x89PNG")
+    assert house.do(lambda: house.pipeline.archive.draw(id, Drawing(part))).startswith(b"\x89PNG")
 
 
 def test_a_class_map_is_drawn_only_of_a_finding_there_is(house: House) -> None:
     id = house.do(lambda: house.pipeline.predict(file("2.25.12"))).record.id
-    heat, mass = (house.do(lambda one=one: house.pipeline.draw(id, Drawing(finding=one))) for one in (None, "Mass"))
+    heat, mass = (
+        house.do(lambda one=one: house.pipeline.archive.draw(id, Drawing(finding=one))) for one in (None, "Mass")
+    )
 
     assert heat != mass
     with pytest.raises(NotFound) as caught:
-        house.do(lambda: house.pipeline.draw(id, Drawing(finding="Tuberculosis")))
+        house.do(lambda: house.pipeline.archive.draw(id, Drawing(finding="Tuberculosis")))
     assert caught.value.code == "unknown_finding"
 
 
@@ -311,7 +313,7 @@ def test_records_survive_and_files_without_one_do_not(artefact: Path, tmp_path: 
     os.utime(orphan, (0, 0))
 
     with House(settings) as house:
-        again = house.wait_until_ready().do(lambda: house.pipeline.get(first.record.id))
+        again = house.wait_until_ready().do(lambda: house.pipeline.archive.get(first.record.id))
 
         assert again.body == first.body
         assert not orphan.exists()

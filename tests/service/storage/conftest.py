@@ -25,6 +25,7 @@ def make() -> Make:
             "series_instance_uid": "1.2.3.4",
             "sop_instance_uid": "1.2.3.4.5",
             "accession_number": "A-1",
+            "attributes": {"PatientName": "Nobody^Ann", "Modality": "DX"},
             "display_sha256": "d" * 64,
             "artefact_sha256": "a" * 64,
             "instance_file": f"{number:032x}.dcm",

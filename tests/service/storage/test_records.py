@@ -31,6 +31,7 @@ records.open()
 for number in range(int(uids)):
     record = Record(
         study_instance_uid="1", series_instance_uid="1", sop_instance_uid=f"1.{number}", accession_number="",
+        attributes={},
         display_sha256="d", artefact_sha256="a", instance_file=f"{name}{number}", instance_bytes=1,
         priority="HIGH", margin=None, body={},
         heat_map=np.zeros((7, 7), np.float32), class_maps=np.zeros((14, 7, 7), np.float32),
