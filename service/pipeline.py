@@ -8,7 +8,9 @@ from typing import Any
 
 from service.analyser import Analyser as Analyser
 from service.analyser import Drawing as Drawing
+from service.analyser import Kind as Kind
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
+from service.reporting.objects import KINDS
 from service.reporting.overlay import NOTICE as NOTICE
 from service.settings import Settings
 from service.storage.database import Database as Database
@@ -178,6 +180,17 @@ class Pipeline:
         data = await asyncio.to_thread(self._instances.get, record.instance_file)
         return await self._analyser.draw(record, data, drawing)
 
+    async def render(self, id: str, kind: Kind) -> bytes:
+        """Render an object for other systems from the record and the instance.
+
+        Raises
+        ------
+        NotFound, InputError
+        """
+        record = await asyncio.to_thread(self._records.get, id)
+        data = await asyncio.to_thread(self._instances.get, record.instance_file)
+        return await self._analyser.render(record, data, kind)
+
     @property
     def card(self) -> dict[str, Any]:
         """The artefact's card, its SHA-256 and the provider in use."""
@@ -242,6 +255,8 @@ def document(record: Summary) -> dict[str, Any]:
         "accession_number": record.accession_number,
         "priority": record.priority,
         **{name: body[name] for name in ("reason", "findings", "box", "flags", "model")},
-        "links": {"self": self} | {part: f"{self}/{part}.png" for part in ("image", "overlay", "heat_map", "crop")},
+        "links": {"self": self}
+        | {part: f"{self}/{part}.png" for part in ("image", "overlay", "heat_map", "crop")}
+        | {kind: f"{self}/{kind}.{'json' if kind == 'fhir' else 'dcm'}" for kind in KINDS},
         "timings_ms": body["timings_ms"],
     }

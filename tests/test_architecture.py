@@ -23,7 +23,9 @@ ALLOWED: dict[str, set[str]] = {
     "service.inference": GROUND,
     "service.reporting": GROUND,
     "service.storage": GROUND,
-    "service.analyser": GROUND | {"service.dicom", "service.inference", "service.reporting", "service.storage"},
+    "service.rendering": GROUND | {"service.reporting", "service.storage"},
+    "service.analyser": GROUND
+    | {"service.dicom", "service.inference", "service.rendering", "service.reporting", "service.storage"},
     "service.pipeline": GROUND | {"service.analyser", "service.reporting", "service.storage"},
     "service.http": GROUND | {"service.pipeline"},
     "service.batch": GROUND | {"service.analyser", "service.pipeline", "service.http"},

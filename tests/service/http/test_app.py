@@ -130,12 +130,17 @@ def test_the_log_has_the_route_not_the_path(client: Client, log: StringIO) -> No
     assert told == [("GET", "/v1/predictions/{id}", 404), ("GET", None, 404)]
 
 
+OBJECTS = ("sr", "segmentation", "secondary_capture", "presentation_state")
+
+
 def test_the_interface_is_described(client: Client) -> None:
     described = client.get("/openapi.json").json()
 
     assert set(described["paths"]) == {
         *("/v1/predictions", "/v1/predictions/{id}", "/v1/model", "/livez", "/readyz"),
         *(f"/v1/predictions/{{id}}/{part}.png" for part in ("overlay", "image", "heat_map", "crop")),
+        *(f"/v1/predictions/{{id}}/{kind}.dcm" for kind in OBJECTS),
+        "/v1/predictions/{id}/fhir.json",
     }
     prediction = described["components"]["schemas"]["Prediction"]["properties"]
     assert {"schema", "notice", "findings", "box", "timings_ms"} <= set(prediction)
