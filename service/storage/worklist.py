@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import NotFound
+from service.errors import InvalidRequest, NotFound
 from service.storage import changes
 from service.storage import cursor as cursors
 from service.storage.database import Database
@@ -117,8 +117,9 @@ class Worklist:
         InvalidRequest
             The cursor is not one given out here.
         """
-        following = [] if cursor is None else [sa.tuple_(*_KEY) > sa.tuple_(*cursors.decode_place(cursor))]
-        chosen = _ENTRIES.where(*_conditions(filters), *following).order_by(*_KEY).limit(limit + 1)
+        key = _KEY if filters.priority is None else _KEY[1:]  # an index is walked only by columns that are not fixed
+        following = [] if cursor is None else [sa.tuple_(*key) > sa.tuple_(*_place(cursor, filters)[-len(key) :])]
+        chosen = _ENTRIES.where(*_conditions(filters), *following).order_by(*key).limit(limit + 1)
         with self._database.read() as connection:
             rows = connection.execute(chosen).all()
         if len(rows) <= limit:
@@ -169,6 +170,13 @@ class Worklist:
             if done:
                 changes.note(connection, "read", id, row.priority)
         return _entry(row)
+
+
+def _place(cursor: str, filters: Filters) -> tuple[int, float, datetime, str]:
+    place = cursors.decode_place(cursor)
+    if filters.priority is not None and place[0] != PRIORITIES.index(filters.priority):
+        raise InvalidRequest("cursor: of a page with another priority")
+    return place
 
 
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
