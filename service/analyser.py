@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from service.dicom.canvas import content, to_image
 from service.dicom.radiograph import Header
 from service.dicom.reader import Bounds
+from service.dicom.tones import Tones as Tones
 from service.dicom.worker import Decoders, Prepared
 from service.errors import (
     ArtefactError,
@@ -135,6 +136,10 @@ class Analyser:
         InputError
         """
         return await _started(self._decoders).derive(data, partial(render, kind=kind, report=report(record)))
+
+    async def unwindowed(self, data: bytes) -> Tones:
+        """Give a file's values before the window; raises as `prepare`."""
+        return await _started(self._decoders).unwindowed(data)
 
     async def _prove_decoder(self) -> None:
         """Have a process started and see that its limits let it work."""

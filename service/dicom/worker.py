@@ -23,8 +23,9 @@ from pebble import ProcessExpired, ProcessPool
 from pydicom import Dataset
 
 from service.dicom.canvas import Rule, canvas
-from service.dicom.radiograph import Header, radiograph
+from service.dicom.radiograph import Header, radiograph, unwindowed
 from service.dicom.reader import Bounds, read
+from service.dicom.tones import Tones
 from service.errors import DecodeTimeout, MalformedDicom, TriageError
 
 Result = TypeVar("Result")
@@ -99,6 +100,15 @@ class Decoders:
         As `prepare`; MalformedDicom, `value_invalid`, also where `make` fails.
         """
         return await self._run(_derive, (data, self._bounds, make))
+
+    async def unwindowed(self, data: bytes) -> Tones:
+        """Give a file's values before the window.
+
+        Raises
+        ------
+        As `prepare`.
+        """
+        return await self._run(unwindowed, (data, self._bounds))
 
     def close(self) -> None:
         """Stop every process, also those at work."""

@@ -1,12 +1,12 @@
 """A prediction as other systems take it: DICOM objects for an archive, FHIR for a record system."""
 
-import hashlib
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.http.auth import needs
+from service.http.caching import is_fresh, tagged
 from service.http.door import Door
 from service.http.problems import RESPONSES
 from service.pipeline import Kind, Pipeline
@@ -53,9 +53,8 @@ async def fhir(id: str, request: Request, pipeline: Door) -> Response:
 
 async def _object(pipeline: Pipeline, request: Request, id: str, kind: Kind) -> Response:
     await pipeline.archive.get(id)  # a deleted one is 404, whatever the client has kept
-    tag = f'"{hashlib.sha256(repr((request.app.version, id, kind)).encode()).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if tag in request.headers.get("if-none-match", ""):
+    headers = tagged(request, (id, kind))
+    if is_fresh(request, headers):
         return Response(status_code=304, headers=headers)
     with pipeline.admitted():
         media_type = FHIR if kind == "fhir" else DICOM

@@ -22,7 +22,9 @@ def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield client
 
 
-@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/v1/model", "/v1/predictions", "/nowhere", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/v1/model", "/v1/predictions", "/v1/worklist", "/nowhere", "/web/none.js", "/docs"]
+)
 def test_every_answer_has_an_id_and_safe_headers(client: Client, path: str) -> None:
     headers = client.get(path).headers
 
@@ -48,14 +50,6 @@ def test_another_id_is_replaced(client: Client, sent: str) -> None:
 
     assert response.headers["x-request-id"] != sent
     assert len(response.headers["x-request-id"]) == 16
-
-
-def test_the_first_page_says_what_this_is(client: Client) -> None:
-    response = client.get("/")
-
-    assert response.headers["content-type"] == "text/html; charset=utf-8"
-    assert "Research use only" in response.text
-    assert "<script" not in response.text
 
 
 def test_405_says_what_is_allowed(client: Client) -> None:
@@ -137,7 +131,9 @@ def test_the_interface_is_described(client: Client) -> None:
     described = client.get("/openapi.json").json()
 
     assert set(described["paths"]) == {
-        *("/v1/predictions", "/v1/predictions/{id}", "/v1/model", "/livez", "/readyz"),
+        *("/v1/predictions", "/v1/predictions/{id}", "/v1/model", "/livez", "/readyz", "/v1/events"),
+        *("/v1/worklist", "/v1/worklist/search", "/v1/worklist/{id}", "/v1/worklist.csv"),
+        *("/v1/predictions/{id}/pixels", "/v1/predictions/{id}/maps.json"),
         *(f"/v1/predictions/{{id}}/{part}.png" for part in ("overlay", "image", "heat_map", "crop")),
         *(f"/v1/predictions/{{id}}/{kind}.dcm" for kind in OBJECTS),
         "/v1/predictions/{id}/fhir.json",
