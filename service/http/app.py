@@ -15,7 +15,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import telemetry
 from service.errors import TooLarge, UploadIdle
-from service.http import auth, events, health, model_card, objects, page, pixels, predictions, problems, worklist
+from service.http import (
+    auth,
+    documentation,
+    events,
+    health,
+    model_card,
+    objects,
+    page,
+    pixels,
+    predictions,
+    problems,
+    worklist,
+)
 from service.pipeline import NOTICE, Pipeline
 from service.settings import Limits, Settings
 
@@ -24,12 +36,8 @@ REPOSITORY = "https://github.com/agcnn-triage/agcnn-triage"
 _ID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)"
 
-# The interface loads nothing; its documentation page loads Swagger UI from a public server.
+# For what is no page; a page brings its own.
 _NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-_SWAGGER = (
-    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' "
-    "https://cdn.jsdelivr.net; img-src data: https://fastapi.tiangolo.com; connect-src 'self'; frame-ancestors 'none'"
-)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -61,12 +69,12 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("agcnn-triage"),
         description=_DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,  # `documentation` has it, without a public server
         redoc_url=None,
         redirect_slashes=False,  # a redirect would say path and query again, which are the client's
-        swagger_ui_oauth2_redirect_url=None,
     )
     app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
-    for room in (predictions, objects, pixels, worklist, events, model_card, health, page):
+    for room in (predictions, objects, pixels, worklist, events, model_card, health, page, documentation):
         app.include_router(room.router)
     problems.install(app)
     app.add_middleware(Envelope, limits=settings.limits)
@@ -139,8 +147,7 @@ class Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._request_id
-            documentation = self._scope["path"].startswith("/docs")
-            headers.setdefault("Content-Security-Policy", _SWAGGER if documentation else _NOTHING)
+            headers.setdefault("Content-Security-Policy", _NOTHING)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)

@@ -24,9 +24,10 @@ from service.settings import Http, Limits
 from service.telemetry import log
 
 REMINDER_SECONDS = 60.0
-OPEN = frozenset(
-    {"/", "/web/{path:path}", "/livez", "/readyz", "/docs", "/openapi.json"}
-)  # tell nothing of anybody, and cost nothing
+OPEN = frozenset(  # tell nothing of anybody, and cost nothing
+    {"/", "/web/{path:path}", "/livez", "/readyz", "/openapi.json"}
+    | {"/docs", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"}
+)
 
 _BEARER = HTTPBearer(
     auto_error=False,

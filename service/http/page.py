@@ -44,15 +44,25 @@ def file(path: str, request: Request) -> Response:
 
 
 def _file(request: Request, path: str) -> Response:
-    found = WEB / path
-    if not _PATH.fullmatch(path) or not found.is_file():
+    if not _PATH.fullmatch(path) or not (WEB / path).is_file():
         raise NotFound("no such file")
-    content = found.read_bytes()
-    headers = {  # asked about each time, so that an upgrade is seen at once
+    return send(request, WEB / path, _POLICY)
+
+
+def send(request: Request, path: Path, policy: str) -> Response:
+    """Send a file, asked about each time, so that an upgrade is seen at once.
+
+    Parameters
+    ----------
+    policy
+        Content Security Policy of what it is, or is part of.
+    """
+    content = path.read_bytes()
+    headers = {
         "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
         "Cache-Control": "no-cache",
-        "Content-Security-Policy": _POLICY,
+        "Content-Security-Policy": policy,
     }
     if is_fresh(request, headers):
         return Response(status_code=304, headers=headers)
-    return Response(content, media_type=_MEDIA_TYPES[found.suffix[1:]], headers=headers)
+    return Response(content, media_type=_MEDIA_TYPES[path.suffix[1:]], headers=headers)
