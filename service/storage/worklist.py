@@ -119,14 +119,14 @@ class Worklist:
         """
         key = _KEY if filters.priority is None else _KEY[1:]  # an index is walked only by columns that are not fixed
         following = [] if cursor is None else [sa.tuple_(*key) > sa.tuple_(*_place(cursor, filters)[-len(key) :])]
-        chosen = _ENTRIES.where(*_conditions(filters), *following).order_by(*key).limit(limit + 1)
+        place = sa.select(WORKLIST.c.prediction_id).where(*_conditions(filters), *following).order_by(*key)
+        chosen = _ENTRIES.where(PREDICTIONS.c.id.in_(place.limit(limit + 1).scalar_subquery())).order_by(*key)
         with self._database.read() as connection:
             rows = connection.execute(chosen).all()
         if len(rows) <= limit:
             return tuple(map(_entry, rows)), None
         last = rows[limit - 1]
-        place = cursors.encode_place(last.rank, last.urgency, last.created, last.id)
-        return tuple(map(_entry, rows[:limit])), place
+        return tuple(map(_entry, rows[:limit])), cursors.encode_place(last.rank, last.urgency, last.created, last.id)
 
     def counts(self, filters: Filters) -> Counts:
         """Count; what is read is one index, unless the filters want more."""
@@ -180,7 +180,9 @@ def _place(cursor: str, filters: Filters) -> tuple[int, float, datetime, str]:
 
 
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
-    wanted = [WORKLIST.c.newest == sa.true()]
+    # What looks into every row is read from end to end: by way of an index, each row would be sought on its own.
+    everything = filters.q is not None or filters.finding is not None
+    wanted = [sa.case((WORKLIST.c.newest, 1), else_=0) == 1 if everything else WORKLIST.c.newest == sa.true()]
     if filters.priority is not None:
         wanted.append(WORKLIST.c.rank == PRIORITIES.index(filters.priority))
     if filters.read is not None:
