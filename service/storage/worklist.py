@@ -65,9 +65,7 @@ class Counts:
 
 
 def enter(connection: sa.Connection, record: Summary, instance: int) -> None:
-    """Put a new record on the list, in place of an older one of its instance."""
-    # Locked: of two that are entered at once, each must see the other.
-    connection.execute(sa.select(INSTANCES.c.id).where(INSTANCES.c.id == instance).with_for_update())
+    """Put a new record on the list, in place of an older one of its instance, which is locked."""
     row = {
         "prediction_id": record.id,
         "instance_id": instance,
@@ -81,6 +79,14 @@ def enter(connection: sa.Connection, record: Summary, instance: int) -> None:
     }
     connection.execute(sa.insert(WORKLIST).values(row))
     leave(connection, instance)
+
+
+def lock(connection: sa.Connection, instance: int) -> None:
+    """Lock an instance, before a record of it is added: of two added at once, each must see the other.
+
+    Before: the new record would hold a lock that others share, and two that each want it alone would wait for ever.
+    """
+    connection.execute(sa.select(INSTANCES.c.id).where(INSTANCES.c.id == instance).with_for_update())
 
 
 def leave(connection: sa.Connection, instance: int | None) -> None:
