@@ -30,8 +30,28 @@ from service.dicom.pixels import (
 )
 
 FULL_RANGE = "full range"
-_MOST = 16  # windows and characters: they go into a header
-_NAME_LENGTH = 64
+_MOST = 16  # windows: they go into a header
+# What makers call windows of a radiograph. A name of any other word may be of anybody, and headers stand in logs.
+_WORDS = frozenset(
+    {
+        *("BODY", "BONE", "BONES", "CHEST", "LUNG", "LUNGS", "MEDIASTINUM", "SPINE", "THORAX", "TISSUE"),
+        *("BRIGHT", "CONTRAST", "DARK", "HARD", "HARDER", "HIGH", "LOW", "MEDIUM", "NARROW", "SOFT", "SOFTER", "WIDE"),
+        *(
+            "CUSTOM",
+            "DEFAULT",
+            "LINEAR",
+            "NORMAL",
+            "ORIGINAL",
+            "PRESET",
+            "SIGMOID",
+            "STANDARD",
+            "USER",
+            "VOI",
+            "WINDOW",
+        ),
+        *"123456789",
+    }
+)
 _DIRECTION = re.compile("[APRLHF]{1,3}")  # PS3.3 C.7.6.1.1.1
 _CODES = 2**16
 
@@ -152,7 +172,7 @@ def _presets(toned: Toned, seen: NDArray[np.bool_], dataset: Dataset, lut: bool)
 
 def _names(dataset: Dataset) -> tuple[str, ...]:
     found = texts(dataset, "WindowCenterWidthExplanation")
-    return tuple("".join(filter(str.isprintable, one))[:_NAME_LENGTH].strip() for one in found)
+    return tuple(one if set(one.upper().split()) <= _WORDS else "" for one in found)
 
 
 def _preset(shown: Window | Span, names: tuple[str, ...], place: int = 0) -> Preset:

@@ -341,20 +341,40 @@ def test_a_page_is_read_along_an_index(
     cursor = worklist.page(Filters(), 1, None)[1] if deep else None
     plan = explained(records.database, lambda: worklist.page(filters, 50, cursor))
 
-    assert f"USING INDEX {index} (newest=?" in plan[0] or f"USING COVERING INDEX {index} (newest=?" in plan[0]
-    assert not [step for step in plan if "TEMP B-TREE" in step]
-    assert not [step for step in plan if step.startswith("SCAN")]
+    chosen = within(plan, "LIST SUBQUERY")
+    assert len(chosen) == 1
+    assert f"SEARCH worklist USING COVERING INDEX {index} (newest=?" in chosen[0]
+    assert not [step for _, _, step in plan if step.startswith("SCAN")]
+
+
+@pytest.mark.parametrize("filters", [Filters(q="doe"), Filters(finding="Mass", read=False)])
+def test_a_search_reads_the_small_rows_from_end_to_end(
+    records: Records, worklist: Worklist, add: Add, filters: Filters
+) -> None:
+    """Sorting what is found is little; the large rows are sought only for the page."""
+    add()
+    plan = explained(records.database, lambda: worklist.page(filters, 50, None))
+
+    assert within(plan, "LIST SUBQUERY") == ["SCAN worklist", "USE TEMP B-TREE FOR ORDER BY"]
+    assert len([step for _, _, step in plan if "SCAN" in step]) == 1
 
 
 def test_what_is_unread_is_counted_in_an_index(records: Records, worklist: Worklist) -> None:
     plan = explained(records.database, lambda: worklist.counts(Filters()))
 
-    assert any("USING COVERING INDEX ix_worklist_unread (newest=? AND unread=?)" in step for step in plan)
-    assert all("COVERING INDEX" in step for step in plan)
+    steps = [step for _, _, step in plan]
+    assert any("USING COVERING INDEX ix_worklist_unread (newest=? AND unread=?)" in step for step in steps)
+    assert all("COVERING INDEX" in step for step in steps)
 
 
-def explained(database: Database, ask: Callable[[], object]) -> list[str]:
-    """SQLite's plan for the statements that `ask` runs."""
+def within(plan: list[tuple[int, int, str]], name: str) -> list[str]:
+    """Steps of the one part of a plan that is called so."""
+    [part] = [id for id, _, step in plan if step.startswith(name)]
+    return [step for _, parent, step in plan if parent == part]
+
+
+def explained(database: Database, ask: Callable[[], object]) -> list[tuple[int, int, str]]:
+    """SQLite's plan for the statements that `ask` runs: number, number of the part it is in, and what is done."""
     said: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -365,7 +385,7 @@ def explained(database: Database, ask: Callable[[], object]) -> list[str]:
     sa.event.remove(database._engine, "before_cursor_execute", note)
     with database.read() as connection:
         return [
-            step.detail
+            (step.id, step.parent, step.detail)
             for statement, parameters in said
             if statement.startswith("SELECT")
             for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)

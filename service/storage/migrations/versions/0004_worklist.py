@@ -1,5 +1,7 @@
 """The worklist: a small row beside every prediction, for order, filters and the read mark; and what changed."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -92,7 +94,7 @@ def _fill(connection: sa.Connection) -> None:
         last = rows[-1].id
 
 
-def _row(row: sa.Row) -> dict[str, object]:
+def _row(row: sa.Row[Any]) -> dict[str, object]:
     labels = [one["label"] for one in row.body.get("findings", []) if one.get("positive")]
     searched = "\n".join((row.patient_name, row.patient_id, row.accession_number)).casefold()
     return {
