@@ -13,6 +13,7 @@ import numpy.typing as npt
 from service.dicom.canvas import content, to_image
 from service.dicom.radiograph import Header
 from service.dicom.reader import Bounds
+from service.dicom.tones import Tones as Tones
 from service.dicom.worker import Decoders, Prepared
 from service.errors import (
     ArtefactError,
@@ -150,6 +151,10 @@ class Analyser:
         NotFound, InvalidRequest, InputError
         """
         return await _started(self._decoders).render(data, _draw(record, drawing))
+
+    async def unwindowed(self, data: bytes) -> Tones:
+        """Give a file's values before the window; raises as `prepare`."""
+        return await _started(self._decoders).unwindowed(data)
 
     async def _prove_decoder(self) -> None:
         """Have a process started and see that its limits let it work."""

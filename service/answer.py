@@ -1,11 +1,13 @@
 """A record as the interface tells it."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from service.reporting.overlay import NOTICE
-from service.storage.record import Summary
+from service.storage.record import Record, Summary
 
+DIGITS = 5  # of a map's values: colours have 256 steps
 SCHEMA = "agcnn-triage/prediction/1"
 
 
@@ -30,7 +32,7 @@ def document(record: Summary) -> dict[str, Any]:
         "schema": SCHEMA,
         "notice": NOTICE,
         "id": record.id,
-        "created": record.created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "created": moment(record.created),
         "study_instance_uid": record.study_instance_uid,
         "series_instance_uid": record.series_instance_uid,
         "sop_instance_uid": record.sop_instance_uid,
@@ -39,4 +41,22 @@ def document(record: Summary) -> dict[str, Any]:
         **{name: body[name] for name in ("reason", "findings", "box", "flags", "model")},
         "links": {"self": self} | {part: f"{self}/{part}.png" for part in ("image", "overlay", "heat_map", "crop")},
         "timings_ms": body["timings_ms"],
+    }
+
+
+def moment(time: datetime) -> str:
+    """Tell a time in UTC to the millisecond, RFC 3339."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def maps(record: Record) -> dict[str, Any]:
+    """Tell a record's maps: heat map [h, w] in [0, 1], class maps [h, w] in logit units, by label."""
+    labels = [finding["label"] for finding in record.body["findings"]]
+    return {
+        "content": record.body["content"],
+        "heat_map": record.heat_map.astype(float).round(DIGITS).tolist(),
+        "class_maps": {
+            label: map.astype(float).round(DIGITS).tolist()
+            for label, map in zip(labels, record.class_maps, strict=True)
+        },
     }

@@ -1,9 +1,11 @@
 """What was answered, asked for again: records, their pictures, and their end."""
 
 import asyncio
+from typing import Any
 
 from service.analyser import Analyser, Drawing
-from service.answer import Answer, answer
+from service.analyser import Tones as Tones
+from service.answer import Answer, answer, maps
 from service.storage.instances import Instances
 from service.storage.records import Records
 
@@ -52,6 +54,25 @@ class Archive:
         record = await asyncio.to_thread(self._records.get, id)
         data = await asyncio.to_thread(self._instances.get, record.instance_file)
         return await self._analyser.draw(record, data, drawing)
+
+    async def unwindowed(self, id: str) -> Tones:
+        """Give the values of a record's radiograph before the window.
+
+        Raises
+        ------
+        NotFound, InputError
+        """
+        record = await asyncio.to_thread(self._records.get, id)
+        return await self._analyser.unwindowed(await asyncio.to_thread(self._instances.get, record.instance_file))
+
+    async def maps(self, id: str) -> dict[str, Any]:
+        """Give a record's maps as JSON: where on them the image lies, the heat map, and each finding's class map.
+
+        Raises
+        ------
+        NotFound
+        """
+        return await asyncio.to_thread(lambda: maps(self._records.get(id)))
 
     def _delete(self, id: str) -> None:
         file = self._records.delete(id)

@@ -67,6 +67,7 @@ def serve(
 
     from service.http.app import create_app
     from service.http.auth import asks_for_keys
+    from service.http.server import Server
 
     found = settings.load()
     if insecure:
@@ -87,7 +88,7 @@ def serve(
         callback_notify=watch,
         timeout_notify=0,
     )
-    server = uvicorn.Server(config)
+    server = Server(config, pipeline)
     listener = _listen(found.http.host, found.http.port)
     _greet(found.http.host, listener.getsockname()[1])
     if asks_for_keys(found.http):

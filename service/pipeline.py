@@ -12,9 +12,13 @@ from service.answer import Answer as Answer
 from service.answer import answer
 from service.answer import document as document
 from service.archive import Archive
+from service.archive import Tones as Tones
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
+from service.feed import Feed
+from service.feed import Listener as Listener
 from service.reporting.overlay import NOTICE as NOTICE
 from service.settings import Settings
+from service.storage.changes import Changes
 from service.storage.database import Database as Database
 from service.storage.instances import Instances
 from service.storage.keys import Key as Key
@@ -23,7 +27,10 @@ from service.storage.keys import Scope as Scope
 from service.storage.record import Record
 from service.storage.records import Records
 from service.storage.retention import Retention
+from service.storage.worklist import Filters as Filters
+from service.storage.worklist import Worklist as StoredWorklist
 from service.telemetry import Stopwatch, describe, log
+from service.worklist import Worklist
 
 
 class Pipeline:
@@ -35,6 +42,8 @@ class Pipeline:
         Who may ask; the doors look.
     archive
         What was answered before.
+    worklist, feed
+        The same in the order of its urgency, and what changes.
 
     Raises
     ------
@@ -49,6 +58,8 @@ class Pipeline:
         self._retention = Retention(self._records, self._instances, settings.storage.keep_days)
         self.keys = Keys(self._records.database)
         self.archive = Archive(self._records, self._instances, self._analyser)
+        self.worklist = Worklist(StoredWorklist(self._records.database))
+        self.feed = Feed(Changes(self._records.database))
         self._instances.open()
         self._records.open()
         self._free = settings.limits.max_in_flight
@@ -63,6 +74,7 @@ class Pipeline:
             yield
         finally:
             tidying.cancel()
+            self.feed.close()
             await asyncio.gather(start, tidying, return_exceptions=True)
             await self._analyser.close()
             await asyncio.to_thread(self._records.close)

@@ -26,8 +26,11 @@ ALLOWED: dict[str, set[str]] = {
     "service.analyser": GROUND | {"service.dicom", "service.inference", "service.reporting", "service.storage"},
     "service.answer": GROUND | {"service.reporting", "service.storage"},
     "service.archive": GROUND | {"service.analyser", "service.answer", "service.storage"},
+    "service.worklist": GROUND | {"service.answer", "service.storage"},
+    "service.feed": GROUND | {"service.storage"},
     "service.pipeline": GROUND
-    | {"service.analyser", "service.answer", "service.archive", "service.reporting", "service.storage"},
+    | {"service.analyser", "service.answer", "service.archive", "service.feed", "service.worklist"}
+    | {"service.reporting", "service.storage"},
     "service.http": GROUND | {"service.pipeline"},
     "service.batch": GROUND | {"service.analyser", "service.pipeline", "service.http"},
     "service.administration": GROUND | {"service.storage"},

@@ -19,6 +19,7 @@ Levels = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _SQUARE = 0.01  # deviation of an aspect that nobody sees
+_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")  # PS3.3 C.11.2.1.3
 _PLAUSIBLE = 10.0  # aspects beyond are errors of the writer
 
 
@@ -38,10 +39,26 @@ class Display:
     flags: tuple[str, ...]
 
 
-class Shades(NamedTuple):
-    """Levels brought to [0, 1], and what had to be guessed."""
+class Window(NamedTuple):
+    """A window of the file: `function` other than LINEAR_EXACT and SIGMOID counts as LINEAR."""
+
+    centre: float
+    width: float
+    function: str
+
+
+class Span(NamedTuple):
+    """A straight line from black at `low` to white at `high`."""
+
+    low: float
+    high: float
+
+
+class Toned(NamedTuple):
+    """Levels after Modality LUT and VOI LUT, the window to show them with, and what had to be guessed."""
 
     values: Levels
+    window: Window | Span
     flags: tuple[str, ...]
 
 
@@ -58,17 +75,23 @@ def display(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Display:
     MalformedDicom
         `element_missing`, `value_invalid`.
     """
+    index, levels, present = occurring(stored)
+    seen = present & ~padding(levels, dataset)
+    toned = voi(modality(levels, dataset), seen, dataset)
+    inverse, conflict = polarity(dataset)
+    shades = shaded(toned.values, toned.window)
+    painted = np.where(padding(levels, dataset), 0.0, 1 - shades if inverse else shades).astype(np.float32)
+    flags = (*toned.flags, *conflict, *(("pixels_not_square",) if abs(aspect(dataset) - 1) > _SQUARE else ()))
+    return Display(painted[index], flags)
+
+
+def occurring(stored: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int32], Levels, Mask]:
+    """Levels from the smallest stored value to the largest, where in them each pixel is, [H, W], and which occur."""
     low = int(stored.min())
-    index = stored.astype(np.int32) - low  # [H, W] from 0
+    index = stored.astype(np.int32) - low
     present = np.zeros(int(index.max()) + 1, np.bool_)
     present[index] = True
-    levels = np.arange(low, low + present.size, dtype=np.float64)
-    seen = present & ~padding(levels, dataset)
-    shades = voi(modality(levels, dataset), seen, dataset)
-    shown, conflict = polarity(shades.values, dataset)
-    painted = np.where(padding(levels, dataset), 0.0, shown).astype(np.float32)
-    flags = (*shades.flags, *conflict, *(("pixels_not_square",) if abs(aspect(dataset) - 1) > _SQUARE else ()))
-    return Display(painted[index], flags)
+    return index, np.arange(low, low + present.size, dtype=np.float64), present
 
 
 def padding(levels: Levels, dataset: Dataset) -> Mask:
@@ -89,7 +112,7 @@ def modality(levels: Levels, dataset: Dataset) -> Levels:
     return levels * _single(dataset, "RescaleSlope", 1.0) + _single(dataset, "RescaleIntercept", 0.0)
 
 
-def voi(values: Levels, seen: Mask, dataset: Dataset) -> Shades:
+def voi(values: Levels, seen: Mask, dataset: Dataset) -> Toned:
     """VOI LUT, else the first window, else what the pixels suggest, PS3.3 C.11.2.
 
     Parameters
@@ -102,15 +125,30 @@ def voi(values: Levels, seen: Mask, dataset: Dataset) -> Shades:
     sequence = items(dataset, "VOILUTSequence")
     if sequence:
         table = table_of(sequence[0], dataset)
-        return Shades(look_up(values, table) / table.highest, ())
-    centres, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
-    if not centres or not widths:
+        return Toned(look_up(values, table), Span(0, table.highest), ())
+    found = windows(dataset)
+    if not found:
         return _without_window(values, seen, dataset)
+    unknown = () if found[0].function in _FUNCTIONS else ("voi_function_unknown",)
+    if not is_wide_enough(found[0]):
+        return Toned(values, span(values, seen), (*unknown, "window_width_invalid"))
+    return Toned(values, found[0], unknown)
+
+
+def windows(dataset: Dataset) -> tuple[Window, ...]:
+    """Every window that the file gives, also one that is too narrow."""
     function = text(dataset, "VOILUTFunction").upper() or "LINEAR"
-    unknown = () if function in ("LINEAR", "LINEAR_EXACT", "SIGMOID") else ("voi_function_unknown",)
-    if not _is_wide_enough(widths[0], function):
-        return Shades(stretch(values, seen), (*unknown, "window_width_invalid"))
-    return Shades(window(values, centres[0], widths[0], function), unknown)
+    pairs = zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False)
+    return tuple(Window(centre, width, function) for centre, width in pairs)
+
+
+def shaded(values: Levels, shown: Window | Span) -> Levels:
+    """Bring values to [0, 1] with a window; a span of no width is black."""
+    if isinstance(shown, Window):
+        return window(values, shown.centre, shown.width, shown.function)
+    if shown.high <= shown.low:
+        return np.zeros(values.shape)
+    return np.clip((values - shown.low) / (shown.high - shown.low), 0, 1)
 
 
 def window(values: Levels, centre: float, width: float, function: str = "LINEAR") -> Levels:
@@ -124,20 +162,24 @@ def window(values: Levels, centre: float, width: float, function: str = "LINEAR"
     return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)  # PS3.3 C.11.2.1.2.1
 
 
-def stretch(values: Levels, seen: Mask) -> Levels:
-    """Smallest seen value to 0, largest to 1; a flat image is black."""
-    if not seen.any():
-        return np.zeros(values.shape)
-    low, high = values[seen].min(), values[seen].max()
-    return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros(values.shape)
+def is_wide_enough(shown: Window) -> bool:
+    """Whether a window's width is one that its function takes."""
+    if shown.function in ("LINEAR_EXACT", "SIGMOID"):
+        return shown.width > 0
+    return shown.width >= 1  # PS3.3 C.11.2.1.2.1
 
 
-def polarity(shades: Levels, dataset: Dataset) -> tuple[Levels, tuple[str, ...]]:
+def span(values: Levels, seen: Mask) -> Span:
+    """From the smallest seen value to the largest."""
+    return Span(float(values[seen].min()), float(values[seen].max())) if seen.any() else Span(0, 0)
+
+
+def polarity(dataset: Dataset) -> tuple[bool, tuple[str, ...]]:
     """Invert once or not at all: Presentation LUT Shape decides, or MONOCHROME1 where none is given, PS3.3 C.11.6."""
     white_is_low = text(dataset, "PhotometricInterpretation").upper() == "MONOCHROME1"
     shape = text(dataset, "PresentationLUTShape").upper()
     inverse = shape == "INVERSE" if shape in ("INVERSE", "IDENTITY") else white_is_low
-    return (1 - shades if inverse else shades), (("polarity_conflict",) if inverse != white_is_low else ())
+    return inverse, (("polarity_conflict",) if inverse != white_is_low else ())
 
 
 def aspect(dataset: Dataset) -> float:
@@ -149,18 +191,14 @@ def aspect(dataset: Dataset) -> float:
     return 1.0
 
 
-def _without_window(values: Levels, seen: Mask, dataset: Dataset) -> Shades:
+def _without_window(values: Levels, seen: Mask, dataset: Dataset) -> Toned:
     eight_bits = integer(dataset, "BitsStored") == 8 and not integer(dataset, "PixelRepresentation")
     rescaled = items(dataset, "ModalityLUTSequence") or (
         (_single(dataset, "RescaleSlope", 1.0), _single(dataset, "RescaleIntercept", 0.0)) != (1.0, 0.0)
     )
     if eight_bits and not rescaled:
-        return Shades(values / 255, ())
-    return Shades(stretch(values, seen), ("window_missing",))
-
-
-def _is_wide_enough(width: float, function: str) -> bool:
-    return width > 0 if function in ("LINEAR_EXACT", "SIGMOID") else width >= 1  # PS3.3 C.11.2.1.2.1
+        return Toned(values, Span(0, 255), ())
+    return Toned(values, span(values, seen), ("window_missing",))
 
 
 def _stored_value(dataset: Dataset, keyword: str) -> int | None:

@@ -3,9 +3,12 @@
 import hashlib
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +20,12 @@ from service.dicom.elements import name, text
 from service.dicom.gate import accept
 from service.dicom.pixels import aspect, display
 from service.dicom.reader import Bounds, read
+from service.dicom.tones import Tones, tones
 from service.errors import InputError as InputError
 from service.errors import MalformedDicom, TriageError, about
 from service.errors import UnsuitableImage as UnsuitableImage
+
+Result = TypeVar("Result")
 
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # PS3.5 9.1
 
@@ -74,10 +80,31 @@ def radiograph(data: bytes, bounds: Bounds = Bounds()) -> Radiograph:  # noqa: B
     MalformedDicom, TooLarge, UnsupportedEncoding, UnsuitableImage
         And nothing else, whatever the bytes are.
     """
+    return _blaming_the_file(partial(_radiograph, data, bounds))
+
+
+def unwindowed(data: bytes, bounds: Bounds = Bounds()) -> Tones:  # noqa: B008 (frozen)
+    """Read, judge and decode one file, and give its values before the window.
+
+    Raises
+    ------
+    As `radiograph`.
+    """
+    return _blaming_the_file(partial(_unwindowed, data, bounds))
+
+
+def display_sha256(values: NDArray[np.float32]) -> str:
+    """Hash of [H, W] values as little-endian float32, and of their shape."""
+    digest = hashlib.sha256(f"{values.shape[0]}x{values.shape[1]}\n".encode())
+    digest.update(np.ascontiguousarray(values + np.float32(0), "<f4").data)  # + 0: there is no -0
+    return digest.hexdigest()
+
+
+def _blaming_the_file(work: Callable[[], Result]) -> Result:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings quote values
-            return _radiograph(data, bounds)
+            return work()
     except TriageError:
         raise
     except MemoryError:
@@ -86,11 +113,11 @@ def radiograph(data: bytes, bounds: Bounds = Bounds()) -> Radiograph:  # noqa: B
         raise MalformedDicom("the data set cannot be interpreted", "value_invalid") from None
 
 
-def display_sha256(values: NDArray[np.float32]) -> str:
-    """Hash of [H, W] values as little-endian float32, and of their shape."""
-    digest = hashlib.sha256(f"{values.shape[0]}x{values.shape[1]}\n".encode())
-    digest.update(np.ascontiguousarray(values + np.float32(0), "<f4").data)  # + 0: there is no -0
-    return digest.hexdigest()
+def _unwindowed(data: bytes, bounds: Bounds) -> Tones:
+    dataset = read(data, bounds)
+    with about(text(dataset, "SOPInstanceUID")):
+        accept(dataset)
+        return tones(decode(dataset), dataset)
 
 
 def _radiograph(data: bytes, bounds: Bounds) -> Radiograph:

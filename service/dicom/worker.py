@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
 from service.dicom.canvas import Rule, canvas
-from service.dicom.radiograph import Header, radiograph
+from service.dicom.radiograph import Header, radiograph, unwindowed
 from service.dicom.reader import Bounds
+from service.dicom.tones import Tones
 from service.errors import DecodeTimeout, MalformedDicom
 
 Result = TypeVar("Result")
@@ -82,6 +83,15 @@ class Decoders:
         As `prepare`.
         """
         return await self._run(_render, (data, self._bounds, draw))
+
+    async def unwindowed(self, data: bytes) -> Tones:
+        """Give a file's values before the window.
+
+        Raises
+        ------
+        As `prepare`.
+        """
+        return await self._run(unwindowed, (data, self._bounds))
 
     def close(self) -> None:
         """Stop every process, also those at work."""

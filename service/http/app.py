@@ -11,12 +11,11 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import telemetry
 from service.errors import TooLarge, UploadIdle
-from service.http import auth, health, model_card, predictions, problems
+from service.http import auth, events, health, model_card, page, pixels, predictions, problems, worklist
 from service.pipeline import NOTICE, Pipeline
 from service.settings import Limits, Settings
 
@@ -24,13 +23,6 @@ REPOSITORY = "https://github.com/agcnn-triage/agcnn-triage"
 # As proxies make them, and no wider: a patient's or an accession number fits any looser rule, and it goes into the log.
 _ID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)"
-_PAGE = f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>AG-CNN triage</title>
-<h1>AG-CNN triage</h1>
-<p>Reads frontal chest radiographs in DICOM and answers fourteen findings, a priority and where it looked.</p>
-<p><strong>{NOTICE}</strong></p>
-<p><a href="docs">Interface</a> · <a href="v1/model">Model card</a> · <a href="{REPOSITORY}#readme">README</a></p>
-"""
 
 # The interface loads nothing; its documentation page loads Swagger UI from a public server.
 _NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -74,16 +66,11 @@ def create_app(settings: Settings) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
-    for router in (predictions.router, model_card.router, health.router):
-        app.include_router(router)
-    app.add_api_route("/", _page, response_class=HTMLResponse, include_in_schema=False)
+    for room in (predictions, pixels, worklist, events, model_card, health, page):
+        app.include_router(room.router)
     problems.install(app)
     app.add_middleware(Envelope, limits=settings.limits)
     return app
-
-
-async def _page() -> HTMLResponse:
-    return HTMLResponse(_PAGE)
 
 
 class Envelope:
@@ -153,7 +140,7 @@ class Exchange:
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._request_id
             documentation = self._scope["path"].startswith("/docs")
-            headers["Content-Security-Policy"] = _SWAGGER if documentation else _NOTHING
+            headers.setdefault("Content-Security-Policy", _SWAGGER if documentation else _NOTHING)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)

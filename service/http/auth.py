@@ -24,7 +24,9 @@ from service.settings import Http, Limits
 from service.telemetry import log
 
 REMINDER_SECONDS = 60.0
-OPEN = frozenset({"/", "/livez", "/readyz", "/docs", "/openapi.json"})  # tell nothing of anybody, and cost nothing
+OPEN = frozenset(
+    {"/", "/web/{path:path}", "/livez", "/readyz", "/docs", "/openapi.json"}
+)  # tell nothing of anybody, and cost nothing
 
 _BEARER = HTTPBearer(
     auto_error=False,

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from service.http.problems import Problem
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Priority = Literal["STAT", "HIGH", "ROUTINE"]
 Milliseconds = Annotated[float, Field(ge=0)]
 
 
@@ -69,7 +70,7 @@ class Prediction(_Body):
     series_instance_uid: str
     sop_instance_uid: str
     accession_number: str
-    priority: Literal["STAT", "HIGH", "ROUTINE"]
+    priority: Priority
     reason: list[str] = Field(description="positive findings that made the priority")
     findings: list[Finding]
     box: tuple[int, int, int, int] = Field(

@@ -1,7 +1,6 @@
 """The main door: a DICOM file in, a prediction out; predictions again, their pictures, and their end."""
 
 import asyncio
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
@@ -11,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from service.http.auth import needs
 from service.http.bodies import Item, Page, Prediction
+from service.http.caching import is_fresh, tagged
 from service.http.door import Door
 from service.http.problems import RESPONSES, note, problem
 from service.http.uploads import FORM, PARTS, RAW, Upload, received
@@ -124,10 +124,8 @@ async def crop(id: str, request: Request, pipeline: Door, width: Width = None) -
 
 async def _picture(pipeline: Pipeline, request: Request, id: str, drawing: Drawing) -> Response:
     await pipeline.archive.get(id)  # a deleted one is 404, whatever the client has kept
-    version = request.app.version  # another version may draw another picture
-    tag = f'"{hashlib.sha256(repr((version, id, drawing)).encode()).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if tag in request.headers.get("if-none-match", ""):
+    headers = tagged(request, (id, drawing))
+    if is_fresh(request, headers):
         return Response(status_code=304, headers=headers)
     with pipeline.admitted():
         return Response(await pipeline.archive.draw(id, drawing), media_type="image/png", headers=headers)

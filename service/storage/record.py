@@ -1,5 +1,6 @@
 """A record: one answer about one instance by one artefact."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,21 @@ from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
+
+from service.errors import NotFound
+
+_ID = re.compile("[0-9a-f]{32}")
+
+
+def check(id: str) -> None:
+    """Refuse what is no id of a record before it is looked up.
+
+    Raises
+    ------
+    NotFound
+    """
+    if not _ID.fullmatch(id):
+        raise NotFound("no such prediction")
 
 
 def _new_id() -> str:

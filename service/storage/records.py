@@ -1,6 +1,5 @@
 """What was answered, kept: one instance, one record per artefact."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -8,14 +7,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import Conflict, NotFound, Overloaded
+from service.storage import changes, worklist
 from service.storage import cursor as cursors
 from service.storage.database import Database
 from service.storage.record import Record as Record
 from service.storage.record import Summary as Summary
+from service.storage.record import check
 from service.storage.tables import INSTANCES, OF_INSTANCE, OF_PREDICTION, PREDICTIONS, RECORDS, SEARCHED, SUMMARIES
 
 _ATTEMPTS = 8  # each lost race leaves something to read, so the second nearly always ends it
-_ID = re.compile("[0-9a-f]{32}")
 _LITTLE_ENDIAN = np.dtype("<f4")
 
 
@@ -92,7 +92,7 @@ class Records:
         ------
         NotFound
         """
-        _check(id)
+        check(id)
         with self.database.read() as connection:
             row = connection.execute(RECORDS.where(PREDICTIONS.c.id == id)).one_or_none()
         if row is None:
@@ -123,7 +123,7 @@ class Records:
         ------
         NotFound
         """
-        _check(id)
+        check(id)
         with self.database.write() as connection:
             instance = connection.scalar(sa.select(PREDICTIONS.c.instance_id).where(PREDICTIONS.c.id == id))
             # Locked first: a writer that adds a record to this instance waits, or we see its record.
@@ -132,19 +132,16 @@ class Records:
             )
             if not connection.execute(sa.delete(PREDICTIONS).where(PREDICTIONS.c.id == id)).rowcount:
                 raise NotFound("no such prediction")
+            worklist.leave(connection, instance)
             unused = ~sa.exists().where(PREDICTIONS.c.instance_id == INSTANCES.c.id)
             gone = connection.execute(sa.delete(INSTANCES).where(INSTANCES.c.id == instance, unused)).rowcount
+            changes.note(connection, "deleted", id)
             return file if gone else None
 
     def files(self) -> frozenset[str]:
         """Names of all instances' files, for `Instances.sweep`."""
         with self.database.read() as connection:
             return frozenset(connection.scalars(sa.select(INSTANCES.c.instance_file)))
-
-
-def _check(id: str) -> None:
-    if not _ID.fullmatch(id):
-        raise NotFound("no such prediction")
 
 
 def _save(connection: sa.Connection, record: Record) -> Record:
@@ -154,6 +151,8 @@ def _save(connection: sa.Connection, record: Record) -> Record:
     stands = _standing(connection, instance, record.artefact_sha256)
     if stands is None:
         _insert_prediction(connection, record, instance)
+        worklist.enter(connection, record, instance)
+        changes.note(connection, "new", record.id, record.priority)
         stands = _record(connection.execute(RECORDS.where(PREDICTIONS.c.id == record.id)).one())
     return stands
 

@@ -76,6 +76,38 @@ PREDICTIONS = sa.Table(
     sa.Index(None, "created", "id"),
 )
 
+# Beside every prediction, small, so that paging and counting read no maps. `_ORDER` ascending is the worklist's order.
+_ORDER = ("rank", "urgency", "created", "prediction_id")
+WORKLIST = sa.Table(
+    "worklist",
+    METADATA,
+    sa.Column("prediction_id", sa.ForeignKey(PREDICTIONS.c.id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("instance_id", sa.Integer, nullable=False),
+    sa.Column("newest", sa.Boolean, nullable=False),  # of its instance's; the others are not on the list
+    sa.Column("unread", sa.Boolean, nullable=False),
+    sa.Column("rank", sa.SmallInteger, nullable=False),  # of the priority, 0 is STAT
+    sa.Column("urgency", sa.Double, nullable=False),  # -margin; beyond all numbers where there is none
+    sa.Column("created", Utc, nullable=False),
+    sa.Column("positive", sa.Text, nullable=False),  # |label||label|
+    sa.Column("searched", sa.Text, nullable=False),  # name, id and accession number, case folded
+    sa.Column("read_at", Utc),
+    sa.Column("read_by", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Index(None, "instance_id"),
+    sa.Index("ix_worklist_order", "newest", *_ORDER),
+    sa.Index("ix_worklist_unread", "newest", "unread", *_ORDER),
+)
+
+# What changed, for those who listen; `clock` holds the last tick, and its lock puts commits in the order of the ticks.
+CHANGES = sa.Table(
+    "changes",
+    METADATA,
+    sa.Column("tick", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("prediction_id", sa.Text, nullable=False),
+    sa.Column("priority", sa.Text),
+)
+CLOCK = sa.Table("clock", METADATA, sa.Column("tick", sa.BigInteger, nullable=False))
+
 KEYS = sa.Table(
     "keys",
     METADATA,

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from service.archive import Archive
 from service.http.app import Envelope, create_app
-from service.pipeline import Pipeline
 from service.settings import Limits
 from tests.service.serving import Client, client_of, settings_for
 
@@ -22,7 +22,9 @@ def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield client
 
 
-@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/v1/model", "/v1/predictions", "/nowhere", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/v1/model", "/v1/predictions", "/v1/worklist", "/nowhere", "/web/none.js", "/docs"]
+)
 def test_every_answer_has_an_id_and_safe_headers(client: Client, path: str) -> None:
     headers = client.get(path).headers
 
@@ -50,14 +52,6 @@ def test_another_id_is_replaced(client: Client, sent: str) -> None:
     assert len(response.headers["x-request-id"]) == 16
 
 
-def test_the_first_page_says_what_this_is(client: Client) -> None:
-    response = client.get("/")
-
-    assert response.headers["content-type"] == "text/html; charset=utf-8"
-    assert "Research use only" in response.text
-    assert "<script" not in response.text
-
-
 def test_405_says_what_is_allowed(client: Client) -> None:
     response = client.request("PUT", "/v1/predictions")
 
@@ -71,7 +65,7 @@ def test_an_unexpected_error_is_told_and_logged_without_its_text(
     async def fail(*_: object) -> None:
         raise ValueError("Canary^Tweety")
 
-    monkeypatch.setattr(Pipeline, "get", fail)
+    monkeypatch.setattr(Archive, "get", fail)
     response = client.get("/v1/predictions/x")
 
     assert (response.status_code, response.json()["code"]) == (500, "internal_error")
@@ -134,7 +128,9 @@ def test_the_interface_is_described(client: Client) -> None:
     described = client.get("/openapi.json").json()
 
     assert set(described["paths"]) == {
-        *("/v1/predictions", "/v1/predictions/{id}", "/v1/model", "/livez", "/readyz"),
+        *("/v1/predictions", "/v1/predictions/{id}", "/v1/model", "/livez", "/readyz", "/v1/events"),
+        *("/v1/worklist", "/v1/worklist/search", "/v1/worklist/{id}", "/v1/worklist.csv"),
+        *("/v1/predictions/{id}/pixels", "/v1/predictions/{id}/maps.json"),
         *(f"/v1/predictions/{{id}}/{part}.png" for part in ("overlay", "image", "heat_map", "crop")),
     }
     prediction = described["components"]["schemas"]["Prediction"]["properties"]

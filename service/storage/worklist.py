@@ -1,0 +1,195 @@
+"""The worklist: the newest record of each instance, most urgent first, and which of them somebody has read."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.errors import NotFound
+from service.storage import changes
+from service.storage import cursor as cursors
+from service.storage.database import Database
+from service.storage.record import Summary, check
+from service.storage.tables import INSTANCES, PREDICTIONS, SUMMARIES, WORKLIST
+
+PRIORITIES = ("STAT", "HIGH", "ROUTINE")  # the first is the most urgent
+_NO_MARGIN = 1e300  # greater than any logit margin: after all that have one
+_KEY = (WORKLIST.c.rank, WORKLIST.c.urgency, WORKLIST.c.created, WORKLIST.c.prediction_id)
+_ENTRIES = (
+    SUMMARIES.add_columns(*_KEY, WORKLIST.c.read_at, WORKLIST.c.read_by)
+    .set_label_style(sa.LABEL_STYLE_DISAMBIGUATE_ONLY)
+    .join(WORKLIST, WORKLIST.c.prediction_id == PREDICTIONS.c.id)
+)
+_SUMMARY = tuple(column.name for column in SUMMARIES.selected_columns)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which entries are wanted; None wants all.
+
+    Attributes
+    ----------
+    q
+        Words that are each a part of patient name, patient id or accession number, in any case.
+    finding
+        Positive for this label.
+    read
+        Marked as read, or not.
+    since
+        Not older; aware.
+    """
+
+    q: str | None = None
+    priority: str | None = None
+    finding: str | None = None
+    read: bool | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A record on the list, and who has read it when (None: nobody)."""
+
+    record: Summary
+    read_at: datetime | None
+    read_by: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many entries fit the filters, and how many on the whole list are unread, by priority."""
+
+    total: int
+    unread: dict[str, int]
+
+
+def enter(connection: sa.Connection, record: Summary, instance: int) -> None:
+    """Put a new record on the list, in place of an older one of its instance."""
+    # Locked: of two that are entered at once, each must see the other.
+    connection.execute(sa.select(INSTANCES.c.id).where(INSTANCES.c.id == instance).with_for_update())
+    row = {
+        "prediction_id": record.id,
+        "instance_id": instance,
+        "newest": False,
+        "unread": True,
+        "rank": PRIORITIES.index(record.priority) if record.priority in PRIORITIES else len(PRIORITIES) - 1,
+        "urgency": _NO_MARGIN if record.margin is None else -record.margin,
+        "created": record.created,
+        "positive": "".join(f"|{label}|" for label in positive(record)),
+        "searched": _searched(record),
+    }
+    connection.execute(sa.insert(WORKLIST).values(row))
+    leave(connection, instance)
+
+
+def leave(connection: sa.Connection, instance: int | None) -> None:
+    """Have the newest record that an instance has now on the list, and no other; the instance is locked."""
+    of_it = WORKLIST.c.instance_id == instance
+    newest = sa.select(WORKLIST.c.prediction_id).where(of_it)
+    newest = newest.order_by(WORKLIST.c.created.desc(), WORKLIST.c.prediction_id.desc()).limit(1)
+    id = connection.scalar(newest)
+    connection.execute(sa.update(WORKLIST).where(of_it).values(newest=WORKLIST.c.prediction_id == id))
+
+
+def positive(record: Summary) -> list[str]:
+    """Labels of the positive findings, in their order."""
+    return [one["label"] for one in record.body.get("findings", ()) if one.get("positive")]
+
+
+class Worklist:
+    """The list, read and marked. Blocking; raises StorageFull and Overloaded as `Records`.
+
+    Parameters
+    ----------
+    database
+        Open.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(self, filters: Filters, limit: int, cursor: str | None) -> tuple[tuple[Entry, ...], str | None]:
+        """Read a page and the cursor of the next (None: this was the last).
+
+        Raises
+        ------
+        InvalidRequest
+            The cursor is not one given out here.
+        """
+        following = [] if cursor is None else [sa.tuple_(*_KEY) > sa.tuple_(*cursors.decode_place(cursor))]
+        chosen = _ENTRIES.where(*_conditions(filters), *following).order_by(*_KEY).limit(limit + 1)
+        with self._database.read() as connection:
+            rows = connection.execute(chosen).all()
+        if len(rows) <= limit:
+            return tuple(map(_entry, rows)), None
+        last = rows[limit - 1]
+        place = cursors.encode_place(last.rank, last.urgency, last.created, last.id)
+        return tuple(map(_entry, rows[:limit])), place
+
+    def counts(self, filters: Filters) -> Counts:
+        """Count; what is read is one index, unless the filters want more."""
+        of_priority = sa.select(WORKLIST.c.rank, sa.func.count()).group_by(WORKLIST.c.rank)
+        unread = of_priority.where(WORKLIST.c.newest.is_(sa.true()), WORKLIST.c.unread.is_(sa.true()))
+        total = sa.select(sa.func.count()).select_from(WORKLIST).where(*_conditions(filters))
+        with self._database.read() as connection:
+            found = {int(rank): int(count) for rank, count in connection.execute(unread).all()}
+            matching = connection.scalar(total) or 0
+        return Counts(matching, {priority: found.get(rank, 0) for rank, priority in enumerate(PRIORITIES)})
+
+    def get(self, id: str) -> Entry:
+        """Read one entry, also of a record that is not the newest of its instance.
+
+        Raises
+        ------
+        NotFound
+        """
+        check(id)
+        with self._database.read() as connection:
+            row = connection.execute(_ENTRIES.where(PREDICTIONS.c.id == id)).one_or_none()
+        if row is None:
+            raise NotFound("no such prediction")
+        return _entry(row)
+
+    def mark(self, id: str, read: bool, by: str) -> Entry:
+        """Mark a record as read, now and by somebody, or as unread; marked again, the first mark stands.
+
+        Raises
+        ------
+        NotFound
+        """
+        check(id)
+        values: dict[str, Any] = {"unread": not read, "read_at": datetime.now(UTC) if read else None}
+        changed = sa.update(WORKLIST).where(WORKLIST.c.prediction_id == id, WORKLIST.c.unread.is_(read))
+        with self._database.write() as connection:
+            done = connection.execute(changed.values(**values, read_by=by if read else "")).rowcount
+            row = connection.execute(_ENTRIES.where(PREDICTIONS.c.id == id)).one_or_none()
+            if row is None:
+                raise NotFound("no such prediction")
+            if done:
+                changes.note(connection, "read", id, row.priority)
+        return _entry(row)
+
+
+def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
+    wanted = [WORKLIST.c.newest == sa.true()]
+    if filters.priority is not None:
+        wanted.append(WORKLIST.c.rank == PRIORITIES.index(filters.priority))
+    if filters.read is not None:
+        wanted.append(WORKLIST.c.unread == sa.literal(not filters.read))
+    if filters.since is not None:
+        wanted.append(WORKLIST.c.created >= filters.since)
+    if filters.finding is not None:
+        wanted.append(WORKLIST.c.positive.contains(f"|{filters.finding}|", autoescape=True))
+    words = (filters.q or "").casefold().split()
+    return wanted + [WORKLIST.c.searched.contains(word, autoescape=True) for word in words]
+
+
+def _searched(record: Summary) -> str:
+    values = (record.attributes.get("PatientName", ""), record.attributes.get("PatientID", ""), record.accession_number)
+    return "\n".join(values).casefold()
+
+
+def _entry(row: sa.Row[Any]) -> Entry:
+    values = row._mapping
+    return Entry(Summary(**{name: values[name] for name in _SUMMARY}), row.read_at, row.read_by)
