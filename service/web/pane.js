@@ -31,7 +31,7 @@ export class Pane {
   drawHeat(shown, raster, view) {
     this.heat.hidden = !shown;
     if (!shown) return;
-    this.heat.style.opacity = shown.opacity;
+    this.heat.style.opacity = Math.round(255 * shown.opacity) / 255; // as the service's own pictures have it
     drawHeatMap(this.heat, shown.map, shown.content, shown.table, { image: raster, view });
   }
 

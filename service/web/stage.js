@@ -15,6 +15,7 @@ export class Stage {
   #dirty = new Set();
   #frame = 0;
   #rest = 0;
+  #moving = false;
   #mode = "fit";
 
   /** @param picture () => what to draw: {raster, greys, heat, box, spacing, orientation} or null; `dragged(dx, dy, start)` */
@@ -74,18 +75,20 @@ export class Stage {
   /** Draw again with the next frame: "grey" where only the window changed, "heat", "lines" or "all". */
   redraw(layer, moving = true) {
     for (const one of layer === "all" ? ["grey", "heat", "lines"] : [layer]) this.#dirty.add(one);
-    this.#frame ||= requestAnimationFrame(() => this.#draw(moving));
+    this.element.dataset.drawn = "pending";
+    this.#moving = moving;
+    this.#frame ||= requestAnimationFrame(() => this.#draw());
     clearTimeout(this.#rest);
-    if (moving && layer !== "lines") this.#rest = setTimeout(() => this.redraw("grey", false), REST_MS);
+    if (moving) this.#rest = setTimeout(() => this.redraw("grey", false), REST_MS);
   }
 
-  #draw(moving) {
+  #draw() {
     this.#frame = 0;
     const picture = this.picture();
     if (!picture || !this.view) return;
     for (const pane of this.panes) {
       const overlaid = pane.element.dataset.pane === "overlay";
-      if (this.#dirty.has("grey")) pane.drawGrey(picture.raster, this.view, picture.greys, moving);
+      if (this.#dirty.has("grey")) pane.drawGrey(picture.raster, this.view, picture.greys, this.#moving);
       if (this.#dirty.has("heat")) pane.drawHeat(overlaid ? picture.heat : null, picture.raster, this.view);
       if (this.#dirty.has("lines")) {
         pane.drawLines(overlaid ? picture.box : null, this.rulers, picture.spacing, this.view);
@@ -93,6 +96,7 @@ export class Stage {
       }
     }
     this.#dirty.clear();
+    this.element.dataset.drawn = this.#moving ? "moving" : "settled";
     this.drawn?.();
   }
 
@@ -106,7 +110,8 @@ export class Stage {
   #resize() {
     const place = this.panes[0].element.getBoundingClientRect();
     const ratio = devicePixelRatio;
-    const size = { width: Math.round(place.width * ratio), height: Math.round(place.height * ratio) };
+    const edge = (length) => Math.round(length * ratio); // the browser puts edges on whole pixels, too
+    const size = { width: edge(place.right) - edge(place.left), height: edge(place.bottom) - edge(place.top) };
     if (!size.width || !size.height) return;
     const before = this.size ?? size;
     this.size = size;

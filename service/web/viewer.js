@@ -47,6 +47,7 @@ export class Viewer {
 
   async open(id) {
     this.id = id;
+    delete byId("stage").dataset.shown;
     byId("stage-message").textContent = this.#loaded.has(id) ? "" : "Loading";
     try {
       const loaded = await this.#load(id);
@@ -58,7 +59,8 @@ export class Viewer {
   }
 
   leave() {
-    this.id = this.display = null;
+    this.id = this.display = this.loaded = null;
+    delete byId("stage").dataset.shown;
   }
 
   async step(by) {
@@ -134,6 +136,7 @@ export class Viewer {
     this.#legend();
     this.stage.fit();
     this.#windowed();
+    byId("stage").dataset.shown = loaded.prediction.id;
     this.#ahead();
   }
 

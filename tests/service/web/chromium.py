@@ -40,7 +40,7 @@ class Tab:
         self.page: Page = browser.new_page(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
         self.page.set_default_timeout(20_000)
         self.complaints: list[str] = []
-        self.expected: tuple[str, ...] = ()
+        self.expected: tuple[str, ...] = ("willReadFrequently",)  # it is the tests that read canvases
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("request", self._request)
