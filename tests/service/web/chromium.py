@@ -37,7 +37,8 @@ class Tab:
 
     def __init__(self, browser: Browser, address: str, size: tuple[int, int] = LANDSCAPE) -> None:
         self.address = address
-        self.page: Page = browser.new_page(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
+        self._context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        self.page: Page = self._context.new_page()
         self.page.set_default_timeout(20_000)
         self.complaints: list[str] = []
         self.expected: tuple[str, ...] = ("willReadFrequently",)  # it is the tests that read canvases
@@ -76,6 +77,13 @@ class Tab:
     def key(self, key: str) -> "Tab":
         self.page.keyboard.press(key)
         return self
+
+    def beside(self) -> Page:
+        """Another tab of the same browser, nothing of which is watched."""
+        return self._context.new_page()
+
+    def close(self) -> None:
+        self._context.close()
 
     def problems(self) -> list[str]:
         return [one for one in self.complaints if not any(part in one for part in self.expected)]

@@ -33,5 +33,5 @@ def tab(browser: Browser, service: httpx.Client) -> Iterator[Tab]:
     """A tab, in which nothing went wrong: no error, no breach of the policy, no request to another host."""
     tab = Tab(browser, str(service.base_url).rstrip("/"))
     yield tab
-    tab.page.close()
+    tab.close()
     assert tab.problems() == []

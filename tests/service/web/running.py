@@ -32,9 +32,7 @@ def running(artefact: Path, folder: Path, **settings: str) -> Iterator[httpx.Cli
     }
     with (folder / "log").open("a") as log:
         command = [sys.executable, "-c", _SERVE, "serve"]
-        started = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-        )
+        started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         assert started.stdout is not None
         address = started.stdout.readline().split()[3]

@@ -56,8 +56,10 @@ def test_a_small_picture_shows_averages(modules: Modules, moving: bool) -> None:
 
 def test_the_value_under_the_pointer(modules: Modules) -> None:
     at = """(m) => {
-        const raster = new m.Raster(Uint16Array.from([1, 2, 3, 4, 5, 6]), { rows: 2, columns: 3, aspect: 1, padding: 6 });
-        return [raster.at(2.9, 0.1), raster.at(0, 1), raster.at(3, 0), raster.at(-0.1, 0), raster.at(0, 2), raster.range];
+        const header = { rows: 2, columns: 3, aspect: 1, padding: 6 };
+        const raster = new m.Raster(Uint16Array.from([1, 2, 3, 4, 5, 6]), header);
+        const places = [[2.9, 0.1], [0, 1], [3, 0], [-0.1, 0], [0, 2]];
+        return [...places.map(([x, y]) => raster.at(x, y)), raster.range];
     }"""
 
     assert modules.call("raster.js", at) == [3, 4, None, None, None, [1, 5]]

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from pydicom import Dataset
 from pydicom.pixels import apply_voi_lut
 
-from tests.service.web.chromium import SIZES, Tab
+from tests.service.web.chromium import LANDSCAPE, SIZES, Tab
 from tests.service.web.running import clouds, post, radiograph
 
 HEIGHT, WIDTH = 520, 560  # fits every stage at 1:1
@@ -28,7 +28,8 @@ def sent(service: httpx.Client) -> list[dict[str, Any]]:
     """A radiograph with all that a viewer can show, and two that follow."""
     first = post(service, radiograph(1, (HEIGHT, WIDTH), **TWO_WINDOWS, **GEOMETRY))
     inverse = {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": None, "WindowWidth": None}
-    return [first, post(service, radiograph(2, (400, 300), **inverse)), post(service, radiograph(3, (256, 300), PixelSpacing=[0.2, 0.1]))]
+    second = post(service, radiograph(2, (400, 300), **inverse))
+    return [first, second, post(service, radiograph(3, (256, 300), PixelSpacing=[0.2, 0.1]))]
 
 
 @pytest.fixture
@@ -48,6 +49,11 @@ def grey(tab: Tab, height: int = HEIGHT, width: int = WIDTH, canvas: str = "canv
     }"""
     values = b64decode(tab.page.evaluate(script, [canvas, height, width]))
     return np.frombuffer(values, np.uint8).reshape(height, width).astype(int)
+
+
+def size_of(tab: Tab, canvas: str) -> tuple[int, int]:
+    width, height = tab.page.locator(canvas).evaluate("(one) => [one.width, one.height]")
+    return width, height
 
 
 def place(stage: int, image: int) -> int:
@@ -93,8 +99,7 @@ def drag(tab: Tab, dx: int, dy: int, **options: Any) -> None:
     tab.settled()
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("look", ["viridis", "inferno"])
+@pytest.mark.parametrize(("size", "look"), [*((size, "viridis") for size in SIZES), (LANDSCAPE, "inferno")])
 def test_the_overlay_is_the_services_own(
     browser: Browser, service: httpx.Client, sent: list[Any], size: tuple[int, int], look: str
 ) -> None:
@@ -113,12 +118,12 @@ def test_the_overlay_is_the_services_own(
 
     wanted = picture(service, f"{sent[0]['links']['overlay']}?{query}").astype(int)
     heat = drawn_map(service, sent[0]["id"], finding if look == "inferno" else None)
-    compared = np.abs(heat - 1 / 3) > 1e-4  # numbers come rounded; nothing is drawn below a third
+    compared = np.abs(heat - 1 / 3) > 1e-6  # there float32 and float64 may fall on different sides of the edge
     compared[-40:] = False  # legend and notice
-    assert compared[:-40].mean() > 0.99
+    assert compared[:-40].mean() > 0.999
     assert np.abs(found - wanted)[compared].max() <= 2
     assert (found[compared] - found[compared][:, :1]).any(), "there is colour"
-    tab.page.close()
+    tab.close()
     assert tab.problems() == []
 
 
@@ -206,7 +211,7 @@ def test_the_box_lies_where_the_prediction_says(viewer: Tab, sent: list[Any]) ->
     viewer.key("1").settled()
     rect = viewer.page.locator("rect.box")
     found = [float(rect.get_attribute(name) or "nan") for name in ("x", "y", "width", "height")]
-    canvas = viewer.page.evaluate("() => { const one = document.querySelector('canvas.radiograph'); return [one.width, one.height]; }")
+    canvas = size_of(viewer, "canvas.radiograph")
 
     x0, y0, x1, y1 = sent[0]["box"]
     assert found == [x0 + place(canvas[0], WIDTH), y0 + place(canvas[1], HEIGHT), x1 - x0, y1 - y0]
@@ -281,7 +286,7 @@ def test_an_operating_point_is_marked_and_told_on_focus_and_hover(viewer: Tab, s
 
 def test_the_crop_is_what_the_local_branch_saw(viewer: Tab, service: httpx.Client, sent: list[Any]) -> None:
     crop = Image.open(BytesIO(service.get(sent[0]["links"]["crop"]).content))
-    canvas = viewer.page.evaluate("() => { const one = document.getElementById('crop'); return [one.width, one.height]; }")
+    canvas = size_of(viewer, "#crop")
     scale = min(canvas[0] / crop.width, canvas[1] / crop.height)
     wide, high = round(crop.width * scale), round(crop.height * scale)
 
@@ -373,7 +378,7 @@ def test_j_and_k_go_through_the_list_and_m_marks(viewer: Tab, service: httpx.Cli
 def test_every_key_is_listed_and_single_keys_can_be_switched_off(viewer: Tab) -> None:
     viewer.key("?")
     listed = viewer.page.locator("#help kbd").all_inner_texts()
-    assert {"H", "B", "S", "O", "W", "J", "K", "M", "I", "R", "F", "1", "L", "D", "P", "?", "U", "N", "/"} <= set(listed)
+    assert set("HBSOWJKMIRF1LDP?UN/") <= set(listed)
     viewer.page.uncheck("#keys-on")
     viewer.key("Escape")
     assert not viewer.page.locator("#help").is_visible()

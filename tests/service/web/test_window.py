@@ -8,7 +8,7 @@ from tests.service.web.chromium import Modules
 STORED = np.array([0, 1, 500, 1023, 1024, 1025, 2047, 2048, 2049, 3000, 4095, 40000, 65535], np.uint16)
 GREYS = """(m, header, window, inverted, stored) => {
     const table = m.greys(header, window, inverted, [0, 65535]);
-    return stored.map((value) => [table[value] & 255, (table[value] >> 8) & 255, (table[value] >> 16) & 255, table[value] >>> 24]);
+    return stored.map((value) => [0, 8, 16, 24].map((shift) => (table[value] >>> shift) & 255));
 }"""
 
 

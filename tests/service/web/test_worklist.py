@@ -184,15 +184,20 @@ def test_only_a_page_of_a_long_list_is_drawn(tab: Tab, service: httpx.Client, se
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_nothing_scrolls_sideways(browser: Browser, service: httpx.Client, sent: list[Any], size: tuple[int, int]) -> None:
+def test_nothing_scrolls_sideways(
+    browser: Browser, service: httpx.Client, sent: list[Any], size: tuple[int, int]
+) -> None:
     tab = Tab(browser, str(service.base_url).rstrip("/"), size)
     tab.open().listed()
-    wide = "() => [document.documentElement, document.getElementById('table'), document.getElementById('panel')].every((one) => one.scrollWidth <= one.clientWidth)"
+    wide = """() => ["html", "#table", "#panel", "#worklist", "#viewer"].every((place) => {
+        const one = document.querySelector(place);
+        return one.scrollWidth <= one.clientWidth;
+    })"""
 
     assert tab.page.evaluate(wide)
     tab.view(sent[1]["id"])
     assert tab.page.evaluate(wide)
     assert tab.page.locator(".notice").inner_text() == "Research use only. Not a medical device."
     assert tab.page.locator(".notice").is_visible()
-    tab.page.close()
+    tab.close()
     assert tab.problems() == []
