@@ -9,6 +9,7 @@ export class Raster {
     this.range = range(values, padding);
     this.levels = [{ values, width, height }];
     this.scratch = document.createElement("canvas");
+    this.painted = []; // what the scratch canvas holds: two panes show the same
   }
 
   at(x, y) {
@@ -54,7 +55,11 @@ export class Raster {
     return this.levels[depth];
   }
 
-  paint(level, greys, [x0, y0, x1, y1]) {
+  paint(level, greys, part) {
+    const painted = [level, greys, ...part];
+    if (painted.every((one, index) => one === this.painted[index])) return;
+    this.painted = painted;
+    const [x0, y0, x1, y1] = part;
     const [width, height] = [x1 - x0, y1 - y0];
     if (this.scratch.width !== width || this.scratch.height !== height) {
       [this.scratch.width, this.scratch.height] = [width, height];
