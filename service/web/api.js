@@ -14,7 +14,8 @@ export async function request(path, options = {}) {
   for (;;) {
     const sent = key();
     const headers = { ...options.headers, ...authorization() };
-    const response = await fetch(url(path), { ...options, headers }).catch((error) => {
+    const sending = { ...options, headers, cache: "no-store" }; // nothing of a patient on the browser's disk
+    const response = await fetch(url(path), sending).catch((error) => {
       throw error.name === "AbortError" ? error : new Problem(UNREACHABLE);
     });
     if (response.ok) return response;
@@ -41,13 +42,11 @@ export function markRead(id, read, by) {
   return json(`predictions/${encodeURIComponent(id)}`, { ...post(body), method: "PATCH" });
 }
 
-/** All that the viewer shows of one radiograph. */
+/** What the viewer shows of one radiograph and never changes. */
 export async function radiograph(id) {
   const of = `predictions/${encodeURIComponent(id)}`;
-  const [prediction, about, pixels, maps] = await Promise.all([
-    json(of), entry(id), pixelsOf(`${of}/pixels`), json(`${of}/maps.json`),
-  ]);
-  return { prediction, entry: about, maps, ...pixels };
+  const [prediction, pixels, maps] = await Promise.all([json(of), pixelsOf(`${of}/pixels`), json(`${of}/maps.json`)]);
+  return { prediction, maps, ...pixels };
 }
 
 export function post(body) {

@@ -30,7 +30,10 @@ async function start() {
   route();
   listen(() => ({ "?": showHelp, u: chooseFiles, ...(viewer.id ? viewer.actions : worklist.actions) }));
   follow(
-    (event) => worklist.changed(event),
+    (event) => {
+      worklist.changed(event);
+      viewer.changed(event);
+    },
     (name) => {
       state(name);
       if (name === "live") worklist.refresh(); // what changed before nobody listened

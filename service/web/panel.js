@@ -12,8 +12,8 @@ import { say } from "./toast.js";
 const PICTURES = new Set(["self", "image", "overlay", "heat_map", "crop", "pixels", "maps"]);
 const HINT = "Hover or focus a finding for its operating point; press it for its own map.";
 
-/** @param shown {prediction, entry}; `choose(label)` shows a finding's own map */
-export function showPanel({ prediction, entry }, choose) {
+/** @param choose (label) => shows a finding's own map */
+export function showPanel(prediction, entry, choose) {
   const { patient, study } = entry;
   byId("patient").textContent = personName(patient.name);
   byId("person").textContent = [patient.id, patient.sex, age(patient, study.date)].filter(Boolean).join(" · ");
@@ -29,7 +29,6 @@ export function showPanel({ prediction, entry }, choose) {
   const { name, version, sha256 } = prediction.model;
   byId("model").textContent = `Model ${name} ${version} (${sha256.slice(0, 12)})`;
   showDownloads(prediction);
-  showRead(entry);
 }
 
 export function showRead(entry) {

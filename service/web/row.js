@@ -42,7 +42,7 @@ export function readBy(read) {
 function readButton(entry) {
   const name = personName(entry.patient.name);
   const described = entry.read ? `${readBy(entry.read)}; mark ${name} unread` : `Mark ${name} read`;
-  const short = entry.read ? entry.read.by || "Read" : "Mark read";
+  const short = entry.read ? ["Read", entry.read.by].filter(Boolean).join(", ") : "Mark read";
   return element("button", { type: "button", class: "mark", "aria-label": described, title: described }, short);
 }
 

@@ -102,7 +102,7 @@ export class Stage {
 
   #look(how) {
     const picture = this.picture();
-    if (!picture) return;
+    if (!picture || !this.size) return;
     this.view = how(picture.raster, this.size);
     this.redraw("all", false);
   }

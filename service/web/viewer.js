@@ -1,10 +1,10 @@
 // One radiograph, its findings, and every way to look at it.
 
-import { markRead, radiograph } from "./api.js";
-import { drawBar, NAMES } from "./colormap.js";
+import { entry, markRead, radiograph } from "./api.js";
+import { NAMES } from "./colormap.js";
+import { offer, press, rounded, showLegend, showState, showWindow } from "./controls.js";
 import { Display } from "./display.js";
 import { byId, element } from "./element.js";
-import { label } from "./findings.js";
 import { showChosen, showPanel, showRead } from "./panel.js";
 import { words } from "./problem.js";
 import { reader } from "./reader.js";
@@ -15,6 +15,7 @@ import { fitBox } from "./view.js";
 const KEPT = 3; // radiographs in memory: this one and its neighbours
 
 export class Viewer {
+  hover = "";
   looks = { heat: true, box: true, colormap: NAMES[0], opacity: 0.4 };
   #loaded = new Map();
 
@@ -26,18 +27,22 @@ export class Viewer {
       (dx, dy, begin) => (begin ? this.#drag(dx, dy, begin) : this.display.window),
       (point) => this.#hover(point),
     );
-    this.stage.drawn = () => this.#state();
+    this.stage.drawn = () => showState(this.display, this.stage.view, this.hover);
     for (const button of document.querySelectorAll("#viewer .tools [data-key]")) {
-      button.addEventListener("click", () => this.actions[button.dataset.key]());
+      button.addEventListener("click", () => this.actions[button.dataset.key]?.());
     }
     byId("colours").append(...NAMES.map((name) => element("option", {}, name)));
     this.#listen();
   }
 
   get actions() {
+    const leaving = { Escape: () => this.close(), j: () => this.step(1), k: () => this.step(-1) };
+    return this.display ? { ...leaving, ...this.stage.actions, ...this.#looking } : leaving;
+  }
+
+  get #looking() {
     return {
-      ...this.stage.actions,
-      Escape: () => this.close(), j: () => this.step(1), k: () => this.step(-1), m: () => this.toggleRead(),
+      m: () => this.toggleRead(),
       h: () => this.#toggle("heat"), b: () => this.#toggle("box"), o: () => this.toggleSides(), s: () => this.toggleScores(),
       w: () => this.choosePreset((this.display.preset + 1) % this.display.presets.length),
       d: () => this.#use("window"), p: () => this.#use("pan"), l: () => this.#use("ruler"),
@@ -46,21 +51,19 @@ export class Viewer {
   }
 
   async open(id) {
-    this.id = id;
-    delete byId("stage").dataset.shown;
+    this.#clear(id);
     byId("stage-message").textContent = this.#loaded.has(id) ? "" : "Loading";
     try {
-      const loaded = await this.#load(id);
-      if (this.id === id) this.#show(loaded);
+      const [loaded, about] = await Promise.all([this.#load(id), entry(id)]);
+      if (this.id === id) this.#show(loaded, about);
     } catch (error) {
       this.#loaded.delete(id);
-      if (this.id === id) this.#fail(error);
+      if (this.id === id) byId("stage-message").textContent = words(error);
     }
   }
 
   leave() {
-    this.id = this.display = this.loaded = null;
-    delete byId("stage").dataset.shown;
+    this.#clear(null);
   }
 
   async step(by) {
@@ -70,12 +73,11 @@ export class Viewer {
   }
 
   async toggleRead() {
-    const { id, loaded } = this;
-    if (!loaded) return;
+    const { id } = this;
     try {
-      loaded.entry = await markRead(id, !loaded.entry.read, reader());
-      if (this.id === id) showRead(loaded.entry);
-      say(loaded.entry.read ? "Marked read" : "Marked unread");
+      const marked = await markRead(id, !this.entry.read, reader());
+      if (this.id === id) this.#tell(marked);
+      say(marked.read ? "Marked read" : "Marked unread");
     } catch (error) {
       say(words(error), "problem");
     }
@@ -123,28 +125,40 @@ export class Viewer {
     return loading;
   }
 
-  #show(loaded) {
-    this.loaded = loaded;
+  /** Somebody else may have marked this one, or deleted it. */
+  async changed(event) {
+    const { id } = this;
+    if (event.id !== id) return;
+    if (event.kind === "deleted") say("This radiograph was deleted", "problem");
+    else await entry(id).then((about) => this.id === id && this.#tell(about), () => {});
+  }
+
+  #tell(about) {
+    this.entry = about;
+    showRead(about);
+  }
+
+  #show(loaded, about) {
     this.display = new Display(loaded, this.looks);
     this.stage.rulers = [];
     byId("stage-message").textContent = "";
     const { display } = this;
-    byId("preset").replaceChildren(...display.presets.map((one, index) => element("option", { value: index }, one.name)), element("option", { value: -1, hidden: true }, "by hand"));
-    byId("map").replaceChildren(element("option", { value: "" }, "overall"), ...Object.keys(display.maps).filter(Boolean).map((name) => element("option", { value: name }, label(name))));
-    showPanel(loaded, (name) => this.showMap(display.map === name ? "" : name));
+    offer(display);
+    showPanel(loaded.prediction, about, (name) => this.showMap(display.map === name ? "" : name));
+    this.#tell(about);
     this.#drawCrop();
-    this.#legend();
+    showLegend(this.looks);
     this.stage.fit();
     this.#windowed();
-    byId("stage").dataset.shown = loaded.prediction.id;
+    byId("viewer").dataset.shown = loaded.prediction.id;
     this.#ahead();
   }
 
-  #fail(error) {
-    this.display = this.loaded = null;
-    this.stage.arrange(["overlay"]);
-    press("o", false);
-    byId("stage-message").textContent = words(error);
+  /** Nothing of one patient is on the screen, or acts, while another's radiograph is on its way. */
+  #clear(id) {
+    this.id = id;
+    this.display = this.entry = null;
+    delete byId("viewer").dataset.shown;
   }
 
   /** Fetch the next one while this one is read. */
@@ -164,18 +178,14 @@ export class Viewer {
   }
 
   #windowed() {
-    const { window, preset, inverted } = this.display;
-    byId("preset").value = preset;
-    byId("level").value = rounded(window.center);
-    byId("width").value = rounded(window.width);
-    press("i", inverted);
+    showWindow(this.display);
     this.stage.redraw("grey");
   }
 
   #toggle(look) {
     this.looks[look] = !this.looks[look];
     press(look === "heat" ? "h" : "b", this.looks[look]);
-    this.#legend();
+    showLegend(this.looks);
     this.stage.redraw(look === "heat" ? "heat" : "lines");
   }
 
@@ -185,11 +195,6 @@ export class Viewer {
     byId("stage").dataset.tool = tool;
   }
 
-  #legend() {
-    byId("legend").hidden = !this.looks.heat;
-    drawBar(byId("legend-bar"), this.looks.colormap);
-  }
-
   /** As the network saw it: with the file's own window, whatever the reader does. */
   #drawCrop() {
     const { raster, box, presets } = this.display;
@@ -197,17 +202,11 @@ export class Viewer {
     raster.draw(canvas, fitBox(raster, box, canvas), this.display.greys(presets[0], false), false);
   }
 
-  #state() {
-    const { window } = this.display;
-    const zoom = Math.round(100 * this.stage.view.scaleX);
-    byId("state").textContent = `L ${rounded(window.center)}  W ${rounded(window.width)}  ${zoom} %${this.hover ?? ""}`;
-  }
-
   #hover(point) {
     if (!this.display || !this.stage.view) return;
     const value = point && this.display.value(point);
     this.hover = value === null ? "" : `  (${Math.floor(point.x)}, ${Math.floor(point.y)}): ${rounded(value)}`;
-    this.#state();
+    showState(this.display, this.stage.view, this.hover);
   }
 
   #listen() {
@@ -216,7 +215,7 @@ export class Viewer {
     on("map", (field) => this.showMap(field.value));
     on("colours", (field) => {
       this.looks.colormap = field.value;
-      this.#legend();
+      showLegend(this.looks);
       this.stage.redraw("heat");
     });
     on("opacity", (field) => {
@@ -234,12 +233,4 @@ export class Viewer {
       });
     }
   }
-}
-
-function press(key, on) {
-  document.querySelector(`#viewer .tools [data-key="${key}"]`).setAttribute("aria-pressed", String(on));
-}
-
-function rounded(value) {
-  return Math.abs(value) < 10 ? Number(value.toFixed(2)) : Math.round(value);
 }

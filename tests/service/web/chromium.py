@@ -61,7 +61,7 @@ class Tab:
         return self.drawn(id)
 
     def drawn(self, id: str) -> "Tab":
-        self.page.wait_for_selector(f'#stage[data-shown="{id}"]')
+        self.page.wait_for_selector(f'#viewer[data-shown="{id}"]')
         return self.settled()
 
     def settled(self) -> "Tab":

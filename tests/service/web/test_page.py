@@ -48,7 +48,7 @@ def test_files_are_sent_each_with_a_bar_and_appear_on_the_list(tab: Tab, service
     tab.page.wait_for_function(f"() => document.querySelectorAll('#rows tr').length === {before + 4}")
     assert service.get("/v1/worklist").json()["total"] == before + 4
     tab.page.locator("#upload-list a").first.click()
-    tab.page.wait_for_selector("#stage[data-shown]")
+    tab.page.wait_for_selector("#viewer[data-shown]")
 
 
 def test_a_refusal_says_its_reasons_in_words_and_spoils_no_other(tab: Tab, sent: list[Any]) -> None:

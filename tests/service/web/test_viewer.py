@@ -168,7 +168,7 @@ def test_w_goes_through_the_presets_of_the_file(viewer: Tab) -> None:
         found.append((viewer.page.evaluate(preset), *window(viewer)))
         viewer.key("w").settled()
 
-    assert [name for name, *_ in found] == ["NORMAL", "HARDER", "full range", "NORMAL"]
+    assert [name for name, *_ in found] == ["NORMAL", "HARDER", "Full range", "NORMAL"]
     assert found[1][1:] == (1500, 1000)
     viewer.key("r").settled()
     viewer.key("w").key("1").settled()
@@ -397,3 +397,31 @@ def test_one_that_is_gone_says_so(tab: Tab, sent: list[Any]) -> None:
     tab.open("#/0123456789abcdef")
 
     tab.page.wait_for_selector("#stage-message:has-text('Not found')")
+    assert not tab.page.locator("#panel h2").is_visible()
+    tab.key("m").key("i").key("h").key("1").key("Escape")
+    tab.page.wait_for_selector("#worklist:not([hidden])")
+
+
+def test_while_another_is_on_its_way_nothing_of_the_last_patient_is_shown(tab: Tab, sent: list[Any]) -> None:
+    tab.page.route(f"**/{sent[1]['id']}/pixels", lambda route: None)  # never answered
+    tab.view(sent[0]["id"])
+    assert tab.page.locator("#patient").is_visible()
+
+    tab.open(f"#/{sent[1]['id']}")
+
+    tab.page.wait_for_selector("#stage-message:has-text('Loading')")
+    for place in ("#patient", "#sentence", "canvas.radiograph", "#crop", "#state"):
+        assert not tab.page.locator(place).is_visible(), place
+    tab.key("m")
+    assert tab.page.locator("#toast").inner_text() == ""
+
+
+def test_a_mark_made_elsewhere_is_shown_at_once(viewer: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    viewer.page.wait_for_selector('#live[data-state="live"]')
+    assert viewer.text("#read") == "Not read"
+
+    service.patch(f"/v1/predictions/{sent[0]['id']}", json={"read": True, "by": "CD"}).raise_for_status()
+
+    viewer.page.wait_for_selector("#read:has-text('Read by CD')")
+    service.patch(f"/v1/predictions/{sent[0]['id']}", json={"read": False}).raise_for_status()
+    viewer.page.wait_for_selector("#read:has-text('Not read')")
