@@ -78,31 +78,34 @@ export class Raster {
 
 /** Average of 2 x 2, at an odd edge of what there is; padding is no value and takes no part. */
 export function halved(level, padding = null) {
-  const [width, height] = [Math.ceil(level.width / 2), Math.ceil(level.height / 2)];
+  const { values: from, width: wide } = level;
+  const [width, height] = [Math.ceil(wide / 2), Math.ceil(level.height / 2)];
   const values = new Uint16Array(width * height);
-  for (let row = 0; row < height; row++) {
-    const above = 2 * row * level.width;
-    const below = Math.min(2 * row + 1, level.height - 1) * level.width;
-    for (let column = 0; column < width; column++) {
-      const left = 2 * column;
-      const right = Math.min(left + 1, level.width - 1);
-      const [a, b] = [level.values[above + left], level.values[above + right]];
-      const [c, d] = [level.values[below + left], level.values[below + right]];
-      const padded = a === padding || b === padding || c === padding || d === padding;
-      values[row * width + column] = padded ? average([a, b, c, d], padding) : (a + b + c + d + 2) >> 2;
+  const whole = wide >> 1; // pairs without an odd last column; this loop sees every pixel of a radiograph
+  for (let row = 0, to = 0; row < height; row++) {
+    let above = 2 * row * wide;
+    let below = 2 * row + 1 < level.height ? above + wide : above;
+    for (let column = 0; column < whole; column++, above += 2, below += 2) {
+      values[to++] = average(from[above], from[above + 1], from[below], from[below + 1], padding);
     }
+    if (whole < width) values[to++] = average(from[above], from[above], from[below], from[below], padding);
   }
   return { values, width, height };
 }
 
-function average(values, padding) {
-  const seen = values.filter((value) => value !== padding);
+function average(a, b, c, d, padding) {
+  const none = a !== padding && b !== padding && c !== padding && d !== padding;
+  return none ? (a + b + c + d + 2) >> 2 : averageSeen([a, b, c, d].filter((value) => value !== padding), padding);
+}
+
+function averageSeen(seen, padding) {
   return seen.length ? Math.round(seen.reduce((sum, value) => sum + value) / seen.length) : padding;
 }
 
 function range(values, padding) {
   let [low, high] = [65535, 0];
-  for (const value of values) {
+  for (let at = 0; at < values.length; at++) { // an iterator takes ten times as long
+    const value = values[at];
     if (value === padding) continue;
     if (value < low) low = value;
     if (value > high) high = value;
