@@ -8,7 +8,7 @@ from service.reporting.objects import KINDS
 from service.reporting.overlay import NOTICE
 from service.storage.record import Record, Summary
 
-DIGITS = 5  # of a map's values: colours have 256 steps
+DIGITS = 8  # of a map's values, about as many as float32 has: a viewer draws each level where the service does
 SCHEMA = "agcnn-triage/prediction/1"
 
 

@@ -1,0 +1,120 @@
+"""Debian's Chromium on the page: what it complains of, and modules called by themselves."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, sync_playwright
+
+from tests.conftest import ROOT
+
+WEB = ROOT / "service" / "web"
+ALONE = "http://page.invalid"
+LANDSCAPE, LARGE, PORTRAIT = (1366, 768), (2560, 1440), (1536, 2048)
+SIZES = [LANDSCAPE, LARGE, PORTRAIT]
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The browser that the distribution ships, not one that a test runner downloads."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("no chromium on this machine; Debian's package is wanted")
+    flags = ["--no-sandbox", "--force-color-profile=srgb"]  # tests run as root; and colours are compared
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """One tab on the page: a person's eyes and hands, and everything that should not have happened."""
+
+    def __init__(self, browser: Browser, address: str, size: tuple[int, int] = LANDSCAPE) -> None:
+        self.address = address
+        self._context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        self.page: Page = self._context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.complaints: list[str] = []
+        self.expected: tuple[str, ...] = ("willReadFrequently",)  # it is the tests that read canvases
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        self.page.on("request", self._request)
+
+    def open(self, place: str = "") -> "Tab":
+        self.page.goto(f"{self.address}/{place}")
+        return self
+
+    def listed(self) -> list[str]:
+        """Ids of the rows, from the top."""
+        self.page.wait_for_selector("#rows tr")
+        return list(self.page.locator("#rows tr").evaluate_all("rows => rows.map(row => row.dataset.id)"))
+
+    def view(self, id: str) -> "Tab":
+        """Open a radiograph and wait until all of it is drawn."""
+        self.open(f"#/{id}")
+        return self.drawn(id)
+
+    def drawn(self, id: str) -> "Tab":
+        self.page.wait_for_selector(f'#viewer[data-shown="{id}"]')
+        return self.settled()
+
+    def settled(self) -> "Tab":
+        self.page.wait_for_selector('#stage[data-drawn="settled"]')
+        return self
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).inner_text()
+
+    def pressed(self, key: str) -> bool:
+        return self.page.get_attribute(f'.tools [data-key="{key}"]', "aria-pressed") == "true"
+
+    def key(self, key: str) -> "Tab":
+        self.page.keyboard.press(key)
+        return self
+
+    def beside(self) -> Page:
+        """Another tab of the same browser, nothing of which is watched."""
+        return self._context.new_page()
+
+    def close(self) -> None:
+        self._context.close()
+
+    def problems(self) -> list[str]:
+        return [one for one in self.complaints if not any(part in one for part in self.expected)]
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):  # a breach of the policy is an error here
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def _request(self, request: Request) -> None:
+        found = urlsplit(request.url)
+        if found.scheme not in ("blob", "data") and f"{found.scheme}://{found.netloc}" != self.address:
+            self.complaints.append(f"request to {request.url}")
+
+
+class Modules:
+    """The page's modules without a service, to call one function and see what it gives."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._page = browser.new_page()
+        self._page.route("**/*", _from_disk)
+        self._page.goto(ALONE + "/blank.html")
+
+    def call(self, module: str, function: str, *arguments: Any) -> Any:
+        """`function` is JavaScript that takes the module and the arguments."""
+        script = f"async ([path, given]) => ({function})(await import(path), ...given)"
+        return self._page.evaluate(script, [f"/{module}", list(arguments)])
+
+
+def _from_disk(route: Route) -> None:
+    path = WEB / urlsplit(route.request.url).path.removeprefix("/")
+    if path.name == "blank.html":
+        route.fulfill(body="<!doctype html><title>blank</title>", content_type="text/html")
+    else:
+        route.fulfill(body=Path(path).read_bytes(), content_type=_TYPES[path.suffix])

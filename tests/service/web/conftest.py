@@ -1,0 +1,37 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser
+
+from tests.service.web.chromium import Modules, Tab, chromium
+from tests.service.web.running import running
+
+# Of a module, not of the session: while it runs, Playwright keeps an event loop in this thread, which others need.
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def modules(browser: Browser) -> Modules:
+    return Modules(browser)
+
+
+@pytest.fixture(scope="module")
+def service(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with running(artefact, tmp_path_factory.mktemp("service")) as client:
+        yield client
+
+
+@pytest.fixture
+def tab(browser: Browser, service: httpx.Client) -> Iterator[Tab]:
+    """A tab, in which nothing went wrong: no error, no breach of the policy, no request to another host."""
+    tab = Tab(browser, str(service.base_url).rstrip("/"))
+    yield tab
+    tab.close()
+    assert tab.problems() == []

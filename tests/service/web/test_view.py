@@ -1,0 +1,76 @@
+import pytest
+
+from tests.service.web.chromium import Modules
+
+IMAGE, STAGE = {"width": 200, "height": 100, "aspect": 2}, {"width": 500, "height": 300}
+CALL = "(m, name, ...given) => m[name](...given)"
+
+
+def test_fit_shows_all_of_it_in_the_middle(modules: Modules) -> None:
+    """Pixels twice as high as wide: the image is as high as wide, so the stage's height decides."""
+    view = modules.call("view.js", CALL, "fit", IMAGE, STAGE)
+
+    assert view == {"scaleX": 1.5, "scaleY": 3, "x": 100, "y": 0}
+
+
+def test_one_to_one_lies_on_whole_pixels(modules: Modules) -> None:
+    view = modules.call("view.js", CALL, "actual", IMAGE | {"width": 201, "aspect": 1}, STAGE)
+
+    assert view == {"scaleX": 1, "scaleY": 1, "x": 150, "y": 100}
+
+
+@pytest.mark.parametrize("factor", [0.5, 3, 1e9, 1e-9])
+def test_zoom_keeps_what_is_under_the_pointer(modules: Modules, factor: float) -> None:
+    view, at = {"scaleX": 1.5, "scaleY": 3, "x": 100, "y": -7}, {"x": 321, "y": 45}
+
+    zoomed = modules.call("view.js", CALL, "zoomed", view, factor, at)
+
+    assert 1 / 64 <= zoomed["scaleX"] <= 64
+    assert zoomed["scaleY"] == pytest.approx(2 * zoomed["scaleX"])
+    before, after = (modules.call("view.js", CALL, "toImage", one, at) for one in (view, zoomed))
+    assert after == pytest.approx(before)
+
+
+def test_a_place_goes_to_the_stage_and_back(modules: Modules) -> None:
+    view, place = {"scaleX": 1.5, "scaleY": 3, "x": 100, "y": -7}, {"x": 12.5, "y": 80}
+
+    there = modules.call("view.js", CALL, "toStage", view, place)
+
+    assert there == {"x": 118.75, "y": 233}
+    assert modules.call("view.js", CALL, "toImage", view, there) == place
+    moved = modules.call("view.js", CALL, "panned", view, 4, 5)
+    assert modules.call("view.js", CALL, "toStage", moved, place) == {"x": 122.75, "y": 238}
+
+
+def test_a_box_fills_the_stage(modules: Modules) -> None:
+    view = modules.call("view.js", CALL, "fitBox", IMAGE, [50, 20, 150, 40], STAGE)
+
+    assert modules.call("view.js", CALL, "toStage", view, {"x": 50, "y": 20}) == {"x": 0, "y": 50}
+    assert modules.call("view.js", CALL, "toStage", view, {"x": 150, "y": 40}) == {"x": 500, "y": 250}
+
+
+@pytest.mark.parametrize(
+    ("spacing", "wanted"),
+    [
+        (None, "50 px"),
+        ({"pair": [0.2, 0.1], "from": "PixelSpacing"}, "8.5 mm"),  # 30 columns of 0.1, 40 rows of 0.2
+        ({"pair": [0.2, 0.1], "from": "ImagerPixelSpacing"}, "8.5 mm at the detector"),
+    ],
+)
+def test_a_ruler_measures_by_rows_and_columns(modules: Modules, spacing: object, wanted: str) -> None:
+    measured = "(m, ...given) => m.words(m.length(...given))"
+
+    assert modules.call("ruler.js", measured, {"x": 5, "y": 10}, {"x": 35, "y": 50}, spacing) == wanted
+
+
+@pytest.mark.parametrize(
+    ("orientation", "wanted"),
+    [
+        (["L", "F"], {"right": "L", "left": "R", "bottom": "F", "top": "H"}),
+        (["R", "HP"], {"right": "R", "left": "L", "bottom": "HP", "top": "FA"}),
+        (None, {"right": "", "left": "", "bottom": "", "top": ""}),
+        (["<b>", ""], {"right": "<b>", "left": "", "bottom": "", "top": ""}),
+    ],
+)
+def test_orientation_marks(modules: Modules, orientation: list[str] | None, wanted: dict[str, str]) -> None:
+    assert modules.call("orientation.js", "(m, given) => m.marks(given)", orientation) == wanted

@@ -1,0 +1,427 @@
+from base64 import b64decode
+from io import BytesIO
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser
+from pydicom import Dataset
+from pydicom.pixels import apply_voi_lut
+
+from tests.service.web.chromium import LANDSCAPE, SIZES, Tab
+from tests.service.web.running import clouds, post, radiograph
+
+HEIGHT, WIDTH = 520, 560  # fits every stage at 1:1
+STORED = clouds(HEIGHT, WIDTH, seed=1)
+TWO_WINDOWS = {
+    "WindowCenter": [2048, 1500],
+    "WindowWidth": [4096, 1000],
+    "WindowCenterWidthExplanation": ["NORMAL", "HARDER"],
+}
+GEOMETRY = {"PatientOrientation": ["L", "F"], "PixelSpacing": [0.2, 0.2]}
+
+
+@pytest.fixture(scope="module")
+def sent(service: httpx.Client) -> list[dict[str, Any]]:
+    """A radiograph with all that a viewer can show, and two that follow."""
+    first = post(service, radiograph(1, (HEIGHT, WIDTH), **TWO_WINDOWS, **GEOMETRY))
+    inverse = {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": None, "WindowWidth": None}
+    second = post(service, radiograph(2, (400, 300), **inverse))
+    return [first, second, post(service, radiograph(3, (256, 300), PixelSpacing=[0.2, 0.1]))]
+
+
+@pytest.fixture
+def viewer(tab: Tab, sent: list[dict[str, Any]]) -> Tab:
+    return tab.view(sent[0]["id"])
+
+
+def grey(tab: Tab, height: int = HEIGHT, width: int = WIDTH, canvas: str = "canvas.radiograph") -> np.ndarray:
+    """[H, W] what a canvas holds in its middle: where the image lies at 1:1."""
+    script = """([selector, height, width]) => {
+        const canvas = document.querySelector(selector);
+        const [x, y] = [Math.round((canvas.width - width) / 2), Math.round((canvas.height - height) / 2)];
+        const { data } = canvas.getContext("2d").getImageData(x, y, width, height);
+        let text = "";
+        for (let at = 0; at < data.length; at += 4) text += String.fromCharCode(data[at]);
+        return btoa(text);
+    }"""
+    values = b64decode(tab.page.evaluate(script, [canvas, height, width]))
+    return np.frombuffer(values, np.uint8).reshape(height, width).astype(int)
+
+
+def size_of(tab: Tab, canvas: str) -> tuple[int, int]:
+    width, height = tab.page.locator(canvas).evaluate("(one) => [one.width, one.height]")
+    return width, height
+
+
+def place(stage: int, image: int) -> int:
+    return int(np.floor((stage - image) / 2 + 0.5))
+
+
+def seen(tab: Tab) -> np.ndarray:
+    """[H, W, 3] the pixels of the screen where the image lies at 1:1."""
+    box = tab.page.locator('[data-pane="overlay"] canvas.radiograph').bounding_box()
+    assert box is not None
+    left, top = box["x"] + place(round(box["width"]), WIDTH), box["y"] + place(round(box["height"]), HEIGHT)
+    assert left == round(left), "between pixels, the browser would blur the picture"
+    assert top == round(top)
+    clip = {"x": left, "y": top, "width": WIDTH, "height": HEIGHT}
+    return np.asarray(Image.open(BytesIO(tab.page.screenshot(clip=clip))).convert("RGB")).astype(int)  # type: ignore[arg-type]
+
+
+def windowed(center: float, width: float) -> np.ndarray:
+    """Grey that pydicom computes."""
+    dataset = Dataset()
+    dataset.BitsStored, dataset.PixelRepresentation, dataset.PhotometricInterpretation = 12, 0, "MONOCHROME2"
+    dataset.WindowCenter, dataset.WindowWidth = center, width
+    return np.asarray(apply_voi_lut(STORED, dataset) / 4095 * 255)
+
+
+def picture(service: httpx.Client, path: str) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(service.get(path).content)))
+
+
+def window(tab: Tab) -> tuple[float, float]:
+    return float(tab.page.input_value("#level")), float(tab.page.input_value("#width"))
+
+
+def drag(tab: Tab, dx: int, dy: int, **options: Any) -> None:
+    box = tab.page.locator("#stage").bounding_box()
+    assert box is not None
+    x, y = round(box["x"] + box["width"] / 2), round(box["y"] + box["height"] / 2)
+    tab.page.mouse.move(x, y)
+    tab.page.mouse.down(**options)
+    tab.page.mouse.move(x + dx // 2, y + dy // 3)
+    tab.page.mouse.move(x + dx, y + dy)
+    tab.page.mouse.up(**options)
+    tab.settled()
+
+
+@pytest.mark.parametrize(("size", "look"), [*((size, "viridis") for size in SIZES), (LANDSCAPE, "inferno")])
+def test_the_overlay_is_the_services_own(
+    browser: Browser, service: httpx.Client, sent: list[Any], size: tuple[int, int], look: str
+) -> None:
+    tab = Tab(browser, str(service.base_url).rstrip("/"), size).view(sent[0]["id"])
+    query, finding = "box=0&alpha=0.4", sent[0]["findings"][3]["label"]
+    if look == "inferno":
+        query = f"box=0&alpha=0.7&colormap=inferno&finding={finding}"
+        tab.page.select_option("#colours", "inferno")
+        tab.page.select_option("#map", finding)
+        tab.page.locator("#opacity").fill("70")
+    tab.page.click('[data-key="b"]')
+    tab.page.click('[data-key="1"]')
+    tab.settled()
+
+    found = seen(tab)
+
+    wanted = picture(service, f"{sent[0]['links']['overlay']}?{query}").astype(int)
+    heat = drawn_map(service, sent[0]["id"], finding if look == "inferno" else None)
+    compared = np.abs(heat - 1 / 3) > 1e-6  # there float32 and float64 may fall on different sides of the edge
+    compared[-40:] = False  # legend and notice
+    assert compared[:-40].mean() > 0.999
+    assert np.abs(found - wanted)[compared].max() <= 2
+    assert (found[compared] - found[compared][:, :1]).any(), "there is colour"
+    tab.close()
+    assert tab.problems() == []
+
+
+def drawn_map(service: httpx.Client, id: str, finding: str | None) -> np.ndarray:
+    maps = service.get(f"/v1/predictions/{id}/maps.json").json()
+    rows = np.array(maps["class_maps"][finding] if finding else maps["heat_map"], np.float32)
+    if finding:
+        rows = (rows - rows.min()) / (rows.max() - rows.min())
+    return np.asarray(Image.fromarray(rows).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR))
+
+
+def test_a_drag_sets_the_window_and_the_canvas_shows_it(viewer: Tab) -> None:
+    viewer.key("1").settled()
+    assert np.abs(grey(viewer) - windowed(2048, 4096)).max() <= 0.51
+
+    drag(viewer, 120, -60)
+
+    step = (int(STORED.max()) - int(STORED.min())) / 1024
+    center, width = 2048 - 60 * step, 4096 + 120 * step
+    assert window(viewer) == (pytest.approx(center, abs=0.6), pytest.approx(width, abs=0.6))
+    found = grey(viewer)
+    assert np.abs(found - windowed(center, width)).max() <= 0.51
+    assert np.abs(found - windowed(2048, 4096)).max() > 5
+
+
+def test_it_shows_what_the_service_shows_inverted_or_not(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    """MONOCHROME1 without a window: one inversion, from lowest to highest value."""
+    tab.view(sent[1]["id"]).key("1").settled()
+    wanted = picture(service, sent[1]["links"]["image"]).astype(int)
+
+    assert np.abs(grey(tab, 400, 300) - wanted).max() <= 1
+    tab.key("i").settled()
+    assert np.abs(grey(tab, 400, 300) - (255 - wanted)).max() <= 1
+    assert tab.pressed("i")
+
+
+def test_w_goes_through_the_presets_of_the_file(viewer: Tab) -> None:
+    preset = "() => document.querySelector('#preset').selectedOptions[0].textContent"
+    viewer.key("1").settled()
+    found = []
+    for _ in range(4):
+        found.append((viewer.page.evaluate(preset), *window(viewer)))
+        viewer.key("w").settled()
+
+    assert [name for name, *_ in found] == ["NORMAL", "HARDER", "Full range", "NORMAL"]
+    assert found[1][1:] == (1500, 1000)
+    viewer.key("r").settled()
+    viewer.key("w").key("1").settled()
+    assert np.abs(grey(viewer) - windowed(1500, 1000)).max() <= 0.51
+
+
+def test_level_and_width_can_be_typed(viewer: Tab) -> None:
+    viewer.page.fill("#level", "1200")
+    viewer.page.fill("#width", "800")
+    viewer.page.locator("#width").blur()
+    viewer.key("1").settled()
+
+    assert np.abs(grey(viewer) - windowed(1200, 800)).max() <= 0.51
+    viewer.key("r").settled()
+    assert window(viewer) == (2048, 4096)
+
+
+def test_the_map_and_the_box_are_on_and_h_and_b_take_them_away(viewer: Tab, sent: list[Any]) -> None:
+    viewer.key("1").settled()
+    coloured = seen(viewer)
+    assert viewer.pressed("h")
+    assert viewer.pressed("b")
+    assert viewer.page.locator("rect.box").count() == 1
+    assert viewer.text("#legend").startswith("Attention map, not a lesion outline")
+
+    viewer.key("h").settled()
+    bare = seen(viewer)
+    assert not viewer.pressed("h")
+    assert not viewer.page.locator("#legend").is_visible()
+    viewer.key("b").settled()
+    assert viewer.page.locator("rect.box").count() == 0
+
+    grey_only = seen(viewer)
+    assert (grey_only == grey_only[..., :1]).all()
+    assert not (coloured == coloured[..., :1]).all()
+    assert (bare != grey_only).any(), "the box was drawn"
+
+
+def test_the_box_lies_where_the_prediction_says(viewer: Tab, sent: list[Any]) -> None:
+    viewer.key("1").settled()
+    rect = viewer.page.locator("rect.box")
+    found = [float(rect.get_attribute(name) or "nan") for name in ("x", "y", "width", "height")]
+    canvas = size_of(viewer, "canvas.radiograph")
+
+    x0, y0, x1, y1 = sent[0]["box"]
+    assert found == [x0 + place(canvas[0], WIDTH), y0 + place(canvas[1], HEIGHT), x1 - x0, y1 - y0]
+
+
+def test_a_finding_pressed_shows_its_own_map_and_again_the_whole(viewer: Tab) -> None:
+    label = viewer.page.locator("#bars button").nth(2).get_attribute("data-label")
+    viewer.key("1").settled()
+    whole = seen(viewer)
+
+    viewer.page.locator("#bars button").nth(2).click()
+    viewer.settled()
+
+    assert viewer.page.input_value("#map") == label
+    assert viewer.page.locator("#bars button").nth(2).get_attribute("aria-pressed") == "true"
+    assert (seen(viewer) != whole).any()
+    viewer.page.locator("#bars button").nth(2).click()
+    assert viewer.page.input_value("#map") == ""
+
+
+def test_o_shows_the_original_beside_the_overlay_with_one_view(viewer: Tab) -> None:
+    viewer.key("o").settled()
+
+    names = viewer.page.locator(".pane").evaluate_all("panes => panes.map((pane) => pane.dataset.pane)")
+    assert names == ["original", "overlay"]
+    assert not viewer.page.locator('[data-pane="original"] canvas.heat').is_visible()
+    assert viewer.page.locator('[data-pane="overlay"] canvas.heat').is_visible()
+    same = """() => {
+        const [one, two] = [...document.querySelectorAll("canvas.radiograph")].map((canvas) => canvas.toDataURL());
+        return one === two;
+    }"""
+    assert viewer.page.evaluate(same)
+    drag(viewer, 50, 50)
+    assert viewer.page.evaluate(same)
+    viewer.key("o").settled()
+    assert viewer.page.locator(".pane").count() == 1
+
+
+def test_findings_are_words_first_and_s_gives_the_scores(viewer: Tab, sent: list[Any]) -> None:
+    findings = {one["label"]: one for one in sent[0]["findings"]}
+    positive = [one["label"] for one in sent[0]["findings"] if one["positive"]]
+    said = viewer.text("#sentence")
+    assert said == (", ".join(name.replace("_", " ").capitalize() for name in positive) or said)
+    assert not viewer.page.locator("#bars .scores").first.is_visible()
+
+    viewer.key("s")
+
+    assert viewer.pressed("s")
+    for button in viewer.page.locator("#bars button").all():
+        one = findings[button.get_attribute("data-label") or ""]
+        shown = button.locator(".score").all_inner_texts()
+        assert [float(score) for score in shown] == pytest.approx(
+            [one["probability"], one["global"], one["local"]], abs=0.0051
+        )
+
+
+def test_an_operating_point_is_marked_and_told_on_focus_and_hover(viewer: Tab, sent: list[Any]) -> None:
+    """Of the small artefact: 0.5 with 0.4 at 0.95, and none for Hernia."""
+    hernia = viewer.page.locator('#bars [data-label="Hernia"]')
+    mass = viewer.page.locator('#bars [data-label="Mass"]')
+
+    hernia.focus()
+    assert "No operating point" in viewer.text("#detail")
+    assert not hernia.locator(".mark-line").is_visible()
+    mass.hover()
+    assert viewer.text("#detail") == "Mass. Operating point 0.50: sensitivity 0.40, specificity 0.95."
+    track, mark = (mass.locator(one).bounding_box() for one in (".track", ".mark-line"))
+    assert track is not None
+    assert mark is not None
+    assert mark["x"] + 1 == pytest.approx(track["x"] + track["width"] / 2, abs=1)
+
+
+def test_the_crop_is_what_the_local_branch_saw(viewer: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    crop = Image.open(BytesIO(service.get(sent[0]["links"]["crop"]).content))
+    canvas = size_of(viewer, "#crop")
+    scale = min(canvas[0] / crop.width, canvas[1] / crop.height)
+    wide, high = round(crop.width * scale), round(crop.height * scale)
+
+    shown = grey(viewer, high, wide, "#crop")
+
+    wanted = np.asarray(crop.resize((wide, high), Image.Resampling.BILINEAR), float)
+    assert np.abs(shown - wanted)[4:-4, 4:-4].max() <= 3  # the browser interpolates in its own way
+
+
+def test_wheel_keys_and_drags_move_the_view(viewer: Tab) -> None:
+    zoom = "() => Number(/(\\d+) %/.exec(document.getElementById('state').textContent)[1])"
+    fitted = viewer.page.evaluate(zoom)
+    viewer.key("1").settled()
+    assert viewer.page.evaluate(zoom) == 100
+    before = grey(viewer)
+
+    drag(viewer, 30, -20, button="middle")
+    assert np.array_equal(grey(viewer)[: HEIGHT - 20, 30:], before[20:, : WIDTH - 30])
+    assert window(viewer) == (2048, 4096), "the middle button pans"
+    viewer.key("ArrowRight").settled()
+    assert np.array_equal(grey(viewer)[: HEIGHT - 20, : WIDTH - 10], before[20:, 10:])
+    viewer.page.mouse.wheel(0, -240)
+    viewer.settled()
+    assert viewer.page.evaluate(zoom) == pytest.approx(143, abs=1)
+    viewer.key("-").settled()
+    viewer.key("+").settled()
+    assert viewer.page.evaluate(zoom) == pytest.approx(143, abs=1)
+    viewer.key("f").settled()
+    assert viewer.page.evaluate(zoom) == fitted
+    viewer.key("p")
+    drag(viewer, 9, 9)
+    assert window(viewer) == (2048, 4096), "the tool pans"
+    assert viewer.pressed("p")
+
+
+def test_a_ruler_measures_by_the_spacing_of_the_file(viewer: Tab) -> None:
+    viewer.key("1").key("l").settled()
+
+    drag(viewer, 30, 40)
+
+    assert viewer.page.locator("text.length").text_content() == "10.0 mm"  # 30 columns, 40 rows of 0.2
+    assert window(viewer) == (2048, 4096)
+    viewer.key("d").key("r").settled()
+    assert viewer.page.locator("text.length").count() == 0
+
+
+def test_pixels_that_are_not_square_are_drawn_as_they_are(tab: Tab, sent: list[Any]) -> None:
+    tab.view(sent[2]["id"]).key("1").key("l").settled()
+
+    values = grey(tab, 512, 300)
+    assert np.abs(values[::2] - values[1::2]).mean() < 1, "a row is two pixels high"
+    assert values[0].any()
+    assert values[-1].any()
+    drag(tab, 30, 40)
+    assert tab.page.locator("text.length").text_content() == "5.0 mm"  # 30 columns of 0.1, 20 rows of 0.2
+
+
+def test_orientation_marks_stand_at_the_edges(viewer: Tab, sent: list[Any]) -> None:
+    edges = {name: viewer.text(f".edge.{name}") for name in ("left", "right", "top", "bottom")}
+    assert edges == {"left": "R", "right": "L", "top": "H", "bottom": "F"}
+
+    viewer.view(sent[1]["id"])
+    assert [viewer.text(f".edge.{name}") for name in edges] == ["", "", "", ""]
+
+
+def test_j_and_k_go_through_the_list_and_m_marks(viewer: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    order = [entry["id"] for entry in service.get("/v1/worklist").json()["items"]]
+    viewer.view(order[0])
+
+    viewer.key("k")
+    viewer.page.wait_for_selector("#toast:has-text('first')")
+    for id in order[1:]:
+        viewer.key("j")
+        viewer.drawn(id)
+    viewer.key("j")
+    viewer.page.wait_for_selector("#toast:has-text('last')")
+    viewer.page.fill("#reader", "Dr R")
+    viewer.page.locator("#stage").focus()
+    viewer.key("m")
+    viewer.page.wait_for_selector("#read:has-text('Read by Dr R')")
+    assert viewer.pressed("m")
+    assert service.get(f"/v1/worklist/{order[-1]}").json()["read"]["by"] == "Dr R"
+    viewer.key("k")
+    viewer.drawn(order[-2])
+    viewer.key("Escape")
+    viewer.page.wait_for_selector("#worklist:not([hidden])")
+
+
+def test_every_key_is_listed_and_single_keys_can_be_switched_off(viewer: Tab) -> None:
+    viewer.key("?")
+    listed = viewer.page.locator("#help kbd").all_inner_texts()
+    assert set("HBSOWJKMIRF1LDP?UN/") <= set(listed)
+    viewer.page.uncheck("#keys-on")
+    viewer.key("Escape")
+    assert not viewer.page.locator("#help").is_visible()
+    assert viewer.page.locator("#viewer").is_visible()
+
+    viewer.key("h")
+    assert viewer.pressed("h"), "it stayed on"
+    viewer.page.click("#help-button")
+    viewer.page.check("#keys-on")
+    viewer.key("Escape").key("h")
+    assert not viewer.pressed("h")
+
+
+def test_one_that_is_gone_says_so(tab: Tab, sent: list[Any]) -> None:
+    tab.expected += ("404",)
+    tab.open("#/0123456789abcdef")
+
+    tab.page.wait_for_selector("#stage-message:has-text('Not found')")
+    assert not tab.page.locator("#panel h2").is_visible()
+    tab.key("m").key("i").key("h").key("1").key("Escape")
+    tab.page.wait_for_selector("#worklist:not([hidden])")
+
+
+def test_while_another_is_on_its_way_nothing_of_the_last_patient_is_shown(tab: Tab, sent: list[Any]) -> None:
+    tab.page.route(f"**/{sent[1]['id']}/pixels", lambda route: None)  # never answered
+    tab.view(sent[0]["id"])
+    assert tab.page.locator("#patient").is_visible()
+
+    tab.open(f"#/{sent[1]['id']}")
+
+    tab.page.wait_for_selector("#stage-message:has-text('Loading')")
+    for place in ("#patient", "#sentence", "canvas.radiograph", "#crop", "#state"):
+        assert not tab.page.locator(place).is_visible(), place
+    tab.key("m")
+    assert tab.page.locator("#toast").inner_text() == ""
+
+
+def test_a_mark_made_elsewhere_is_shown_at_once(viewer: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    viewer.page.wait_for_selector('#live[data-state="live"]')
+    assert viewer.text("#read") == "Not read"
+
+    service.patch(f"/v1/predictions/{sent[0]['id']}", json={"read": True, "by": "CD"}).raise_for_status()
+
+    viewer.page.wait_for_selector("#read:has-text('Read by CD')")
+    service.patch(f"/v1/predictions/{sent[0]['id']}", json={"read": False}).raise_for_status()
+    viewer.page.wait_for_selector("#read:has-text('Not read')")

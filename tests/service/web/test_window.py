@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+from tests.service.web.chromium import Modules
+
+STORED = np.array([0, 1, 500, 1023, 1024, 1025, 2047, 2048, 2049, 3000, 4095, 40000, 65535], np.uint16)
+GREYS = """(m, header, window, inverted, stored) => {
+    const table = m.greys(header, window, inverted, [0, 65535]);
+    return stored.map((value) => [0, 8, 16, 24].map((shift) => (table[value] >>> shift) & 255));
+}"""
+
+
+def by_pydicom(window: dict[str, object], slope: float, intercept: float) -> np.ndarray:
+    """Shares of white as pydicom computes them."""
+    dataset = Dataset()
+    dataset.BitsStored, dataset.BitsAllocated, dataset.PixelRepresentation = 16, 16, 0
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.RescaleSlope, dataset.RescaleIntercept = slope, intercept
+    dataset.WindowCenter, dataset.WindowWidth = window["center"], window["width"]
+    dataset.VOILUTFunction = window["function"]
+    shown = apply_voi_lut(apply_modality_lut(STORED, dataset), dataset)
+    low, high = intercept, 65535 * slope + intercept
+    return np.asarray((shown - low) / (high - low))
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize(("slope", "intercept"), [(1, 0), (0.5, -1024)])
+@pytest.mark.parametrize(
+    ("function", "center", "width"),
+    [
+        ("LINEAR", 2048, 4096),
+        ("LINEAR", 1024.5, 1),
+        ("LINEAR", -100, 300.5),
+        ("LINEAR_EXACT", 2048, 4096),
+        ("LINEAR_EXACT", 500, 0.25),
+        ("SIGMOID", 1500, 2000),
+    ],
+)
+def test_greys_are_those_of_the_standard(
+    modules: Modules, function: str, center: float, width: float, slope: float, intercept: float, inverted: bool
+) -> None:
+    window = {"center": center, "width": width, "function": function}
+    header = {"slope": slope, "intercept": intercept, "padding": None}
+
+    found = np.array(modules.call("window.js", GREYS, header, window, inverted, STORED.tolist()))
+
+    share = by_pydicom(window, slope, intercept)
+    assert (found[:, 3] == 255).all()
+    assert (found[:, :1] == found[:, 1:3]).all()
+    assert np.abs(found[:, 0] - 255 * (1 - share if inverted else share)).max() <= 0.5 + 1e-4
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_padding_is_black_in_every_window(modules: Modules, inverted: bool) -> None:
+    header, window = {"slope": 1, "intercept": 0, "padding": 4095}, {"center": 9, "width": 9, "function": "LINEAR"}
+
+    assert modules.call("window.js", GREYS, header, window, inverted, [4095]) == [[0, 0, 0, 255]]
+
+
+def test_a_drag_widens_to_the_right_and_raises_the_centre_downwards(modules: Modules) -> None:
+    window = {"name": "x", "center": 2000, "width": 3000, "function": "LINEAR"}
+    drag = "(m, ...given) => m.dragged(...given)"
+
+    assert modules.call("window.js", drag, window, 10, -5, 4) == window | {"center": 1980, "width": 3040}
+    assert modules.call("window.js", drag, window, -5000, 0, 4)["width"] == 1
+
+
+def test_the_full_range_is_black_to_white(modules: Modules) -> None:
+    header = {"slope": -2, "intercept": 10, "padding": None}
+    window = modules.call("window.js", "(m, header) => m.fullRange(header, [5, 105])", header)
+    shades = "(m, window) => [-200, -100, 0].map((value) => m.shade(value, window))"
+
+    assert window == {"name": "full range", "center": -100, "width": 200, "function": "LINEAR_EXACT"}
+    assert modules.call("window.js", shades, window) == [0, 0.5, 1]

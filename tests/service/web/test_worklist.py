@@ -1,0 +1,203 @@
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser
+
+from tests.service.web.chromium import SIZES, Tab
+from tests.service.web.running import post, radiograph
+
+MARKUP, NAME = "<img src=x onerror=alert(1)>", "<script>alert(1)</script>"
+PRIORITIES = {"STAT": 0, "HIGH": 1, "ROUTINE": 2}
+
+
+@pytest.fixture(scope="module")
+def sent(service: httpx.Client) -> list[dict[str, Any]]:
+    """A few radiographs on the list."""
+    tags: list[dict[str, Any]] = [
+        {"PatientName": "Nought^Nora", "PatientID": "P-0", "PatientSex": "F", "PatientAge": "045Y"},
+        {"PatientName": NAME, "StudyDescription": MARKUP, "SeriesDescription": MARKUP, "AccessionNumber": "B-1"},
+        {"PatientName": "Two^Tom", "PatientID": "P-2", "ViewPosition": None},
+        {"PatientName": "Three^Theo", "StudyDescription": "", "SeriesDescription": MARKUP},
+        {},
+    ]
+    return [post(service, radiograph(number, **more)) for number, more in enumerate(tags)]
+
+
+def served(service: httpx.Client) -> list[dict[str, Any]]:
+    return list(service.get("/v1/worklist").json()["items"])
+
+
+def cells(tab: Tab, id: str) -> Sequence[str]:
+    return tab.page.locator(f'tr[data-id="{id}"] > *').all_inner_texts()
+
+
+def test_rows_stand_as_served_and_that_is_by_urgency(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    entries = served(service)
+
+    assert tab.open().listed() == [entry["id"] for entry in entries]
+    by_urgency = sorted(entries, key=lambda one: (PRIORITIES[one["priority"]], -one["margin"], one["created"]))
+    assert [entry["id"] for entry in by_urgency] == [entry["id"] for entry in entries]
+    unread = [sum(one["priority"] == name for one in entries) for name in PRIORITIES]
+    shown = tab.page.locator("#unread b").all_inner_texts()
+    assert shown == [str(count) for count in unread]
+
+
+def test_a_row_says_who_and_what(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    tab.open().listed()
+    entry = next(one for one in served(service) if one["id"] == sent[0]["id"])
+
+    priority, patient, person, study, findings, waiting, _, model, read = cells(tab, entry["id"])
+
+    assert priority.upper() == entry["priority"]
+    assert patient.split("\n") == ["Nought, Nora", "P-0"]
+    assert person == "F, 45 y"
+    assert study.split("\n")[0] == "A1"
+    positive = [label.replace("_", " ").capitalize() for label in entry["positive"]]
+    assert findings == (", ".join(positive) or "No finding above its operating point")
+    assert waiting == "< 1 min"
+    assert model == sent[0]["model"]["version"]
+    assert read == "Mark read"
+    assert "View position not stated" in cells(tab, sent[2]["id"])[6]
+
+
+def test_markup_in_a_file_stays_text(tab: Tab, sent: list[dict[str, Any]]) -> None:
+    tab.open().listed()
+
+    row = cells(tab, sent[1]["id"])
+    assert row[1].startswith(NAME)
+    assert MARKUP in row[3]
+    assert MARKUP in cells(tab, sent[3]["id"])[3]
+    tab.view(sent[1]["id"])
+    assert tab.text("#patient") == NAME
+    assert MARKUP in tab.text("#study")
+    assert tab.page.locator("img, #main script").count() == 0
+
+
+def test_what_arrives_is_shown_and_said(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    tab.open().listed()
+    tab.page.wait_for_selector('#live[data-state="live"]')
+
+    new = post(service, radiograph(50, PatientName="Late^Lara"))
+
+    tab.page.wait_for_selector(f'tr[data-id="{new["id"]}"]')
+    assert tab.listed() == [entry["id"] for entry in served(service)]
+    tab.page.wait_for_selector("#toast:has-text('1 new radiograph')")
+    assert tab.page.get_attribute("#toast", "aria-live") == "polite"
+
+
+def test_a_search_finds_and_leaves_no_name_in_an_address(tab: Tab, sent: list[dict[str, Any]]) -> None:
+    tab.open().listed()
+    addresses: list[str] = []
+    tab.page.on("request", lambda request: addresses.append(request.url))
+
+    tab.key("/")
+    tab.page.keyboard.type("two tom")
+
+    tab.page.wait_for_function("() => document.querySelectorAll('#rows tr').length === 1")
+    assert tab.listed() == [sent[2]["id"]]
+    assert addresses
+    assert not any("two" in address for address in [*addresses, tab.page.url])
+    tab.page.fill("[name=q]", "nobody at all")
+    tab.page.wait_for_selector("#empty:has-text('Nothing fits')")
+
+
+def test_filters(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    entries = served(service)
+    tab.open().listed()
+    label = next(name for entry in entries for name in entry["positive"])
+    wanted = [entry["id"] for entry in entries if label in entry["positive"]]
+
+    tab.page.select_option("[name=finding]", label)
+    tab.page.wait_for_selector(f"#position:has-text('1–{len(wanted)} of {len(wanted)}')")
+    assert tab.listed() == wanted
+
+    tab.page.select_option("[name=finding]", "")
+    tab.page.select_option("[name=read]", "1")
+    tab.page.wait_for_selector("#empty:has-text('Nothing fits')")
+
+
+def test_a_read_mark_says_who_and_when_and_can_be_taken_back(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    id = sent[0]["id"]
+    tab.open().listed()
+    tab.page.fill("#reader", "AB")
+    tab.page.locator(f'tr[data-id="{id}"] a.name').focus()
+
+    tab.key("m")
+
+    tab.page.wait_for_selector(f'tr.read[data-id="{id}"]')
+    assert service.get(f"/v1/worklist/{id}").json()["read"]["by"] == "AB"
+    assert "Read by AB" in (tab.page.get_attribute(f'tr[data-id="{id}"] .mark', "title") or "")
+    assert tab.page.evaluate("() => document.activeElement.closest('tr').dataset.id") == id
+    tab.page.reload()
+    assert tab.page.input_value("#reader") == "AB"
+    tab.page.locator(f'tr[data-id="{id}"] .mark').click()
+    tab.page.wait_for_selector(f'tr:not(.read)[data-id="{id}"]')
+    assert service.get(f"/v1/worklist/{id}").json()["read"] is None
+
+
+def test_keys_go_through_the_rows_open_one_and_come_back(tab: Tab, sent: list[Any]) -> None:
+    first, second, *_ = tab.open().listed()
+    at = "() => document.activeElement.closest('tr').dataset.id"
+
+    tab.key("j")
+    assert tab.page.evaluate(at) == first
+    tab.key("j")
+    tab.key("j")
+    tab.key("k")
+    assert tab.page.evaluate(at) == second
+    tab.key("Enter")
+    tab.drawn(second)
+    tab.key("Escape")
+    tab.page.wait_for_selector("#worklist:not([hidden])")
+    tab.page.wait_for_function("() => document.activeElement.matches('a.name')")
+    assert tab.page.evaluate(at) == second
+
+
+def test_a_table_to_keep(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    tab.open().listed()
+    with tab.page.expect_download() as started:
+        tab.page.click("#export")
+
+    assert started.value.suggested_filename == "worklist.csv"
+    assert started.value.path().read_bytes() == service.get("/v1/worklist.csv").content
+
+
+def test_only_a_page_of_a_long_list_is_drawn(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    for number in range(100, 150):
+        post(service, radiograph(number, (256, 256)))
+    entries = service.get("/v1/worklist?limit=500").json()["items"]
+    ids = [entry["id"] for entry in entries]
+
+    assert tab.open().listed() == ids[:50]
+    assert tab.text("#position") == f"1–50 of {len(ids)}"
+    tab.key("n")
+    tab.page.wait_for_selector(f"#position:has-text('51–{len(ids)} of {len(ids)}')")
+    assert tab.listed() == ids[50:]
+    assert tab.page.is_disabled("#page-after")
+    tab.view(ids[50])
+    tab.key("k")  # over the edge of the page
+    tab.drawn(ids[49])
+    tab.key("j")
+    tab.drawn(ids[50])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_scrolls_sideways(
+    browser: Browser, service: httpx.Client, sent: list[Any], size: tuple[int, int]
+) -> None:
+    tab = Tab(browser, str(service.base_url).rstrip("/"), size)
+    tab.open().listed()
+    wide = """() => ["html", "#table", "#panel", "#worklist", "#viewer"].every((place) => {
+        const one = document.querySelector(place);
+        return one.scrollWidth <= one.clientWidth;
+    })"""
+
+    assert tab.page.evaluate(wide)
+    tab.view(sent[1]["id"])
+    assert tab.page.evaluate(wide)
+    assert tab.page.locator(".notice").inner_text() == "Research use only. Not a medical device."
+    assert tab.page.locator(".notice").is_visible()
+    tab.close()
+    assert tab.problems() == []
