@@ -22,6 +22,7 @@ from service.errors import (
 from service.inference.artefact import load
 from service.inference.batcher import Batcher
 from service.inference.session import Prediction, Session
+from service.inference.typicality import flags, known
 from service.rendering import Drawing as Drawing
 from service.rendering import draw, report
 from service.reporting.findings import Finding, OperatingPoint, Probabilities, Rule, check_rule, triage
@@ -47,6 +48,7 @@ class Analyser:
         self.artefact = load(settings.model.path, settings.model.sha256)
         self._rule = Rule(settings.triage.stat, settings.triage.high)
         check_rule(self._rule, self.artefact.card.labels)
+        self._typical = known(self.artefact.card)
         self._decoders: Decoders | None = None
         self._batcher: Batcher | None = None
         self.session: Session | None = None
@@ -165,7 +167,7 @@ class Analyser:
             "findings": [_finding(finding) for finding in result.findings],
             "box": list(to_image(prediction.box, *frame)),
             "content": list(content(*frame)),
-            "flags": list(header.flags),
+            "flags": [*header.flags, *flags(prediction, self._typical)],
             "model": {"name": card.name, "version": card.version, "sha256": self.artefact.sha256},
             "timings_ms": {stage: round(spent, 3) for stage, spent in (header.timings_ms | timings_ms).items()},
         }

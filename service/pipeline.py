@@ -153,7 +153,8 @@ class Pipeline:
     def card(self) -> dict[str, Any]:
         """The artefact's card, its SHA-256 and the provider in use."""
         artefact, session = self._analyser.artefact, self._analyser.session
-        card = artefact.card.model_dump(mode="json", by_alias=True, exclude={"golden"})
+        numbers: dict[str, Any] = {"golden": True, "statistics": {"typicality": {"mean", "factor"}}}
+        card = artefact.card.model_dump(mode="json", by_alias=True, exclude=numbers)
         return card | {"sha256": artefact.sha256, "provider": session and session.provider}
 
     async def _start(self) -> None:

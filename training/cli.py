@@ -1,4 +1,4 @@
-"""`agcnn`: train, evaluate, export; check and phantom of `data_cli`."""
+"""`agcnn`: train, evaluate, export, typical; check and phantom of `data_cli`."""
 
 import os
 from dataclasses import replace
@@ -171,6 +171,26 @@ def export(
             f"{out}: {report.size / 1e6:.1f} MB; ONNX Runtime and torch differ by at most {report.difference:.1e} in "
             f"probability and {report.box_difference:.1e} pixels in a box"
         )
+
+
+@app.command()
+def typical(
+    artefact: Annotated[Path, typer.Option(help="ONNX file; its card is written anew, the network is not touched.")],
+    data: Data,
+    also: Annotated[
+        list[Path] | None, typer.Option(help="More data, of whose test list false alarms are counted; may be repeated.")
+    ] = None,
+    cache: CacheFolder = None,
+) -> None:
+    """Put into an artefact what it makes of real radiographs, so that the service flags what is unlike them."""
+    from training import typicality
+
+    with one_line():
+        found = typicality.typical(artefact, data, also or (), cache or artefact.parent / "cache")
+        typer.echo(f"{artefact}: typical are {found['images']} images, {found['source']}")
+        for row in found["false_alarms"]:
+            low, high = row["interval"]
+            typer.echo(f"flagged of {row['source']}, {row['images']} images: {row['value']:.1%} ({low:.1%}-{high:.1%})")
 
 
 app.command()(check)

@@ -98,7 +98,7 @@ def export(
     trained = _collect(_torch(FusedGraph(folded(network), calibration)), images, max(BATCHES))
     rounding = _largest(trained, reference, ("fusion", "global", "local"))
     data = model.SerializeToString(deterministic=True)
-    _write(path, data)
+    write_whole(path, data)
     return ExportReport(difference, box_difference, rounding, len(data))
 
 
@@ -222,7 +222,8 @@ def _now() -> datetime:
     return datetime.fromtimestamp(int(told), UTC) if told else datetime.now(UTC)
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:

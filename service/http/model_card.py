@@ -16,7 +16,8 @@ async def model_card(pipeline: Door) -> dict[str, Any]:
     """Give the artefact's card: labels, operating points, training data, metrics; its SHA-256; the provider.
 
     `model_card`, where the artefact has one, is for people: intended use, results by group, caveats (Mitchell et al.
-    2019). `provider` is what ONNX Runtime really computes on, `cuda` or `cpu`; null until it is known. The vectors of
-    the self-test are left out.
+    2019). `statistics.typicality`, where it has one, says how often the flag `atypical_image` is raised on real chest
+    radiographs. `provider` is what ONNX Runtime really computes on, `cuda` or `cpu`; null until it is known. Left out
+    are the vectors of the self-test and of the flag.
     """
     return pipeline.card

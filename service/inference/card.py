@@ -55,11 +55,37 @@ class Metric(Part):
     positives: Count | None
 
 
+class FalseAlarms(Part):
+    """Share of some real radiographs that are flagged as atypical."""
+
+    source: Text
+    images: Count
+    value: Share
+    interval: Interval
+
+
+class Typicality(Part):
+    """What the network makes of radiographs like those it was trained on (see `typicality.features`).
+
+    `factor`: rows of a lower triangular matrix W, up to the diagonal; WᵀW is the inverse of the features' covariance.
+    `quantile`: the share of the images of `source` that `threshold` was to let pass.
+    """
+
+    source: Text
+    images: Count
+    mean: tuple[float, ...]
+    factor: tuple[tuple[float, ...], ...]
+    quantile: Share
+    threshold: float = Field(gt=0)
+    false_alarms: tuple[FalseAlarms, ...]
+
+
 class Statistics(Part):
-    """Mean and standard deviation on validation, of the canvas and of each probability."""
+    """Mean and standard deviation on validation, of the canvas and of each probability; what is typical."""
 
     pixel_mean: MeanAndDeviation
     probability: dict[str, MeanAndDeviation]
+    typicality: Typicality | None = Field(None, exclude_if=lambda typicality: typicality is None)
 
 
 class Golden(Part):
@@ -109,7 +135,18 @@ class Card(Part):
         }
         for name, values in lists.items():
             _require(len(values) == len(labels), f"{name}: {len(values)} entries for {len(labels)} labels")
+        self._typicality_fits()
         return self
+
+    def _typicality_fits(self) -> None:
+        typicality, findings, heat_map = self.statistics.typicality, len(self.labels), self.golden.heat_map
+        if typicality is None:
+            return
+        size = findings + findings * (findings + 1) // 2 + len(heat_map) * len(heat_map[0])
+        got = len(typicality.mean)
+        _require(got == size, f"statistics.typicality.mean: wanted {size} entries, for labels and grid, got {got}")
+        rows = [len(row) for row in typicality.factor]
+        _require(rows == list(range(1, size + 1)), f"statistics.typicality.factor: wanted {size} rows, of 1 to {size}")
 
 
 def _require(holds: bool, message: str) -> None:
