@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from service.errors import ConfigurationError
+from service.peers import Destination as Destination
+from service.peers import Dimse as Dimse
+from service.peers import Sending as Sending
 
 PREFIX = "TRIAGE_"
 SHIPPED_ARTEFACT = Path(__file__).parent / "assets" / "agcnn.onnx"
@@ -112,6 +115,8 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     database: Database = Database()
     triage: Triage = Triage()
+    dimse: Dimse = Dimse()
+    sending: Sending = Sending()
 
     @property
     def database_url(self) -> str:
@@ -193,5 +198,5 @@ def _name(group: str, field: str = "") -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, tuple):
-        return json.dumps(value)
+        return json.dumps(value, default=lambda group: group.model_dump(mode="json", exclude_defaults=True))
     return "" if value is None else str(value)

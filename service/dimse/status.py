@@ -1,0 +1,67 @@
+"""What the HTTP door's answer is over C-STORE: the one table."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+SUCCESS = 0x0000
+# PS3.4 table B.2-1
+OUT_OF_RESOURCES = 0xA700  # the sender keeps the instance and tries again
+MISMATCH = 0xA900  # data set does not match SOP class: not what this service reads
+CANNOT_UNDERSTAND = 0xC000
+# PS3.7 annex C
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+PROCESSING_FAILURE = 0x0110
+_COMMENT = 64  # characters of (0000,0902) ErrorComment, VR LO
+
+
+@dataclass(frozen=True)
+class Status:
+    """A C-STORE response's status and ErrorComment: codes of the interface, never a value."""
+
+    value: int
+    comment: str = ""
+
+
+# A conflict is no 0111 (duplicate): some senders take that as done, but the instance that is kept is another.
+BY_CODE = {"unsuitable_image": MISMATCH, "decode_timeout": CANNOT_UNDERSTAND, "conflict": CANNOT_UNDERSTAND}
+BY_HTTP = {
+    200: SUCCESS,
+    400: CANNOT_UNDERSTAND,
+    # Nothing is wrong with the instance, but with this process: its key, its address, a proxy between.
+    401: OUT_OF_RESOURCES,
+    403: OUT_OF_RESOURCES,
+    404: OUT_OF_RESOURCES,
+    408: OUT_OF_RESOURCES,
+    409: CANNOT_UNDERSTAND,
+    413: CANNOT_UNDERSTAND,
+    415: CANNOT_UNDERSTAND,
+    422: MISMATCH,
+    429: OUT_OF_RESOURCES,
+    500: PROCESSING_FAILURE,
+    502: OUT_OF_RESOURCES,
+    503: OUT_OF_RESOURCES,
+    504: OUT_OF_RESOURCES,
+    507: OUT_OF_RESOURCES,
+}
+
+
+def status(http: int, problem: dict[str, object]) -> Status:
+    """Translate an answer; `problem` is the body of one that is not 200."""
+    code = str(problem.get("code", f"http_{http}"))
+    value = BY_CODE.get(code, BY_HTTP.get(http, PROCESSING_FAILURE))
+    if http == HTTPStatus.OK:
+        return Status(SUCCESS)
+    errors = problem.get("errors")
+    reasons = [str(one["code"]) for one in errors] if isinstance(errors, list) else []
+    return Status(value, _comment(reasons or [code]))
+
+
+def _comment(codes: list[str]) -> str:
+    """Join as many as there is room for."""
+    comment = ""
+    for code in codes:
+        longer = f"{comment}, {code}" if comment else code
+        if len(longer) > _COMMENT:
+            break
+        comment = longer
+    return comment
