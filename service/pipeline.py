@@ -15,12 +15,15 @@ from service.answer import document as document
 from service.archive import Archive
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.reporting.overlay import NOTICE as NOTICE
+from service.sending.sender import Sender
 from service.settings import Settings
 from service.storage.database import Database as Database
 from service.storage.instances import Instances
 from service.storage.keys import Key as Key
 from service.storage.keys import Keys
 from service.storage.keys import Scope as Scope
+from service.storage.outbox import Entry as Entry
+from service.storage.outbox import Outbox
 from service.storage.record import Record
 from service.storage.records import Records
 from service.storage.retention import Retention
@@ -36,6 +39,8 @@ class Pipeline:
         Who may ask; the doors look.
     archive
         What was answered before.
+    sender
+        What goes to other systems.
 
     Raises
     ------
@@ -50,6 +55,7 @@ class Pipeline:
         self._retention = Retention(self._records, self._instances, settings.storage.keep_days)
         self.keys = Keys(self._records.database)
         self.archive = Archive(self._records, self._instances, self._analyser)
+        self.sender = Sender(Outbox(self._records.database), self.archive.render, settings.sending)
         self._instances.open()
         self._records.open()
         self._free = settings.limits.max_in_flight
@@ -59,12 +65,14 @@ class Pipeline:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start in the background; `check_ready` and `failure` tell how that went. Stop at the end."""
-        start, tidying = asyncio.create_task(self._start()), asyncio.create_task(self._retention.run())
+        start = asyncio.create_task(self._start())
+        others = [asyncio.create_task(task) for task in (self._retention.run(), self._send(start))]
         try:
             yield
         finally:
-            tidying.cancel()
-            await asyncio.gather(start, tidying, return_exceptions=True)
+            for task in others:
+                task.cancel()
+            await asyncio.gather(start, *others, return_exceptions=True)
             await self._analyser.close()
             await asyncio.to_thread(self._records.close)
 
@@ -156,6 +164,11 @@ class Pipeline:
             self._waiting_for = ""
             log().info("ready")
 
+    async def _send(self, start: asyncio.Task[None]) -> None:
+        """Once objects can be rendered."""
+        await asyncio.wait([start])
+        await self.sender.run()
+
     def _keep(self, record: Record, data: bytes) -> Record:
         self._instances.check_room()  # again for each of many files, and for those whose body took long
         watch = Stopwatch(record.body["timings_ms"])
@@ -163,7 +176,7 @@ class Pipeline:
             file = self._instances.put(data)
         kept = replace(record, instance_file=file, instance_bytes=len(data))
         try:
-            stands = self._records.save(kept)
+            stands = self._records.save(kept, self.sender.everything)
         except Conflict:  # certain; after any other error the record may stand, and the sweep finds out
             self._instances.delete(file)
             raise

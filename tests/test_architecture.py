@@ -29,8 +29,9 @@ ALLOWED: dict[str, set[str]] = {
     | {"service.dicom", "service.inference", "service.rendering", "service.reporting", "service.storage"},
     "service.answer": GROUND | {"service.reporting", "service.storage"},
     "service.archive": GROUND | {"service.analyser", "service.answer", "service.storage"},
+    "service.sending": GROUND | {"service.storage"},
     "service.pipeline": GROUND
-    | {"service.analyser", "service.answer", "service.archive", "service.reporting", "service.storage"},
+    | {"service.analyser", "service.answer", "service.archive", "service.reporting", "service.sending", "service.storage"},
     "service.http": GROUND | {"service.pipeline"},
     "service.dimse": GROUND,
     "service.batch": GROUND | {"service.analyser", "service.pipeline", "service.http"},

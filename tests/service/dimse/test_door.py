@@ -28,7 +28,7 @@ from tests import factories
 from tests.factories import dicom_bytes, noise
 from tests.service import planted
 from tests.service.dimse.serving import TRIAGE, Process, dcmtk, door, environment, process, service, tool
-from tests.service.dimse.stub import Stub, stub
+from tests.service.stub import Stub, stub
 
 
 @pytest.fixture(scope="module")

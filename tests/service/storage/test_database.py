@@ -33,7 +33,7 @@ class TestOpen:
                 connection, opts={"compare_type": True, "compare_server_default": True, "render_as_batch": True}
             )
             assert compare_metadata(context, METADATA) == []
-            assert {"instances", "predictions", "keys", "alembic_version"} == set(
+            assert {"instances", "predictions", "keys", "outbox", "alembic_version"} == set(
                 sa.inspect(connection).get_table_names()
             )
         database.close()

@@ -1,4 +1,4 @@
-"""An HTTP door that answers as it is told, to see what the C-STORE door makes of it."""
+"""An HTTP service that answers as it is told, to see what another makes of it."""
 
 import json
 import threading
