@@ -1,14 +1,10 @@
 """A file to a record that nothing has kept yet: decoder processes, the network, findings (README: One request)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, TypeVar
 
 from service.dicom.canvas import content, to_image
 from service.dicom.radiograph import Header
@@ -19,41 +15,21 @@ from service.errors import (
     ConfigurationError,
     InferenceFailed,
     InputError,
-    NotFound,
     Overloaded,
     TooLarge,
 )
 from service.inference.artefact import load
 from service.inference.batcher import Batcher
 from service.inference.session import Prediction, Session
-from service.reporting import overlay
+from service.rendering import Drawing as Drawing
+from service.rendering import draw, report
 from service.reporting.findings import Finding, OperatingPoint, Probabilities, Rule, check_rule, triage
+from service.reporting.objects import Kind as Kind
+from service.reporting.objects import render
 from service.settings import Settings
 from service.storage.record import Record
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A picture of a record.
-
-    Attributes
-    ----------
-    width
-        Pixels; None is the image's own.
-    finding
-        Whose class map the overlay shows; None is the heat map.
-    box, alpha, colormap
-        Of the overlay.
-    """
-
-    part: Literal["overlay", "image", "heat_map", "crop"] = "overlay"
-    width: int | None = None
-    finding: str | None = None
-    box: bool = True
-    alpha: float = 0.4
-    colormap: overlay.Colormap = "viridis"
 
 
 class Analyser:
@@ -149,7 +125,16 @@ class Analyser:
         ------
         NotFound, InvalidRequest, InputError
         """
-        return await _started(self._decoders).render(data, _draw(record, drawing))
+        return await _started(self._decoders).render(data, draw(record, drawing))
+
+    async def render(self, record: Record, data: bytes, kind: Kind) -> bytes:
+        """Render an object for other systems from a record and the data set of its file.
+
+        Raises
+        ------
+        InputError
+        """
+        return await _started(self._decoders).derive(data, partial(render, kind=kind, report=report(record)))
 
     async def _prove_decoder(self) -> None:
         """Have a process started and see that its limits let it work."""
@@ -201,33 +186,6 @@ def _started(part: T | None) -> T:
     if part is None:
         raise Overloaded("not ready: the start has not ended", "not_ready")
     return part
-
-
-def _draw(record: Record, drawing: Drawing) -> Callable[[npt.NDArray[np.uint8]], bytes]:
-    """What draws a view, [H, W] uint8; `reporting`'s own functions, so that a process that draws loads no network."""
-    x0, y0, x1, y1 = record.body["box"]
-    box, heat, caption = (x0, y0, x1, y1), record.heat_map, "Attention"
-    left, top, right, bottom = record.body["content"]
-    lies = (left, top, right, bottom)
-    if drawing.part == "image":
-        return partial(overlay.image_png, width=drawing.width)
-    if drawing.part == "crop":
-        return partial(overlay.crop_png, box=box, width=drawing.width)
-    if drawing.part == "heat_map":
-        return partial(overlay.heat_map_png, heat, width=drawing.width, content=lies)
-    if drawing.finding is not None:
-        heat, caption = overlay.relative(_class_map(record, drawing.finding)), drawing.finding
-    options = overlay.Options(drawing.alpha, drawing.colormap, drawing.width, caption)
-    shown = box if drawing.box else None
-    return partial(overlay.overlay_png, heat=heat, box=shown, options=options, content=lies)
-
-
-def _class_map(record: Record, finding: str) -> npt.NDArray[np.float32]:
-    labels = [one["label"] for one in record.body["findings"]]
-    if finding not in labels:
-        raise NotFound(f"no such finding; there are {', '.join(labels)}", "unknown_finding")
-    class_map: npt.NDArray[np.float32] = record.class_maps[labels.index(finding)]
-    return class_map
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

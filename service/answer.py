@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from service.reporting.objects import KINDS
 from service.reporting.overlay import NOTICE
 from service.storage.record import Summary
 
@@ -37,6 +38,8 @@ def document(record: Summary) -> dict[str, Any]:
         "accession_number": record.accession_number,
         "priority": record.priority,
         **{name: body[name] for name in ("reason", "findings", "box", "flags", "model")},
-        "links": {"self": self} | {part: f"{self}/{part}.png" for part in ("image", "overlay", "heat_map", "crop")},
+        "links": {"self": self}
+        | {part: f"{self}/{part}.png" for part in ("image", "overlay", "heat_map", "crop")}
+        | {kind: f"{self}/{kind}.{'json' if kind == 'fhir' else 'dcm'}" for kind in KINDS},
         "timings_ms": body["timings_ms"],
     }

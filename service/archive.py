@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.analyser import Analyser, Drawing
+from service.analyser import Analyser, Drawing, Kind
 from service.answer import Answer, answer
 from service.storage.instances import Instances
 from service.storage.records import Records
@@ -52,6 +52,17 @@ class Archive:
         record = await asyncio.to_thread(self._records.get, id)
         data = await asyncio.to_thread(self._instances.get, record.instance_file)
         return await self._analyser.draw(record, data, drawing)
+
+    async def render(self, id: str, kind: Kind) -> bytes:
+        """Render an object for other systems from the record and the instance.
+
+        Raises
+        ------
+        NotFound, InputError
+        """
+        record = await asyncio.to_thread(self._records.get, id)
+        data = await asyncio.to_thread(self._instances.get, record.instance_file)
+        return await self._analyser.render(record, data, kind)
 
     def _delete(self, id: str) -> None:
         file = self._records.delete(id)

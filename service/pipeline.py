@@ -8,6 +8,7 @@ from typing import Any
 
 from service.analyser import Analyser as Analyser
 from service.analyser import Drawing as Drawing
+from service.analyser import Kind as Kind
 from service.answer import Answer as Answer
 from service.answer import answer
 from service.answer import document as document

@@ -23,7 +23,9 @@ ALLOWED: dict[str, set[str]] = {
     "service.inference": GROUND,
     "service.reporting": GROUND,
     "service.storage": GROUND,
-    "service.analyser": GROUND | {"service.dicom", "service.inference", "service.reporting", "service.storage"},
+    "service.rendering": GROUND | {"service.reporting", "service.storage"},
+    "service.analyser": GROUND
+    | {"service.dicom", "service.inference", "service.rendering", "service.reporting", "service.storage"},
     "service.answer": GROUND | {"service.reporting", "service.storage"},
     "service.archive": GROUND | {"service.analyser", "service.answer", "service.storage"},
     "service.pipeline": GROUND

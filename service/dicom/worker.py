@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
 from time import perf_counter
@@ -19,13 +20,15 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
+from pydicom import Dataset
 
 from service.dicom.canvas import Rule, canvas
 from service.dicom.radiograph import Header, radiograph
-from service.dicom.reader import Bounds
-from service.errors import DecodeTimeout, MalformedDicom
+from service.dicom.reader import Bounds, read
+from service.errors import DecodeTimeout, MalformedDicom, TriageError
 
 Result = TypeVar("Result")
+View = Callable[[], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,20 @@ class Decoders:
         As `prepare`.
         """
         return await self._run(_render, (data, self._bounds, draw))
+
+    async def derive(self, data: bytes, make: Callable[[Dataset, View], bytes]) -> bytes:
+        """Make an object of a file's data set and, where it asks for them, of its display values, [H, W] uint8.
+
+        Parameters
+        ----------
+        make
+            Can be pickled.
+
+        Raises
+        ------
+        As `prepare`; MalformedDicom, `value_invalid`, also where `make` fails.
+        """
+        return await self._run(_derive, (data, self._bounds, make))
 
     def close(self) -> None:
         """Stop every process, also those at work."""
@@ -144,7 +161,22 @@ def _prepare(data: bytes, bounds: Bounds, size: int, rule: Rule) -> Prepared:
 
 
 def _render(data: bytes, bounds: Bounds, draw: Callable[[NDArray[np.uint8]], bytes]) -> bytes:
-    return draw(np.rint(radiograph(data, bounds).values * 255).astype(np.uint8))
+    return draw(_view(data, bounds))
+
+
+def _derive(data: bytes, bounds: Bounds, make: Callable[[Dataset, View], bytes]) -> bytes:
+    dataset = read(data, bounds)
+    try:
+        return make(dataset, partial(_view, data, bounds))
+    except (TriageError, MemoryError):
+        raise
+    except Exception as error:  # the file's fault, and what is said of it may quote its values
+        kind = type(error).__name__
+        raise MalformedDicom(f"the data set does not let an object be made of it: {kind}", "value_invalid") from None
+
+
+def _view(data: bytes, bounds: Bounds) -> NDArray[np.uint8]:
+    return np.rint(radiograph(data, bounds).values * 255).astype(np.uint8)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import telemetry
 from service.errors import TooLarge, UploadIdle
-from service.http import auth, health, model_card, predictions, problems
+from service.http import auth, health, model_card, objects, predictions, problems
 from service.pipeline import NOTICE, Pipeline
 from service.settings import Limits, Settings
 
@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
-    for router in (predictions.router, model_card.router, health.router):
+    for router in (predictions.router, objects.router, model_card.router, health.router):
         app.include_router(router)
     app.add_api_route("/", _page, response_class=HTMLResponse, include_in_schema=False)
     problems.install(app)

@@ -38,13 +38,18 @@ class Network(_Body):
 
 
 class Links(_Body):
-    """Paths of the record and its pictures."""
+    """Paths of the record, its pictures, and its objects for other systems."""
 
     self: str
     image: str
     overlay: str
     heat_map: str
     crop: str
+    sr: str
+    segmentation: str
+    secondary_capture: str
+    presentation_state: str
+    fhir: str
 
 
 class Timings(_Body):

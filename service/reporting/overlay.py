@@ -91,7 +91,7 @@ def overlay_png(
         The width asked for makes too large a picture.
     """
     grey = _resized(view, options.width)
-    picture = _tinted(grey, _upsampled(heat, grey.size, content), options)
+    picture = _tinted(grey, upsampled(heat, grey.size, content), options)
     if box is not None:
         _draw_box(picture, box, (grey.width / view.shape[1], grey.height / view.shape[0]))
     _draw_legend(picture, options)
@@ -122,7 +122,7 @@ def heat_map_png(
     content: Content = WHOLE,
 ) -> bytes:
     """The map alone at the size of its picture, 16-bit grey PNG: value = 65535 x heat."""
-    values = _upsampled(heat, _size(view.shape[1], view.shape[0], width), content)
+    values = upsampled(heat, _size(view.shape[1], view.shape[0], width), content)
     return _png(Image.fromarray(np.rint(values * 65535).astype(np.uint16)))
 
 
@@ -149,7 +149,7 @@ def _resized(view: npt.NDArray[np.uint8], width: int | None) -> Image.Image:
     return image.resize(_size(image.width, image.height, width), Image.Resampling.BILINEAR)
 
 
-def _upsampled(heat: npt.NDArray[np.floating], size: tuple[int, int], content: Content) -> npt.NDArray[np.float32]:
+def upsampled(heat: npt.NDArray[np.floating], size: tuple[int, int], content: Content) -> npt.NDArray[np.float32]:
     """[h, w] -> [height, width], bilinear with half-pixel centres: the surface that the region is found on."""
     rows, columns = heat.shape
     part = content[0] * columns, content[1] * rows, content[2] * columns, content[3] * rows

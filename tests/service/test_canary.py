@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import socket
 import sqlite3
 import struct
@@ -44,6 +45,8 @@ LIMITS = Limits(
 HEADERS = ("Authorization", "Cookie", "Forwarded", "From", "Referer", "User-Agent", "X-Forwarded-For", "X-Request-Id")
 PATIENT = dict.fromkeys(HEADERS, planted.DATE)
 
+OBJECTS = ("application/dicom", "application/fhir+json")
+
 
 class Witness:
     """A client that looks into every answer, whatever it is asked for."""
@@ -78,6 +81,9 @@ def examine(response: httpx.Response) -> None:
         assert not planted.in_answer(response.json())
         for item in response.json() if isinstance(response.json(), list) else []:
             assert not planted.in_text(json.dumps(item.get("problem")))
+    elif kind in OBJECTS:  # for an archive that files by patient and study: they are the source's
+        assert response.status_code == 200
+        assert re.fullmatch(r"/v1/predictions/[0-9a-f]{32}/\w+\.(dcm|json)", response.request.url.path)
     else:  # a problem, a page
         assert not planted.in_text(response.content)
 

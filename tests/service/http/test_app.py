@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from service.archive import Archive
 from service.http.app import Envelope, create_app
-from service.pipeline import Pipeline
 from service.settings import Limits
 from tests.service.serving import Client, client_of, settings_for
 
@@ -71,7 +71,7 @@ def test_an_unexpected_error_is_told_and_logged_without_its_text(
     async def fail(*_: object) -> None:
         raise ValueError("Canary^Tweety")
 
-    monkeypatch.setattr(Pipeline, "get", fail)
+    monkeypatch.setattr(Archive, "get", fail)
     response = client.get("/v1/predictions/x")
 
     assert (response.status_code, response.json()["code"]) == (500, "internal_error")
@@ -130,12 +130,17 @@ def test_the_log_has_the_route_not_the_path(client: Client, log: StringIO) -> No
     assert told == [("GET", "/v1/predictions/{id}", 404), ("GET", None, 404)]
 
 
+OBJECTS = ("sr", "segmentation", "secondary_capture", "presentation_state")
+
+
 def test_the_interface_is_described(client: Client) -> None:
     described = client.get("/openapi.json").json()
 
     assert set(described["paths"]) == {
         *("/v1/predictions", "/v1/predictions/{id}", "/v1/model", "/livez", "/readyz"),
         *(f"/v1/predictions/{{id}}/{part}.png" for part in ("overlay", "image", "heat_map", "crop")),
+        *(f"/v1/predictions/{{id}}/{kind}.dcm" for kind in OBJECTS),
+        "/v1/predictions/{id}/fhir.json",
     }
     prediction = described["components"]["schemas"]["Prediction"]["properties"]
     assert {"schema", "notice", "findings", "box", "timings_ms"} <= set(prediction)

@@ -26,6 +26,10 @@ WANTED: dict[tuple[str, str], Scope] = {
     ("DELETE", "/v1/predictions/{id}"): "admin",
     ("GET", "/v1/model"): "read",
     **{("GET", f"/v1/predictions/{{id}}/{part}.png"): "read" for part in ("overlay", "image", "heat_map", "crop")},
+    **{
+        ("GET", f"/v1/predictions/{{id}}/{name}"): "read"
+        for name in ("sr.dcm", "segmentation.dcm", "secondary_capture.dcm", "presentation_state.dcm", "fhir.json")
+    },
 }
 
 

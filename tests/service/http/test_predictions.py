@@ -51,7 +51,10 @@ def test_the_answer_has_the_shape_of_the_contract(client: Client) -> None:
     finding = ["label", "probability", "threshold", "positive", "sensitivity", "specificity", "global", "local"]
     assert [list(one) for one in body["findings"]] == [finding] * 14
     assert list(body["model"]) == ["name", "version", "sha256"]
-    assert list(body["links"]) == ["self", "image", "overlay", "heat_map", "crop"]
+    assert list(body["links"]) == [
+        *("self", "image", "overlay", "heat_map", "crop"),
+        *("sr", "segmentation", "secondary_capture", "presentation_state", "fhir"),
+    ]
     assert list(body["timings_ms"]) == ["read", "decode", "prepare", "queue", "infer", "store"]
     assert body["schema"] == "agcnn-triage/prediction/1"
     assert body["notice"] == "Research use only. Not a medical device."
@@ -93,7 +96,7 @@ def test_a_record_is_given_again_until_it_is_deleted(client: Client) -> None:
 
     assert (deleted.status_code, deleted.content) == (204, b"")
     assert client.request("DELETE", links["self"]).status_code == 404
-    assert [client.get(link).status_code for link in links.values()] == [404] * 5
+    assert [client.get(link).status_code for link in links.values()] == [404] * len(links)
 
 
 def test_other_pixels_under_the_same_uid_are_409(client: Client) -> None:
