@@ -28,8 +28,16 @@ ALLOWED: dict[str, set[str]] = {
     | {"service.dicom", "service.inference", "service.rendering", "service.reporting", "service.storage"},
     "service.answer": GROUND | {"service.reporting", "service.storage"},
     "service.archive": GROUND | {"service.analyser", "service.answer", "service.storage"},
+    "service.catalogue": GROUND | {"service.reporting", "service.storage"},
     "service.pipeline": GROUND
-    | {"service.analyser", "service.answer", "service.archive", "service.reporting", "service.storage"},
+    | {
+        "service.analyser",
+        "service.answer",
+        "service.archive",
+        "service.catalogue",
+        "service.reporting",
+        "service.storage",
+    },
     "service.http": GROUND | {"service.pipeline"},
     "service.batch": GROUND | {"service.analyser", "service.pipeline", "service.http"},
     "service.administration": GROUND | {"service.storage"},
