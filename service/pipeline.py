@@ -13,6 +13,7 @@ from service.answer import Answer as Answer
 from service.answer import answer
 from service.answer import document as document
 from service.archive import Archive
+from service.catalogue import sop_class as sop_class
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.reporting.overlay import NOTICE as NOTICE
 from service.sending.sender import Sender
@@ -125,16 +126,24 @@ class Pipeline:
         finally:
             self._free += held
 
-    async def predict(self, data: bytes) -> Answer:
+    async def predict(self, data: bytes, study: str | None = None) -> Answer:
         """Answer one file, from the record there is or from a new one that is on disk when this returns.
+
+        Parameters
+        ----------
+        study
+            The Study Instance UID that is wanted, where one is.
 
         Raises
         ------
         InputError, Overloaded, StorageFull, InferenceFailed
+            Conflict, `study_mismatch`: the file is of another study.
         """
         prepared = await self._analyser.prepare(data)
         uid = prepared.header.sop_instance_uid
-        with about(uid):
+        with about(uid, prepared.header.sop_class_uid):
+            if study not in (None, prepared.header.study_instance_uid):
+                raise Conflict("(0020,000D) StudyInstanceUID: the request's wanted, got another", "study_mismatch")
             stands = await asyncio.to_thread(
                 self._records.find, uid, prepared.header.display_sha256, self._analyser.artefact.sha256
             )

@@ -55,6 +55,9 @@ class Limits(_Group):
 
     max_body_bytes: int = Field(256 * 2**20, ge=2**10, description="bytes of a request body")
     max_file_bytes: int = Field(128 * 2**20, ge=2**10, description="bytes of one DICOM file, also after inflating")
+    max_store_bytes: int = Field(
+        8 * 2**30, ge=2**10, description="bytes of a STOW-RS body, which is never held whole; each part is a file"
+    )
     max_files: int = Field(64, ge=1, description="files in one request")
     idle_seconds: float = Field(30.0, gt=0, description="time between two parts of a request body as they come")
     max_pixels: int = Field(64 * 2**20, ge=2**16, description="Rows x Columns")

@@ -96,7 +96,7 @@ def display_sha256(values: NDArray[np.float32]) -> str:
 def _radiograph(data: bytes, bounds: Bounds) -> Radiograph:
     began = perf_counter()
     dataset = read(data, bounds)
-    with about(text(dataset, "SOPInstanceUID")):
+    with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
         return _accepted(dataset, began)
 
 

@@ -8,6 +8,7 @@ SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700  # the sender keeps the instance and tries again
 MISMATCH = 0xA900  # data set does not match SOP class: not what this service reads
 CANNOT_UNDERSTAND = 0xC000
+SYNTAX_NOT_SUPPORTED = 0xC122
 # PS3.7 annex C
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 PROCESSING_FAILURE = 0x0110
@@ -22,8 +23,14 @@ class Status:
     comment: str = ""
 
 
-# A conflict is no 0111 (duplicate): some senders take that as done, but the instance that is kept is another.
-BY_CODE = {"unsuitable_image": MISMATCH, "decode_timeout": CANNOT_UNDERSTAND, "conflict": CANNOT_UNDERSTAND}
+# By the code, or a reason of the gate, where it says more than the HTTP status. As STOW-RS numbers them, but for two:
+# a conflict is no 0111 (duplicate), which some senders take as done, though what is kept is another image; a file over
+# the limits is no A700, as it would be sent for ever.
+BY_CODE = {
+    "modality_unsuitable": SOP_CLASS_NOT_SUPPORTED,
+    "pixel_data_missing": SOP_CLASS_NOT_SUPPORTED,
+    "decode_timeout": PROCESSING_FAILURE,
+}
 BY_HTTP = {
     200: SUCCESS,
     400: CANNOT_UNDERSTAND,
@@ -34,7 +41,7 @@ BY_HTTP = {
     408: OUT_OF_RESOURCES,
     409: CANNOT_UNDERSTAND,
     413: CANNOT_UNDERSTAND,
-    415: CANNOT_UNDERSTAND,
+    415: SYNTAX_NOT_SUPPORTED,
     422: MISMATCH,
     429: OUT_OF_RESOURCES,
     500: PROCESSING_FAILURE,
@@ -47,13 +54,13 @@ BY_HTTP = {
 
 def status(http: int, problem: dict[str, object]) -> Status:
     """Translate an answer; `problem` is the body of one that is not 200."""
-    code = str(problem.get("code", f"http_{http}"))
-    value = BY_CODE.get(code, BY_HTTP.get(http, PROCESSING_FAILURE))
     if http == HTTPStatus.OK:
         return Status(SUCCESS)
     errors = problem.get("errors")
     reasons = [str(one["code"]) for one in errors] if isinstance(errors, list) else []
-    return Status(value, _comment(reasons or [code]))
+    codes = reasons or [str(problem.get("code", f"http_{http}"))]
+    named = (BY_CODE[code] for code in codes if code in BY_CODE)
+    return Status(next(named, BY_HTTP.get(http, PROCESSING_FAILURE)), _comment(codes))
 
 
 def _comment(codes: list[str]) -> str:

@@ -17,9 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import telemetry
 from service.errors import TooLarge, UploadIdle
 from service.http import auth, health, model_card, objects, predictions, problems, sends
+from service.http.dicom_web import store
 from service.pipeline import NOTICE, Pipeline
 from service.settings import Limits, Settings
 
+STORE = "/dicom-web/studies"  # the route whose bodies hold many files and are never held whole
 REPOSITORY = "https://github.com/agcnn-triage/agcnn-triage"
 # As proxies make them, and no wider: a patient's or an accession number fits any looser rule, and it goes into the log.
 _ID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -74,7 +76,8 @@ def create_app(settings: Settings) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
-    for router in (predictions.router, objects.router, model_card.router, health.router, sends.router):
+    doors = (predictions.router, objects.router, sends.router, store.router, model_card.router, health.router)
+    for router in doors:
         app.include_router(router)
     app.add_api_route("/", _page, response_class=HTMLResponse, include_in_schema=False)
     problems.install(app)
@@ -91,7 +94,7 @@ class Envelope:
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
-        self._max_body_bytes = limits.max_body_bytes
+        self._max_body_bytes, self._max_store_bytes = limits.max_body_bytes, limits.max_store_bytes
         self._idle_seconds = limits.idle_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,15 +119,16 @@ class Envelope:
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         declared = Headers(scope=scope).get("content-length", "0")
         expected = int(declared) if declared.isdecimal() else 0
+        limit = self._max_store_bytes if scope["path"].startswith(STORE) else self._max_body_bytes
         received, more = 0, True
 
         async def bounded() -> Message:
             nonlocal received, more
-            message = await self._next(receive, more) if expected <= self._max_body_bytes else {}
+            message = await self._next(receive, more) if expected <= limit else {}
             received += len(message.get("body", b""))
             more = message.get("more_body", False)
-            if max(expected, received) > self._max_body_bytes:
-                raise TooLarge(f"a body of at most {self._max_body_bytes} bytes wanted", "body_too_large")
+            if max(expected, received) > limit:
+                raise TooLarge(f"a body of at most {limit} bytes wanted", "body_too_large")
             return message
 
         return bounded

@@ -183,8 +183,9 @@ def test_called_by_another_title_it_rejects(doors: tuple[Process, Process]) -> N
         (401, "unknown_key", "a700"),
         (400, "malformed_dicom", "c000"),
         (413, "file_too_large", "c000"),
-        (415, "transfer_syntax_unsupported", "c000"),
-        (422, "decode_timeout", "c000"),
+        (415, "transfer_syntax_unsupported", "c122"),
+        (400, "pixel_data_missing", "0122"),
+        (422, "decode_timeout", "0110"),
         (500, "inference_failed", "0110"),
     ],
 )
@@ -356,7 +357,7 @@ def test_nothing_of_a_patient_is_in_its_log(doors: tuple[Process, Process], tmp_
             while connection.recv(2**10):
                 pass
 
-    assert {line["status"] for line in lines(doors[1], "not stored")[-2:]} == {"C000", "A900"}
+    assert {line["status"] for line in lines(doors[1], "not stored")[-2:]} == {"C000", "0122"}
     assert len(lines(doors[1], "association rejected")) >= 3
     assert not planted.in_text(doors[1].log.read_text())
     asked = subprocess.run(

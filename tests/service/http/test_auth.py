@@ -25,6 +25,8 @@ WANTED: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/predictions/{id}"): "read",
     ("DELETE", "/v1/predictions/{id}"): "admin",
     ("GET", "/v1/model"): "read",
+    ("POST", "/dicom-web/studies"): "predict",
+    ("POST", "/dicom-web/studies/{study}"): "predict",
     **{("GET", f"/v1/predictions/{{id}}/{part}.png"): "read" for part in ("overlay", "image", "heat_map", "crop")},
     **{
         ("GET", f"/v1/predictions/{{id}}/{name}"): "read"
