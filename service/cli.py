@@ -1,4 +1,4 @@
-"""The command `triage`: serve, predict, check."""
+"""The command `triage`: serve, dimse, predict, check."""
 
 import asyncio
 import contextlib
@@ -119,6 +119,16 @@ def predict(
     form: batch.Format = "json" if json_lines else "csv" if csv_table else "words"
     refused = asyncio.run(batch.run(settings.load(), batch.files(paths), overlay, form))
     raise typer.Exit(REFUSED if refused else 0)
+
+
+@app.command()
+def dimse() -> None:
+    """Start the C-STORE door, which hands on to the REST service. Variables named TRIAGE_DIMSE__… set it up."""
+    from service.dimse import process
+
+    found = settings.load()
+    telemetry.configure(sys.stderr, telemetry.find_key(found.storage.folder))
+    process.run(found, GRACE_SECONDS)
 
 
 @app.command("hash")

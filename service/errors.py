@@ -43,12 +43,13 @@ class TriageError(Exception):
 
     Attributes
     ----------
-    sop_instance_uid
-        What it is about, where that is known: for the log, which hashes it, and for nothing else.
+    sop_instance_uid, sop_class_uid
+        What it is about, where that is known: for the log, which hashes it, and for DICOM's answers, which name it.
     """
 
     code = "internal_error"
     sop_instance_uid = ""
+    sop_class_uid = ""
 
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
@@ -62,12 +63,13 @@ class TriageError(Exception):
 
 
 @contextmanager
-def about(sop_instance_uid: str) -> Iterator[None]:
+def about(sop_instance_uid: str, sop_class_uid: str = "") -> Iterator[None]:
     """Let an error that is raised inside know which instance it is about."""
     try:
         yield
     except TriageError as error:
         error.sop_instance_uid = error.sop_instance_uid or sop_instance_uid
+        error.sop_class_uid = error.sop_class_uid or sop_class_uid
         raise
 
 

@@ -14,10 +14,12 @@ from service.answer import answer
 from service.answer import document as document
 from service.archive import Archive
 from service.archive import Tones as Tones
+from service.catalogue import sop_class as sop_class
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.feed import Feed
 from service.feed import Listener as Listener
 from service.reporting.overlay import NOTICE as NOTICE
+from service.sending.sender import Sender
 from service.settings import Settings
 from service.storage.changes import Changes
 from service.storage.database import Database as Database
@@ -25,6 +27,8 @@ from service.storage.instances import Instances
 from service.storage.keys import Key as Key
 from service.storage.keys import Keys
 from service.storage.keys import Scope as Scope
+from service.storage.outbox import Entry as Entry
+from service.storage.outbox import Outbox
 from service.storage.record import Record
 from service.storage.records import Records
 from service.storage.retention import Retention
@@ -45,6 +49,8 @@ class Pipeline:
         What was answered before.
     worklist, feed
         The same in the order of its urgency, and what changes.
+    sender
+        What goes to other systems.
 
     Raises
     ------
@@ -61,6 +67,7 @@ class Pipeline:
         self.archive = Archive(self._records, self._instances, self._analyser)
         self.worklist = Worklist(StoredWorklist(self._records.database))
         self.feed = Feed(Changes(self._records.database))
+        self.sender = Sender(Outbox(self._records.database), self.archive.render, settings.sending)
         self._instances.open()
         self._records.open()
         self._free = settings.limits.max_in_flight
@@ -70,13 +77,15 @@ class Pipeline:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start in the background; `check_ready` and `failure` tell how that went. Stop at the end."""
-        start, tidying = asyncio.create_task(self._start()), asyncio.create_task(self._retention.run())
+        start = asyncio.create_task(self._start())
+        others = [asyncio.create_task(task) for task in (self._retention.run(), self._send(start))]
         try:
             yield
         finally:
-            tidying.cancel()
+            for task in others:
+                task.cancel()
             self.feed.close()
-            await asyncio.gather(start, tidying, return_exceptions=True)
+            await asyncio.gather(start, *others, return_exceptions=True)
             await self._analyser.close()
             await asyncio.to_thread(self._records.close)
 
@@ -129,16 +138,24 @@ class Pipeline:
         finally:
             self._free += held
 
-    async def predict(self, data: bytes) -> Answer:
+    async def predict(self, data: bytes, study: str | None = None) -> Answer:
         """Answer one file, from the record there is or from a new one that is on disk when this returns.
+
+        Parameters
+        ----------
+        study
+            The Study Instance UID that is wanted, where one is.
 
         Raises
         ------
         InputError, Overloaded, StorageFull, InferenceFailed
+            Conflict, `study_mismatch`: the file is of another study.
         """
         prepared = await self._analyser.prepare(data)
         uid = prepared.header.sop_instance_uid
-        with about(uid):
+        with about(uid, prepared.header.sop_class_uid):
+            if study not in (None, prepared.header.study_instance_uid):
+                raise Conflict("(0020,000D) StudyInstanceUID: the request's wanted, got another", "study_mismatch")
             stands = await asyncio.to_thread(
                 self._records.find, uid, prepared.header.display_sha256, self._analyser.artefact.sha256
             )
@@ -169,6 +186,11 @@ class Pipeline:
             self._waiting_for = ""
             log().info("ready")
 
+    async def _send(self, start: asyncio.Task[None]) -> None:
+        """Once objects can be rendered."""
+        await asyncio.wait([start])
+        await self.sender.run()
+
     def _keep(self, record: Record, data: bytes) -> Record:
         self._instances.check_room()  # again for each of many files, and for those whose body took long
         watch = Stopwatch(record.body["timings_ms"])
@@ -176,7 +198,7 @@ class Pipeline:
             file = self._instances.put(data)
         kept = replace(record, instance_file=file, instance_bytes=len(data))
         try:
-            stands = self._records.save(kept)
+            stands = self._records.save(kept, self.sender.everything)
         except Conflict:  # certain; after any other error the record may stand, and the sweep finds out
             self._instances.delete(file)
             raise

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from service.errors import ConfigurationError
+from service.peers import Destination as Destination
+from service.peers import Dimse as Dimse
+from service.peers import Sending as Sending
 
 PREFIX = "TRIAGE_"
 SHIPPED_ARTEFACT = Path(__file__).parent / "assets" / "agcnn.onnx"
@@ -52,6 +55,9 @@ class Limits(_Group):
 
     max_body_bytes: int = Field(256 * 2**20, ge=2**10, description="bytes of a request body")
     max_file_bytes: int = Field(128 * 2**20, ge=2**10, description="bytes of one DICOM file, also after inflating")
+    max_store_bytes: int = Field(
+        8 * 2**30, ge=2**10, description="bytes of a STOW-RS body, which is never held whole; each part is a file"
+    )
     max_files: int = Field(64, ge=1, description="files in one request")
     idle_seconds: float = Field(30.0, gt=0, description="time between two parts of a request body as they come")
     max_pixels: int = Field(64 * 2**20, ge=2**16, description="Rows x Columns")
@@ -112,6 +118,8 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     database: Database = Database()
     triage: Triage = Triage()
+    dimse: Dimse = Dimse()
+    sending: Sending = Sending()
 
     @property
     def database_url(self) -> str:
@@ -193,5 +201,5 @@ def _name(group: str, field: str = "") -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, tuple):
-        return json.dumps(value)
+        return json.dumps(value, default=lambda group: group.model_dump(mode="json", exclude_defaults=True))
     return "" if value is None else str(value)

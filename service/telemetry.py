@@ -96,6 +96,11 @@ def read_key(folder: Path) -> bytes:
     return key
 
 
+def find_key(folder: Path) -> bytes | None:
+    """Read the key, or None: a process without the storage folder names instances by hashes of its own."""
+    return read_key(folder) if (folder / KEY_FILE).exists() else None
+
+
 def keep_key(folder: Path) -> bytes:
     """Read the key, made first where there is none; of several processes that do so at once, all get the same.
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-GROUND = {"service.errors", "service.settings", "service.telemetry"}
+GROUND = {"service.errors", "service.peers", "service.settings", "service.telemetry"}
 TORCH_ROOMS = {"model", "training"}
 
 # room -> the rooms and files of ours that it may import, besides itself
@@ -17,7 +17,8 @@ ALLOWED: dict[str, set[str]] = {
     "model": set(),
     "training": {"model", "service.dicom"},
     "service.errors": set(),
-    "service.settings": {"service.errors"},
+    "service.peers": set(),
+    "service.settings": {"service.errors", "service.peers"},
     "service.telemetry": {"service.errors"},
     "service.dicom": {"service.errors"},
     "service.inference": GROUND,
@@ -30,14 +31,18 @@ ALLOWED: dict[str, set[str]] = {
     "service.archive": GROUND | {"service.analyser", "service.answer", "service.storage"},
     "service.worklist": GROUND | {"service.answer", "service.storage"},
     "service.feed": GROUND | {"service.storage"},
+    "service.catalogue": GROUND | {"service.reporting", "service.storage"},
+    "service.sending": GROUND | {"service.storage"},
     "service.pipeline": GROUND
-    | {"service.analyser", "service.answer", "service.archive", "service.feed", "service.worklist"}
-    | {"service.reporting", "service.storage"},
+    | {"service.analyser", "service.answer", "service.archive", "service.catalogue", "service.feed", "service.worklist"}
+    | {"service.reporting", "service.sending", "service.storage"},
     "service.http": GROUND | {"service.pipeline"},
+    "service.dimse": GROUND,
     "service.batch": GROUND | {"service.analyser", "service.pipeline", "service.http"},
     "service.administration": GROUND | {"service.storage"},
     "service.cli": GROUND
-    | {"service.administration", "service.batch", "service.pipeline", "service.http", "service.storage.keys"},
+    | {"service.administration", "service.batch", "service.pipeline", "service.http", "service.storage.keys"}
+    | {"service.dimse"},
 }
 FOREIGN: dict[str, set[str]] = {  # libraries that a room must not know
     "model": {"pydicom", "onnx", "onnxruntime", "fastapi", "numpy.testing", "lightning_fabric"},

@@ -123,7 +123,7 @@ def _unwindowed(data: bytes, bounds: Bounds) -> Tones:
 def _radiograph(data: bytes, bounds: Bounds) -> Radiograph:
     began = perf_counter()
     dataset = read(data, bounds)
-    with about(text(dataset, "SOPInstanceUID")):
+    with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
         return _accepted(dataset, began)
 
 

@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 from service.dicom.elements import binary, integer, name, text
 from service.dicom.structure import Encoding, encoding_of, meta_end, walk
-from service.errors import MalformedDicom, TooLarge
+from service.errors import MalformedDicom, TooLarge, about
 
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 
@@ -60,7 +60,8 @@ def read(data: bytes, bounds: Bounds = Bounds()) -> Dataset:
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
         meta = _meta(data, start, end)
         dataset = _data_set(data, end, meta, bounds)
-        _check_image(dataset, bounds)
+        with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
+            _check_image(dataset, bounds)
     return dataset
 
 

@@ -26,11 +26,14 @@ from service.http import (
     pixels,
     predictions,
     problems,
+    sends,
     worklist,
 )
+from service.http.dicom_web import store
 from service.pipeline import NOTICE, Pipeline
 from service.settings import Limits, Settings
 
+STORE = "/dicom-web/studies"  # the route whose bodies hold many files and are never held whole
 REPOSITORY = "https://github.com/agcnn-triage/agcnn-triage"
 # As proxies make them, and no wider: a patient's or an accession number fits any looser rule, and it goes into the log.
 _ID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -74,7 +77,8 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # a redirect would say path and query again, which are the client's
     )
     app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
-    for room in (predictions, objects, pixels, worklist, events, model_card, health, page, documentation):
+    rooms = (predictions, objects, sends, pixels, worklist, events, store, model_card, health, page, documentation)
+    for room in rooms:
         app.include_router(room.router)
     problems.install(app)
     app.add_middleware(Envelope, limits=settings.limits)
@@ -86,7 +90,7 @@ class Envelope:
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
-        self._max_body_bytes = limits.max_body_bytes
+        self._max_body_bytes, self._max_store_bytes = limits.max_body_bytes, limits.max_store_bytes
         self._idle_seconds = limits.idle_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,15 +115,16 @@ class Envelope:
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         declared = Headers(scope=scope).get("content-length", "0")
         expected = int(declared) if declared.isdecimal() else 0
+        limit = self._max_store_bytes if scope["path"].startswith(STORE) else self._max_body_bytes
         received, more = 0, True
 
         async def bounded() -> Message:
             nonlocal received, more
-            message = await self._next(receive, more) if expected <= self._max_body_bytes else {}
+            message = await self._next(receive, more) if expected <= limit else {}
             received += len(message.get("body", b""))
             more = message.get("more_body", False)
-            if max(expected, received) > self._max_body_bytes:
-                raise TooLarge(f"a body of at most {self._max_body_bytes} bytes wanted", "body_too_large")
+            if max(expected, received) > limit:
+                raise TooLarge(f"a body of at most {limit} bytes wanted", "body_too_large")
             return message
 
         return bounded

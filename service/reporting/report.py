@@ -60,9 +60,14 @@ class Report:
     content: Content = WHOLE
 
     def uid(self, what: str) -> str:
-        """A UID that belongs to `what` of this report for ever, PS3.5 B.2.
+        """A UID that belongs to `what` of this report for ever."""
+        return uid(self.id, what)
 
-        Another version of this service may write an object otherwise, and one UID must not name two objects: it is
-        derived from the version, too.
-        """
-        return f"2.25.{uuid5(NAMESPACE_URL, f'{REPOSITORY}/{VERSION}/{self.id}/{what}').int}"
+
+def uid(id: str, what: str) -> str:
+    """Derive a UID from a record's id, PS3.5 B.2.
+
+    Another version of this service may write an object otherwise, and one UID must not name two objects: it is
+    derived from the version, too.
+    """
+    return f"2.25.{uuid5(NAMESPACE_URL, f'{REPOSITORY}/{VERSION}/{id}/{what}').int}"

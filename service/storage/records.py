@@ -1,5 +1,6 @@
 """What was answered, kept: one instance, one record per artefact."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from service.errors import Conflict, NotFound, Overloaded
 from service.storage import changes, worklist
 from service.storage import cursor as cursors
 from service.storage.database import Database
+from service.storage.outbox import Order, insert
 from service.storage.record import Record as Record
 from service.storage.record import Summary as Summary
 from service.storage.record import check
@@ -53,8 +55,10 @@ class Records:
         """Give back all connections."""
         self.database.close()
 
-    def save(self, record: Record) -> Record:
+    def save(self, record: Record, orders: Sequence[Order] = ()) -> Record:
         """Commit a record and give back the one that stands: this one, or the one there was under the same key.
+
+        With it, where it is new, what is to be sent of it.
 
         Where another stands, its `instance_file` differs, and the caller deletes the file it had put:
         `if stands.instance_file != record.instance_file: instances.delete(record.instance_file)`.
@@ -68,7 +72,7 @@ class Records:
         for _ in range(_ATTEMPTS):
             try:
                 with self.database.write() as connection:
-                    return _save(connection, record)
+                    return _save(connection, record, orders)
             except IntegrityError:  # another writer was first, or deleted the instance: look again
                 continue
         raise Overloaded("the record could not be saved beside other writers")
@@ -144,7 +148,7 @@ class Records:
             return frozenset(connection.scalars(sa.select(INSTANCES.c.instance_file)))
 
 
-def _save(connection: sa.Connection, record: Record) -> Record:
+def _save(connection: sa.Connection, record: Record, orders: Sequence[Order]) -> Record:
     instance = _instance(connection, record.sop_instance_uid, record.display_sha256)
     if instance is None:
         instance = _insert_instance(connection, record)
@@ -154,6 +158,7 @@ def _save(connection: sa.Connection, record: Record) -> Record:
         _insert_prediction(connection, record, instance)
         worklist.enter(connection, record, instance)
         changes.note(connection, "new", record.id, record.priority)
+        insert(connection, record.id, orders)
         stands = _record(connection.execute(RECORDS.where(PREDICTIONS.c.id == record.id)).one())
     return stands
 

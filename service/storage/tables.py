@@ -118,6 +118,23 @@ KEYS = sa.Table(
     sa.Column("revoked", Utc),
 )
 
+OUTBOX = sa.Table(
+    "outbox",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("prediction_id", sa.ForeignKey(PREDICTIONS.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("object", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due", Utc, nullable=False),  # of an attempt under way: when it counts as lost
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("created", Utc, nullable=False),
+    sa.Column("finished", Utc),
+    sa.UniqueConstraint("prediction_id", "destination", "object"),
+    sa.Index(None, "destination", "state", "due"),
+)
+
 OF_INSTANCE = (
     "study_instance_uid",
     "series_instance_uid",

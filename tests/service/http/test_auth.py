@@ -30,6 +30,10 @@ WANTED: dict[tuple[str, str], Scope] = {
     **{("GET", f"/v1/{path}"): "read" for path in ("worklist", "worklist.csv", "worklist/{id}")},
     **{("POST", f"/v1/{path}"): "read" for path in ("worklist.csv", "worklist/search")},
     **{("GET", f"/v1/predictions/{{id}}/{part}"): "read" for part in ("pixels", "maps.json")},
+    ("POST", "/v1/predictions/{id}/send"): "predict",
+    ("GET", "/v1/predictions/{id}/sends"): "read",
+    ("POST", "/dicom-web/studies"): "predict",
+    ("POST", "/dicom-web/studies/{study}"): "predict",
     **{("GET", f"/v1/predictions/{{id}}/{part}.png"): "read" for part in ("overlay", "image", "heat_map", "crop")},
     **{
         ("GET", f"/v1/predictions/{{id}}/{name}"): "read"

@@ -33,7 +33,7 @@ class TestOpen:
                 connection, opts={"compare_type": True, "compare_server_default": True, "render_as_batch": True}
             )
             assert compare_metadata(context, METADATA) == []
-            ours = {"instances", "predictions", "keys", "worklist", "changes", "clock"}
+            ours = {"instances", "predictions", "keys", "worklist", "changes", "clock", "outbox"}
             assert ours | {"alembic_version"} == set(sa.inspect(connection).get_table_names())
         database.close()
 

@@ -1,0 +1,104 @@
+"""Bounds on what one connection may send, kept where the bytes come in: pynetdicom reads what the peer announces."""
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from pynetdicom.association import Association
+from pynetdicom.events import Event
+
+from service.errors import ConfigurationError
+
+# Also of an A-ASSOCIATE-RQ, which no negotiated length bounds: 128 contexts with 30 syntaxes of 68 bytes are 261 kB.
+MAX_PDU_BYTES = 2**20
+_HEADER_BYTES = 6  # PS3.8 9.3.1
+_COMMAND_BYTES = 2**20  # a command set and the headers of the PDVs beside a data set
+
+
+class Wire:
+    """Reads from the connections of one server, each within bounds; beyond them the connection is as good as closed.
+
+    Parameters
+    ----------
+    max_message_bytes
+        Of one message, which pynetdicom holds whole.
+    idle_seconds
+        Between two reads in the midst of a PDU: an accepted socket has no timeout of its own.
+    """
+
+    def __init__(self, max_message_bytes: int, idle_seconds: float) -> None:
+        self._max_message_bytes = max_message_bytes + _COMMAND_BYTES
+        self._idle_seconds = idle_seconds
+        self._meters: WeakKeyDictionary[Association, Meter] = WeakKeyDictionary()
+
+    def open(self, event: Event) -> None:
+        """Take a new connection under control, before anything is read (evt.EVT_CONN_OPEN)."""
+        connection: Any = event.assoc.dul.socket
+        connection.socket.settimeout(self._idle_seconds)
+        meter = self._meters[event.assoc] = Meter(connection.recv, self._max_message_bytes)
+        connection.recv = meter.recv
+
+    def message(self, event: Event) -> None:
+        """Begin to count anew, as a message is complete (evt.EVT_DIMSE_RECV)."""
+        self._meters[event.assoc].count = 0
+
+
+class Meter:
+    """One connection's reader, which counts.
+
+    Attributes
+    ----------
+    count
+        Bytes of the message that is being received.
+    """
+
+    def __init__(self, recv: Callable[[int], bytearray], most: int) -> None:
+        self._recv, self._most = recv, most
+        self.count = 0
+
+    def recv(self, wanted: int) -> bytearray:
+        """Read as many bytes; pynetdicom asks for a header, then for as much as that announces.
+
+        Raises
+        ------
+        OSError
+            They are more than a PDU, or than is left of a message; pynetdicom takes it as the end of the connection.
+        """
+        self.count += wanted
+        if wanted > MAX_PDU_BYTES or self.count > self._most:
+            raise OSError("a longer PDU or message than is taken")
+        return self._recv(wanted)
+
+
+class TlsContext(ssl.SSLContext):
+    """A context whose handshake is done by the first read, in the association's thread: none holds the others up."""
+
+    def wrap_socket(self, sock: Any, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+        """Wrap without a handshake."""
+        return super().wrap_socket(sock, *arguments, **options | {"do_handshake_on_connect": False})
+
+
+def tls_context(certificate: Path | None, key: Path | None, ca: Path | None) -> ssl.SSLContext | None:
+    """Make the server's context: TLS 1.2 or newer, as the BCP 195 profiles of PS3.15 B.12 have it. None: no TLS.
+
+    Raises
+    ------
+    ConfigurationError
+        A file cannot be read or is not PEM.
+    """
+    if certificate is None:
+        if key or ca:
+            raise ConfigurationError("TRIAGE_DIMSE__TLS_CERTIFICATE is wanted beside the other TLS settings")
+        return None
+    context = TlsContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+        if ca is not None:
+            context.load_verify_locations(ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:  # also an SSLError
+        raise ConfigurationError(f"the TLS files of TRIAGE_DIMSE cannot be used: {error.strerror}") from None
+    return context

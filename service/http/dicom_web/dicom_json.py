@@ -1,0 +1,48 @@
+"""Attributes as the DICOM JSON model has them, PS3.18 annex F."""
+
+from collections.abc import Iterable, Sequence
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+Element = dict[str, object]
+
+_INTEGERS = ("IS", "SL", "SS", "UL", "US")
+_SINGLE = ("LT", "ST", "UT", "UR")  # a backslash in them is text
+_NAMES = ("Alphabetic", "Ideographic", "Phonetic")
+
+
+def element(vr: str, values: Sequence[object]) -> Element:
+    """One attribute; without values it is empty."""
+    return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
+
+
+def tag(keyword: str) -> str:
+    """Eight hexadecimal digits of a keyword of the dictionary."""
+    return f"{tag_for_keyword(keyword) or 0:08X}"
+
+
+def item(attributes: Iterable[tuple[str, str | int | Sequence[str]]]) -> dict[str, Element]:
+    """Put a data set together from keywords and values, in the order of tags; of several values, a sequence or text."""
+    return dict(sorted((tag(keyword), _attribute(keyword, value)) for keyword, value in attributes))
+
+
+def _attribute(keyword: str, value: str | int | Sequence[str]) -> Element:
+    vr = dictionary_VR(keyword).partition(" ")[0]
+    if isinstance(value, int):
+        return element(vr, [value])
+    if isinstance(value, str):
+        value = [value] if vr in _SINGLE else value.split("\\")
+    told = [_value(vr, one) for one in value]
+    return element(vr, told if any(one is not None for one in told) else [])
+
+
+def _value(vr: str, text: str) -> object:
+    """One value as JSON; null where it is empty or does not fit its VR."""
+    if not text:
+        return None
+    if vr == "PN":
+        groups = dict(zip(_NAMES, text.split("="), strict=False))
+        return {name: group for name, group in groups.items() if group} or None
+    if vr in _INTEGERS:
+        return int(text) if text.lstrip("+-").isdecimal() else None
+    return text

@@ -1,0 +1,80 @@
+"""A prediction's objects to other systems."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from service.http.auth import needs
+from service.http.door import Door
+from service.http.problems import RESPONSES
+from service.peers import Object
+from service.pipeline import Entry
+
+router = APIRouter(prefix="/v1/predictions/{id}", tags=["sending"], responses=RESPONSES)
+
+
+class Order(BaseModel):
+    """What to send, and where."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    destination: str = Field(max_length=64, description="a name in TRIAGE_SENDING__DESTINATIONS")
+    objects: list[Object] | None = Field(None, min_length=1, max_length=8, description="by default the destination's")
+
+
+class Send(BaseModel):
+    """One object on its way to a destination."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    destination: str
+    object: Object
+    state: Literal["waiting", "sent", "failed"]
+    attempts: int = Field(description="begun so far")
+    due: AwareDatetime | None = Field(description="of one that waits: when it may be tried")
+    error: str | None = Field(description="code of the last failure", examples=["unreachable"])
+    created: AwareDatetime
+    finished: AwareDatetime | None
+
+
+class Sends(BaseModel):
+    """What was ordered of a prediction."""
+
+    items: list[Send]
+
+
+@router.post("/send", status_code=202, dependencies=[needs("predict")])
+async def send(id: str, order: Order, pipeline: Door) -> Sends:
+    """Send objects to a destination. They are in the outbox when this is answered, and outlive a restart.
+
+    What waits already waits on; what was sent or given up is sent again.
+    """
+    await pipeline.archive.get(id)
+    return _sends(await pipeline.sender.order(id, order.destination, order.objects))
+
+
+@router.get("/sends", dependencies=[needs("read")])
+async def sends(id: str, pipeline: Door) -> Sends:
+    """Tell what became of everything that was to be sent."""
+    await pipeline.archive.get(id)
+    return _sends(await pipeline.sender.entries(id))
+
+
+def _sends(entries: tuple[Entry, ...]) -> Sends:
+    return Sends(items=[_send(entry) for entry in entries])
+
+
+def _send(entry: Entry) -> Send:
+    return Send(
+        id=entry.id,
+        destination=entry.destination,
+        object=entry.object,  # type: ignore[arg-type]
+        state=entry.state,
+        attempts=entry.attempts,
+        due=entry.due if entry.state == "waiting" else None,
+        error=entry.error or None,
+        created=entry.created,
+        finished=entry.finished,
+    )

@@ -1,0 +1,71 @@
+"""One object to a DICOMweb service, by STOW-RS."""
+
+import secrets
+import ssl
+
+import httpx
+
+from service.errors import ConfigurationError
+from service.peers import Destination
+from service.sending.failure import SendingFailed
+
+SECONDS = 60.0
+_FAILED = "00081198"  # FailedSOPSequence, PS3.18 10.5.3
+_JSON = "application/dicom+json"
+
+
+async def store(destination: Destination, data: bytes) -> None:
+    """Store a Part 10 file.
+
+    Raises
+    ------
+    SendingFailed
+        `unreachable`, `not_stored`, `http_...`
+    ConfigurationError
+        A file of the destination's cannot be read.
+    """
+    boundary = secrets.token_hex(16)
+    headers = {
+        "Accept": _JSON,
+        "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+    } | _authorization(destination)
+    try:
+        async with httpx.AsyncClient(timeout=SECONDS, trust_env=False, verify=_trust(destination)) as http:
+            answer = await http.post(f"{destination.url}/studies", content=_body(data, boundary), headers=headers)
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise SendingFailed("unreachable") from error
+    if answer.status_code != httpx.codes.OK:  # 202: not stored, or not as it was sent
+        raise SendingFailed(f"http_{answer.status_code}")
+    if _says_failed(answer):
+        raise SendingFailed("not_stored")
+
+
+def _body(data: bytes, boundary: str) -> bytes:
+    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n"
+    return head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
+
+
+def _says_failed(answer: httpx.Response) -> bool:
+    """Some services answer 200 all the same."""
+    try:
+        told = answer.json()
+    except ValueError:  # XML, or nothing: the status has said it
+        return False
+    return isinstance(told, dict) and bool(told.get(_FAILED, {}).get("Value"))
+
+
+def _authorization(destination: Destination) -> dict[str, str]:
+    file = destination.authorization_file
+    if file is None:
+        return {}
+    try:
+        return {"Authorization": file.read_text("ascii").strip()}
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(f"destination {destination.name}: {file} cannot be read") from None
+
+
+def _trust(destination: Destination) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=destination.tls_ca)
+    except OSError:
+        raise ConfigurationError(f"destination {destination.name}: {destination.tls_ca} cannot be used") from None

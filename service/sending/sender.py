@@ -1,0 +1,136 @@
+"""Results out: what is ordered is rendered and sent, again and again until it is there or given up."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from service.errors import InvalidRequest, NotFound, Overloaded, StorageFull, TriageError
+from service.peers import Destination, Object, named
+from service.peers import Sending as Settings
+from service.sending import dicom_web
+from service.sending.failure import SendingFailed
+from service.storage.outbox import Entry, Order, Outbox
+from service.telemetry import describe, log
+
+Render = Callable[[str, Object], Awaitable[bytes]]
+LEASE = timedelta(minutes=5)  # longer than rendering and sending may take together, by their own time limits
+POLL_SECONDS = 2.0  # how soon another replica's orders, or those from before a restart, are seen
+_LONGEST_PAUSE = timedelta(hours=1)
+
+
+class Sender:
+    """Takes orders, and carries them out while `run` runs. A destination that is down keeps no other waiting.
+
+    Parameters
+    ----------
+    render
+        Gives an object of a record: its Part 10 file.
+
+    Attributes
+    ----------
+    everything
+        The orders that come with every new record.
+    """
+
+    def __init__(self, outbox: Outbox, render: Render, settings: Settings) -> None:
+        self._outbox, self._render, self._settings = outbox, render, settings
+        self._ordered = asyncio.Event()
+        always = (one for one in settings.destinations if one.name in settings.send_all)
+        self.everything = tuple(Order(one.name, object) for one in always for object in one.objects)
+
+    async def order(self, id: str, destination: str, objects: Sequence[Object] | None) -> tuple[Entry, ...]:
+        """Order objects of a record, by default those that the destination is for.
+
+        Raises
+        ------
+        NotFound, InvalidRequest
+            `unknown_destination`
+        """
+        found = named(self._settings.destinations, destination)
+        if found is None:
+            raise InvalidRequest("destination: not one of TRIAGE_SENDING__DESTINATIONS", "unknown_destination")
+        orders = [Order(found.name, object) for object in dict.fromkeys(objects or found.objects)]
+        entries = await asyncio.to_thread(self._outbox.add, id, orders)
+        self._ordered.set()
+        return entries
+
+    async def entries(self, id: str) -> tuple[Entry, ...]:
+        """Give what was ordered of a record, and what became of it."""
+        return await asyncio.to_thread(self._outbox.list, id)
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for destination in self._settings.destinations:
+                tasks.create_task(self._serve(destination))
+
+    async def _serve(self, destination: Destination) -> None:
+        while True:
+            try:
+                entry = await asyncio.to_thread(self._outbox.claim, destination.name, LEASE)
+                if entry is not None:
+                    await self._carry_out(entry, destination)
+                    continue
+            except Exception as error:  # of the database: what was claimed is due again after the lease
+                log().error("sending failed", destination=destination.name, **describe(error))
+            await self._pause()
+
+    async def _pause(self) -> None:
+        self._ordered.clear()
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._ordered.wait()
+        except TimeoutError:
+            pass
+
+    async def _carry_out(self, entry: Entry, destination: Destination) -> None:
+        try:
+            await _send(destination, await self._render(entry.prediction_id, _object(entry)))
+        except NotFound:  # deleted meanwhile, and its entries with it
+            return
+        except asyncio.CancelledError:
+            self._outbox.put_off(entry, timedelta(), "interrupted")  # at once after a restart, or by another replica
+            raise
+        except SendingFailed as error:
+            await self._fail(entry, error.code, last=entry.attempts >= self._settings.attempts)
+        except TriageError as error:  # an object that cannot be made never will be
+            passing = isinstance(error, Overloaded | StorageFull)
+            await self._fail(entry, error.code, last=not passing or entry.attempts >= self._settings.attempts)
+        except Exception as error:
+            log().error("sending failed", destination=destination.name, **describe(error))
+            await self._fail(entry, "internal_error", last=entry.attempts >= self._settings.attempts)
+        else:
+            await asyncio.to_thread(self._outbox.finish, entry, "sent")
+            _log("sent", entry)
+
+    async def _fail(self, entry: Entry, code: str, last: bool) -> None:
+        if last:
+            await asyncio.to_thread(self._outbox.finish, entry, "failed", code)
+            _log("given up", entry, code)
+        else:
+            await asyncio.to_thread(self._outbox.put_off, entry, pause(self._settings, entry.attempts), code)
+            _log("not sent", entry, code)
+
+
+def pause(settings: Settings, attempts: int) -> timedelta:
+    """How long to wait after so many attempts: twice as long each time, to an hour."""
+    first = timedelta(seconds=settings.pause_seconds)
+    return min(first * 2 ** min(attempts - 1, 20), _LONGEST_PAUSE)
+
+
+async def _send(destination: Destination, data: bytes) -> None:
+    if destination.url is not None:
+        await dicom_web.store(destination, data)
+        return
+    from service.sending import store_scu  # pynetdicom: only where there is an AE to send to
+
+    await asyncio.to_thread(store_scu.store, destination, data)
+
+
+def _object(entry: Entry) -> Object:
+    return entry.object  # type: ignore[return-value]
+
+
+def _log(event: str, entry: Entry, code: str = "") -> None:
+    told = {"destination": entry.destination, "object": entry.object, "attempt": entry.attempts}
+    log().info(event, id=entry.prediction_id, **told, **({"code": code} if code else {}))

@@ -1,0 +1,111 @@
+"""Objects out, through the interface: ordered, rendered, sent, and told of."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from service.peers import OBJECTS, Destination, Sending
+from tests.factories import dicom_bytes, noise
+from tests.service.serving import Client, serving, settings_for
+from tests.service.stub import Stub, stub
+
+
+@pytest.fixture(scope="module")
+def pacs() -> Iterator[Stub]:
+    with stub() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory, pacs: Stub) -> Iterator[Client]:
+    sending = Sending(
+        destinations=(
+            Destination(name="pacs", url=pacs.url),
+            Destination(name="reports", url=pacs.url, objects=("sr",)),
+        ),
+        send_all=("reports",),
+    )
+    settings = settings_for(artefact, tmp_path_factory.mktemp("sends"))
+    with serving(settings.model_copy(update={"sending": sending})) as found:
+        yield found
+
+
+def sends(client: Client, id: str) -> list[dict[str, object]]:
+    """Wait until everything ended, with the service running."""
+    until = time.monotonic() + 60
+    while True:
+        items: list[dict[str, object]] = client.get(f"/v1/predictions/{id}/sends").json()["items"]
+        if all(item["state"] != "waiting" for item in items):
+            return items
+        assert time.monotonic() < until, items
+        time.sleep(0.05)
+
+
+def test_every_new_record_goes_where_all_go_and_once(client: Client, pacs: Stub) -> None:
+    pacs.received.clear()
+    data = dicom_bytes(noise(seed=1), SOPInstanceUID="2.25.601")
+    id = client.post(data).json()["id"]
+    assert client.post(data).json()["id"] == id
+
+    [item] = sends(client, id)
+
+    assert (item["destination"], item["object"], item["state"], item["error"]) == ("reports", "sr", "sent", None)
+    assert len(pacs.received) == 1
+
+
+def test_what_is_ordered_is_sent(client: Client, pacs: Stub, tmp_path: Path) -> None:
+    id = client.post(dicom_bytes(noise(seed=2), SOPInstanceUID="2.25.602")).json()["id"]
+    sends(client, id)
+    pacs.received.clear()
+
+    ordered = client.request("POST", f"/v1/predictions/{id}/send", json={"destination": "pacs"})
+    items = [item for item in sends(client, id) if item["destination"] == "pacs"]
+
+    assert ordered.status_code == 202
+    assert [item["object"] for item in ordered.json()["items"]] == list(OBJECTS)
+    assert {item["state"] for item in items} == {"sent"}
+    kinds = set()
+    for _, body in pacs.received:
+        (tmp_path / "object").write_bytes(body.partition(b"\r\n\r\n")[2])
+        kinds.add(pydicom.dcmread(tmp_path / "object", stop_before_pixels=True).Modality)
+    assert kinds == {"SR", "SEG", "OT", "PR"}
+
+
+def test_what_was_sent_is_sent_again_if_it_is_asked_for(client: Client, pacs: Stub) -> None:
+    id = client.post(dicom_bytes(noise(seed=3), SOPInstanceUID="2.25.603")).json()["id"]
+    sends(client, id)
+    pacs.received.clear()
+    order = {"destination": "reports", "objects": ["sr"]}
+
+    assert client.request("POST", f"/v1/predictions/{id}/send", json=order).status_code == 202
+    sends(client, id)
+
+    assert len(pacs.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("order", "code"),
+    [
+        ({"destination": "Tweety"}, "unknown_destination"),
+        ({"destination": "pacs", "objects": ["Tweety"]}, "invalid_request"),
+        ({"destination": "pacs", "objects": []}, "invalid_request"),
+        ({"destination": "pacs", "url": "http://tweety.example"}, "invalid_request"),
+        ({}, "invalid_request"),
+    ],
+)
+def test_an_order_that_does_not_fit(client: Client, order: dict[str, object], code: str) -> None:
+    id = client.post(dicom_bytes(noise(seed=4), SOPInstanceUID="2.25.604")).json()["id"]
+
+    answer = client.request("POST", f"/v1/predictions/{id}/send", json=order)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert "weety" not in answer.text
+
+
+def test_of_no_record(client: Client) -> None:
+    for method, path in (("POST", "send"), ("GET", "sends")):
+        answer = client.request(method, f"/v1/predictions/{'0' * 32}/{path}", json={"destination": "pacs"})
+        assert answer.status_code == 404

@@ -1,0 +1,1 @@
+from tests.service.storage.conftest import make as make
