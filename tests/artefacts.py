@@ -18,6 +18,7 @@ from training.calibration import Calibration
 from training.export import export
 
 CANVAS = 128
+GRID = 3  # cells a side of the heat map of an input of 64 pixels
 CONFIG = AgcnnConfig(backbone="squeezenet1_1", canvas_size=CANVAS, input_size=64)
 
 
@@ -72,6 +73,20 @@ def evaluated() -> dict[str, Any]:
         "training_data": [{"name": "none", "images": 0, "patients": 0, "role": "untrained, for tests"}],
         "metrics": [_metric("macro"), *(_metric(label) for label in LABELS)],
         "statistics": {"pixel_mean": [0.5, 0.1], "probability": {label: [0.4, 0.1] for label in LABELS}},
+    }
+
+
+def tiny_typicality(threshold: float) -> dict[str, Any]:
+    """The card's entry of that name, for `CONFIG`: about 0, with deviations of 1."""
+    size = len(LABELS) + len(LABELS) * (len(LABELS) + 1) // 2 + GRID**2
+    return {
+        "source": "none",
+        "images": 0,
+        "mean": [0.0] * size,
+        "factor": [[0.0] * place + [1.0] for place in range(size)],
+        "quantile": 0.98,
+        "threshold": threshold,
+        "false_alarms": [{"source": "tests", "images": 50, "value": 0.02, "interval": [0.0, 0.1]}],
     }
 
 

@@ -70,7 +70,7 @@ def opened(artefact: Path) -> tuple[onnx.ModelProto, dict[str, Any]]:
     try:
         model = onnx.load_from_string(artefact.read_bytes())
         entry = next(entry.value for entry in model.metadata_props if entry.key == "agcnn")
-    except (OSError, ValueError, StopIteration) as error:
+    except Exception as error:  # those of protobuf have no other root
         raise TrainingError(f"{artefact}: no artefact that can be read") from error
     return model, json.loads(entry)
 

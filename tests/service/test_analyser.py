@@ -10,7 +10,7 @@ from PIL import Image
 from model.region import region
 from service.analyser import Analyser, Drawing
 from service.inference.session import Prediction, Session
-from tests.artefacts import tiny_artefact
+from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import settings_for
 
@@ -57,3 +57,21 @@ def test_the_box_is_around_the_region_that_is_drawn(
     assert len(rows) < height * width / 2
     edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     assert np.abs(np.subtract(box, edges)).max() <= 2
+
+
+@pytest.mark.parametrize(("threshold", "last"), [(1e-6, ["atypical_image"]), (1e6, [])])
+def test_what_is_unlike_what_the_network_knows_is_flagged_after_what_the_tags_say(
+    artefact: Path, tmp_path: Path, threshold: float, last: list[str]
+) -> None:
+    statistics = tiny_card(artefact)["statistics"] | {"typicality": tiny_typicality(threshold)}
+    knowing = tiny_artefact(tmp_path, statistics=statistics)
+
+    async def analyse(path: Path) -> list[str]:
+        analyser = Analyser(settings_for(path, tmp_path))
+        async with analyser.running():
+            record = await analyser.infer(await analyser.prepare(dicom_bytes(noise(300, 300), ViewPosition=None)))
+            return list(record.body["flags"])
+
+    without, flags = asyncio.run(analyse(artefact)), asyncio.run(analyse(knowing))
+    assert "view_position_missing" in without
+    assert flags == without + last

@@ -107,7 +107,7 @@ def test_export_takes_train_too_where_val_is_small(
 
 def test_help_names_every_command() -> None:
     text = agcnn("--help").output
-    for command in ("train", "evaluate", "export", "check", "phantom"):
+    for command in ("train", "evaluate", "export", "typical", "check", "phantom"):
         assert command in text
 
 

@@ -2,7 +2,7 @@ import hashlib
 from pathlib import Path
 
 from service.http.app import create_app
-from tests.artefacts import tiny_artefact, tiny_card
+from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
 from tests.service.serving import client_of, settings_for
 from tests.training import documents
 from training.model_card import model_card
@@ -29,3 +29,16 @@ def test_the_model_card_is_served_with_it(tmp_path: Path) -> None:
     artefact = tiny_artefact(tmp_path, model_card=given)
     with client_of(create_app(settings_for(artefact, tmp_path))) as client:
         assert client.get("/v1/model").json()["model_card"] == given
+
+
+def test_it_says_whether_what_is_typical_is_known(artefact: Path, tmp_path: Path) -> None:
+    statistics = tiny_card(artefact)["statistics"]
+    assert "typicality" not in statistics
+    with client_of(create_app(settings_for(artefact, tmp_path / "without"))) as client:
+        assert "typicality" not in client.get("/v1/model").json()["statistics"]
+
+    given = tiny_typicality(2.5)
+    knowing = tiny_artefact(tmp_path, statistics=statistics | {"typicality": given})
+    with client_of(create_app(settings_for(knowing, tmp_path / "with"))) as client:
+        served = client.get("/v1/model").json()["statistics"]["typicality"]
+    assert served == {name: value for name, value in given.items() if name not in {"mean", "factor"}}

@@ -12,7 +12,7 @@ import training.golden
 from model.labels import LABELS
 from service.errors import ArtefactError
 from service.inference.artefact import OUTPUTS, Artefact, golden_canvas, load
-from tests.artefacts import CANVAS, tiny_artefact, tiny_card
+from tests.artefacts import CANVAS, tiny_artefact, tiny_card, tiny_typicality
 from tests.training import documents
 from training.fused_graph import OUTPUTS as WRITTEN
 from training.model_card import model_card
@@ -65,6 +65,12 @@ class TestLoad:
         card = load(tiny_artefact(tmp_path, model_card=given)).card
         assert card.model_dump(mode="json", by_alias=True)["model_card"] == given
 
+    def test_what_is_typical_comes_out_as_it_was_put_in(self, artefact: Artefact, tmp_path: Path) -> None:
+        given = tiny_card(artefact.path)["statistics"] | {"typicality": tiny_typicality(2.5)}
+        card = load(tiny_artefact(tmp_path, statistics=given)).card
+        assert card.model_dump(mode="json")["statistics"] == given
+        assert artefact.card.statistics.typicality is None  # one from before there was such a thing
+
     def test_both_rooms_agree_on_the_golden_input_and_the_outputs(self) -> None:
         np.testing.assert_array_equal(golden_canvas(7, 896), training.golden.golden_canvas(7, 896))
         assert OUTPUTS == WRITTEN
@@ -92,6 +98,20 @@ class TestRefusals:
         path = tmp_path / "x.onnx"
         path.write_bytes(data[: int(len(data) * share)])
         assert "not an ONNX file, or cut short" in refusal(path)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"mean": [0.0] * 127}, "mean: wanted 128 entries, for labels and grid, got 127"),
+            ({"factor": [[1.0]] * 128}, "factor: wanted 128 rows, of 1 to 128"),
+            ({"threshold": 0.0}, "threshold: Input should be greater than 0"),
+        ],
+    )
+    def test_what_is_typical_of_another_network(
+        self, artefact: Artefact, tmp_path: Path, change: dict[str, Any], message: str
+    ) -> None:
+        statistics = tiny_card(artefact.path)["statistics"] | {"typicality": tiny_typicality(2.5) | change}
+        assert refusal(tiny_artefact(tmp_path, statistics=statistics)).endswith(f"statistics.typicality.{message}")
 
     def test_no_card(self, artefact_path: Path, tmp_path: Path) -> None:
         model = onnx.load(artefact_path)
