@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from service.dicom.elements import items, numbers, texts
+from service.dicom.elements import items, name, numbers, texts
 from service.dicom.pixels import (
     Levels,
     Span,
@@ -28,6 +28,7 @@ from service.dicom.pixels import (
     voi,
     windows,
 )
+from service.errors import MalformedDicom
 
 FULL_RANGE = "full range"
 _MOST = 16  # windows: they go into a header
@@ -117,6 +118,8 @@ def tones(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Tones:
     hidden = padding(levels, dataset)
     seen = present & ~hidden
     toned = voi(modality(levels, dataset), seen, dataset)
+    if not np.isfinite(2 * toned.values[seen]).all():
+        raise MalformedDicom(f"{name('RescaleSlope')}: smaller numbers wanted", "value_invalid")
     inverse, _ = polarity(dataset)
     has_padding = bool((present & hidden).any())
     lut = bool(items(dataset, "VOILUTSequence"))

@@ -11,6 +11,7 @@ from pydicom import Dataset
 
 from service.dicom.pixels import display
 from service.dicom.tones import Preset, Tones, tones
+from service.errors import MalformedDicom
 from tests.factories import chest
 
 ROW = np.array([[0, 1, 2, 3, 4]], np.uint16)
@@ -168,6 +169,13 @@ def test_a_modality_lut_is_behind_the_values():
 
     assert values(found) == [9, 7, 5, 3, 1]
     assert not found.voi_lut
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_numbers_that_no_document_can_hold_are_refused():
+    with pytest.raises(MalformedDicom) as refusal:
+        of(ROW, RescaleSlope=1e308)
+    assert refusal.value.code == "value_invalid"
 
 
 # Presets...

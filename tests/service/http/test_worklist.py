@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from service.http.worklist import Entry, Page
+from service.settings import Http
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import Client, serving, settings_for
 
@@ -215,6 +216,19 @@ def test_a_mark_is_kept_with_who_and_when(client: Client, posted: list[dict[str,
     assert client.request("PATCH", link, json={"read": False}).json()["read"] is None
     assert client.request("PATCH", link, json={"read": True}).json()["read"]["by"] == ""
     client.request("PATCH", link, json={"read": False})
+
+
+def test_who_gives_no_name_is_named_by_the_key(artefact: Path, tmp_path: Path) -> None:
+    settings = settings_for(artefact, tmp_path).model_copy(update={"http": Http(keys="always")})
+    with serving(settings) as client:
+        token = client.pipeline.keys.add("ward-3", ["predict", "read"])
+        key = {"Authorization": f"Bearer {token}"}
+        headers = key | {"Content-Type": "application/dicom"}
+        link = client.request("POST", "/v1/predictions", content=dicom_bytes(noise()), headers=headers).json()["links"]
+
+        marked = client.request("PATCH", link["self"], json={"read": True}, headers=key).json()
+
+    assert marked["read"]["by"] == "ward-3"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 import math
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import InvalidRequest, NotFound
+from service.storage import cursor as cursors
 from service.storage.database import Database, migrations
 from service.storage.record import Record
 from service.storage.records import Records
@@ -152,6 +155,27 @@ def _row(
             searched="",
         )
     )
+
+
+@given(
+    st.integers(0, 2),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.datetimes(timezones=st.just(UTC)),
+    st.uuids().map(lambda one: one.hex),
+)
+def test_a_cursor_is_read_back_exactly(rank: int, urgency: float, created: datetime, id: str) -> None:
+    cursor = cursors.encode_place(rank, urgency, created, id)
+
+    assert cursors.decode_place(cursor) == (rank, urgency, created, id)
+    assert len(cursor) <= 200  # as the interface takes it
+
+
+@given(st.text(max_size=200) | st.binary(max_size=120).map(lambda one: b64encode(one).decode()))
+def test_whatever_else_is_a_cursor_is_refused_in_words(cursor: str) -> None:
+    with suppress(InvalidRequest):
+        rank, urgency, created, id = cursors.decode_place(cursor)
+        assert math.isfinite(urgency)
+        assert (rank >= 0, created.tzinfo, id.isalnum()) == (True, UTC, True)
 
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "ä", "MCAxLjAgMjAyNg==", "A" * 200])
