@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from service.dicom.elements import items, numbers, texts
+from service.dicom.elements import items, name, numbers, texts
 from service.dicom.pixels import (
     Levels,
     Span,
@@ -28,10 +28,31 @@ from service.dicom.pixels import (
     voi,
     windows,
 )
+from service.errors import MalformedDicom
 
 FULL_RANGE = "full range"
-_MOST = 16  # windows and characters: they go into a header
-_NAME_LENGTH = 64
+_MOST = 16  # windows: they go into a header
+# What makers call windows of a radiograph. A name of any other word may be of anybody, and headers stand in logs.
+_WORDS = frozenset(
+    {
+        *("BODY", "BONE", "BONES", "CHEST", "LUNG", "LUNGS", "MEDIASTINUM", "SPINE", "THORAX", "TISSUE"),
+        *("BRIGHT", "CONTRAST", "DARK", "HARD", "HARDER", "HIGH", "LOW", "MEDIUM", "NARROW", "SOFT", "SOFTER", "WIDE"),
+        *(
+            "CUSTOM",
+            "DEFAULT",
+            "LINEAR",
+            "NORMAL",
+            "ORIGINAL",
+            "PRESET",
+            "SIGMOID",
+            "STANDARD",
+            "USER",
+            "VOI",
+            "WINDOW",
+        ),
+        *"123456789",
+    }
+)
 _DIRECTION = re.compile("[APRLHF]{1,3}")  # PS3.3 C.7.6.1.1.1
 _CODES = 2**16
 
@@ -97,6 +118,8 @@ def tones(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Tones:
     hidden = padding(levels, dataset)
     seen = present & ~hidden
     toned = voi(modality(levels, dataset), seen, dataset)
+    if not np.isfinite(2 * toned.values[seen]).all():
+        raise MalformedDicom(f"{name('RescaleSlope')}: smaller numbers wanted", "value_invalid")
     inverse, _ = polarity(dataset)
     has_padding = bool((present & hidden).any())
     lut = bool(items(dataset, "VOILUTSequence"))
@@ -152,7 +175,7 @@ def _presets(toned: Toned, seen: NDArray[np.bool_], dataset: Dataset, lut: bool)
 
 def _names(dataset: Dataset) -> tuple[str, ...]:
     found = texts(dataset, "WindowCenterWidthExplanation")
-    return tuple("".join(filter(str.isprintable, one))[:_NAME_LENGTH].strip() for one in found)
+    return tuple(one if set(one.upper().split()) <= _WORDS else "" for one in found)
 
 
 def _preset(shown: Window | Span, names: tuple[str, ...], place: int = 0) -> Preset:

@@ -136,7 +136,7 @@ async def worklist(pipeline: Door, wanted: Annotated[Paged, Query()]) -> JSONRes
 @router.post("/v1/worklist/search", dependencies=[_READ], response_model=Page)
 async def search(pipeline: Door, wanted: Search) -> JSONResponse:
     """List those that fit what is known of a patient; in a body, as addresses stand in logs."""
-    return await _page(pipeline, wanted, replace(_filters(wanted), q=wanted.q))
+    return await _page(pipeline, wanted, _searching(wanted, wanted.q))
 
 
 @router.get("/v1/worklist.csv", dependencies=[_READ], response_class=StreamingResponse, responses=_TABLE)
@@ -148,7 +148,7 @@ async def table(pipeline: Door, wanted: Annotated[Wanted, Query()]) -> Streaming
 @router.post("/v1/worklist.csv", dependencies=[_READ], response_class=StreamingResponse, responses=_TABLE)
 async def search_table(pipeline: Door, wanted: SearchTable) -> StreamingResponse:
     """Give those that fit what is known of a patient as a table."""
-    return _csv(pipeline.worklist.table(replace(_filters(wanted), q=wanted.q)))
+    return _csv(pipeline.worklist.table(_searching(wanted, wanted.q)))
 
 
 @router.get("/v1/worklist/{id}", dependencies=[_READ], response_model=Entry)
@@ -160,7 +160,7 @@ async def entry(id: str, pipeline: Door) -> JSONResponse:
 @router.patch("/v1/predictions/{id}", dependencies=[needs("predict")], response_model=Entry)
 async def mark(id: str, mark: Mark, request: Request, pipeline: Door) -> JSONResponse:
     """Mark a prediction as read, with who and when, or as unread again. Of two marks the first stands."""
-    by = "".join(filter(str.isprintable, mark.by)).strip() or request.state.key or ""
+    by = _plain(mark.by) or request.state.key or ""
     return JSONResponse(await pipeline.worklist.mark(id, mark.read, by))
 
 
@@ -169,7 +169,17 @@ async def _page(pipeline: Pipeline, wanted: Paged, filters: Filters) -> JSONResp
 
 
 def _filters(wanted: Wanted) -> Filters:
-    return Filters(None, wanted.priority, wanted.finding, wanted.read, wanted.since)
+    finding = wanted.finding and _plain(wanted.finding)
+    return Filters(None, wanted.priority, finding, wanted.read, wanted.since)
+
+
+def _searching(wanted: Wanted, q: str | None) -> Filters:
+    return replace(_filters(wanted), q=q and _plain(q))
+
+
+def _plain(text: str) -> str:
+    """Text without control characters and halves of characters, which a database may not take."""
+    return "".join(one if one.isprintable() else " " for one in text).strip()
 
 
 def _csv(lines: AsyncIterator[str]) -> StreamingResponse:

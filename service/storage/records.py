@@ -150,6 +150,7 @@ def _save(connection: sa.Connection, record: Record) -> Record:
         instance = _insert_instance(connection, record)
     stands = _standing(connection, instance, record.artefact_sha256)
     if stands is None:
+        worklist.lock(connection, instance)
         _insert_prediction(connection, record, instance)
         worklist.enter(connection, record, instance)
         changes.note(connection, "new", record.id, record.priority)

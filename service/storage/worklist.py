@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import NotFound
+from service.errors import InvalidRequest, NotFound
 from service.storage import changes
 from service.storage import cursor as cursors
 from service.storage.database import Database
@@ -65,9 +65,7 @@ class Counts:
 
 
 def enter(connection: sa.Connection, record: Summary, instance: int) -> None:
-    """Put a new record on the list, in place of an older one of its instance."""
-    # Locked: of two that are entered at once, each must see the other.
-    connection.execute(sa.select(INSTANCES.c.id).where(INSTANCES.c.id == instance).with_for_update())
+    """Put a new record on the list, in place of an older one of its instance, which is locked."""
     row = {
         "prediction_id": record.id,
         "instance_id": instance,
@@ -81,6 +79,14 @@ def enter(connection: sa.Connection, record: Summary, instance: int) -> None:
     }
     connection.execute(sa.insert(WORKLIST).values(row))
     leave(connection, instance)
+
+
+def lock(connection: sa.Connection, instance: int) -> None:
+    """Lock an instance, before a record of it is added: of two added at once, each must see the other.
+
+    Before: the new record would hold a lock that others share, and two that each want it alone would wait for ever.
+    """
+    connection.execute(sa.select(INSTANCES.c.id).where(INSTANCES.c.id == instance).with_for_update())
 
 
 def leave(connection: sa.Connection, instance: int | None) -> None:
@@ -117,15 +123,16 @@ class Worklist:
         InvalidRequest
             The cursor is not one given out here.
         """
-        following = [] if cursor is None else [sa.tuple_(*_KEY) > sa.tuple_(*cursors.decode_place(cursor))]
-        chosen = _ENTRIES.where(*_conditions(filters), *following).order_by(*_KEY).limit(limit + 1)
+        key = _KEY if filters.priority is None else _KEY[1:]  # an index is walked only by columns that are not fixed
+        following = [] if cursor is None else [sa.tuple_(*key) > sa.tuple_(*_place(cursor, filters)[-len(key) :])]
+        place = sa.select(WORKLIST.c.prediction_id).where(*_conditions(filters), *following).order_by(*key)
+        chosen = _ENTRIES.where(PREDICTIONS.c.id.in_(place.limit(limit + 1).scalar_subquery())).order_by(*key)
         with self._database.read() as connection:
             rows = connection.execute(chosen).all()
         if len(rows) <= limit:
             return tuple(map(_entry, rows)), None
         last = rows[limit - 1]
-        place = cursors.encode_place(last.rank, last.urgency, last.created, last.id)
-        return tuple(map(_entry, rows[:limit])), place
+        return tuple(map(_entry, rows[:limit])), cursors.encode_place(last.rank, last.urgency, last.created, last.id)
 
     def counts(self, filters: Filters) -> Counts:
         """Count; what is read is one index, unless the filters want more."""
@@ -171,8 +178,17 @@ class Worklist:
         return _entry(row)
 
 
+def _place(cursor: str, filters: Filters) -> tuple[int, float, datetime, str]:
+    place = cursors.decode_place(cursor)
+    if filters.priority is not None and place[0] != PRIORITIES.index(filters.priority):
+        raise InvalidRequest("cursor: of a page with another priority")
+    return place
+
+
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
-    wanted = [WORKLIST.c.newest == sa.true()]
+    # What looks into every row is read from end to end: by way of an index, each row would be sought on its own.
+    everything = filters.q is not None or filters.finding is not None
+    wanted = [sa.case((WORKLIST.c.newest, 1), else_=0) == 1 if everything else WORKLIST.c.newest == sa.true()]
     if filters.priority is not None:
         wanted.append(WORKLIST.c.rank == PRIORITIES.index(filters.priority))
     if filters.read is not None:

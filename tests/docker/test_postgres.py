@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import httpx
@@ -79,6 +80,38 @@ def test_what_one_replica_took_the_other_shows(
 
     assert httpx.get(other + answer["links"]["self"], headers=key).json() == answer
     assert httpx.get(other + answer["links"]["overlay"], headers=key).headers["content-type"] == "image/png"
+
+
+def test_what_happens_at_one_replica_is_told_and_listed_by_the_other(
+    replicas: list[str],
+    url: str,
+    trust: ssl.SSLContext,
+    key: dict[str, str],
+    samples: dict[str, bytes],
+) -> None:
+    """Also through the proxy, which must not hold a stream back."""
+    taken, other = replicas
+    with (
+        httpx.stream("GET", f"{other}/v1/events", headers=key, timeout=60) as there,
+        httpx.stream("GET", f"{url}/v1/events", headers=key, timeout=60, verify=trust) as behind,
+    ):
+        told = [there.iter_lines(), behind.iter_lines()]
+        assert [next(lines) for lines in told] == [": listening"] * 2
+        sample = stamped(samples["pneumothorax"])
+        record = httpx.post(f"{taken}/v1/predictions", content=sample, headers=key | RAW, timeout=60).json()
+        link = record["links"]["self"]
+        marked = httpx.patch(taken + link, json={"read": True, "by": "AB"}, headers=key).json()
+        listed = httpx.post(f"{other}/v1/worklist/search", json={"q": record["accession_number"]}, headers=key).json()
+        assert marked in listed["items"]
+        assert marked["read"]["by"] == "AB"
+        httpx.delete(taken + link, headers=key).raise_for_status()
+        for lines in told:
+            kinds = [json.loads(line[6:])["kind"] for line in islice(filter(_is_data, lines), 3)]
+            assert kinds == ["new", "read", "deleted"]
+
+
+def _is_data(line: str) -> bool:
+    return line.startswith("data: ")
 
 
 def test_it_is_reached_over_tls(

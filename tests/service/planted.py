@@ -1,9 +1,10 @@
 """Radiographs full of what must not get out: names, identifiers and dates wherever the standard allows text."""
 
+import csv
 import json
 import re
 from functools import cache
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ WORDS, DATE, UID = "Tweety^Kanarie 19420502", "19420502", "2.25.19420502"
 SECRET = re.compile(rb"tweety|kanarie|19420502", re.IGNORECASE)
 MEANT = re.compile(rb"2\.25\.777|MEANT-77", re.IGNORECASE)  # what an answer carries, and a log does not
 OF_THE_ANSWER = {"study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number"}
+# What an entry of the worklist carries of the tags, and who says to have read it; and the columns of its table
+OF_THE_WORKLIST = {"patient", "study", "series_description", "modality", "read", "accession_number"}
+OF_THE_TABLE = {
+    *("patient_name", "patient_id", "patient_sex", "patient_age", "patient_birth_date", "accession_number"),
+    *("study_date", "study_time", "study_description", "series_description", "modality", "study_instance_uid"),
+    "read_by",
+}
 
 _VALUES = {
     **dict.fromkeys(("AE", "CS", "SH"), "TWEETY 19420502"),
@@ -146,6 +154,21 @@ def in_answer(body: Any, name: str = "") -> list[str]:
         return []
     text = json.dumps(body).encode()
     return [f"{name}: {body}"] if SECRET.search(text) or (MEANT.search(text) and name not in OF_THE_ANSWER) else []
+
+
+def in_worklist(body: Any) -> list[str]:
+    """The same of the worklist's answers: a page of entries, or one entry."""
+    if isinstance(body, dict) and "items" in body:
+        return in_answer(body | {"items": []}) + [place for one in body["items"] for place in in_worklist(one)]
+    return in_answer({name: value for name, value in body.items() if name not in OF_THE_WORKLIST})
+
+
+def in_table(text: str) -> list[str]:
+    """The same of its table."""
+    rows = csv.DictReader(StringIO(text, newline=""))
+    return [
+        f"{name}: {value}" for row in rows for name, value in row.items() if name not in OF_THE_TABLE and in_text(value)
+    ]
 
 
 def in_files(folder: Path, instances: Path) -> list[str]:

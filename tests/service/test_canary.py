@@ -22,6 +22,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from service.archive import Archive
 from service.dicom.worker import Decoders
+from service.http import events
 from service.http.app import create_app
 from service.inference.session import Session
 from service.pipeline import Pipeline
@@ -70,16 +71,33 @@ class Witness:
 
 def examine(response: httpx.Response) -> None:
     for name, value in response.headers.multi_items():
-        assert not planted.in_text(f"{name}: {value}")
-    kind = response.headers.get("content-type", "")
+        if name == "x-pixels":  # numbers are needed to show the pixels; of texts, none is the file's
+            assert not planted.in_text(json.dumps(strings(json.loads(value))))
+        else:
+            assert not planted.in_text(f"{name}: {value}")
+    kind, path = response.headers.get("content-type", ""), response.request.url.path
+    listed = path.startswith("/v1/worklist") or response.request.method == "PATCH"
     if kind == "image/png":
         assert {name for name, _ in chunks(response.content)} <= {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+    elif kind == "application/json" and response.content and listed:
+        assert not planted.in_worklist(response.json())
     elif kind == "application/json" and response.content:
         assert not planted.in_answer(response.json())
         for item in response.json() if isinstance(response.json(), list) else []:
             assert not planted.in_text(json.dumps(item.get("problem")))
-    else:  # a problem, a page
+    elif kind.startswith("text/csv"):
+        assert not planted.in_table(response.text)
+    else:  # a problem, a page, events, pixels
         assert not planted.in_text(response.content)
+
+
+def strings(value: object) -> list[str]:
+    """Every text in a JSON document."""
+    if isinstance(value, dict):
+        return [one for item in value.items() for part in item for one in strings(part)]
+    if isinstance(value, list):
+        return [one for part in value for one in strings(part)]
+    return [value] if isinstance(value, str) else []
 
 
 def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -138,8 +156,9 @@ def test_an_answer_carries_what_it_is_meant_to(witness: Witness, log: StringIO, 
     assert len(lines(log, "predicted")[0]["sop_instance_hash"]) == 16
 
 
-def test_every_operation_of_the_interface(witness: Witness) -> None:
+def test_every_operation_of_the_interface(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a record, with none, and with something planted in every parameter and header."""
+    monkeypatch.setattr(events, "LIFE_SECONDS", 0)
     id = witness.post(planted.file(2)).json()["id"]
     described = witness.request("GET", "/openapi.json").json()
 
@@ -153,6 +172,38 @@ def test_every_operation_of_the_interface(witness: Witness) -> None:
                         witness.request("GET", path.format(id=id), params=query, headers=PATIENT)
                         witness.request("GET", path.format(id=id) + "/", params=query, headers=PATIENT)
     assert witness.request("DELETE", f"/v1/predictions/{id}").status_code == 204
+
+
+def test_the_worklist_tells_what_it_is_meant_to_and_a_search_is_said_nowhere(witness: Witness, log: StringIO) -> None:
+    """The answer has the patient; the address, the log and what is refused have not."""
+    id = witness.post(planted.encode(planted.radiograph(10))).json()["id"]
+    wanted = {"q": "kanarie tweety meant-7710", "since": "2020-01-01T00:00:00Z"}
+
+    found = witness.request("POST", "/v1/worklist/search", json=wanted, headers=PATIENT)
+    table = witness.request("POST", "/v1/worklist.csv", json=wanted)
+    entry = witness.request("GET", f"/v1/worklist/{id}")
+    marked = witness.request("PATCH", f"/v1/predictions/{id}", json={"read": True, "by": planted.WORDS})
+
+    assert [one["id"] for one in found.json()["items"]] == [id]
+    assert entry.json()["patient"]["name"] == planted.WORDS
+    assert entry.json()["patient"]["id"] == planted.WORDS
+    assert planted.WORDS in table.text
+    assert marked.json()["read"]["by"] == planted.WORDS
+    assert not planted.in_text(str(found.request.url))
+    for body in ({"Tweety": 1}, {"q": [planted.WORDS]}, {"q": planted.WORDS * 99}, [planted.WORDS], planted.WORDS):
+        for method, path in (("POST", "/v1/worklist/search"), ("PATCH", f"/v1/predictions/{id}")):
+            assert witness.request(method, path, json=body).status_code == 400
+    assert len(lines(log, "request")) == 15
+
+
+def test_pixels_and_maps_of_a_radiograph_full_of_it(witness: Witness) -> None:
+    tags = {"WindowCenterWidthExplanation": planted.WORDS, "PatientOrientation": "TWEETY\\F", "ViewPosition": "PA"}
+    id = witness.post(planted.encode(planted.radiograph(11, **tags))).json()["id"]
+
+    told = json.loads(witness.request("GET", f"/v1/predictions/{id}/pixels").headers["x-pixels"])
+    assert strings(told["windows"][0])[1] == "window 1"
+    assert told["orientation"] is None
+    assert witness.request("GET", f"/v1/predictions/{id}/maps.json").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/Tweety", "/v1/Tweety?PatientID=19420502", "/docs?Tweety", "//Tweety", "/%54weety"])
@@ -289,8 +340,8 @@ def test_a_database_that_fails(
     monkeypatch.setattr(sa.Connection, "execute", fail)
     assert witness.post(planted.file(8)).status_code == status
     assert witness.post_files(("a", planted.file(8)), ("b", b"x")).json()[0]["status"] == status
-    for method, path in [("GET", ""), ("GET", f"/{'0' * 32}"), ("GET", f"/{'0' * 32}/overlay.png")]:
-        assert witness.request(method, "/v1/predictions" + path).status_code == status
+    for path in ("predictions", f"predictions/{'0' * 32}", f"predictions/{'0' * 32}/overlay.png", "worklist", "events"):
+        assert witness.request("GET", f"/v1/{path}").status_code == (200 if path == "events" else status)
 
 
 @pytest.mark.parametrize("method", ["predict", "get", "list", "delete", "draw", "check_ready"])

@@ -1,4 +1,6 @@
 import hashlib
+import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from service.dicom.radiograph import display_sha256, radiograph
+from service.dicom.radiograph import display_sha256, radiograph, unwindowed
 from service.dicom.reader import Bounds
 from service.errors import MalformedDicom, TriageError
 from tests.factories import INSTANCE, SERIES, STUDY, chest, compressed, dicom_bytes, encode, noise, ramp
@@ -108,6 +110,12 @@ BOUNDS = Bounds(max_pixels=2**18)
 
 
 def survives(data: bytes) -> None:
+    with suppress(TriageError):
+        found = unwindowed(data, BOUNDS)
+        assert json.dumps(
+            [found.slope, found.intercept, found.aspect, found.spacing, [vars(one) for one in found.windows]],
+            allow_nan=False,
+        )
     try:
         values = radiograph(data, BOUNDS).values
     except TriageError as error:

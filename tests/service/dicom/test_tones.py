@@ -11,6 +11,7 @@ from pydicom import Dataset
 
 from service.dicom.pixels import display
 from service.dicom.tones import Preset, Tones, tones
+from service.errors import MalformedDicom
 from tests.factories import chest
 
 ROW = np.array([[0, 1, 2, 3, 4]], np.uint16)
@@ -170,6 +171,13 @@ def test_a_modality_lut_is_behind_the_values():
     assert not found.voi_lut
 
 
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_numbers_that_no_document_can_hold_are_refused():
+    with pytest.raises(MalformedDicom) as refusal:
+        of(ROW, RescaleSlope=1e308)
+    assert refusal.value.code == "value_invalid"
+
+
 # Presets...
 
 
@@ -205,13 +213,27 @@ def test_an_unknown_function_is_linear():
     assert of(ROW, WindowCenter=2, WindowWidth=3, VOILUTFunction="CUBIC").windows[0].function == "LINEAR"
 
 
-@pytest.mark.filterwarnings("ignore:The value length")
-def test_names_and_numbers_of_windows_are_bounded():
+def test_the_number_of_windows_is_bounded():
     many = [5] * 100
-    found = of(ROW, WindowCenter=many, WindowWidth=many, WindowCenterWidthExplanation=["x\t" + "y" * 600] * 100)
 
-    assert len(found.windows) == 17
-    assert found.windows[0].name == "x" + "y" * 63
+    assert len(of(ROW, WindowCenter=many, WindowWidth=many).windows) == 17
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("NORMAL", "NORMAL"),
+        ("Soft Tissue 2", "Soft Tissue 2"),
+        ("", "window 1"),
+        ("DOE^JANE", "window 1"),
+        ("NORMAL DOE", "window 1"),
+        ("19420502", "window 1"),
+        ("<b>NORMAL", "window 1"),
+    ],
+)
+def test_a_name_is_told_only_where_it_is_of_nobody(said, name):
+    """It goes into a header, where no word of a data set may be."""
+    assert of(ROW, WindowCenterWidthExplanation=said).windows[0].name == name
 
 
 # Beside the pixels...

@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmwrite
 
 from service.dicom.canvas import canvas
-from service.dicom.radiograph import radiograph
+from service.dicom.radiograph import radiograph, unwindowed
 from service.dicom.reader import Bounds, read
 from service.dicom.worker import Decoders
 from service.errors import DecodeTimeout, InputError, InvalidRequest, MalformedDicom, UnsuitableImage
@@ -180,3 +180,13 @@ def test_no_worker_ever_hears_an_interrupt():
 
 def test_closing_what_never_worked():
     Decoders(workers=1, seconds=5, memory_bytes=2 * 2**30, bounds=Bounds()).close()
+
+
+def test_values_before_the_window_are_those_of_the_chain(decoders):
+    found = asyncio.run(decoders.unwindowed(DATA))
+    alone = unwindowed(DATA)
+    assert np.array_equal(found.codes, alone.codes)
+    assert np.array_equal(found.codes, PIXELS)
+    assert (found.slope, found.intercept, found.windows, found.aspect) == (1, 0, alone.windows, 2)
+    with pytest.raises(MalformedDicom):
+        asyncio.run(decoders.unwindowed(b"nothing"))

@@ -87,22 +87,22 @@ def _fill(connection: sa.Connection) -> None:
         .limit(_BATCH)
     )
     last = ""
-    while rows := connection.execute(chosen.where(predictions.c.id > last)).all():
+    while rows := connection.execute(chosen.where(predictions.c.id > last)).mappings().all():
         connection.execute(sa.insert(worklist), [_row(row) for row in rows])
-        last = rows[-1].id
+        last = rows[-1]["id"]
 
 
-def _row(row: sa.Row) -> dict[str, object]:
-    labels = [one["label"] for one in row.body.get("findings", []) if one.get("positive")]
-    searched = "\n".join((row.patient_name, row.patient_id, row.accession_number)).casefold()
+def _row(row: sa.RowMapping) -> dict[str, object]:
+    labels = [one["label"] for one in row["body"].get("findings", []) if one.get("positive")]
+    searched = "\n".join((row["patient_name"], row["patient_id"], row["accession_number"])).casefold()
     return {
-        "prediction_id": row.id,
-        "instance_id": row.instance_id,
-        "newest": bool(row.newest),
+        "prediction_id": row["id"],
+        "instance_id": row["instance_id"],
+        "newest": bool(row["newest"]),
         "unread": True,
-        "rank": _RANKS.get(row.priority, 2),
-        "urgency": _NO_MARGIN if row.margin is None else -row.margin,
-        "created": row.created,
+        "rank": _RANKS.get(row["priority"], 2),
+        "urgency": _NO_MARGIN if row["margin"] is None else -row["margin"],
+        "created": row["created"],
         "positive": "".join(f"|{label}|" for label in labels),
         "searched": searched,
     }

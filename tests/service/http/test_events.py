@@ -1,0 +1,140 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from service import feed
+from service.http import events
+from service.settings import Limits
+from tests.factories import dicom_bytes, noise
+from tests.service.serving import Client, serving, settings_for
+
+IDLE = 0.2
+
+
+@pytest.fixture(scope="module")
+def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """One place, and little patience with bodies: a stream takes neither."""
+    limits = Limits(decode_workers=1, max_in_flight=1, idle_seconds=IDLE)
+    with serving(settings_for(artefact, tmp_path_factory.mktemp("data"), limits)) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "POLL_SECONDS", 0.02)
+
+
+class Stream:
+    """One request by hand, as a server would make it: httpx waits for the end of an answer."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._received: asyncio.Queue[Message] = asyncio.Queue()
+        self._left = asyncio.Event()
+        self._begun = False
+
+    async def __aenter__(self) -> "Stream":
+        headers = [(b"host", b"localhost")]
+        scope = {"type": "http", "method": "GET", "path": "/v1/events", "query_string": b"", "headers": headers}
+        scope |= {"client": ("127.0.0.1", 1), "asgi": {"spec_version": "2.3"}, "http_version": "1.1"}
+        self._task = asyncio.create_task(self._client.app(scope, self._receive, self._received.put))
+        self.start = await self._received.get()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._left.set()
+        await self._task
+
+    async def _receive(self) -> Message:
+        if not self._begun:
+            self._begun = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def parts(self) -> AsyncIterator[str]:
+        async with asyncio.timeout(20):
+            while (message := await self._received.get()).get("more_body"):
+                yield message["body"].decode()
+
+
+def post(client: Client, uid: str) -> Any:
+    return client.http.post(
+        "/v1/predictions",
+        content=dicom_bytes(noise(), SOPInstanceUID=uid),
+        headers={"Content-Type": "application/dicom"},
+    )
+
+
+def test_what_comes_is_marked_and_goes_is_told_to_everyone(client: Client) -> None:
+    async def work() -> None:
+        async with Stream(client) as one, Stream(client) as other:
+            assert one.start["status"] == 200
+            headers = {name.decode(): value.decode() for name, value in one.start["headers"]}
+            assert headers["content-type"] == "text/event-stream; charset=utf-8"
+            assert (headers["cache-control"], headers["x-accel-buffering"]) == ("no-store", "no")
+            assert len(headers["x-request-id"]) == 16
+            told, others = one.parts(), other.parts()
+            assert await anext(told) == await anext(others) == ": listening\n\n"
+            await asyncio.sleep(2 * IDLE)
+
+            body = (await post(client, "2.25.1")).json()  # the one place is free
+            await client.http.patch(body["links"]["self"], json={"read": True})
+            await client.http.delete(body["links"]["self"])
+
+            for listener in (told, others):
+                for kind in ("new", "read", "deleted"):
+                    name, data = (await anext(listener)).strip().split("\n")
+                    assert name == "event: changed"
+                    priority = None if kind == "deleted" else body["priority"]
+                    wanted = {"id": body["id"], "kind": kind, "priority": priority}
+                    assert json.loads(data.removeprefix("data: ")) == wanted
+
+    client.runner.run(work())
+
+
+def test_a_silent_stream_beats(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "BEAT_SECONDS", 0.02)
+
+    async def work() -> None:
+        async with Stream(client) as stream:
+            told = stream.parts()
+            assert [await anext(told) for _ in range(3)] == [": listening\n\n", *[": still here\n\n"] * 2]
+
+    client.runner.run(work())
+
+
+def test_it_ends_after_its_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(events, "LIFE_SECONDS", 0.1)
+
+    async def work() -> None:
+        async with Stream(client) as stream:
+            told = [part async for part in stream.parts()]
+            assert told[0] == ": listening\n\n"
+            assert set(told[1:]) <= {": still here\n\n"}
+
+    client.runner.run(work())
+
+
+def test_who_leaves_is_forgotten(client: Client) -> None:
+    async def work() -> None:
+        async with Stream(client) as stream:
+            await anext(stream.parts())
+            assert len(client.pipeline.feed._listeners) == 1
+        assert not client.pipeline.feed._listeners
+
+    client.runner.run(work())
+
+
+def test_too_many_are_503(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "LISTENERS", 0)
+    refused = client.get("/v1/events")
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "too_many_listeners")
+    assert refused.headers["retry-after"] == "5"

@@ -1,0 +1,466 @@
+import math
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.errors import InvalidRequest, NotFound
+from service.storage import cursor as cursors
+from service.storage.database import Database, migrations
+from service.storage.record import Record
+from service.storage.records import Records
+from service.storage.tables import INSTANCES, PREDICTIONS, WORKLIST
+from service.storage.worklist import PRIORITIES, Filters, Worklist
+from tests.service.storage.conftest import Make
+
+ALL = Filters()
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+Add = Callable[..., Record]
+
+
+@pytest.fixture
+def worklist(records: Records) -> Worklist:
+    return Worklist(records.database)
+
+
+@pytest.fixture
+def add(records: Records, make: Make) -> Add:
+    """Save a record of an instance of its own; what is named overrides."""
+    made = iter(range(10_000))
+
+    def _add(positive: tuple[str, ...] = (), **wanted: Any) -> Record:
+        number = next(made)
+        findings = [{"label": label, "positive": label in positive} for label in ("Mass", "Effusion", "Nodule")]
+        values = {
+            "sop_instance_uid": f"1.2.{number}",
+            "created": NOON + timedelta(minutes=number),
+            "body": {"findings": findings},
+        }
+        return records.save(make(**(values | wanted)))
+
+    return _add
+
+
+def ids(worklist: Worklist, filters: Filters = ALL, limit: int = 100) -> list[str]:
+    """The whole list, by its pages."""
+    found: list[str] = []
+    cursor = None
+    while True:
+        entries, cursor = worklist.page(filters, limit, cursor)
+        found += [entry.record.id for entry in entries]
+        if cursor is None:
+            return found
+
+
+# Order...
+
+
+def test_priority_then_margin_then_waiting(worklist: Worklist, add: Add) -> None:
+    names = {
+        "routine": add(priority="ROUTINE", margin=9.0),
+        "high, none": add(priority="HIGH", margin=None),
+        "high, small": add(priority="HIGH", margin=-0.5),
+        "stat, waits less": add(priority="STAT", margin=1.0),
+        "stat, waits more": add(priority="STAT", margin=1.0, created=NOON - timedelta(hours=1)),
+        "stat, first": add(priority="STAT", margin=1.5),
+    }
+    wanted = ["stat, first", "stat, waits more", "stat, waits less", "high, small", "high, none", "routine"]
+
+    assert ids(worklist) == [names[name].id for name in wanted]
+    assert ids(worklist, limit=1) == [names[name].id for name in wanted]
+
+
+rows = st.tuples(
+    st.sampled_from(PRIORITIES),
+    st.none() | st.sampled_from([0.0, -0.0, 0.1 + 0.2, 1e-9]) | st.floats(-40, 40),
+    st.integers(0, 2),
+    st.booleans(),
+)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """For properties, whose examples empty it."""
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('list') / 'triage.sqlite'}")
+    database.open()
+    yield database
+    database.close()
+
+
+@settings(deadline=None, max_examples=60)
+@given(listed=st.lists(rows, max_size=25), limit=st.integers(1, 8), read=st.sampled_from([None, True, False]))
+def test_pages_give_every_row_once_in_order_whatever_the_ties(
+    shared: Database, listed: list[tuple[str, float | None, int, bool]], limit: int, read: bool | None
+) -> None:
+    """Against a sort in Python."""
+    keyed = []
+    with shared.write() as connection:
+        connection.execute(sa.delete(PREDICTIONS))
+        connection.execute(sa.delete(INSTANCES))
+        for number, (priority, margin, minute, is_read) in enumerate(listed):
+            id = f"{number * 7 % 32:032x}"
+            created = NOON + timedelta(minutes=minute)
+            _row(connection, number, id, priority=priority, margin=margin, created=created, unread=not is_read)
+            if read in (None, is_read):
+                urgency = math.inf if margin is None else -margin
+                keyed.append((PRIORITIES.index(priority), urgency, created, id))
+
+    assert ids(Worklist(shared), Filters(read=read), limit) == [key[-1] for key in sorted(keyed)]
+
+
+def _row(
+    connection: sa.Connection,
+    number: int,
+    id: str,
+    *,
+    priority: str,
+    margin: float | None,
+    created: datetime,
+    unread: bool,
+) -> None:
+    """What `save` would do, without maps."""
+    instance = {name: f"{name} {number}" for name in ("sop_instance_uid", "instance_file")}
+    instance |= dict.fromkeys(("study_instance_uid", "series_instance_uid", "accession_number"), "")
+    connection.execute(
+        sa.insert(INSTANCES).values(
+            id=number + 1, attributes={}, display_sha256="", instance_bytes=1, received=created, **instance
+        )
+    )
+    prediction = {"id": id, "instance_id": number + 1, "created": created}
+    maps = {"map_height": 0, "map_width": 0, "heat_map": b"", "class_maps": b""}
+    connection.execute(
+        sa.insert(PREDICTIONS).values(
+            artefact_sha256="a", priority=priority, margin=margin, body={"findings": []}, **prediction, **maps
+        )
+    )
+    connection.execute(
+        sa.insert(WORKLIST).values(
+            prediction_id=id,
+            instance_id=number + 1,
+            created=created,
+            newest=True,
+            unread=unread,
+            rank=PRIORITIES.index(priority),
+            urgency=1e300 if margin is None else -margin,
+            positive="",
+            searched="",
+        )
+    )
+
+
+@given(
+    st.integers(0, 2),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.datetimes(timezones=st.just(UTC)),
+    st.uuids().map(lambda one: one.hex),
+)
+def test_a_cursor_is_read_back_exactly(rank: int, urgency: float, created: datetime, id: str) -> None:
+    cursor = cursors.encode_place(rank, urgency, created, id)
+
+    assert cursors.decode_place(cursor) == (rank, urgency, created, id)
+    assert len(cursor) <= 200  # as the interface takes it
+
+
+@given(st.text(max_size=200) | st.binary(max_size=120).map(lambda one: b64encode(one).decode()))
+def test_whatever_else_is_a_cursor_is_refused_in_words(cursor: str) -> None:
+    with suppress(InvalidRequest):
+        rank, urgency, created, id = cursors.decode_place(cursor)
+        assert math.isfinite(urgency)
+        assert (rank >= 0, created.tzinfo, id.isalnum()) == (True, UTC, True)
+
+
+@pytest.mark.parametrize("cursor", ["", "nonsense", "ä", "MCAxLjAgMjAyNg==", "A" * 200])
+def test_a_cursor_that_was_not_given_out_is_refused(worklist: Worklist, cursor: str) -> None:
+    with pytest.raises(InvalidRequest):
+        worklist.page(Filters(), 10, cursor)
+
+
+def test_a_cursor_of_another_priority_is_refused(worklist: Worklist, add: Add) -> None:
+    add(priority="HIGH")
+    add(priority="HIGH")
+    _, cursor = worklist.page(Filters(), 1, None)
+
+    with pytest.raises(InvalidRequest):
+        worklist.page(Filters(priority="STAT"), 1, cursor)
+
+
+def test_what_comes_between_two_pages_moves_nothing(worklist: Worklist, add: Add) -> None:
+    first, second = add(margin=5.0), add(margin=3.0)
+    page, cursor = worklist.page(Filters(), 1, None)
+    add(margin=9.0)
+    between = add(margin=4.0)
+
+    assert [entry.record.id for entry in page] == [first.id]
+    rest, _ = worklist.page(Filters(), 10, cursor)
+    assert [entry.record.id for entry in rest] == [between.id, second.id]
+
+
+# Filters...
+
+
+def test_by_priority_finding_time_and_mark(worklist: Worklist, add: Add) -> None:
+    mass = add(("Mass",), priority="HIGH")
+    both = add(("Mass", "Effusion"), priority="HIGH", margin=0.0)
+    none = add(priority="ROUTINE")
+    worklist.mark(both.id, True, "AB")
+
+    assert ids(worklist, Filters(priority="HIGH")) == [mass.id, both.id]
+    assert ids(worklist, Filters(priority="STAT")) == []
+    assert ids(worklist, Filters(finding="Effusion")) == [both.id]
+    assert ids(worklist, Filters(finding="Mas")) == []
+    assert ids(worklist, Filters(finding="%")) == []
+    assert ids(worklist, Filters(read=True)) == [both.id]
+    assert ids(worklist, Filters(read=False)) == [mass.id, none.id]
+    assert ids(worklist, Filters(since=both.created)) == [both.id, none.id]
+    assert ids(worklist, Filters(priority="HIGH", finding="Mass", read=False)) == [mass.id]
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("doe", True),
+        ("DOE", True),
+        ("jane doe", True),
+        ("doe^ja", True),
+        ("müll", True),
+        ("MÜLLER", True),
+        ("17-b", True),
+        ("acc_9", True),
+        ("acc%9", False),
+        ("acc9", False),
+        ("e^e", False),
+        ("jane smith", False),
+        ("", True),
+        ("  ", True),
+        ("%", False),
+        ("\\", False),
+        ("'; drop table worklist; --", False),
+    ],
+)
+def test_by_words_of_name_id_and_accession_number(worklist: Worklist, add: Add, q: str, found: bool) -> None:
+    add(attributes={"PatientName": "Doe^Jane=Müller", "PatientID": "P/17-B"}, accession_number="ACC_9")
+
+    assert len(ids(worklist, Filters(q=q))) == found
+    assert worklist.counts(Filters(q=q)).total == found
+
+
+def test_counts_fit_the_filters_and_the_whole_list(worklist: Worklist, add: Add) -> None:
+    for priority, number in (("STAT", 2), ("HIGH", 3), ("ROUTINE", 1)):
+        for _ in range(number):
+            last = add(priority=priority)
+    worklist.mark(last.id, True, "")
+    counts = worklist.counts(Filters(priority="HIGH"))
+
+    assert counts.total == 3
+    assert counts.unread == {"STAT": 2, "HIGH": 3, "ROUTINE": 0}
+
+
+# One entry for one instance...
+
+
+def test_the_newest_answer_of_an_instance_is_on_the_list(worklist: Worklist, records: Records, add: Add) -> None:
+    old = add(sop_instance_uid="1.9", artefact_sha256="a" * 64)
+    new = add(sop_instance_uid="1.9", artefact_sha256="b" * 64)
+    late = add(sop_instance_uid="1.9", artefact_sha256="c" * 64, created=NOON - timedelta(days=1))
+
+    assert ids(worklist) == [new.id]
+    assert worklist.counts(Filters()).total == 1
+    assert worklist.get(old.id).record.id == old.id  # there all the same
+
+    records.delete(new.id)
+    assert ids(worklist) == [old.id]
+    records.delete(old.id)
+    assert ids(worklist) == [late.id]
+    records.delete(late.id)
+    assert ids(worklist) == []
+
+
+def test_many_answers_and_deletes_at_once_leave_one(worklist: Worklist, records: Records, add: Add, make: Make) -> None:
+    kept = add(sop_instance_uid="1.9", artefact_sha256="0" * 64)
+    wanted = [make(sop_instance_uid="1.9", artefact_sha256=one * 64) for one in "123456789abcdef"]
+
+    def save_and_delete(record: Record) -> None:
+        records.save(record)
+        records.delete(record.id)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(save_and_delete, wanted))
+
+    assert ids(worklist) == [kept.id]
+
+
+def test_the_same_file_again_leaves_mark_and_place(worklist: Worklist, records: Records, add: Add, make: Make) -> None:
+    record = add(sop_instance_uid="1.9")
+    worklist.mark(record.id, True, "AB")
+    records.save(make(sop_instance_uid="1.9"))
+
+    assert worklist.get(record.id).read_by == "AB"
+    assert ids(worklist) == [record.id]
+
+
+# The mark...
+
+
+def test_a_mark_says_who_and_when_and_can_be_taken_away(worklist: Worklist, add: Add) -> None:
+    record = add()
+    before = datetime.now(UTC)
+    marked = worklist.mark(record.id, True, "AB")
+
+    assert marked.read_at is not None
+    assert before <= marked.read_at <= datetime.now(UTC)
+    assert marked.read_by == "AB"
+    assert worklist.get(record.id) == marked or worklist.get(record.id).read_at == marked.read_at
+
+    unmarked = worklist.mark(record.id, False, "CD")
+    assert (unmarked.read_at, unmarked.read_by) == (None, "")
+
+
+def test_of_many_who_mark_at_once_one_is_the_reader(worklist: Worklist, add: Add) -> None:
+    record = add()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda name: worklist.mark(record.id, True, name), "abcdefgh"))
+
+    assert len({answer.read_by for answer in answers}) == 1
+    assert len({answer.read_at for answer in answers}) == 1
+    assert worklist.get(record.id).read_by == answers[0].read_by
+
+
+@pytest.mark.parametrize("id", ["0" * 32, "x", "../0", ""])
+def test_what_there_is_not_is_not_found(worklist: Worklist, id: str) -> None:
+    with pytest.raises(NotFound):
+        worklist.get(id)
+    with pytest.raises(NotFound):
+        worklist.mark(id, True, "")
+
+
+# How it is found...
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        (Filters(), "ix_worklist_order"),
+        (Filters(priority="HIGH"), "ix_worklist_order"),
+        (Filters(read=False), "ix_worklist_unread"),
+        (Filters(read=True, priority="HIGH"), "ix_worklist_unread"),
+    ],
+)
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_page_is_read_along_an_index(
+    records: Records, worklist: Worklist, add: Add, filters: Filters, index: str, deep: bool
+) -> None:
+    """Nothing is sorted, however long the list."""
+    record = add(priority="HIGH")
+    add(priority="HIGH")
+    worklist.mark(record.id, True, "")
+    cursor = worklist.page(Filters(), 1, None)[1] if deep else None
+    plan = explained(records.database, lambda: worklist.page(filters, 50, cursor))
+
+    chosen = within(plan, "LIST SUBQUERY")
+    assert len(chosen) == 1
+    assert f"SEARCH worklist USING COVERING INDEX {index} (newest=?" in chosen[0]
+    assert not [step for _, _, step in plan if step.startswith("SCAN")]
+
+
+@pytest.mark.parametrize("filters", [Filters(q="doe"), Filters(finding="Mass", read=False)])
+def test_a_search_reads_the_small_rows_from_end_to_end(
+    records: Records, worklist: Worklist, add: Add, filters: Filters
+) -> None:
+    """Sorting what is found is little; the large rows are sought only for the page."""
+    add()
+    plan = explained(records.database, lambda: worklist.page(filters, 50, None))
+
+    assert within(plan, "LIST SUBQUERY") == ["SCAN worklist", "USE TEMP B-TREE FOR ORDER BY"]
+    assert len([step for _, _, step in plan if "SCAN" in step]) == 1
+
+
+def test_what_is_unread_is_counted_in_an_index(records: Records, worklist: Worklist) -> None:
+    plan = explained(records.database, lambda: worklist.counts(Filters()))
+
+    steps = [step for _, _, step in plan]
+    assert any("USING COVERING INDEX ix_worklist_unread (newest=? AND unread=?)" in step for step in steps)
+    assert all("COVERING INDEX" in step for step in steps)
+
+
+def within(plan: list[tuple[int, int, str]], name: str) -> list[str]:
+    """Steps of the one part of a plan that is called so."""
+    [part] = [id for id, _, step in plan if step.startswith(name)]
+    return [step for _, parent, step in plan if parent == part]
+
+
+def explained(database: Database, ask: Callable[[], object]) -> list[tuple[int, int, str]]:
+    """SQLite's plan for the statements that `ask` runs: number, number of the part it is in, and what is done."""
+    said: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        said.append((statement, parameters))
+
+    sa.event.listen(database._engine, "before_cursor_execute", note)
+    ask()
+    sa.event.remove(database._engine, "before_cursor_execute", note)
+    with database.read() as connection:
+        return [
+            (step.id, step.parent, step.detail)
+            for statement, parameters in said
+            if statement.startswith("SELECT")
+            for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+
+
+# Records from before...
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[Database]:
+    """At the revision before the worklist."""
+    database = Database(f"sqlite:///{tmp_path / 'old.sqlite'}")
+    database.open()
+    with database.write() as connection:
+        command.downgrade(migrations(connection), "0003")
+    yield database
+    database.close()
+
+
+def test_records_from_before_are_on_the_list_unread(old: Database, make: Make) -> None:
+    """As they would be, had they been saved now."""
+    body = {"findings": [{"label": "Mass", "positive": True}, {"label": "Effusion", "positive": None}]}
+    instance = (
+        "INSERT INTO instances (id, study_instance_uid, series_instance_uid, sop_instance_uid, "
+        "accession_number, patient_name, patient_id, display_sha256, instance_file, instance_bytes, received) "
+        "VALUES (1, '1', '1', '1', 'A-1', 'Doe^Jane', 'P1', 'd', 'f', 1, '2026-01-01 00:00:00.000000')"
+    )
+    maps = {"map_height": 0, "map_width": 0, "heat_map": b"", "class_maps": b""}
+    with old.write() as connection:
+        connection.exec_driver_sql(instance)
+        for number in range(1203):  # more than a batch
+            created = NOON + timedelta(seconds=number % 1201)
+            connection.execute(
+                sa.insert(PREDICTIONS).values(
+                    id=f"{number:032x}",
+                    instance_id=1,
+                    artefact_sha256=f"{number}",
+                    created=created,
+                    priority="HIGH",
+                    margin=1.5,
+                    body=body,
+                    **maps,
+                )
+            )
+    with old.write() as connection:
+        command.upgrade(migrations(connection), "head")
+
+    worklist = Worklist(old)
+    assert ids(worklist, Filters(q="doe a-1", finding="Mass", read=False, priority="HIGH")) == [f"{1200:032x}"]
+    assert ids(worklist, Filters(finding="Effusion")) == []
+    with old.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(WORKLIST)) == 1203
+        assert connection.scalar(sa.select(WORKLIST.c.urgency).limit(1)) == -1.5
