@@ -4,7 +4,7 @@ import { element } from "./element.js";
 import { draw as drawHeatMap } from "./heat_map.js";
 import { marks } from "./orientation.js";
 import { length, words } from "./ruler.js";
-import { toStage } from "./view.js";
+import { covered, panned, toStage } from "./view.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -18,13 +18,13 @@ export class Pane {
   }
 
   resize(size, ratio) {
-    for (const canvas of [this.radiograph, this.heat]) [canvas.width, canvas.height] = [size.width, size.height];
     this.lines.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
-    this.ratio = ratio;
+    Object.assign(this, { size, ratio });
   }
 
   drawGrey(raster, view, greys, moving) {
-    raster.draw(this.radiograph, view, greys, moving);
+    const shifted = this.#place(this.radiograph, raster, view);
+    raster.draw(this.radiograph, shifted, greys, moving);
   }
 
   /** @param shown {map, content, table, opacity}, or null for none */
@@ -32,7 +32,18 @@ export class Pane {
     this.heat.hidden = !shown;
     if (!shown) return;
     this.heat.style.opacity = Math.round(255 * shown.opacity) / 255; // as the service's own pictures have it
-    drawHeatMap(this.heat, shown.map, shown.content, shown.table, { image: raster, view });
+    const shifted = this.#place(this.heat, raster, view);
+    drawHeatMap(this.heat, shown.map, shown.content, shown.table, { image: raster, view: shifted });
+  }
+
+  /** Put a canvas where the image is and no further: each pixel of a layer costs, with every frame. */
+  #place(canvas, image, view) {
+    const [x0, y0, x1, y1] = covered(view, image, this.size);
+    const [width, height] = [Math.max(1, x1 - x0), Math.max(1, y1 - y0)];
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    const place = { left: x0, top: y0, width, height };
+    for (const [edge, length] of Object.entries(place)) canvas.style[edge] = `${length / this.ratio}px`;
+    return panned(view, -x0, -y0);
   }
 
   /** @param box [x0, y0, x1, y1] or null; `rulers` lists [from, to] on the image */

@@ -38,6 +38,14 @@ export function toStage(view, point) {
   return { x: point.x * view.scaleX + view.x, y: point.y * view.scaleY + view.y };
 }
 
+/** Whole pixels of the stage that the image covers, [x0, y0, x1, y1], exclusive end. */
+export function covered(view, image, stage) {
+  const end = toStage(view, { x: image.width, y: image.height });
+  const [x0, y0] = [Math.max(0, Math.floor(view.x)), Math.max(0, Math.floor(view.y))];
+  const [x1, y1] = [Math.min(stage.width, Math.ceil(end.x)), Math.min(stage.height, Math.ceil(end.y))];
+  return [x0, y0, Math.max(x0, x1), Math.max(y0, y1)];
+}
+
 /** A view that shows one box of the image, as large as the stage has room for. */
 export function fitBox(image, box, stage) {
   const [x0, y0, x1, y1] = box;

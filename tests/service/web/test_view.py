@@ -42,6 +42,19 @@ def test_a_place_goes_to_the_stage_and_back(modules: Modules) -> None:
     assert modules.call("view.js", CALL, "toStage", moved, place) == {"x": 122.75, "y": 238}
 
 
+@pytest.mark.parametrize(
+    ("view", "wanted"),
+    [
+        ({"scaleX": 1, "scaleY": 2, "x": 150, "y": 50}, [150, 50, 350, 250]),
+        ({"scaleX": 1.001, "scaleY": 2, "x": 149.5, "y": -50.5}, [149, 0, 350, 150]),
+        ({"scaleX": 9, "scaleY": 18, "x": -100, "y": -100}, [0, 0, 500, 300]),
+        ({"scaleX": 1, "scaleY": 2, "x": -900, "y": 0}, [0, 0, 0, 200]),
+    ],
+)
+def test_canvases_cover_the_image_and_no_more(modules: Modules, view: object, wanted: list[int]) -> None:
+    assert modules.call("view.js", CALL, "covered", view, IMAGE, STAGE) == wanted
+
+
 def test_a_box_fills_the_stage(modules: Modules) -> None:
     view = modules.call("view.js", CALL, "fitBox", IMAGE, [50, 20, 150, 40], STAGE)
 
