@@ -13,7 +13,8 @@ from service.storage.outbox import Entry, Order, Outbox
 from service.telemetry import describe, log
 
 Render = Callable[[str, Object], Awaitable[bytes]]
-LEASE = timedelta(minutes=5)  # longer than rendering and sending may take together, by their own time limits
+LEASE = timedelta(seconds=30)  # so soon what a process that was killed had in hand is taken up again
+_RENEWED_SECONDS = 10.0
 POLL_SECONDS = 2.0  # how soon another replica's orders, or those from before a restart, are seen
 _LONGEST_PAUSE = timedelta(hours=1)
 
@@ -69,11 +70,21 @@ class Sender:
             try:
                 entry = await asyncio.to_thread(self._outbox.claim, destination.name, LEASE)
                 if entry is not None:
-                    await self._carry_out(entry, destination)
+                    holding = asyncio.create_task(self._hold(entry))
+                    try:
+                        await self._carry_out(entry, destination)
+                    finally:
+                        holding.cancel()
                     continue
             except Exception as error:  # of the database: what was claimed is due again after the lease
                 log().error("sending failed", destination=destination.name, **describe(error))
             await self._pause()
+
+    async def _hold(self, entry: Entry) -> None:
+        """Keep others from an entry for as long as it takes."""
+        while True:
+            await asyncio.sleep(_RENEWED_SECONDS)
+            await asyncio.to_thread(self._outbox.renew, entry, LEASE)
 
     async def _pause(self) -> None:
         self._ordered.clear()

@@ -102,6 +102,10 @@ class Outbox:
             row = connection.execute(taken.values(values).returning(OUTBOX)).one_or_none()
         return None if row is None else _entry(row)
 
+    def renew(self, entry: Entry, lease: timedelta) -> None:
+        """Have the lease begin anew."""
+        self._set(entry, {"due": datetime.now(UTC) + lease})
+
     def finish(self, entry: Entry, state: State, error: str = "") -> None:
         """End it."""
         self._set(entry, {"state": state, "error": error, "finished": datetime.now(UTC)})

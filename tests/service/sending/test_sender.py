@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -184,6 +185,28 @@ class TestByStow:
 
         assert len(other.received) == 4  # each object once
 
+    def test_one_that_takes_longer_than_the_lease_is_sent_once(
+        self, records: Records, id: str, other: Stub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "LEASE", timedelta(seconds=2))
+        monkeypatch.setattr(module, "_RENEWED_SECONDS", 0.1)
+        other.seconds = 4.0
+        senders = [self.sender(records, other) for _ in range(2)]
+
+        async def work() -> None:
+            running = [asyncio.create_task(sender.run()) for sender in senders]
+            await senders[0].order(id, "pacs", ["sr"])
+            async with asyncio.timeout(20):
+                while not ended(await senders[0].entries(id)):
+                    await asyncio.sleep(0.01)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+        asyncio.run(work())
+
+        assert len(other.received) == 1
+
     def test_one_that_is_cut_off_is_due_at_once(self, records: Records, id: str, other: Stub) -> None:
         other.seconds = 0.5
         sender = self.sender(records, other)
@@ -219,6 +242,8 @@ class TestByStore:
         try:
             yield server.server_address[1], received
         finally:
+            while ae.active_associations:  # one that is being closed cannot be aborted
+                time.sleep(0.01)
             ae.shutdown()
 
     @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])

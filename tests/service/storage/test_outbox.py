@@ -130,6 +130,14 @@ class TestClaim:
         assert again is not None
         assert again.attempts == 2
 
+    def test_a_lease_that_is_renewed_does_not_end(self, outbox: Outbox, id: str) -> None:
+        outbox.add(id, [SR])
+        claimed = outbox.claim("pacs", NONE)
+        assert claimed is not None
+        outbox.renew(claimed, LEASE)
+
+        assert outbox.claim("pacs", LEASE) is None
+
     def test_who_comes_too_late_changes_nothing(self, outbox: Outbox, id: str) -> None:
         outbox.add(id, [SR])
         late, other = outbox.claim("pacs", NONE), outbox.claim("pacs", LEASE)

@@ -1,0 +1,112 @@
+"""Orthanc with its DICOMweb plug-in, started for a test (Debian: orthanc, orthanc-dicomweb)."""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+_PROGRAM = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
+_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Two that are free."""
+
+    http: int
+    dicom: int
+
+
+class Orthanc:
+    """Its REST interface."""
+
+    def __init__(self, http: httpx.Client, ports: Ports) -> None:
+        self.http, self.ports = http, ports
+
+    def ask(self, method: str, path: str, **options: Any) -> Any:
+        """Ask for JSON; nothing but 200 will do."""
+        answer = self.http.request(method, path, **options)
+        assert answer.status_code == 200, (path, answer.text)
+        return answer.json() if answer.content else None
+
+    def know(self, service: str, dimse: int) -> None:
+        """Enter the service, under the name `triage`, as a DICOMweb server and as a modality."""
+        modality = {"AET": "TRIAGE", "Host": "127.0.0.1", "Port": dimse}
+        assert self.http.put("/modalities/triage", json=modality).status_code == 200
+        server = {"Url": f"{service}/dicom-web/"}
+        assert self.http.put("/dicom-web/servers/triage", json=server).status_code == 200
+
+    def upload(self, data: bytes) -> str:
+        """Give it a file, as a modality would; its own id of it."""
+        return str(self.ask("POST", "/instances", content=data)["ID"])
+
+    def of_study(self, uid: str) -> dict[str, str]:
+        """Find a study's instances: Modality to Orthanc's id."""
+        query = {"Level": "Instance", "Query": {"StudyInstanceUID": uid}}
+        ids = self.ask("POST", "/tools/find", json=query)
+        return {self.ask("GET", f"/instances/{id}/simplified-tags")["Modality"]: id for id in ids}
+
+
+def free_ports() -> Ports:
+    """Find two ports that nobody listens on."""
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("127.0.0.1", 0))
+        second.bind(("127.0.0.1", 0))
+        return Ports(first.getsockname()[1], second.getsockname()[1])
+
+
+@contextmanager
+def orthanc(folder: Path, ports: Ports) -> Iterator[Orthanc]:
+    """Run one that keeps everything in `folder`."""
+    if not (Path(_PROGRAM).exists() and _PLUGIN.exists()):
+        pytest.skip("no Orthanc here; Debian's packages orthanc and orthanc-dicomweb have it")
+    folder.mkdir()
+    (folder / "orthanc.json").write_text(json.dumps(_configuration(folder, ports)))
+    with (folder / "log").open("w") as log:
+        started = subprocess.Popen([_PROGRAM, str(folder / "orthanc.json")], stdout=log, stderr=log)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{ports.http}", timeout=60) as http:
+            _wait(http, started, folder / "log")
+            yield Orthanc(http, ports)
+    finally:
+        started.terminate()
+        started.wait(60)
+
+
+def _wait(http: httpx.Client, started: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + 60
+    while True:
+        try:
+            if http.get("/dicom-web/servers").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        assert started.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.1)
+
+
+def _configuration(folder: Path, ports: Ports) -> dict[str, Any]:
+    return {
+        "Name": "test",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "Plugins": [str(_PLUGIN)],
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "HttpPort": ports.http,
+        "DicomPort": ports.dicom,
+        "DicomAet": "ORTHANC",
+        "DicomCheckCalledAet": True,
+        "DicomAlwaysAllowStore": True,
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+    }
