@@ -1,7 +1,7 @@
 """A file to a record that nothing has kept yet: decoder processes, the network, findings (README: One request)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -135,6 +135,15 @@ class Analyser:
         InputError
         """
         return await _started(self._decoders).derive(data, partial(render, kind=kind, report=report(record)))
+
+    async def examine(self, data: bytes, function: Callable[[bytes, Bounds], T]) -> T:
+        """Work on a file in the decoder processes.
+
+        Raises
+        ------
+        InputError
+        """
+        return await _started(self._decoders).examine(data, function)
 
     async def _prove_decoder(self) -> None:
         """Have a process started and see that its limits let it work."""

@@ -13,7 +13,14 @@ from service.answer import Answer as Answer
 from service.answer import answer
 from service.answer import document as document
 from service.archive import Archive
-from service.catalogue import sop_class as sop_class
+from service.catalogue import Between as Between
+from service.catalogue import Catalogue
+from service.catalogue import Criterion as Criterion
+from service.catalogue import Like as Like
+from service.catalogue import Look as Look
+from service.catalogue import OneOf as OneOf
+from service.catalogue import Wanted as Wanted
+from service.catalogue import Window as Window
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.reporting.overlay import NOTICE as NOTICE
 from service.settings import Settings
@@ -25,6 +32,9 @@ from service.storage.keys import Scope as Scope
 from service.storage.record import Record
 from service.storage.records import Records
 from service.storage.retention import Retention
+from service.study import Entry as Entry
+from service.study import series as series
+from service.study import sop_class as sop_class
 from service.telemetry import Stopwatch, describe, log
 
 
@@ -35,8 +45,8 @@ class Pipeline:
     ----------
     keys
         Who may ask; the doors look.
-    archive
-        What was answered before.
+    archive, catalogue
+        What was answered before, as we order it and as DICOM does.
 
     Raises
     ------
@@ -51,6 +61,7 @@ class Pipeline:
         self._retention = Retention(self._records, self._instances, settings.storage.keep_days)
         self.keys = Keys(self._records.database)
         self.archive = Archive(self._records, self._instances, self._analyser)
+        self.catalogue = Catalogue(self._records, self._instances, self._analyser)
         self._instances.open()
         self._records.open()
         self._free = settings.limits.max_in_flight

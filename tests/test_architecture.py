@@ -28,7 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"service.dicom", "service.inference", "service.rendering", "service.reporting", "service.storage"},
     "service.answer": GROUND | {"service.reporting", "service.storage"},
     "service.archive": GROUND | {"service.analyser", "service.answer", "service.storage"},
-    "service.catalogue": GROUND | {"service.reporting", "service.storage"},
+    "service.study": GROUND | {"service.reporting", "service.storage"},
+    "service.catalogue": GROUND | {"service.analyser", "service.dicom", "service.storage", "service.study"},
     "service.pipeline": GROUND
     | {
         "service.analyser",
@@ -37,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
         "service.catalogue",
         "service.reporting",
         "service.storage",
+        "service.study",
     },
     "service.http": GROUND | {"service.pipeline"},
     "service.batch": GROUND | {"service.analyser", "service.pipeline", "service.http"},

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import telemetry
 from service.errors import TooLarge, UploadIdle
 from service.http import auth, health, model_card, objects, predictions, problems
-from service.http.dicom_web import store
+from service.http.dicom_web import rendered, retrieve, search, store
 from service.pipeline import NOTICE, Pipeline
 from service.settings import Limits, Settings
 
 STORE = "/dicom-web/studies"  # the route whose bodies hold many files and are never held whole
+DICOM_WEB = (store.router, search.router, retrieve.router, rendered.router)
 REPOSITORY = "https://github.com/agcnn-triage/agcnn-triage"
 # As proxies make them, and no wider: a patient's or an accession number fits any looser rule, and it goes into the log.
 _ID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -76,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
-    for router in (predictions.router, objects.router, store.router, model_card.router, health.router):
+    for router in (predictions.router, objects.router, *DICOM_WEB, model_card.router, health.router):
         app.include_router(router)
     app.add_api_route("/", _page, response_class=HTMLResponse, include_in_schema=False)
     problems.install(app)
