@@ -2,8 +2,8 @@
 
     python -m bench.dimse --instances 10000 --associations 4
 
-Starts `triage serve` and `triage dimse` on free ports with the artefact that ships, sends radiographs from processes of its
-own, counts the records, and prints the rate and the resident memory of both at the start, half way and at the end.
+Starts `triage serve` and `triage dimse` on free ports with the artefact that ships, sends radiographs from processes of
+its own, counts the records, and prints the rate and the resident memory of both at the start, half way and at the end.
 """
 
 import argparse

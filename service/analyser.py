@@ -1,7 +1,7 @@
 """A file to a record that nothing has kept yet: decoder processes, the network, findings (README: One request)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -142,6 +142,10 @@ class Analyser:
     async def unwindowed(self, data: bytes) -> Tones:
         """Give a file's values before the window; raises as `prepare`."""
         return await _started(self._decoders).unwindowed(data)
+
+    async def examine(self, data: bytes, function: Callable[[bytes, Bounds], T]) -> T:
+        """Work on a file in the decoder processes; raises as `prepare`."""
+        return await _started(self._decoders).examine(data, function)
 
     async def _prove_decoder(self) -> None:
         """Have a process started and see that its limits let it work."""

@@ -1,89 +1,158 @@
-"""What a viewer finds in a study: the radiographs that are stored, and beside each what is made of it on demand."""
+"""Studies, series and instances asked for: what there is, and the files of it, one at a time."""
 
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import TypeVar
 
-from service.reporting.objects import Kind
-from service.reporting.report import uid
-from service.storage.record import Summary
+from service.analyser import Analyser
+from service.dicom.frames import Frames, frames
+from service.dicom.metadata import metadata
+from service.dicom.picture import Look as Look
+from service.dicom.picture import Window as Window
+from service.dicom.picture import picture
+from service.dicom.reader import Bounds, Part10, part10
+from service.errors import NotAcceptable, NotFound
+from service.storage.criteria import Between as Between
+from service.storage.criteria import Criterion as Criterion
+from service.storage.criteria import Like as Like
+from service.storage.criteria import OneOf as OneOf
+from service.storage.instances import Instances
+from service.storage.records import Records
+from service.storage.studies import Studies
+from service.study import MADE, Entry, entries, series
 
-# For the few files that do not say: what they are is decided by Modality.
-_CLASSES = {"DX": "1.2.840.10008.5.1.4.1.1.1.1", "CR": "1.2.840.10008.5.1.4.1.1.1"}
+Item = TypeVar("Item")
+
+_PICTURES = (None, "secondary_capture")
+_WITHOUT_PIXELS = ("sr", "presentation_state")
+_AT_ONCE = 100  # studies of one query to the database
 
 
 @dataclass(frozen=True)
-class Form:
-    """What is known of an object before it is made; a test holds it against those that are made."""
+class Wanted:
+    """A query: what study and instance must fulfil, and which page of what does."""
 
-    sop_class_uid: str
-    modality: str
-    series_number: str
-    description: str
-
-
-FORMS: dict[Kind, Form] = {
-    "sr": Form("1.2.840.10008.5.1.4.1.1.88.34", "SR", "9901", "AI triage findings"),
-    "segmentation": Form("1.2.840.10008.5.1.4.1.1.66.4", "SEG", "9902", "AI attention maps"),
-    "secondary_capture": Form("1.2.840.10008.5.1.4.1.1.7", "OT", "9903", "AI overlay"),
-    "presentation_state": Form("1.2.840.10008.5.1.4.1.1.11.1", "PR", "9904", "AI attention box"),
-}
+    of_study: tuple[Criterion, ...] = ()
+    of_instance: tuple[Criterion, ...] = ()
+    limit: int = 1000
+    offset: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """One instance of a study.
+class Catalogue:
+    """What is stored and what is made of it, as DICOM orders it. Blocking work is done in threads and processes."""
 
-    Attributes
-    ----------
-    kind
-        None for the radiograph that was sent, else what is made of it.
-    record
-        What it is made of, or an answer to the radiograph.
-    attributes
-        Of series and instance, by keyword; those of patient and study are the record's.
-    """
+    def __init__(self, records: Records, instances: Instances, analyser: Analyser) -> None:
+        self._records, self._instances, self._analyser = records, instances, analyser
+        self._studies = Studies(records.database)
 
-    kind: Kind | None
-    record: Summary
-    series_instance_uid: str
-    sop_instance_uid: str
-    sop_class_uid: str
-    attributes: dict[str, str]
+    async def studies(self, wanted: Wanted) -> list[tuple[Entry, ...]]:
+        """Find studies, each with all its entries."""
+        return await asyncio.to_thread(self._find_studies, wanted)
 
-    @property
-    def study_instance_uid(self) -> str:
-        """The study that all of them are of."""
-        return self.record.study_instance_uid
+    async def series(self, wanted: Wanted) -> list[tuple[Entry, ...]]:
+        """Find series that have an instance which fulfils every criterion, each with all its entries."""
+        return await asyncio.to_thread(
+            lambda: _page((one for study in self._each(wanted) for one in series(study) if _holds(one, wanted)), wanted)
+        )
+
+    async def instances(self, wanted: Wanted) -> list[Entry]:
+        """Find instances."""
+        return await asyncio.to_thread(
+            lambda: _page((one for study in self._each(wanted) for one in study if _holds((one,), wanted)), wanted)
+        )
+
+    async def within(self, study: str, series: str | None = None, instance: str | None = None) -> tuple[Entry, ...]:
+        """List the entries of a study, a series or an instance.
+
+        Raises
+        ------
+        NotFound
+        """
+        found = await asyncio.to_thread(self._studies.records, [study])
+        listed = tuple(
+            entry
+            for records in found
+            for entry in entries(records)
+            if series in (None, entry.series) and instance in (None, entry.instance)
+        )
+        if not listed:
+            raise NotFound("no such study, series or instance")
+        return listed
+
+    async def file(self, entry: Entry) -> Part10:
+        """Give the file of an entry: as it was sent, or made.
+
+        Raises
+        ------
+        NotFound, InputError
+        """
+        data = await asyncio.to_thread(self._instances.get, entry.record.instance_file)
+        if entry.kind is not None:
+            record = await asyncio.to_thread(self._records.get, entry.record.id)
+            data = await self._analyser.render(record, data, entry.kind)
+        return await asyncio.to_thread(part10, data, Bounds(max_file_bytes=len(data)))
+
+    async def metadata(self, entry: Entry) -> str:
+        """Give the data set of an entry in the DICOM JSON model, without bulk data.
+
+        Raises
+        ------
+        NotFound, InputError
+        """
+        return await self._analyser.examine((await self.file(entry)).data, metadata)
+
+    async def frames(self, entry: Entry, numbers: Sequence[int]) -> Frames:
+        """Give frames of an entry, counted from 1, as they are encoded in its file.
+
+        Raises
+        ------
+        NotFound, InputError
+        """
+        if entry.kind in _WITHOUT_PIXELS:
+            raise NotFound("the instance has no frames", "no_frames")
+        return await self._analyser.examine((await self.file(entry)).data, partial(frames, numbers=tuple(numbers)))
+
+    async def picture(self, entry: Entry, look: Look) -> bytes:
+        """Draw an entry: a radiograph, or a picture made of one.
+
+        Raises
+        ------
+        NotFound, NotAcceptable, InputError
+        """
+        if entry.kind not in _PICTURES:
+            raise NotAcceptable("of this object there is no picture; its secondary capture shows it", "not_rendered")
+        return await self._analyser.examine((await self.file(entry)).data, partial(picture, look=look))
+
+    def _find_studies(self, wanted: Wanted) -> list[tuple[Entry, ...]]:
+        uids = self._studies.find(_in_database(wanted.of_study), wanted.limit, wanted.offset)
+        return [entries(records) for records in self._studies.records(uids)]
+
+    def _each(self, wanted: Wanted) -> Iterator[tuple[Entry, ...]]:
+        for offset in range(0, 2**62, _AT_ONCE):
+            uids = self._studies.find(_in_database(wanted.of_study), _AT_ONCE, offset)
+            for records in self._studies.records(uids):
+                yield entries(records)
+            if len(uids) < _AT_ONCE:
+                return
 
 
-def entries(records: tuple[Summary, ...]) -> tuple[Entry, ...]:
-    """List what there is of records: each radiograph once, also where several artefacts have answered it."""
-    radiographs = {record.sop_instance_uid: _radiograph(record) for record in records}
-    return (*radiographs.values(), *(made(record, kind) for record in records for kind in FORMS))
+def _in_database(criteria: Sequence[Criterion]) -> tuple[Criterion, ...]:
+    """Turn ModalitiesInStudy to what a column holds; of what is made, every study has each modality."""
+    found: list[Criterion] = []
+    for one in criteria:
+        if one.keyword != "ModalitiesInStudy":
+            found.append(one)
+        elif isinstance(one, OneOf) and not MADE & set(one.values):
+            found.append(OneOf("Modality", one.values))
+    return tuple(found)
 
 
-def made(record: Summary, kind: Kind) -> Entry:
-    """The entry of an object that is made of a record."""
-    form = FORMS[kind]
-    told = {
-        "Modality": form.modality,
-        "SeriesNumber": form.series_number,
-        "SeriesDescription": form.description,
-        "InstanceNumber": "1",
-    }
-    return Entry(kind, record, uid(record.id, f"{kind}/series"), uid(record.id, kind), form.sop_class_uid, told)
+def _holds(of: Sequence[Entry], wanted: Wanted) -> bool:
+    return any(all(one.holds(entry.attributes.get(one.keyword, "")) for one in wanted.of_instance) for entry in of)
 
 
-def sop_class(record: Summary) -> str:
-    """The SOP Class UID of the radiograph of a record."""
-    return record.attributes.get("SOPClassUID") or _CLASSES.get(record.attributes.get("Modality", ""), _CLASSES["CR"])
-
-
-def _radiograph(record: Summary) -> Entry:
-    return Entry(
-        None,
-        record,
-        record.series_instance_uid,
-        record.sop_instance_uid,
-        sop_class(record),
-        record.attributes,
-    )
+def _page(found: Iterator[Item], wanted: Wanted) -> list[Item]:
+    return [*islice(found, wanted.offset, wanted.offset + wanted.limit)]

@@ -14,7 +14,14 @@ from service.answer import answer
 from service.answer import document as document
 from service.archive import Archive
 from service.archive import Tones as Tones
-from service.catalogue import sop_class as sop_class
+from service.catalogue import Between as Between
+from service.catalogue import Catalogue
+from service.catalogue import Criterion as Criterion
+from service.catalogue import Like as Like
+from service.catalogue import Look as Look
+from service.catalogue import OneOf as OneOf
+from service.catalogue import Wanted as Wanted
+from service.catalogue import Window as Window
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.feed import Feed
 from service.feed import Listener as Listener
@@ -27,13 +34,15 @@ from service.storage.instances import Instances
 from service.storage.keys import Key as Key
 from service.storage.keys import Keys
 from service.storage.keys import Scope as Scope
-from service.storage.outbox import Entry as Entry
 from service.storage.outbox import Outbox
 from service.storage.record import Record
 from service.storage.records import Records
 from service.storage.retention import Retention
 from service.storage.worklist import Filters as Filters
 from service.storage.worklist import Worklist as StoredWorklist
+from service.study import Entry as Entry
+from service.study import series as series
+from service.study import sop_class as sop_class
 from service.telemetry import Stopwatch, describe, log
 from service.worklist import Worklist
 
@@ -45,8 +54,8 @@ class Pipeline:
     ----------
     keys
         Who may ask; the doors look.
-    archive
-        What was answered before.
+    archive, catalogue
+        What was answered before, as we order it and as DICOM does.
     worklist, feed
         The same in the order of its urgency, and what changes.
     sender
@@ -65,6 +74,7 @@ class Pipeline:
         self._retention = Retention(self._records, self._instances, settings.storage.keep_days)
         self.keys = Keys(self._records.database)
         self.archive = Archive(self._records, self._instances, self._analyser)
+        self.catalogue = Catalogue(self._records, self._instances, self._analyser)
         self.worklist = Worklist(StoredWorklist(self._records.database))
         self.feed = Feed(Changes(self._records.database))
         self.sender = Sender(Outbox(self._records.database), self.archive.render, settings.sending)

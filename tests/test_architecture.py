@@ -31,11 +31,12 @@ ALLOWED: dict[str, set[str]] = {
     "service.archive": GROUND | {"service.analyser", "service.answer", "service.storage"},
     "service.worklist": GROUND | {"service.answer", "service.storage"},
     "service.feed": GROUND | {"service.storage"},
-    "service.catalogue": GROUND | {"service.reporting", "service.storage"},
+    "service.study": GROUND | {"service.reporting", "service.storage"},
+    "service.catalogue": GROUND | {"service.analyser", "service.dicom", "service.storage", "service.study"},
     "service.sending": GROUND | {"service.storage"},
     "service.pipeline": GROUND
-    | {"service.analyser", "service.answer", "service.archive", "service.catalogue", "service.feed", "service.worklist"}
-    | {"service.reporting", "service.sending", "service.storage"},
+    | {"service.analyser", "service.answer", "service.archive", "service.catalogue", "service.feed", "service.study"}
+    | {"service.reporting", "service.sending", "service.storage", "service.worklist"},
     "service.http": GROUND | {"service.pipeline"},
     "service.dimse": GROUND,
     "service.batch": GROUND | {"service.analyser", "service.pipeline", "service.http"},

@@ -9,6 +9,7 @@ from io import BytesIO
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -37,12 +38,16 @@ class Bounds:
     max_elements: int = 50_000
 
 
-def read(data: bytes, bounds: Bounds = Bounds()) -> Dataset:
-    """Parse a DICOM file, or a data set without the Part 10 header, that holds an image.
+@dataclass(frozen=True)
+class Part10:
+    """A DICOM file whole, and the transfer syntax it declares."""
 
-    Returns
-    -------
-    The data set, with `file_meta.TransferSyntaxUID` always set: as declared, or as found where nothing is declared.
+    data: bytes
+    transfer_syntax: str
+
+
+def read(data: bytes, bounds: Bounds = Bounds()) -> Dataset:
+    """Parse a DICOM file that holds an image, as `parse` does.
 
     Raises
     ------
@@ -52,17 +57,56 @@ def read(data: bytes, bounds: Bounds = Bounds()) -> Dataset:
     TooLarge
         `file_too_large`, `inflated_too_large`, `image_too_large`.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings quote values
+        dataset = parse(data, bounds)
+        with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
+            _check_image(dataset, bounds)
+    return dataset
+
+
+def parse(data: bytes, bounds: Bounds) -> Dataset:
+    """Parse a DICOM file, or a data set without the Part 10 header.
+
+    Returns
+    -------
+    The data set, with `file_meta.TransferSyntaxUID` always set: as declared, or as found where nothing is declared.
+
+    Raises
+    ------
+    MalformedDicom, TooLarge
+        As `read`, but for what is said of images.
+    """
     if len(data) > bounds.max_file_bytes:
         raise TooLarge(f"at most {bounds.max_file_bytes} bytes wanted, got {len(data)}", "file_too_large")
     start = _start(data)
     end = meta_end(data, start, bounds.max_elements)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
+        return _data_set(data, end, _meta(data, start, end), bounds)
+
+
+def part10(data: bytes, bounds: Bounds) -> Part10:
+    """Put the Part 10 header before a file that `parse` reads, where it has none; any other is as it was.
+
+    Raises
+    ------
+    MalformedDicom
+    """
+    start = _start(data)
+    end = meta_end(data, start, bounds.max_elements)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings quote values
         meta = _meta(data, start, end)
-        dataset = _data_set(data, end, meta, bounds)
-        with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
-            _check_image(dataset, bounds)
-    return dataset
+        if start and (declared := text(meta, "TransferSyntaxUID")):
+            return Part10(data, declared)
+        meta.TransferSyntaxUID = UID(_syntax(encoding_of(data, end, None)))
+        dataset = parse(data, bounds)
+        meta.MediaStorageSOPClassUID = UID(text(dataset, "SOPClassUID"))
+        meta.MediaStorageSOPInstanceUID = UID(text(dataset, "SOPInstanceUID"))
+        stream = BytesIO()
+        write_file_meta_info(stream, meta)
+    return Part10(bytes(128) + b"DICM" + stream.getvalue() + data[end:], str(meta.TransferSyntaxUID))
 
 
 def _start(data: bytes) -> int:

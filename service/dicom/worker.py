@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -110,6 +111,20 @@ class Decoders:
         """
         return await self._run(unwindowed, (data, self._bounds))
 
+    async def examine(self, data: bytes, function: Callable[[bytes, Bounds], Result]) -> Result:
+        """Work on a file's bytes, within the limits on decoding.
+
+        Parameters
+        ----------
+        function
+            Can be pickled, as can what it gives.
+
+        Raises
+        ------
+        As `prepare`; MalformedDicom, `value_invalid`, also where `function` fails.
+        """
+        return await self._run(_examine, (data, self._bounds, function))
+
     def close(self) -> None:
         """Stop every process, also those at work."""
         self._closed = True
@@ -183,6 +198,17 @@ def _derive(data: bytes, bounds: Bounds, make: Callable[[Dataset, View], bytes])
     except Exception as error:  # the file's fault, and what is said of it may quote its values
         kind = type(error).__name__
         raise MalformedDicom(f"the data set does not let an object be made of it: {kind}", "value_invalid") from None
+
+
+def _examine(data: bytes, bounds: Bounds, function: Callable[[bytes, Bounds], Result]) -> Result:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's warnings quote values
+            return function(data, bounds)
+    except (TriageError, MemoryError):
+        raise
+    except Exception as error:  # as in `_derive`
+        raise MalformedDicom(f"the data set does not allow this: {type(error).__name__}", "value_invalid") from None
 
 
 def _view(data: bytes, bounds: Bounds) -> NDArray[np.uint8]:

@@ -29,7 +29,7 @@ from service.http import (
     sends,
     worklist,
 )
-from service.http.dicom_web import store
+from service.http.dicom_web import rendered, retrieve, search, store
 from service.pipeline import NOTICE, Pipeline
 from service.settings import Limits, Settings
 
@@ -47,6 +47,12 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+ROUTERS = (
+    *(room.router for room in (predictions, objects, sends, pixels, worklist, events)),
+    *(room.router for room in (store, search, retrieve, rendered)),
+    *(room.router for room in (model_card, health, page, documentation)),
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -77,9 +83,8 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # a redirect would say path and query again, which are the client's
     )
     app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
-    rooms = (predictions, objects, sends, pixels, worklist, events, store, model_card, health, page, documentation)
-    for room in rooms:
-        app.include_router(room.router)
+    for router in ROUTERS:
+        app.include_router(router)
     problems.install(app)
     app.add_middleware(Envelope, limits=settings.limits)
     return app

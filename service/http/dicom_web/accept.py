@@ -25,8 +25,12 @@ class Range:
 
     def takes(self, media_type: str) -> bool:
         """Whether a media type falls into it."""
-        major = media_type.partition("/")[0]
-        return self.media_type in (media_type, f"{major}/*", "*/*")
+        return _falls(media_type, self.media_type)
+
+    def takes_parts(self, content: str, transfer_syntax: str) -> bool:
+        """Whether parts of a media type and transfer syntax do; where nothing is said of them, any."""
+        syntax = self.transfer_syntax in ("", "*", transfer_syntax)
+        return syntax and (self.type == "" or _falls(content, self.type))
 
 
 def ranges(request: Request) -> tuple[Range, ...]:
@@ -54,6 +58,10 @@ def choose(request: Request, offered: Sequence[str]) -> str:
             if wanted.takes(media_type):
                 return media_type
     raise NotAcceptable(f"Accept: there is {', '.join(offered)}")
+
+
+def _falls(media_type: str, into: str) -> bool:
+    return into in (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
 
 
 def _entries(said: str) -> list[str]:

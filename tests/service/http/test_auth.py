@@ -34,6 +34,24 @@ WANTED: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/predictions/{id}/sends"): "read",
     ("POST", "/dicom-web/studies"): "predict",
     ("POST", "/dicom-web/studies/{study}"): "predict",
+    **{
+        ("GET", f"/dicom-web/{path}"): "read"
+        for path in (
+            *("studies", "series", "instances", "studies/{study}/series", "studies/{study}/instances"),
+            *("studies/{study}", "studies/{study}/metadata", "studies/{study}/thumbnail"),
+            *(
+                f"studies/{{study}}/series/{{of_series}}{rest}"
+                for rest in ("", "/instances", "/metadata", "/thumbnail")
+            ),
+            *(
+                f"studies/{{study}}/series/{{of_series}}/instances/{{instance}}{rest}"
+                for rest in (
+                    *("", "/metadata", "/rendered", "/thumbnail"),
+                    *("/frames/{frames}", "/frames/1/rendered"),
+                )
+            ),
+        )
+    },
     **{("GET", f"/v1/predictions/{{id}}/{part}.png"): "read" for part in ("overlay", "image", "heat_map", "crop")},
     **{
         ("GET", f"/v1/predictions/{{id}}/{name}"): "read"

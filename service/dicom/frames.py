@@ -1,0 +1,54 @@
+"""Frames as they are encoded in a file, PS3.18 10.4.1.1.6."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+
+from service.dicom.elements import binary, integer
+from service.dicom.reader import NATIVE, Bounds, read
+from service.errors import MalformedDicom, NotFound
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Encoded frames; the transfer syntax of native ones is Explicit VR Little Endian, however the file has them."""
+
+    contents: tuple[bytes, ...]
+    transfer_syntax: str
+
+
+def frames(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> Frames:
+    """Give frames by their numbers, from 1.
+
+    Raises
+    ------
+    NotFound
+        There is no such frame.
+    MalformedDicom, TooLarge
+    """
+    dataset = read(data, bounds)
+    count = integer(dataset, "NumberOfFrames", 1)
+    if not all(1 <= number <= count for number in numbers):
+        raise NotFound(f"the instance has {count} frames", "no_such_frame")
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax in NATIVE:
+        return Frames(tuple(_native(dataset, number, count) for number in numbers), ExplicitVRLittleEndian)
+    encoded = tuple(generate_frames(binary(dataset, "PixelData"), number_of_frames=count))
+    if len(encoded) < count:
+        raise MalformedDicom("(7FE0,0010) PixelData: fewer frames than NumberOfFrames", "truncated")
+    return Frames(tuple(encoded[number - 1] for number in numbers), str(syntax))
+
+
+def _native(dataset: Dataset, number: int, count: int) -> bytes:
+    pixels = integer(dataset, "Rows") * integer(dataset, "Columns") * integer(dataset, "SamplesPerPixel", 1)
+    allocated = integer(dataset, "BitsAllocated")
+    if allocated not in (8, 16, 32) and count > 1:
+        raise MalformedDicom("(0028,0100) BitsAllocated: frames that begin at a byte wanted", "value_invalid")
+    size = (pixels * allocated + 7) // 8
+    frame = binary(dataset, "PixelData")[(number - 1) * size : number * size]
+    swapped = dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian and allocated == 16
+    return np.frombuffer(frame, ">u2").astype("<u2").tobytes() if swapped else frame

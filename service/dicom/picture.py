@@ -1,0 +1,73 @@
+"""An image as a picture for people: JPEG or PNG, 8 bits, PS3.18 8.3.5."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from service.dicom.decoder import decode
+from service.dicom.elements import integer
+from service.dicom.pixels import display
+from service.dicom.reader import Bounds, read
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window that takes the place of the image's own VOI transformation."""
+
+    centre: float
+    width: float
+    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an image is drawn.
+
+    Attributes
+    ----------
+    window
+        Of grey images; None is the image's own.
+    viewport
+        (width, height) that the picture fits into, its proportions kept; None is the image's own size.
+    quality
+        Of JPEG, 1 to 100.
+    """
+
+    form: Literal["JPEG", "PNG"] = "JPEG"
+    window: Window | None = None
+    viewport: tuple[int, int] | None = None
+    quality: int = 90
+
+
+def picture(data: bytes, bounds: Bounds, look: Look) -> bytes:
+    """Draw the first frame of a file.
+
+    Raises
+    ------
+    MalformedDicom, TooLarge, UnsupportedEncoding
+    """
+    image = _image(data, bounds, look.window)
+    if look.viewport is not None:
+        scale = min(look.viewport[0] / image.width, look.viewport[1] / image.height)
+        size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    stream = BytesIO()
+    if look.form == "JPEG":
+        image.save(stream, "JPEG", quality=look.quality)
+    else:
+        image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _image(data: bytes, bounds: Bounds, window: Window | None) -> Image.Image:
+    dataset = read(data, bounds)
+    if integer(dataset, "SamplesPerPixel", 1) == 3:  # a secondary capture of our own
+        return Image.fromarray(np.asarray(dataset.pixel_array, np.uint8))
+    if window is not None:
+        dataset.pop("VOILUTSequence", None)
+        dataset.WindowCenter, dataset.WindowWidth = window.centre, window.width
+        dataset.VOILUTFunction = window.function
+    return Image.fromarray(np.rint(display(decode(dataset), dataset).values * 255).astype(np.uint8))
