@@ -141,6 +141,7 @@ def test_the_interface_is_described(client: Client) -> None:
         *(f"/v1/predictions/{{id}}/{part}.png" for part in ("overlay", "image", "heat_map", "crop")),
         *(f"/v1/predictions/{{id}}/{kind}.dcm" for kind in OBJECTS),
         "/v1/predictions/{id}/fhir.json",
+        *("/v1/predictions/{id}/send", "/v1/predictions/{id}/sends"),
     }
     prediction = described["components"]["schemas"]["Prediction"]["properties"]
     assert {"schema", "notice", "findings", "box", "timings_ms"} <= set(prediction)

@@ -24,6 +24,8 @@ WANTED: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/predictions"): "read",
     ("GET", "/v1/predictions/{id}"): "read",
     ("DELETE", "/v1/predictions/{id}"): "admin",
+    ("POST", "/v1/predictions/{id}/send"): "predict",
+    ("GET", "/v1/predictions/{id}/sends"): "read",
     ("GET", "/v1/model"): "read",
     ("POST", "/dicom-web/studies"): "predict",
     ("POST", "/dicom-web/studies/{study}"): "predict",
