@@ -153,7 +153,7 @@ def started(command: str, variables: dict[str, str], folder: Path) -> Iterator[t
 def wait_until_ready(address: str) -> None:
     """Wait for the golden self-test."""
     until = time.monotonic() + _SECONDS_TO_START
-    while httpx.get(f"{address}/readyz").status_code != httpx.codes.OK:
+    while httpx.get(f"{address}/readyz", timeout=60).status_code != httpx.codes.OK:
         if time.monotonic() > until:
             sys.exit("the service did not become ready")
         time.sleep(0.2)

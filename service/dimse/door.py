@@ -54,7 +54,8 @@ SOP_CLASSES = (
     ComputedRadiographyImageStorage,
     SecondaryCaptureImageStorage,
 )
-# Of those that a sender proposes, its own order decides; a test compares them with what the decoder reads.
+# The first of these that is proposed in a context is accepted: uncompressed ones, which every sender can make of what
+# it has. A test compares them with what the decoder reads.
 SYNTAXES = (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,

@@ -70,7 +70,7 @@ def _send(entry: Sending) -> Send:
     return Send(
         id=entry.id,
         destination=entry.destination,
-        object=entry.object,  # type: ignore[arg-type]
+        object=entry.object,
         state=entry.state,
         attempts=entry.attempts,
         due=entry.due if entry.state == "waiting" else None,

@@ -125,8 +125,8 @@ class Sender:
 
 def pause(settings: Settings, attempts: int) -> timedelta:
     """How long to wait after so many attempts: twice as long each time, to an hour."""
-    first = timedelta(seconds=settings.pause_seconds)
-    return min(first * 2 ** min(attempts - 1, 20), _LONGEST_PAUSE)
+    doubled: int = 2 ** min(attempts - 1, 20)
+    return min(timedelta(seconds=settings.pause_seconds) * doubled, _LONGEST_PAUSE)
 
 
 async def _send(destination: Destination, data: bytes) -> None:

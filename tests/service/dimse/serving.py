@@ -74,7 +74,7 @@ def service(variables: dict[str, str], log: Path) -> Iterator[Process]:
     """Run `triage serve`, ready."""
     with process(["serve"], variables, log) as found:
         until = time.monotonic() + 60
-        while httpx.get(f"{found.address}/readyz").status_code != 200:
+        while httpx.get(f"{found.address}/readyz", timeout=60).status_code != 200:
             assert time.monotonic() < until
             time.sleep(0.05)
         yield found
