@@ -31,9 +31,11 @@ def test_it_names_every_variable_and_service_of_the_compose_file(page: str, root
 
 
 def test_nginx_takes_one_mebibyte_more_than_the_service(root: Path) -> None:
-    [limit] = re.findall(r"client_max_body_size (\d+)m;", (root / "docker" / "nginx.conf").read_text())
+    body, store = re.findall(r"client_max_body_size (\d+)m;", (root / "docker" / "nginx.conf").read_text())
 
-    assert int(limit) * 2**20 == settings.Settings().limits.max_body_bytes + 2**20
+    limits = settings.Settings().limits
+    assert int(body) * 2**20 == limits.max_body_bytes + 2**20
+    assert int(store) * 2**20 == limits.max_store_bytes + 2**20
 
 
 def _table() -> str:

@@ -8,6 +8,7 @@ from io import BytesIO
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import (
@@ -104,7 +105,7 @@ def part10(data: bytes, bounds: Bounds) -> Part10:
         dataset = parse(data, bounds)
         meta.MediaStorageSOPClassUID = UID(text(dataset, "SOPClassUID"))
         meta.MediaStorageSOPInstanceUID = UID(text(dataset, "SOPInstanceUID"))
-        stream = BytesIO()
+        stream = DicomBytesIO()
         write_file_meta_info(stream, meta)
     return Part10(bytes(128) + b"DICM" + stream.getvalue() + data[end:], str(meta.TransferSyntaxUID))
 

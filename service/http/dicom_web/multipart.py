@@ -2,11 +2,15 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from service.errors import InvalidRequest, TooLarge
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 _SLICE = 2**16  # what is fed at once: of the parts that end in one slice, all are held together
 _PREAMBLE = 2**16
@@ -93,7 +97,8 @@ class _Collector:
         self._media_type = ""
         self.ended = False
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> "MultipartCallbacks":
+        """What the parser is to call."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._field,

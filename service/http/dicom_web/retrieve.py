@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from service.errors import InvalidRequest, NotAcceptable, TriageError
 from service.http.auth import needs
@@ -109,16 +110,28 @@ async def _files(request: Request, pipeline: Pipeline, entries: Sequence[Entry])
     if len(entries) == 1:
         return await _file(request, pipeline, entries[0])
     choose(request, (RELATED,))
-    for entry in entries if any(one.transfer_syntax not in ("", "*") for one in ranges(request)) else ():
-        _check(request, RELATED, DICOM, (await pipeline.catalogue.file(entry)).transfer_syntax)
-    pipeline.check_ready()
+    if any(one.transfer_syntax not in ("", "*") for one in ranges(request)):
+        with pipeline.admitted():
+            for entry in entries:
+                _check(request, RELATED, DICOM, (await pipeline.catalogue.file(entry)).transfer_syntax)
     boundary = secrets.token_hex(16)
-    return StreamingResponse(
-        _stream(pipeline, entries, boundary), media_type=f'{RELATED}; type="{DICOM}"; boundary={boundary}'
-    )
+    return _Stream(pipeline, _parts(pipeline, entries, boundary), f'{RELATED}; type="{DICOM}"; boundary={boundary}')
 
 
-async def _stream(pipeline: Pipeline, entries: Sequence[Entry], boundary: str) -> AsyncIterator[bytes]:
+class _Stream(StreamingResponse):
+    """An answer that holds one of the places for files in flight until it is sent, or the client has left."""
+
+    def __init__(self, pipeline: Pipeline, content: AsyncIterator[bytes], media_type: str) -> None:
+        super().__init__(content, media_type=media_type)
+        self._pipeline = pipeline
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; Overloaded is told before anything is sent."""
+        with self._pipeline.admitted():
+            await super().__call__(scope, receive, send)
+
+
+async def _parts(pipeline: Pipeline, entries: Sequence[Entry], boundary: str) -> AsyncIterator[bytes]:
     for entry in entries:
         try:
             file = await pipeline.catalogue.file(entry)
@@ -131,8 +144,7 @@ async def _stream(pipeline: Pipeline, entries: Sequence[Entry], boundary: str) -
 
 def _metadata(request: Request, pipeline: Pipeline, entries: Sequence[Entry]) -> Response:
     media_type = choose(request, (JSON, "application/json"))
-    pipeline.check_ready()
-    return StreamingResponse(_array(pipeline, entries), media_type=media_type)
+    return _Stream(pipeline, _array(pipeline, entries), media_type)
 
 
 async def _array(pipeline: Pipeline, entries: Sequence[Entry]) -> AsyncIterator[bytes]:
@@ -140,7 +152,7 @@ async def _array(pipeline: Pipeline, entries: Sequence[Entry]) -> AsyncIterator[
     for entry in entries:
         try:
             told = await pipeline.catalogue.metadata(entry)
-        except TriageError as error:  # as in `_stream`
+        except TriageError as error:  # as in `_parts`
             note(error)
             continue
         yield between + told.encode()
