@@ -31,7 +31,7 @@ class Row(NamedTuple):
 LUNG = Coded("39607008", "SCT", "Lung", "PS3.16 CID 4")
 HEART = Coded("80891009", "SCT", "Heart", "PS3.16 CID 4")
 PLEURA = Coded("3120008", "SCT", "Pleural structure", "PS3.16 CID 6100")
-THORAX = Coded("51185008", "SCT", "Thorax", "PS3.16 CID 4")
+CHEST = Coded("816094009", "SCT", "Chest", "PS3.16 CID 4031")
 
 PROBABILITY = Coded("122157", "DCM", "Probability", "PS3.16 Annex D")
 THRESHOLD = Coded("122411", "DCM", "Threshold Value", "PS3.16 Annex D")
@@ -68,7 +68,7 @@ PRIORITIES = {
 _TABLE = {
     "Atelectasis": Row(_own("ATELECTASIS", "Atelectasis"), LUNG),
     "Cardiomegaly": Row(_own("CARDIOMEGALY", "Cardiomegaly"), HEART),
-    "Effusion": Row(Coded("60046008", "SCT", "Pleural effusion", "PS3.16 CID 8134"), PLEURA),
+    "Effusion": Row(Coded("60046008", "SCT", "Pleural effusion", "PS3.16 CID 645"), PLEURA),
     "Infiltration": Row(Coded("112121", "DCM", "Infiltrate", "PS3.16 CID 6104"), LUNG),
     "Mass": Row(Coded("4147007", "SCT", "Mass", "PS3.16 CID 6104"), LUNG),
     "Nodule": Row(Coded("27925004", "SCT", "Nodule", "PS3.16 CID 6104"), LUNG),
@@ -78,12 +78,12 @@ _TABLE = {
     "Edema": Row(Coded("19242006", "SCT", "Pulmonary edema", "PS3.16 CID 3700"), LUNG),
     "Emphysema": Row(_own("EMPHYSEMA", "Emphysema"), LUNG),
     "Fibrosis": Row(Coded("112674009", "SCT", "Fibrosis", "PS3.16 CID 6335"), LUNG),
-    "Pleural_Thickening": Row(_own("PLEURAL_THICKENING", "Pleural thickening"), PLEURA),
-    "Hernia": Row(_own("HERNIA", "Hernia"), THORAX),
+    "Pleural_Thickening": Row(_own("PLEURAL_THICK", "Pleural thickening"), PLEURA),
+    "Hernia": Row(_own("HERNIA", "Hernia"), CHEST),
 }
 LABELS = tuple(_TABLE)
 
 
 def row(label: str) -> Row:
     """The row of a label; another network's label gets a private code, cut to what an SH holds."""
-    return _TABLE.get(label) or Row(_own(label.upper()[:16], label), THORAX)  # PS3.5 6.2
+    return _TABLE.get(label) or Row(_own(label.upper()[:16], label), CHEST)  # PS3.5 6.2

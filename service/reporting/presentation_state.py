@@ -6,8 +6,8 @@ from highdicom.content import PresentationLUTTransformation
 from pydicom import Dataset
 from pydicom.valuerep import format_number_as_ds
 
-from service.reporting import lookup
 from service.reporting.derived import file, identity, remarks
+from service.reporting.lookup import modality_table, voi_table
 from service.reporting.report import Report
 from service.reporting.source import Source, aspect
 from service.reporting.values import numbers, word
@@ -23,7 +23,7 @@ def presentation_state(report: Report, source: Source) -> bytes:
         referenced_images=images,
         graphic_layer=layer,
         graphic_objects=[_box(report)],
-        text_objects=[_text(report, source)],
+        text_objects=[_text(report)],
     )
     state = pr.GrayscaleSoftcopyPresentationState(
         referenced_images=images,
@@ -48,7 +48,7 @@ def _box(report: Report) -> pr.GraphicObject:
     )
 
 
-def _text(report: Report, source: Source) -> pr.TextObject:
+def _text(report: Report) -> pr.TextObject:
     """In the upper left corner of what is displayed, where neither box nor lung is likely to be."""
     positive = [f"{one.label} {one.probability:.0%}" for one in report.findings if one.positive]
     lines = [f"AI priority {report.priority}", *(positive or ["Nothing at or over its threshold"]), *remarks(report)]
@@ -71,9 +71,9 @@ def _shape(image: Dataset) -> str:
 
 def _shade(state: Dataset, image: Dataset) -> None:
     """Modality LUT and VOI as the radiograph has them, the first of several; where it has none, a viewer chooses."""
-    if tables := lookup.tables(image, "ModalityLUTSequence"):
-        state.ModalityLUTSequence = tables[:1]
-        tables[0].ModalityLUTType = word(image.ModalityLUTSequence[0], "ModalityLUTType") or "US"  # unspecified
+    if table := modality_table(image):
+        state.ModalityLUTSequence = [table]
+        table.ModalityLUTType = word(image.ModalityLUTSequence[0], "ModalityLUTType") or "US"  # unspecified
     elif slope := numbers(image, "RescaleSlope"):
         intercept = numbers(image, "RescaleIntercept") or (0.0,)
         state.RescaleSlope, state.RescaleIntercept = _decimal(slope[0]), _decimal(intercept[0])
@@ -81,8 +81,8 @@ def _shade(state: Dataset, image: Dataset) -> None:
     voi = Dataset()
     centres, widths = numbers(image, "WindowCenter"), numbers(image, "WindowWidth")
     function = word(image, "VOILUTFunction") or "LINEAR"
-    if tables := lookup.tables(image, "VOILUTSequence"):
-        voi.VOILUTSequence = tables[:1]
+    if table := voi_table(image):
+        voi.VOILUTSequence = [table]
     elif centres and widths and widths[0] >= (1 if function == "LINEAR" else 1e-9):  # PS3.3 C.11.2.1.2.1
         voi.WindowCenter, voi.WindowWidth = _decimal(centres[0]), _decimal(widths[0])
         voi.VOILUTFunction = function if function in ("LINEAR", "LINEAR_EXACT", "SIGMOID") else "LINEAR"

@@ -39,7 +39,7 @@ def segmentation(report: Report, source: Source) -> bytes:
         **identity(report, KIND, 9902, "attention maps"),
     )
     _organise(image, report.uid(f"{KIND}/dimensions"))
-    image.PatientOrientation = list(orientation(source.image))
+    image.PatientOrientation = orientation(source.image)
     image.ImageComments = "\n".join(remarks(report))
     return file(image, report, source)
 

@@ -35,6 +35,7 @@ _OPTIONAL = (
     *("ServiceEpisodeDescription", "IssuerOfServiceEpisodeIDSequence", "PatientState", "TimezoneOffsetFromUTC"),
 )
 _PLAUSIBLE = 10  # aspects beyond are errors of the writer
+_IN_FILE, _STORAGE = "MediaStorageSOPClassUID", "1.2.840.10008.5.1.4.1.1."  # PS3.4 B.5
 _DIRECTIONS = re.compile(r"(?!.*(AP|PA|LR|RL|HF|FH))[APRLHF]{1,3}")  # PS3.3 C.7.6.1.1.1
 
 
@@ -82,12 +83,10 @@ def source_of(image: Dataset) -> Source:
     return Source(header, _sop_class(image), image)
 
 
-def orientation(image: Dataset) -> tuple[str, str]:
+def orientation(image: Dataset) -> list[str]:
     """Patient Orientation of the rows and of the columns; empty where it is not said as PS3.3 C.7.6.1.1.1 has it."""
     stated = [str(value).strip().upper() for value in values(image, "PatientOrientation")]
-    if len(stated) == 2 and all(_DIRECTIONS.fullmatch(value) for value in stated):
-        return stated[0], stated[1]
-    return "", ""
+    return stated if len(stated) == 2 and all(map(_DIRECTIONS.fullmatch, stated)) else []
 
 
 def spacing(image: Dataset, keyword: str) -> tuple[float, float] | None:
@@ -107,8 +106,9 @@ def aspect(image: Dataset) -> tuple[int, int] | None:
 
 
 def _sop_class(image: Dataset) -> str:
-    for stated in (values(image, "SOPClassUID"), values(image.file_meta, "MediaStorageSOPClassUID")):
-        if len(stated) == 1 and UID.fullmatch(str(stated[0])):
+    """As the data set says; else as its file says, if that is a class of the standard; else as the modality has it."""
+    for stated, root in ((values(image, "SOPClassUID"), ""), (values(image.file_meta, _IN_FILE), _STORAGE)):
+        if len(stated) == 1 and UID.fullmatch(str(stated[0])) and str(stated[0]).startswith(root):
             return str(stated[0])
     digital = str(image.Modality).strip().upper() == "DX"
     return DigitalXRayImageStorageForPresentation if digital else ComputedRadiographyImageStorage

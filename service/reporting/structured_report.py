@@ -8,6 +8,7 @@ from service.reporting.codes import (
     ABSENT,
     AT_OPERATING_POINT,
     ATTENTION,
+    CHEST,
     COMMENT,
     DEVICE,
     PERCENT,
@@ -17,7 +18,6 @@ from service.reporting.codes import (
     PROBABILITY,
     QUALITATIVE_EVALUATIONS,
     RADIOGRAPHY,
-    THORAX,
     THRESHOLD,
     Coded,
     row,
@@ -90,7 +90,7 @@ def _attention(report: Report, source: Source) -> sr.PlanarROIMeasurementsAndQua
         tracking_identifier=_tracking(report, ATTENTION.meaning),
         referenced_region=sr.ImageRegion(enum.GraphicTypeValues.POLYLINE, corners, image),
         finding_type=concept(ATTENTION),
-        finding_sites=[sr.FindingSite(concept(THORAX))],
+        finding_sites=[sr.FindingSite(concept(CHEST))],
         algorithm_id=_algorithm(report),
     )
 

@@ -61,6 +61,40 @@ def test_what_goes_wrong_in_drawing_comes_back_as_itself(decoders):
     assert works(decoders)
 
 
+def told(dataset, view):
+    return f"{dataset.PatientID} {view().shape} {view().dtype} {view().max()}".encode()
+
+
+def refuse(_dataset, _view):
+    raise InvalidRequest("no")
+
+
+def fail(dataset, _view):
+    raise ValueError(f"{dataset.PatientName}")
+
+
+def exhaust(_dataset, _view):
+    return bytes(2**40)
+
+
+def test_what_is_derived_sees_the_data_set_and_may_ask_for_its_view(decoders):
+    assert asyncio.run(decoders.derive(DATA, told)) == b"CANARY-17 (260, 300) uint8 255"
+
+
+def test_what_goes_wrong_in_deriving_is_told_without_a_value(decoders):
+    with pytest.raises(InvalidRequest, match="no"):
+        asyncio.run(decoders.derive(DATA, refuse))
+    with pytest.raises(MalformedDicom, match="ValueError") as caught:
+        asyncio.run(decoders.derive(DATA, fail))
+    assert (caught.value.code, "Canary" in caught.value.message) == ("value_invalid", False)
+    with pytest.raises(MalformedDicom) as caught:
+        asyncio.run(decoders.derive(DATA, exhaust))
+    assert caught.value.code == "decoder_failed"
+    with pytest.raises(MalformedDicom):
+        asyncio.run(decoders.derive(DATA[:2000], told))
+    assert works(decoders)
+
+
 def test_refusals_cross_the_border_whole(decoders):
     with pytest.raises(UnsuitableImage) as refusal:
         asyncio.run(decoders.prepare(dicom_bytes(PIXELS, BodyPartExamined="HIP", ViewPosition="LL"), 64, "stretch"))

@@ -1,0 +1,105 @@
+"""The objects of a prediction over HTTP, from a posted file to bytes that other people's tools read."""
+
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from service.dicom.worker import Decoders
+from tests.factories import dicom_bytes, noise
+from tests.service.http.test_app import OBJECTS
+from tests.service.reporting.rendered import errors
+from tests.service.serving import Client, serving, settings_for
+
+KINDS = (*OBJECTS, "fhir")
+
+
+@pytest.fixture(scope="module")
+def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with serving(settings_for(artefact, tmp_path_factory.mktemp("data"))) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return dicom_bytes(noise(300, 260), ViewPosition=None)
+
+
+@pytest.fixture(scope="module")
+def answer(client: Client, data: bytes) -> dict:
+    return dict(client.post(data).json())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_link_leads_to_an_object_which_is_the_same_again(client: Client, answer: dict, kind: str) -> None:
+    link = answer["links"][kind]
+    first, second = client.get(link), client.get(link)
+
+    assert first.status_code == 200
+    assert first.headers["content-type"] == ("application/fhir+json" if kind == "fhir" else "application/dicom")
+    assert first.content == second.content
+    assert client.get(link, headers={"If-None-Match": first.headers["etag"]}).status_code == 304
+    assert b"view_position_missing" in first.content
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_a_validator_finds_nothing_beyond_what_it_finds_on_the_source(
+    client: Client, answer: dict, data: bytes, tmp_path: Path, kind: str
+) -> None:
+    assert errors(client.get(answer["links"][kind]).content, tmp_path) <= errors(data, tmp_path)
+
+
+def test_the_report_says_what_the_answer_says(client: Client, answer: dict) -> None:
+    bundle = json.loads(client.get(answer["links"]["fhir"]).content)
+    document = dcmread(BytesIO(client.get(answer["links"]["sr"]).content))
+
+    told = [
+        part["valueQuantity"]["value"]
+        for entry in bundle["entry"]
+        for part in entry["resource"].get("component", [])
+        if part["code"]["coding"][0]["display"] == "Probability"
+    ]
+    assert told == [pytest.approx(100 * finding["probability"], abs=1e-4) for finding in answer["findings"]]
+    (corners,) = [list(one.GraphicData) for one in _tree(document) if "GraphicData" in one]
+    x0, y0, x1, y1 = answer["box"]
+    assert corners == [x0, y0, x1, y0, x1, y1, x0, y1, x0, y0]
+    assert document.StudyInstanceUID == answer["study_instance_uid"]
+
+
+def test_ways_to_ask_for_nothing(client: Client) -> None:
+    for name in (*(f"{kind}.dcm" for kind in OBJECTS), "fhir.json"):
+        assert client.get(f"/v1/predictions/{'0' * 32}/{name}").status_code == 404
+
+
+def test_a_full_service_gives_none(client: Client, answer: dict) -> None:
+    with client.pipeline.spare(10**6):
+        response = client.get(answer["links"]["sr"])
+
+    assert (response.status_code, response.json()["code"]) == (503, "overloaded")
+
+
+def test_where_no_object_can_be_made_the_answer_says_so_and_quotes_nothing(
+    client: Client, answer: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Decoders.derive
+
+    async def derive(decoders: Decoders, data: bytes, _: object) -> bytes:
+        return await run(decoders, data, _fail)
+
+    monkeypatch.setattr(Decoders, "derive", derive)
+    response = client.get(answer["links"]["sr"])
+
+    assert (response.status_code, response.json()["code"]) == (400, "value_invalid")
+    assert "Tweety" not in response.text
+
+
+def _fail(dataset: object, _view: object) -> bytes:
+    raise ValueError(f"Tweety {dataset}")
+
+
+def _tree(dataset: object) -> list:
+    inner = [item for element in dataset if element.VR == "SQ" for item in element.value]  # type: ignore[attr-defined]
+    return [dataset, *(one for item in inner for one in _tree(item))]
