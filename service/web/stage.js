@@ -7,7 +7,7 @@ import { actual, fit, panned, toImage, zoomed } from "./view.js";
 const NOTCH = 1.0015; // zoom for each unit of a wheel's turn
 const STEP = 1.25; // of a key
 const REST_MS = 120; // after the last movement all that the screen can show is drawn
-const SHORTEST = 3; // pixels of the screen; a shorter ruler was a click
+const SHORTEST = 3; // pixels of the screen; a shorter ruler is a click, and the next click ends it
 
 export class Stage {
   tool = "window";
@@ -154,8 +154,9 @@ export class Stage {
       };
     }
     if (tool === "ruler") {
-      const from = this.#imagePoint(start);
-      this.rulers = [[from, from]];
+      const here = this.#imagePoint(start);
+      const from = this.#begun() ?? here;
+      this.rulers = [[from, here]];
       return (event) => {
         this.rulers = [[from, this.#imagePoint(event)]];
         this.redraw("lines");
@@ -166,10 +167,14 @@ export class Stage {
   }
 
   #finish(tool) {
-    if (tool !== "ruler") return;
-    const [from, to] = this.rulers[0];
-    if (Math.hypot(to.x - from.x, to.y - from.y) * this.view.scaleX < SHORTEST) this.rulers = [];
-    this.redraw("lines");
+    if (tool === "ruler") this.redraw("lines");
+  }
+
+  /** Where a click began a ruler that another click shall end, for those who do not drag (WCAG 2.5.7). */
+  #begun() {
+    const [from, to] = this.rulers[0] ?? [];
+    const isPoint = from && Math.hypot(to.x - from.x, to.y - from.y) * this.view.scaleX < SHORTEST;
+    return isPoint ? from : null;
   }
 
   #imagePoint(event) {

@@ -1,4 +1,5 @@
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,9 @@ def test_a_refusal_says_its_reasons_in_words_and_spoils_no_other(tab: Tab, sent:
 
 def test_files_can_be_dropped(tab: Tab, sent: list[Any]) -> None:
     tab.open().listed()
-    drop = """(bytes) => {
+    drop = """(text) => {
         const data = new DataTransfer();
-        data.items.add(new File([Uint8Array.from(bytes)], "dropped.dcm"));
+        data.items.add(new File([Uint8Array.from(atob(text), (one) => one.charCodeAt(0))], "dropped.dcm"));
         const over = new DragEvent("dragover", { dataTransfer: data, bubbles: true, cancelable: true });
         document.body.dispatchEvent(over);
         const shown = !document.getElementById("drop").hidden;
@@ -85,7 +86,8 @@ def test_files_can_be_dropped(tab: Tab, sent: list[Any]) -> None:
         return [over.defaultPrevented, shown, document.getElementById("drop").hidden];
     }"""
 
-    assert tab.page.evaluate(drop, list(radiograph(30, (256, 256)))) == [True, True, True]
+    sent_text = b64encode(radiograph(30, (256, 256))).decode()
+    assert tab.page.evaluate(drop, sent_text) == [True, True, True]
 
     tab.page.wait_for_selector("#upload-list [data-state=accepted]:has-text('dropped.dcm')")
 

@@ -339,6 +339,11 @@ def test_a_ruler_measures_by_the_spacing_of_the_file(viewer: Tab) -> None:
 
     assert viewer.page.locator("text.length").text_content() == "10.0 mm"  # 30 columns, 40 rows of 0.2
     assert window(viewer) == (2048, 4096)
+    x, y = at(viewer)
+    for dx, dy in ((100, 100), (100, 160)):  # two clicks do as a drag does
+        viewer.page.mouse.click(x + dx, y + dy)
+    viewer.settled()
+    assert viewer.page.locator("text.length").text_content() == "12.0 mm"
     viewer.key("d").key("r").settled()
     assert viewer.page.locator("text.length").count() == 0
 

@@ -87,6 +87,33 @@ def test_what_arrives_is_shown_and_said(tab: Tab, service: httpx.Client, sent: l
     assert tab.page.get_attribute("#toast", "aria-live") == "polite"
 
 
+def test_waiting_goes_on_while_one_looks(tab: Tab, sent: list[Any]) -> None:
+    tab.page.clock.install()
+    tab.open().listed()
+    assert cells(tab, sent[4]["id"])[5] == "< 1 min"
+
+    tab.page.clock.fast_forward("02:00:30")
+
+    tab.page.wait_for_function(
+        "(id) => document.querySelector(`tr[data-id='${id}'] .waiting`).textContent === '2 h 00 min'", arg=sent[4]["id"]
+    )
+
+
+def test_a_stream_that_broke_is_taken_up_again_and_the_list_with_it(
+    tab: Tab, service: httpx.Client, sent: list[Any]
+) -> None:
+    tab.expected += ("ERR_FAILED",)
+    tab.page.route("**/v1/events", lambda route: route.abort())
+    tab.open().listed()
+    tab.page.wait_for_selector("#live:has-text('Not connected')")
+    missed = post(service, radiograph(60))
+
+    tab.page.unroute("**/v1/events")
+
+    tab.page.wait_for_selector("#live:has-text('Live')")
+    tab.page.wait_for_selector(f'tr[data-id="{missed["id"]}"]')
+
+
 def test_a_search_finds_and_leaves_no_name_in_an_address(tab: Tab, sent: list[dict[str, Any]]) -> None:
     tab.open().listed()
     addresses: list[str] = []
