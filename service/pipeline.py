@@ -34,6 +34,7 @@ from service.storage.instances import Instances
 from service.storage.keys import Key as Key
 from service.storage.keys import Keys
 from service.storage.keys import Scope as Scope
+from service.storage.outbox import Delivery as Delivery
 from service.storage.outbox import Outbox
 from service.storage.record import Record
 from service.storage.records import Records

@@ -9,7 +9,7 @@ from service.http.auth import needs
 from service.http.door import Door
 from service.http.problems import RESPONSES
 from service.peers import Object
-from service.pipeline import Sending
+from service.pipeline import Delivery
 
 router = APIRouter(prefix="/v1/predictions/{id}", tags=["sending"], responses=RESPONSES)
 
@@ -62,11 +62,11 @@ async def sends(id: str, pipeline: Door) -> Sends:
     return _sends(await pipeline.sender.entries(id))
 
 
-def _sends(entries: tuple[Sending, ...]) -> Sends:
+def _sends(entries: tuple[Delivery, ...]) -> Sends:
     return Sends(items=[_send(entry) for entry in entries])
 
 
-def _send(entry: Sending) -> Send:
+def _send(entry: Delivery) -> Send:
     return Send(
         id=entry.id,
         destination=entry.destination,

@@ -9,7 +9,7 @@ from service.peers import Destination, Object, named
 from service.peers import Sending as Settings
 from service.sending import dicom_web
 from service.sending.failure import SendingFailed
-from service.storage.outbox import Entry, Order, Outbox
+from service.storage.outbox import Delivery, Order, Outbox
 from service.telemetry import describe, log
 
 Render = Callable[[str, Object], Awaitable[bytes]]
@@ -39,7 +39,7 @@ class Sender:
         always = (one for one in settings.destinations if one.name in settings.send_all)
         self.everything = tuple(Order(one.name, object) for one in always for object in one.objects)
 
-    async def order(self, id: str, destination: str, objects: Sequence[Object] | None) -> tuple[Entry, ...]:
+    async def order(self, id: str, destination: str, objects: Sequence[Object] | None) -> tuple[Delivery, ...]:
         """Order objects of a record, by default those that the destination is for.
 
         Raises
@@ -55,7 +55,7 @@ class Sender:
         self._ordered.set()
         return entries
 
-    async def entries(self, id: str) -> tuple[Entry, ...]:
+    async def entries(self, id: str) -> tuple[Delivery, ...]:
         """Give what was ordered of a record, and what became of it."""
         return await asyncio.to_thread(self._outbox.list, id)
 
@@ -80,7 +80,7 @@ class Sender:
                 log().error("sending failed", destination=destination.name, **describe(error))
             await self._pause()
 
-    async def _hold(self, entry: Entry) -> None:
+    async def _hold(self, entry: Delivery) -> None:
         """Keep others from an entry for as long as it takes."""
         while True:
             await asyncio.sleep(_RENEWED_SECONDS)
@@ -94,7 +94,7 @@ class Sender:
         except TimeoutError:
             pass
 
-    async def _carry_out(self, entry: Entry, destination: Destination) -> None:
+    async def _carry_out(self, entry: Delivery, destination: Destination) -> None:
         try:
             await _send(destination, await self._render(entry.prediction_id, _object(entry)))
         except NotFound:  # deleted meanwhile, and its entries with it
@@ -114,7 +114,7 @@ class Sender:
             await asyncio.to_thread(self._outbox.finish, entry, "sent")
             _log("sent", entry)
 
-    async def _fail(self, entry: Entry, code: str, last: bool) -> None:
+    async def _fail(self, entry: Delivery, code: str, last: bool) -> None:
         if last:
             await asyncio.to_thread(self._outbox.finish, entry, "failed", code)
             _log("given up", entry, code)
@@ -138,10 +138,10 @@ async def _send(destination: Destination, data: bytes) -> None:
     await asyncio.to_thread(store_scu.store, destination, data)
 
 
-def _object(entry: Entry) -> Object:
+def _object(entry: Delivery) -> Object:
     return entry.object  # type: ignore[return-value]
 
 
-def _log(event: str, entry: Entry, code: str = "") -> None:
+def _log(event: str, entry: Delivery, code: str = "") -> None:
     told = {"destination": entry.destination, "object": entry.object, "attempt": entry.attempts}
     log().info(event, id=entry.prediction_id, **told, **({"code": code} if code else {}))

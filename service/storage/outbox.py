@@ -26,7 +26,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Delivery:
     """An order, and what became of it.
 
     Attributes
@@ -63,7 +63,7 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, prediction_id: str, orders: Sequence[Order]) -> tuple[Entry, ...]:
+    def add(self, prediction_id: str, orders: Sequence[Order]) -> tuple[Delivery, ...]:
         """Order, or order again what was sent or given up; what is waiting already waits on.
 
         Raises
@@ -79,14 +79,14 @@ class Outbox:
                 continue
         raise Overloaded("the order could not be saved beside others")
 
-    def list(self, prediction_id: str) -> tuple[Entry, ...]:
+    def list(self, prediction_id: str) -> tuple[Delivery, ...]:
         """Give all of a record, oldest first."""
         of_it = sa.select(OUTBOX).where(OUTBOX.c.prediction_id == prediction_id)
         with self._database.read() as connection:
             rows = connection.execute(of_it.order_by(OUTBOX.c.created, OUTBOX.c.destination, OUTBOX.c.object))
             return tuple(map(_entry, rows))
 
-    def claim(self, destination: str, lease: timedelta) -> Entry | None:
+    def claim(self, destination: str, lease: timedelta) -> Delivery | None:
         """Take the entry that has been due longest; for the time of the lease nobody else gets it.
 
         An attempt that is neither finished nor put off by then, as its process died, counts as lost: the entry is due
@@ -102,19 +102,19 @@ class Outbox:
             row = connection.execute(taken.values(values).returning(OUTBOX)).one_or_none()
         return None if row is None else _entry(row)
 
-    def renew(self, entry: Entry, lease: timedelta) -> None:
+    def renew(self, entry: Delivery, lease: timedelta) -> None:
         """Have the lease begin anew."""
         self._set(entry, {"due": datetime.now(UTC) + lease})
 
-    def finish(self, entry: Entry, state: State, error: str = "") -> None:
+    def finish(self, entry: Delivery, state: State, error: str = "") -> None:
         """End it."""
         self._set(entry, {"state": state, "error": error, "finished": datetime.now(UTC)})
 
-    def put_off(self, entry: Entry, pause: timedelta, error: str) -> None:
+    def put_off(self, entry: Delivery, pause: timedelta, error: str) -> None:
         """Have it tried again, not before a while."""
         self._set(entry, {"due": datetime.now(UTC) + pause, "error": error})
 
-    def _set(self, entry: Entry, values: dict[str, Any]) -> None:
+    def _set(self, entry: Delivery, values: dict[str, Any]) -> None:
         """Only of the attempt that was claimed: a later one has begun if this one's lease ran out."""
         mine = (OUTBOX.c.id == entry.id) & (OUTBOX.c.attempts == entry.attempts) & (OUTBOX.c.state == "waiting")
         with self._database.write() as connection:
@@ -128,14 +128,14 @@ def insert(connection: sa.Connection, prediction_id: str, orders: Sequence[Order
         connection.execute(sa.insert(OUTBOX), [_values(prediction_id, order, now) for order in orders])
 
 
-def _add(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> tuple[Entry, ...]:
+def _add(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> tuple[Delivery, ...]:
     if connection.scalar(sa.select(PREDICTIONS.c.id).where(PREDICTIONS.c.id == prediction_id)) is None:
         raise NotFound("no such prediction")
     now = datetime.now(UTC)
     return tuple(_place(connection, prediction_id, order, now) for order in orders)
 
 
-def _place(connection: sa.Connection, prediction_id: str, order: Order, now: datetime) -> Entry:
+def _place(connection: sa.Connection, prediction_id: str, order: Order, now: datetime) -> Delivery:
     same = (
         (OUTBOX.c.prediction_id == prediction_id)
         & (OUTBOX.c.destination == order.destination)
@@ -164,5 +164,5 @@ def _values(prediction_id: str, order: Order, now: datetime) -> dict[str, Any]:
     }
 
 
-def _entry(row: sa.Row[Any]) -> Entry:
-    return Entry(**row._mapping)
+def _entry(row: sa.Row[Any]) -> Delivery:
+    return Delivery(**row._mapping)

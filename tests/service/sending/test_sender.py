@@ -23,7 +23,7 @@ from service.sending import sender as module
 from service.sending.failure import SendingFailed
 from service.sending.sender import Sender, pause
 from service.sending.store_scu import store
-from service.storage.outbox import Entry, Order, Outbox
+from service.storage.outbox import Delivery, Order, Outbox
 from service.storage.records import Records
 from tests.factories import dicom_bytes, noise
 from tests.service.storage.conftest import Make
@@ -58,10 +58,10 @@ async def _data(_id: str, _object: str) -> bytes:
     return DATA
 
 
-def carry_out(sender: Sender, id: str, done: Callable[[tuple[Entry, ...]], bool]) -> tuple[Entry, ...]:
+def carry_out(sender: Sender, id: str, done: Callable[[tuple[Delivery, ...]], bool]) -> tuple[Delivery, ...]:
     """Order at `pacs`, and send until it is done."""
 
-    async def work() -> tuple[Entry, ...]:
+    async def work() -> tuple[Delivery, ...]:
         running = asyncio.create_task(sender.run())
         await sender.order(id, "pacs", ["sr"])
         async with asyncio.timeout(20):
@@ -74,7 +74,7 @@ def carry_out(sender: Sender, id: str, done: Callable[[tuple[Entry, ...]], bool]
     return asyncio.run(work())
 
 
-def ended(entries: tuple[Entry, ...]) -> bool:
+def ended(entries: tuple[Delivery, ...]) -> bool:
     return all(one.state != "waiting" for one in entries)
 
 
