@@ -37,6 +37,7 @@ def secondary_capture(report: Report, source: Source, view: npt.NDArray[np.uint8
         **identity(report, KIND, 9903, "overlay"),
     )
     image.update(source.study)
+    image.update(source.loss)
     image.PatientOrientation = orientation(source.image)
     image.BodyPartExamined = "CHEST"
     image.ConversionType = "WSD"  # PS3.3 C.8.6.1: made by a workstation

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pydicom import Dataset
 from pydicom.uid import ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation
 
-from service.reporting.values import UID, mended, numbers, put, values
+from service.reporting.values import UID, mended, numbers, put, values, word
 
 # PS3.3 C.7.1.1, C.7.2.1, of type 2: empty where unknown
 _REQUIRED = (
@@ -34,6 +34,7 @@ _OPTIONAL = (
     *("LastMenstrualDate", "ReasonForVisit", "AdmissionID", "IssuerOfAdmissionIDSequence", "ServiceEpisodeID"),
     *("ServiceEpisodeDescription", "IssuerOfServiceEpisodeIDSequence", "PatientState", "TimezoneOffsetFromUTC"),
 )
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _PLAUSIBLE = 10  # aspects beyond are errors of the writer
 _IN_FILE, _STORAGE = "MediaStorageSOPClassUID", "1.2.840.10008.5.1.4.1.1."  # PS3.4 B.5
 _DIRECTIONS = re.compile(r"(?!.*(AP|PA|LR|RL|HF|FH))[APRLHF]{1,3}")  # PS3.3 C.7.6.1.1.1
@@ -58,13 +59,14 @@ class Source:
     image: Dataset
 
     @property
+    def loss(self) -> Dataset:
+        """What is said of lossy compression; empty where there was none."""
+        return _part(self.header, _LOSSY)
+
+    @property
     def study(self) -> Dataset:
         """The patient and study modules alone."""
-        modules = Dataset()
-        for keyword in (*_REQUIRED, *_OPTIONAL):
-            if keyword in self.header:
-                modules[keyword] = self.header[keyword]
-        return modules
+        return _part(self.header, (*_REQUIRED, *_OPTIONAL))
 
 
 def source_of(image: Dataset) -> Source:
@@ -78,6 +80,10 @@ def source_of(image: Dataset) -> Source:
             put(header, keyword, None)
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality"):
         put(header, keyword, str(image[keyword].value).strip(" \0"))
+    if word(image, _LOSSY[0]) == "01":  # PS3.3 C.7.6.1.1.5: once lossy, all that is made of it is
+        for keyword in _LOSSY:
+            if (told := mended(image, keyword)) is not None:
+                put(header, keyword, told)
     header.Rows, header.Columns, header.SamplesPerPixel = int(image.Rows), int(image.Columns), 1
     header.SOPClassUID = DigitalXRayImageStorageForPresentation
     return Source(header, _sop_class(image), image)
@@ -103,6 +109,14 @@ def aspect(image: Dataset) -> tuple[int, int] | None:
             ratio = Fraction(pair[0] / pair[1]).limit_denominator(1000)
             return None if ratio == 1 else (ratio.numerator, ratio.denominator)
     return None
+
+
+def _part(header: Dataset, keywords: tuple[str, ...]) -> Dataset:
+    part = Dataset()
+    for keyword in keywords:
+        if keyword in header:
+            part[keyword] = header[keyword]
+    return part
 
 
 def _sop_class(image: Dataset) -> str:

@@ -12,13 +12,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from service.archive import Archive
@@ -297,6 +298,27 @@ def test_names_of_files_that_are_sent(witness: Witness) -> None:
 @pytest.mark.parametrize("body", [b"--x\r\nTweety: Kanarie\r\n\r\n19420502", b"--tweety\r\nTweety\x01", b"Tweety"])
 def test_a_body_that_is_no_form(witness: Witness, media_type: str, body: bytes) -> None:
     assert witness.post(body, media_type).status_code in (400, 415)
+
+
+@pytest.mark.parametrize("kind", ["sr", "segmentation", "secondary_capture", "presentation_state", "fhir"])
+def test_an_object_carries_the_patient_and_the_study_and_nothing_else(witness: Witness, kind: str) -> None:
+    links = witness.post(planted.file(3)).json()["links"]
+
+    response = witness.request("GET", links[kind])
+
+    assert response.status_code == 200
+    if kind == "fhir":  # identifiers alone
+        planted_words = re.findall(r'"[^"]*(?:Tweety|Kanarie|19420502)[^"]*"', response.text, re.IGNORECASE)
+        assert set(planted_words) <= {f'"{planted.WORDS}"'}
+        return
+    dataset = dcmread(BytesIO(response.content))
+    carriers = {element.keyword for element in dataset if planted.SECRET.search(str(element).encode())}
+    assert "PatientName" in carriers
+    assert not any(element.tag.is_private for element in dataset)
+    assert not carriers & {"InstitutionName", "OperatorsName", "StationName", "ProtocolName", "ImageComments"}
+    assert all(
+        dataset[keyword].tag.group in (0x0008, 0x0010, 0x0012, 0x0032, 0x0038) for keyword in carriers - {"StudyID"}
+    )
 
 
 # Every refusal...

@@ -133,6 +133,10 @@ FAULTY: dict[str, bytes] = {
     "two windows": source(WindowCenter=[2000, 100], WindowWidth=[3000, 50], VOILUTFunction="SIGMOID"),
     "tables": source(ModalityLUTSequence=[table(16, 4096)], VOILUTSequence=[table(10, 4096)], RescaleSlope=None),
     "rescaled": source(RescaleSlope=-2, RescaleIntercept=1000.5, RescaleType=None),
+    "lossy": source(
+        LossyImageCompression="01", LossyImageCompressionRatio=[10], LossyImageCompressionMethod=["ISO_10918_1"]
+    ),
+    "lossy, no more said": source(LossyImageCompression="01"),
     "turned": source(PatientOrientation=["LEFT", "DOWN"]),
     "half an orientation": source(PatientOrientation=["L"]),
     "codes": source(

@@ -168,3 +168,11 @@ def test_a_private_scheme_says_whose_it_is(kind: Kind) -> None:
     used = {one.CodingSchemeDesignator for one in items(dataset) if "CodeValue" in one}
     named = {one.CodingSchemeDesignator for one in dataset.CodingSchemeIdentificationSequence}
     assert {scheme for scheme in used if scheme.startswith("99")} <= named == {"99AGCNN"}
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "secondary_capture"])
+def test_what_is_made_of_a_lossy_image_is_lossy(kind: Kind) -> None:
+    lossy, sound = (parsed(rendered(kind, FAULTY[fault])) for fault in ("lossy", "sound"))
+
+    assert (lossy.LossyImageCompression, lossy.LossyImageCompressionRatio) == ("01", 10)
+    assert sound.get("LossyImageCompression", "00") == "00"
