@@ -17,7 +17,7 @@ def published(coded: Coded) -> list[str]:
     return [codes[coded.value][0] for codes in names if coded.value in codes]
 
 
-@pytest.mark.parametrize("coded", [one for one in {*OURS, *FINDINGS, *SITES} if one.scheme != PRIVATE], ids=str)
+@pytest.mark.parametrize("coded", [one for one in sorted({*OURS, *FINDINGS, *SITES}) if one.scheme != PRIVATE], ids=str)
 def test_a_published_code_means_what_the_standard_says(coded: Coded) -> None:
     if coded[:2] in UNPUBLISHED:
         return
@@ -26,7 +26,7 @@ def test_a_published_code_means_what_the_standard_says(coded: Coded) -> None:
     assert coded.meaning.lower() in meanings
 
 
-@pytest.mark.parametrize("coded", [one for one in {*FINDINGS, *SITES} if one.scheme != PRIVATE], ids=str)
+@pytest.mark.parametrize("coded", [one for one in sorted({*FINDINGS, *SITES}) if one.scheme != PRIVATE], ids=str)
 def test_it_is_in_the_context_group_that_is_its_source(coded: Coded) -> None:
     groups = [
         group for codes in concepts[coded.scheme].values() if coded.value in codes for group in codes[coded.value][1]
