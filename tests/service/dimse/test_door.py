@@ -24,6 +24,8 @@ from pydicom.uid import (
 
 from service.dicom.decoder import SYNTAXES as READ
 from service.dimse.door import SYNTAXES
+from service.peers import Destination
+from service.sending.store_scu import store
 from tests import factories
 from tests.factories import dicom_bytes, noise
 from tests.service import planted
@@ -312,6 +314,17 @@ def test_over_tls(artefact: Path, tmp_path: Path) -> None:
     assert len(http.received) == 1
     assert hidden.returncode != 0
     assert plain.returncode != 0
+
+
+def test_our_own_sender_speaks_tls_too(artefact: Path, tmp_path: Path) -> None:
+    certify(tmp_path)
+    names = {"CERTIFICATE": "certificate.pem", "KEY": "key.pem"}
+    tls = {f"TRIAGE_DIMSE__TLS_{name}": str(tmp_path / file) for name, file in names.items()}
+    with stub() as http, door(environment(artefact, tmp_path, **tls), http.url, tmp_path / "log") as dimse:
+        to = Destination(name="door", host="127.0.0.1", port=dimse.port, ae_title="TRIAGE")
+        store(to.model_copy(update={"tls_ca": tmp_path / "certificate.pem"}), dicom_bytes(noise()))
+
+    assert len(http.received) == 1
 
 
 def certify(folder: Path) -> None:
