@@ -148,9 +148,9 @@ def _save(connection: sa.Connection, record: Record) -> Record:
     instance = _instance(connection, record.sop_instance_uid, record.display_sha256)
     if instance is None:
         instance = _insert_instance(connection, record)
+    worklist.lock(connection, instance)
     stands = _standing(connection, instance, record.artefact_sha256)
     if stands is None:
-        worklist.lock(connection, instance)
         _insert_prediction(connection, record, instance)
         worklist.enter(connection, record, instance)
         changes.note(connection, "new", record.id, record.priority)

@@ -82,7 +82,7 @@ def enter(connection: sa.Connection, record: Summary, instance: int) -> None:
 
 
 def lock(connection: sa.Connection, instance: int) -> None:
-    """Lock an instance, before a record of it is added: of two added at once, each must see the other.
+    """Lock an instance, before a record of it is sought or added: of two added at once, each must see the other.
 
     Before: the new record would hold a lock that others share, and two that each want it alone would wait for ever.
     """
