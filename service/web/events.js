@@ -5,7 +5,7 @@ import { request } from "./api.js";
 const PATIENCE = 45_000; // three comment lines that did not come
 const PAUSES = [500, 1000, 2000, 5000, 10_000];
 
-/** Call `changed(event)` for each event and `state("live" | "waiting")`, for ever, over as many connections as it takes. */
+/** Call `changed(event)` for each event and `state("live" | "waiting")`, over one connection after another. */
 export async function follow(changed, state) {
   for (let failures = 0; ; failures++) {
     try {

@@ -45,7 +45,8 @@ export function ordered(findings) {
 /** What the bar's mark means. */
 export function operatingPoint(finding) {
   if (finding.threshold === null) return "No operating point: too few positive cases to fix one";
-  const [threshold, sensitivity, specificity] = ["threshold", "sensitivity", "specificity"].map((name) => share(finding[name]));
+  const names = ["threshold", "sensitivity", "specificity"];
+  const [threshold, sensitivity, specificity] = names.map((name) => share(finding[name]));
   return `Operating point ${threshold}: sensitivity ${sensitivity}, specificity ${specificity}`;
 }
 

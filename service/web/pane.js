@@ -14,7 +14,8 @@ export class Pane {
     this.heat = element("canvas", { class: "heat" });
     this.lines = svg("svg", { class: "lines", "aria-hidden": "true" });
     this.edges = ["left", "right", "top", "bottom"].map((edge) => element("span", { class: `edge ${edge}` }));
-    this.element = element("div", { class: "pane", "data-pane": name }, this.radiograph, this.heat, this.lines, ...this.edges);
+    const layers = [this.radiograph, this.heat, this.lines, ...this.edges];
+    this.element = element("div", { class: "pane", "data-pane": name }, ...layers);
   }
 
   resize(size, ratio) {

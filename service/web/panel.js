@@ -51,7 +51,8 @@ function bar(finding, choose) {
   if (finding.threshold === null) mark.hidden = true;
   else mark.style.left = `${100 * finding.threshold}%`;
   const told = operatingPoint(finding);
-  const scores = ["probability", "global", "local"].map((name) => element("span", { class: "score" }, share(finding[name])));
+  const branches = ["probability", "global", "local"];
+  const scores = branches.map((name) => element("span", { class: "score" }, share(finding[name])));
   const button = element(
     "button",
     { type: "button", "data-label": finding.label, "aria-pressed": "false", title: told },
@@ -64,7 +65,7 @@ function bar(finding, choose) {
   for (const event of ["mouseenter", "focus"]) {
     button.addEventListener(event, () => (byId("detail").textContent = `${label(finding.label)}. ${told}.`));
   }
-  return element("li", { class: finding.positive ? "positive" : finding.positive === null ? "unknown" : "negative" }, button);
+  return element("li", { class: { true: "positive", false: "negative", null: "unknown" }[finding.positive] }, button);
 }
 
 function showDownloads(prediction) {

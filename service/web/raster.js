@@ -1,5 +1,5 @@
 // A radiograph's stored values, and what of them is drawn: a table of greys over the visible part, at about the
-// resolution of the screen. Halves of halves are kept, so that a small picture is an average and not a choice of pixels.
+// resolution of the screen. Halves of halves are kept: a small picture is an average and not a choice of pixels.
 
 export class Raster {
   /** @param values Uint16Array, rows * columns; `header` {rows, columns, aspect, padding}: see `X-Pixels` */

@@ -9,11 +9,13 @@ import { personName } from "./person_name.js";
 export function row(entry) {
   const { patient, study, model } = entry;
   const described = study.description || entry.series_description;
+  const taken = [date(study.date), described].filter(Boolean).join(" · ");
+  const name = element("a", { href: `#/${entry.id}`, class: "name" }, personName(patient.name));
   const cells = [
     element("td", {}, priority(entry.priority)),
-    element("th", { scope: "row" }, element("a", { href: `#/${entry.id}`, class: "name" }, personName(patient.name)), second(patient.id)),
+    element("th", { scope: "row" }, name, second(patient.id)),
     element("td", {}, [patient.sex, age(patient, study.date)].filter(Boolean).join(", ") || "–"),
-    element("td", {}, entry.accession_number || "–", second([date(study.date), described].filter(Boolean).join(" · "))),
+    element("td", {}, entry.accession_number || "–", second(taken)),
     element("td", { class: entry.positive.length ? "positive" : "quiet" }, sentence(entry.positive)),
     element("td", { class: "number waiting" }, waited(entry, Date.now())),
     element("td", { class: "quiet" }, entry.flags.map(flag).join("; ")),

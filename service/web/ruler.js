@@ -1,12 +1,13 @@
-// A length on the image, by the spacing that the file states. At the detector everything is larger than in the patient, by
-// a magnification that the file does not calibrate: the unit says so (PS3.3 10.7.1.3).
+// A length on the image, by the spacing that the file states. At the detector everything is larger than in the patient,
+// by a magnification that the file does not calibrate: the unit says so (PS3.3 10.7.1.3).
 
 /** @param spacing {pair: [row mm, column mm], from: keyword} or null */
 export function length(from, to, spacing) {
   const [dx, dy] = [to.x - from.x, to.y - from.y];
-  return spacing
-    ? { value: Math.hypot(dx * spacing.pair[1], dy * spacing.pair[0]), unit: spacing.from === "ImagerPixelSpacing" ? "mm at the detector" : "mm" }
-    : { value: Math.hypot(dx, dy), unit: "px" };
+  if (!spacing) return { value: Math.hypot(dx, dy), unit: "px" };
+  const [row, column] = spacing.pair;
+  const unit = spacing.from === "ImagerPixelSpacing" ? "mm at the detector" : "mm";
+  return { value: Math.hypot(dx * column, dy * row), unit };
 }
 
 export function words({ value, unit }) {

@@ -18,7 +18,11 @@ export class Stage {
   #moving = false;
   #mode = "fit";
 
-  /** @param picture () => what to draw: {raster, greys, heat, box, spacing, orientation} or null; `dragged(dx, dy, start)` */
+  /**
+   * @param picture () => what to draw, as `Display.picture` tells it, or null
+   * @param dragged (dx, dy, begin) => changes the window from what it was; without `begin` it tells what it is
+   * @param hovered (point) => on the image, or null
+   */
   constructor(picture, dragged, hovered) {
     Object.assign(this, { picture, dragged, hovered });
     this.element = byId("stage");
@@ -183,7 +187,8 @@ export class Stage {
 
   /** In device pixels of the pane that the pointer is over, or nearest to. */
   #point(event) {
-    const place = this.panes.map((pane) => pane.element.getBoundingClientRect()).findLast((one, index) => index === 0 || event.clientX >= one.left);
+    const places = this.panes.map((pane) => pane.element.getBoundingClientRect());
+    const place = places.findLast((one, index) => index === 0 || event.clientX >= one.left);
     return { x: (event.clientX - place.left) * devicePixelRatio, y: (event.clientY - place.top) * devicePixelRatio };
   }
 }

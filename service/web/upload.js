@@ -23,7 +23,9 @@ export function prepareUploads() {
     event.preventDefault();
     byId("drop").hidden = !event.dataTransfer.types.includes("Files");
   });
-  document.addEventListener("dragleave", (event) => (byId("drop").hidden = event.relatedTarget === null || byId("drop").hidden));
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) byId("drop").hidden = true; // out of the window
+  });
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     byId("drop").hidden = true;
@@ -107,14 +109,16 @@ class Line {
   accepted(prediction) {
     this.bar.remove();
     this.item.dataset.state = "accepted";
-    this.status.replaceChildren(element("a", { href: `#/${prediction.id}` }, `${PRIORITIES[prediction.priority]}: open`));
+    const link = element("a", { href: `#/${prediction.id}` }, `${PRIORITIES[prediction.priority]}: open`);
+    this.status.replaceChildren(link);
   }
 
   refused(reasons) {
     this.bar.remove();
     this.item.dataset.state = "refused";
     const [title, ...details] = reasons;
-    this.status.replaceChildren(`Refused: ${title}`, element("ul", {}, ...details.map((detail) => element("li", {}, detail))));
+    const list = element("ul", {}, ...details.map((detail) => element("li", {}, detail)));
+    this.status.replaceChildren(`Refused: ${title}`, list);
     say(`${this.name} was refused: ${title}`, "problem");
   }
 }

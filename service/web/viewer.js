@@ -43,7 +43,8 @@ export class Viewer {
   get #looking() {
     return {
       m: () => this.toggleRead(),
-      h: () => this.#toggle("heat"), b: () => this.#toggle("box"), o: () => this.toggleSides(), s: () => this.toggleScores(),
+      h: () => this.#toggle("heat"), b: () => this.#toggle("box"),
+      o: () => this.toggleSides(), s: () => this.toggleScores(),
       w: () => this.choosePreset((this.display.preset + 1) % this.display.presets.length),
       d: () => this.#use("window"), p: () => this.#use("pan"), l: () => this.#use("ruler"),
       i: () => this.invert(), r: () => this.reset(),
@@ -168,7 +169,8 @@ export class Viewer {
     if (next && !this.#loaded.has(next.id)) {
       const { id } = this;
       await new Promise((resolve) => setTimeout(resolve, 300));
-      if (this.id === id) this.#load(next.id).catch(() => this.#loaded.delete(next.id)); // it is asked for again when opened
+      if (this.id !== id) return;
+      this.#load(next.id).catch(() => this.#loaded.delete(next.id)); // it is asked for again when opened
     }
   }
 

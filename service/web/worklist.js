@@ -74,11 +74,13 @@ export class Worklist {
   }
 
   async exportCsv() {
-    await save("worklist.csv", "worklist.csv", post(this.listing.filters)).catch((error) => say(words(error), "problem"));
+    const saving = save("worklist.csv", "worklist.csv", post(this.listing.filters));
+    await saving.catch((error) => say(words(error), "problem"));
   }
 
-  select(id) {
-    byId("rows").querySelector(`tr[data-id="${CSS.escape(id)}"] a.name`)?.focus();
+  /** Put the focus on a row: on its name, or on what else of it is asked for. */
+  select(id, part = "a.name") {
+    byId("rows").querySelector(`tr[data-id="${CSS.escape(id)}"] ${part}`)?.focus();
   }
 
   #filter() {
@@ -103,11 +105,13 @@ export class Worklist {
     const focused = document.activeElement?.closest("tr[data-id]")?.dataset.id;
     const onButton = document.activeElement?.matches("button.mark");
     byId("rows").replaceChildren(...items.map(row));
-    if (focused) byId("rows").querySelector(`tr[data-id="${CSS.escape(focused)}"] ${onButton ? "button" : "a"}`)?.focus();
+    if (focused) this.select(focused, onButton ? "button" : "a.name");
     const filtered = Object.keys(filters).length > 0;
     byId("empty").hidden = items.length > 0;
-    byId("empty").textContent = filtered ? "Nothing fits these filters." : "Nothing yet. Add DICOM files, or drop them here.";
-    byId("position").textContent = items.length ? `${first + 1}–${first + items.length} of ${total.toLocaleString("en")}` : "";
+    const nothing = filtered ? "Nothing fits these filters." : "Nothing yet. Add DICOM files, or drop them here.";
+    byId("empty").textContent = nothing;
+    const rows = `${first + 1}–${first + items.length} of ${total.toLocaleString("en")}`;
+    byId("position").textContent = items.length ? rows : "";
     byId("page-before").disabled = !this.listing.hasBefore;
     byId("page-after").disabled = !this.listing.hasAfter;
     byId("unread").replaceChildren(...Object.entries(PRIORITIES).map(([name, text]) =>
