@@ -81,7 +81,7 @@ class Prediction(_Body):
     box: tuple[int, int, int, int] = Field(
         description="x0, y0, x1, y1 of the region the local branch saw: pixels of the sent image, exclusive end"
     )
-    flags: list[str] = Field(examples=[["view_position_missing"]], description="what the gate let pass but noticed")
+    flags: list[str] = Field(examples=[["view_position_missing"]], description="what is suspicious but usable")
     model: Network
     links: Links
     timings_ms: Timings
