@@ -138,7 +138,7 @@ def test_with_another_scope_403_and_with_its_own_in(
     for scope, key in keys.items():
         answer = ask(client, method, path, key)
         if scope == wanted:
-            assert answer.status_code in (200, 404, 503)  # there is no such record; the network is still starting
+            assert answer.status_code in (200, 400, 404, 503)  # no such record, no body; the network is still starting
         else:
             assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
             assert wanted in answer.json()["detail"]
