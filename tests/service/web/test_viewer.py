@@ -440,3 +440,15 @@ def test_a_mark_made_elsewhere_is_shown_at_once(viewer: Tab, service: httpx.Clie
     viewer.page.wait_for_selector("#read:has-text('Read by CD')")
     service.patch(f"/v1/predictions/{sent[0]['id']}", json={"read": False}).raise_for_status()
     viewer.page.wait_for_selector("#read:has-text('Not read')")
+
+
+def test_objects_that_a_prediction_links_to_can_be_saved(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    links = sent[0]["links"] | {"structured_report": sent[0]["links"]["image"]}  # whatever the service gives there
+    tab.page.route(f"**/predictions/{sent[0]['id']}", lambda route: route.fulfill(json=sent[0] | {"links": links}))
+    tab.view(sent[0]["id"])
+
+    with tab.page.expect_download() as started:
+        tab.page.click("#downloads button:has-text('Save Structured report')")
+
+    assert started.value.suggested_filename == "image.png"
+    assert started.value.path().read_bytes() == service.get(sent[0]["links"]["image"]).content
