@@ -53,7 +53,7 @@ async def received(request: Request, limits: Limits) -> AsyncIterator[Sequence[U
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type in RAW:
-        yield [Upload("", await _raw(request, limits.max_file_bytes))]
+        yield [Upload("", await whole(request, limits.max_file_bytes))]
     elif media_type == FORM:
         form = await _form(request, limits.max_files)
         try:
@@ -65,7 +65,14 @@ async def received(request: Request, limits: Limits) -> AsyncIterator[Sequence[U
         raise UnsupportedEncoding(f"Content-Type: wanted {wanted}", "unsupported_media_type")
 
 
-async def _raw(request: Request, limit: int) -> bytes:
+async def whole(request: Request, limit: int) -> bytes:
+    """Receive a body that is one file, perhaps empty.
+
+    Raises
+    ------
+    TooLarge
+        `file_too_large`, told while it is still being sent.
+    """
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
@@ -84,13 +91,13 @@ class _Parser(MultiPartParser):
 
 
 async def _form(request: Request, limit: int) -> FormData:
-    async def whole() -> AsyncGenerator[bytes, None]:
+    async def closed() -> AsyncGenerator[bytes, None]:
         async for chunk in request.stream():
             yield chunk
         if not parser.ended:
             raise InvalidRequest("the form ends before its closing boundary", "truncated_form")
 
-    parser = _Parser(request.headers, whole(), max_files=limit, max_fields=limit)
+    parser = _Parser(request.headers, closed(), max_files=limit, max_fields=limit)
     try:
         return await parser.parse()
     except MultiPartException as error:

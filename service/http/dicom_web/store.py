@@ -14,6 +14,7 @@ from service.http.dicom_web.module import Failure, Outcome, Stored, module, warn
 from service.http.dicom_web.multipart import Part, boundary_of, parts
 from service.http.door import Door
 from service.http.problems import RESPONSES, note
+from service.http.uploads import whole
 from service.pipeline import Pipeline
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"], responses=RESPONSES)
@@ -106,11 +107,7 @@ async def _sent(request: Request) -> AsyncIterator[Part]:
 
 
 async def _single(request: Request, limit: int) -> bytes:
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > limit:
-            raise TooLarge(f"a file of at most {limit} bytes wanted", "file_too_large")
+    data = await whole(request, limit)
     if not data:
         raise InvalidRequest("the body is empty", "empty_body")
-    return bytes(data)
+    return data
