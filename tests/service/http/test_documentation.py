@@ -19,7 +19,7 @@ def test_the_page_and_all_that_it_loads_come_from_here(client: Client) -> None:
 
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "http" not in page.headers["content-security-policy"]
-    assert len(loaded) == 3
+    assert len(loaded) == 4
     for path in loaded:
         assert path.startswith("/")
         assert client.get(path).status_code == 200
