@@ -14,6 +14,7 @@ def test_a_report_is_the_record_whole() -> None:
         series_instance_uid="2.25.2",
         sop_instance_uid="2.25.3",
         accession_number="A1",
+        attributes={},
         display_sha256="0" * 64,
         artefact_sha256="9f" * 32,
         instance_file="file",
