@@ -29,6 +29,7 @@ Item = TypeVar("Item")
 _PICTURES = (None, "secondary_capture")
 _WITHOUT_PIXELS = ("sr", "presentation_state")
 _AT_ONCE = 100  # studies of one query to the database
+_EVERY = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,10 @@ class Catalogue:
         return [entries(records) for records in self._studies.records(uids)]
 
     def _each(self, wanted: Wanted) -> Iterator[tuple[Entry, ...]]:
-        for offset in range(0, 2**62, _AT_ONCE):
-            uids = self._studies.find(_in_database(wanted.of_study), _AT_ONCE, offset)
-            for records in self._studies.records(uids):
+        uids = self._studies.find(_in_database(wanted.of_study), _EVERY, 0)  # at one moment: none comes twice
+        for start in range(0, len(uids), _AT_ONCE):
+            for records in self._studies.records(uids[start : start + _AT_ONCE]):
                 yield entries(records)
-            if len(uids) < _AT_ONCE:
-                return
 
 
 def _in_database(criteria: Sequence[Criterion]) -> tuple[Criterion, ...]:

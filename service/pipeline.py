@@ -160,7 +160,8 @@ class Pipeline:
         Raises
         ------
         InputError, Overloaded, StorageFull, InferenceFailed
-            Conflict, `study_mismatch`: the file is of another study.
+            Conflict, `study_mismatch`: the file is of another study. `identity_conflict`: it is known with another
+            study or patient.
         """
         prepared = await self._analyser.prepare(data)
         uid = prepared.header.sop_instance_uid
@@ -171,6 +172,8 @@ class Pipeline:
                 self._records.find, uid, prepared.header.display_sha256, self._analyser.artefact.sha256
             )
             known = stands is not None
+            if stands is not None:
+                _check_identity(stands, prepared.header.study_instance_uid, prepared.header.attributes)
             if stands is None:
                 # In one piece: a request that is cancelled is kept or not, and leaves nothing half done.
                 stands = await asyncio.to_thread(self._keep, await self._analyser.infer(prepared), data)
@@ -216,6 +219,13 @@ class Pipeline:
         if stands.instance_file != file:
             self._instances.delete(file)
         return stands
+
+
+def _check_identity(stands: Record, study: str, attributes: dict[str, str]) -> None:
+    """Refuse an image that is known under another study or patient: to acknowledge it would be to lose a correction."""
+    told = stands.attributes.get("PatientID")  # records from before revision 0003 have none
+    if stands.study_instance_uid != study or told not in (None, attributes.get("PatientID")):
+        raise Conflict("(0008,0018) SOPInstanceUID is known already, of another study or patient", "identity_conflict")
 
 
 def _startup_error(error: Exception) -> StartupError:

@@ -49,6 +49,8 @@ def _native(dataset: Dataset, number: int, count: int) -> bytes:
     if allocated not in (8, 16, 32) and count > 1:
         raise MalformedDicom("(0028,0100) BitsAllocated: frames that begin at a byte wanted", "value_invalid")
     size = (pixels * allocated + 7) // 8
-    frame = binary(dataset, "PixelData")[(number - 1) * size : number * size]
-    swapped = dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian and allocated == 16
-    return np.frombuffer(frame, ">u2").astype("<u2").tobytes() if swapped else frame
+    values = binary(dataset, "PixelData")
+    # PS3.5 A.3: words are swapped, also those that hold two pixels of 8 bits
+    if dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian and dataset["PixelData"].VR == "OW":
+        values = np.frombuffer(values, ">u2").astype("<u2").tobytes()
+    return values[(number - 1) * size : number * size]

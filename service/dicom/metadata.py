@@ -5,10 +5,12 @@ import math
 from typing import Any
 
 from pydicom import Dataset
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.tag import BaseTag
 
 from service.dicom.reader import Bounds, parse
 
-_BULK = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
+_BULK = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 _LONGEST = 1024  # bytes of a value that is told here
 
 
@@ -30,11 +32,17 @@ def metadata(data: bytes, bounds: Bounds) -> str:
 def _leave_out(dataset: Dataset) -> None:
     for tag in list(dataset.keys()):
         raw = dataset.get_item(tag)
-        if raw.VR == "SQ" or (raw.VR is None and dataset[tag].VR == "SQ"):
+        vrs = (raw.VR or _vr(tag)).split(" or ")
+        if "SQ" in vrs:
             for item in dataset[tag].value:
                 _leave_out(item)
-        elif tag.group == 0x7FE0 or (raw.VR in _BULK and len(raw.value or b"") > _LONGEST):
+        elif tag.group == 0x7FE0 or (set(vrs) & _BULK and len(raw.value or b"") > _LONGEST):
             del dataset[tag]
+
+
+def _vr(tag: BaseTag) -> str:
+    """What Implicit VR leaves to the dictionary, which may leave a choice: `US or OW`."""
+    return dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
 
 
 def _finite(value: Any) -> Any:

@@ -6,6 +6,7 @@
 import math
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -189,11 +190,20 @@ def _preset(shown: Window | Span, names: tuple[str, ...], place: int = 0) -> Pre
 
 
 def _spacing(dataset: Dataset) -> tuple[tuple[float, float] | None, str | None]:
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):  # calibrated first
-        pair = numbers(dataset, keyword)
-        if len(pair) == 2 and min(pair) > 0 and math.isfinite(sum(pair)):
-            return (pair[0], pair[1]), keyword
-    return None, None
+    patient, detector, film = map(
+        partial(_pair, dataset), ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+    )
+    # PS3.3 10.7.1.1: without a calibration Pixel Spacing, where there is one, repeats the detector's
+    if patient and not (detector and np.allclose(patient, detector, rtol=1e-6, atol=0)):
+        return patient, "PixelSpacing"
+    if detector:
+        return detector, "ImagerPixelSpacing"
+    return (film, "NominalScannedPixelSpacing") if film else (None, None)
+
+
+def _pair(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
+    pair = numbers(dataset, keyword)
+    return (pair[0], pair[1]) if len(pair) == 2 and min(pair) > 0 and math.isfinite(sum(pair)) else None
 
 
 def _orientation(dataset: Dataset) -> tuple[str, str] | None:

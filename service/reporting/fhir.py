@@ -152,7 +152,8 @@ def _order(accession: str) -> Json:
 
 
 def _concept(coded: Coded) -> Json:
-    return {"coding": [{"system": _SYSTEMS[coded.scheme], "code": coded.value, "display": coded.meaning}]}
+    """A code without a display: SNOMED and LOINC have names of their own for some; the text is DICOM's."""
+    return {"coding": [{"system": _SYSTEMS[coded.scheme], "code": coded.value}], "text": coded.meaning}
 
 
 def _code(system: str, code: str) -> Json:

@@ -52,7 +52,9 @@ def secondary_capture(report: Report, source: Source, view: npt.NDArray[np.uint8
 
 def _shape(image: Dataset, source: Source) -> None:
     """Lengths in the patient, or else the shape of a pixel: PS3.3 C.8.6.2 has no spacing at the detector."""
-    if in_patient := spacing(source.image, "PixelSpacing"):
+    in_patient, at_detector = (spacing(source.image, name) for name in ("PixelSpacing", "ImagerPixelSpacing"))
+    # PS3.3 10.7.1.1: where both are the same, nothing was calibrated
+    if in_patient and in_patient != at_detector:
         image.PixelSpacing = [format_number_as_ds(value) for value in in_patient]
     elif ratio := aspect(source.image):
         image.PixelAspectRatio = list(ratio)

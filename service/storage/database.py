@@ -153,12 +153,17 @@ def migrations(connection: sa.Connection) -> Config:
 
 def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself, `_begin` does
+    connection.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own knows ASCII alone
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
     cursor.execute("PRAGMA foreign_keys = ON")
     _use_write_ahead_log(cursor)
     cursor.execute("PRAGMA synchronous = FULL")  # a commit waits for the disk, also in WAL
     cursor.close()
+
+
+def _lower(text: object) -> object:
+    return text.lower() if isinstance(text, str) else text
 
 
 def _use_write_ahead_log(cursor: DBAPICursor) -> None:

@@ -79,8 +79,8 @@ def house(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield house.wait_until_ready()
 
 
-def file(uid: str, seed: int = 0) -> bytes:
-    return dicom_bytes(noise(seed=seed), SOPInstanceUID=uid)
+def file(uid: str, seed: int = 0, **elements: str) -> bytes:
+    return dicom_bytes(noise(seed=seed), SOPInstanceUID=uid, **elements)
 
 
 def test_an_answer_is_on_disk(house: House) -> None:
@@ -125,6 +125,17 @@ def test_other_pixels_under_the_same_uid_are_refused_and_leave_nothing(house: Ho
 
     assert len(house.files()) == before
     assert house.do(lambda: house.pipeline.archive.get(first.record.id)).body == first.body
+
+
+@pytest.mark.parametrize("elements", [{"PatientID": "ANOTHER"}, {"StudyInstanceUID": "2.25.999"}])
+def test_a_correction_of_who_it_is_of_is_not_taken_for_the_same(house: House, elements: dict[str, str]) -> None:
+    """Acknowledged, it would be gone: the answer stays another patient's."""
+    house.do(lambda: house.pipeline.predict(file("2.25.41")))
+
+    with pytest.raises(Conflict) as caught:
+        house.do(lambda: house.pipeline.predict(file("2.25.41", **elements)))
+
+    assert caught.value.code == "identity_conflict"
 
 
 def test_two_at_once_with_other_pixels_one_is_refused(house: House) -> None:

@@ -1,14 +1,15 @@
 """WADO-RS: files, metadata and frames, PS3.18 10.4; one file at a time is held."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from service.errors import InvalidRequest, NotAcceptable, TriageError
+from service.errors import DecodeTimeout, InputError, InvalidRequest, NotAcceptable, TriageError
 from service.http.auth import needs
 from service.http.dicom_web.accept import DICOM, JSON, OCTETS, RELATED, choose, ranges
 from service.http.door import Door
@@ -113,9 +114,18 @@ async def _files(request: Request, pipeline: Pipeline, entries: Sequence[Entry])
     if any(one.transfer_syntax not in ("", "*") for one in ranges(request)):
         with pipeline.admitted():
             for entry in entries:
-                _check(request, RELATED, DICOM, (await pipeline.catalogue.file(entry)).transfer_syntax)
+                await _check_file(request, pipeline, entry)
     boundary = secrets.token_hex(16)
     return _Stream(pipeline, _parts(pipeline, entries, boundary), f'{RELATED}; type="{DICOM}"; boundary={boundary}')
+
+
+async def _check_file(request: Request, pipeline: Pipeline, entry: Entry) -> None:
+    try:
+        file = await pipeline.catalogue.file(entry)
+    except TriageError as error:
+        _let_go(entry, error)
+    else:
+        _check(request, RELATED, DICOM, file.transfer_syntax)
 
 
 class _Stream(StreamingResponse):
@@ -127,16 +137,22 @@ class _Stream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it; Overloaded is told before anything is sent."""
+        idle_seconds: float = scope["app"].state.limits.idle_seconds
+
+        async def bounded(message: Message) -> None:
+            async with asyncio.timeout(idle_seconds):  # who stops reading holds the place no longer
+                await send(message)
+
         with self._pipeline.admitted():
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, bounded)
 
 
 async def _parts(pipeline: Pipeline, entries: Sequence[Entry], boundary: str) -> AsyncIterator[bytes]:
     for entry in entries:
         try:
             file = await pipeline.catalogue.file(entry)
-        except TriageError as error:  # gone meanwhile, or of a file that lets it not be made: the rest is there
-            note(error)
+        except TriageError as error:
+            _let_go(entry, error)
             continue
         yield _part(boundary, f"{DICOM}; transfer-syntax={file.transfer_syntax}", file.data)
     yield _end(boundary)
@@ -152,12 +168,23 @@ async def _array(pipeline: Pipeline, entries: Sequence[Entry]) -> AsyncIterator[
     for entry in entries:
         try:
             told = await pipeline.catalogue.metadata(entry)
-        except TriageError as error:  # as in `_parts`
-            note(error)
+        except TriageError as error:
+            _let_go(entry, error)
             continue
         yield between + told.encode()
         between = b","
     yield b"]" if between == b"," else b"[]"
+
+
+def _let_go(entry: Entry, error: TriageError) -> None:
+    """Pass over an object that cannot be made, as of a header that does not allow it; the rest is there.
+
+    Whatever else goes wrong ends the answer where it is: what breaks off is not taken for the whole.
+    """
+    passing = isinstance(error, DecodeTimeout) or error.code == "decoder_failed"
+    if entry.kind is None or not isinstance(error, InputError) or passing:
+        raise error
+    note(error)
 
 
 def _check(request: Request, media_type: str, content: str, transfer_syntax: str) -> None:

@@ -245,6 +245,8 @@ def test_a_name_is_told_only_where_it_is_of_nobody(said, name):
         ({}, None, None),
         ({"ImagerPixelSpacing": [0.2, 0.1]}, (0.2, 0.1), "ImagerPixelSpacing"),
         ({"ImagerPixelSpacing": [0.2, 0.1], "PixelSpacing": [0.15, 0.16]}, (0.15, 0.16), "PixelSpacing"),
+        ({"ImagerPixelSpacing": [0.2, 0.1], "PixelSpacing": [0.2, 0.1]}, (0.2, 0.1), "ImagerPixelSpacing"),
+        ({"PixelSpacing": [0.2, 0.1]}, (0.2, 0.1), "PixelSpacing"),
         ({"NominalScannedPixelSpacing": [0.3, 0.3]}, (0.3, 0.3), "NominalScannedPixelSpacing"),
         ({"PixelSpacing": [0, 0.1]}, None, None),
     ],

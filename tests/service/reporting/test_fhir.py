@@ -92,7 +92,7 @@ def test_a_finding_is_an_observation(bundle: dict[str, Any], label: str) -> None
     coded = row(label).finding
     (one,) = [one for one in resources(bundle, "Observation") if one["code"]["coding"][0]["code"] == coded.value]
 
-    shares = {part["code"]["coding"][0]["display"]: part["valueQuantity"] for part in one["component"]}
+    shares = {part["code"]["text"]: part["valueQuantity"] for part in one["component"]}
     assert shares["Probability"]["value"] == pytest.approx(100 * told.probability, abs=1e-4)
     assert {(part["unit"], part["code"], part["system"]) for part in shares.values()} == {
         ("%", "%", "http://unitsofmeasure.org")

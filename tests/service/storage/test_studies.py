@@ -12,7 +12,7 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 TAGS = {
     "1.1": {"PatientName": "Doe^John", "PatientID": "P1", "StudyDate": "20260101", "Modality": "DX"},
     "1.2": {"PatientName": "Doe^Jane", "PatientID": "P_2", "StudyDate": "20260102", "Modality": "CR", "StudyID": "S7"},
-    "1.3": {"Modality": "DX"},
+    "1.3": {"PatientName": "Müller^Änne", "Modality": "DX"},
 }
 
 
@@ -34,6 +34,7 @@ def studies(records: Records, make: Make) -> Iterator[Studies]:
     [
         ([], ("1.3", "1.2", "1.1")),
         ([Like("PatientName", "DOE*")], ("1.2", "1.1")),
+        ([Like("PatientName", "*ÄNNE")], ("1.3",)),
         ([Like("PatientID", "P_*")], ("1.2",)),
         ([OneOf("PatientID", ("P1",))], ("1.1",)),
         ([OneOf("StudyInstanceUID", ("1.1", "1.3", "1.4"))], ("1.3", "1.1")),

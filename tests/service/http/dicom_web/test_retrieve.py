@@ -10,6 +10,10 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGLSLossless
 
+from service.catalogue import Catalogue
+from service.dicom.reader import Part10
+from service.errors import MalformedDicom, NotFound, Overloaded, TriageError
+from service.study import Entry
 from tests.factories import SERIES, STUDY, chest, compressed, encode, ramp
 from tests.service.serving import Client, serving, settings_for
 
@@ -207,3 +211,29 @@ def test_nothing_is_drawn_where_all_places_are_taken(client: Client) -> None:
         for path in ("", "/metadata", f"/series/{SERIES}", f"/series/{SERIES}/instances/{PLAIN}"):
             assert client.get(f"/dicom-web/studies/{STUDY}{path}").status_code == 503
         assert client.get("/dicom-web/studies").status_code == 200
+
+
+@pytest.mark.parametrize(("kind", "error", "whole"), [
+    ("sr", MalformedDicom("no", "value_invalid"), True),
+    ("sr", MalformedDicom("no", "decoder_failed"), False),
+    ("sr", Overloaded("no"), False),
+    (None, NotFound("no"), False),
+])  # fmt: skip
+def test_what_cannot_be_made_is_passed_over_and_what_fails_breaks_off(
+    client: Client, monkeypatch: pytest.MonkeyPatch, kind: str | None, error: TriageError, whole: bool
+) -> None:
+    """A study that lacks what is there must not look complete."""
+    file = Catalogue.file
+
+    async def fail(catalogue: Catalogue, entry: Entry) -> Part10:
+        if entry.kind == kind:
+            raise error
+        return await file(catalogue, entry)
+
+    monkeypatch.setattr(Catalogue, "file", fail)
+    try:
+        answer = client.get(f"/dicom-web/studies/{STUDY}").content
+    except AssertionError:  # httpx's transport holds that a body has an end
+        answer = b""
+
+    assert answer.rstrip().endswith(b"--") == whole
