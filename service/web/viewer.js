@@ -129,9 +129,12 @@ export class Viewer {
   /** Somebody else may have marked this one, or deleted it. */
   async changed(event) {
     const { id } = this;
+    if (event.kind === "deleted") this.#loaded.delete(event.id);
     if (event.id !== id) return;
-    if (event.kind === "deleted") say("This radiograph was deleted", "problem");
-    else await entry(id).then((about) => this.id === id && this.#tell(about), () => {});
+    if (event.kind === "deleted") {
+      this.#clear(id);
+      byId("stage-message").textContent = "This radiograph was deleted";
+    } else await entry(id).then((about) => this.id === id && this.#tell(about), () => {});
   }
 
   #tell(about) {
@@ -159,6 +162,7 @@ export class Viewer {
   #clear(id) {
     this.id = id;
     this.display = this.entry = null;
+    this.hover = "";
     delete byId("viewer").dataset.shown;
   }
 
@@ -226,6 +230,7 @@ export class Viewer {
     });
     for (const [id, name] of [["level", "center"], ["width", "width"]]) {
       byId(id).addEventListener("change", (event) => {
+        if (!this.display) return;
         const { window } = this.display;
         const value = event.target.valueAsNumber;
         if (Number.isFinite(value) && (name === "center" || value > 0)) {

@@ -13,14 +13,14 @@ const TOGETHER_MS = 300; // changes that come closer are shown at once
 
 export class Worklist {
   #arrived = [];
-  #timer = 0;
+  #timers = {}; // what is typed and what arrives do not wait for each other
 
   /** @param open (id) => shows it; `knownLabels` are the findings to filter by */
   constructor(listing, open, knownLabels) {
     Object.assign(this, { listing, open });
     const finding = byId("filters").elements.finding;
     for (const name of knownLabels) finding.append(element("option", { value: name }, label(name)));
-    byId("filters").addEventListener("input", () => this.#soon(() => this.#filter(), TYPING_MS));
+    byId("filters").addEventListener("input", () => this.#soon("typed", () => this.#filter(), TYPING_MS));
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
     byId("export").addEventListener("click", () => this.exportCsv());
     byId("page-after").addEventListener("click", () => this.page(1));
@@ -50,7 +50,7 @@ export class Worklist {
   /** Something changed at the service: say what arrived, and fetch the page again. */
   changed(event) {
     if (event.kind === "new") this.#arrived.push(event.priority);
-    this.#soon(async () => {
+    this.#soon("arrived", async () => {
       await this.refresh();
       if (this.#arrived.length) say(arrivals(this.#arrived));
       this.#arrived = [];
@@ -87,9 +87,9 @@ export class Worklist {
     this.#shown(this.listing.filter(chosen(byId("filters").elements)));
   }
 
-  #soon(act, milliseconds) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(act, milliseconds);
+  #soon(name, act, milliseconds) {
+    clearTimeout(this.#timers[name]);
+    this.#timers[name] = setTimeout(act, milliseconds);
   }
 
   async #shown(loading) {

@@ -431,6 +431,29 @@ def test_while_another_is_on_its_way_nothing_of_the_last_patient_is_shown(tab: T
     assert tab.page.locator("#toast").inner_text() == ""
 
 
+def test_a_value_under_the_pointer_does_not_stand_over_the_next_patient(viewer: Tab, sent: list[Any]) -> None:
+    box = viewer.page.locator("#stage").bounding_box()
+    assert box is not None
+    viewer.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    viewer.page.wait_for_selector("#state:has-text('):')")
+
+    viewer.view(sent[1]["id"])
+
+    assert "):" not in viewer.text("#state")
+
+
+def test_what_is_deleted_elsewhere_leaves_the_screen(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+    gone = post(service, radiograph(9))["id"]
+    tab.view(gone)
+    tab.page.wait_for_selector('#live[data-state="live"]')
+
+    service.delete(f"/v1/predictions/{gone}").raise_for_status()
+
+    tab.page.wait_for_selector("#stage-message:has-text('This radiograph was deleted')")
+    assert not tab.page.locator("#patient").is_visible()
+    assert not tab.page.locator("canvas.radiograph").is_visible()
+
+
 def test_a_mark_made_elsewhere_is_shown_at_once(viewer: Tab, service: httpx.Client, sent: list[Any]) -> None:
     viewer.page.wait_for_selector('#live[data-state="live"]')
     assert viewer.text("#read") == "Not read"

@@ -5,7 +5,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from tests.service.web.chromium import SIZES, Tab
+from tests.service.web.chromium import SIZES, Modules, Tab
 from tests.service.web.running import post, radiograph
 
 MARKUP, NAME = "<img src=x onerror=alert(1)>", "<script>alert(1)</script>"
@@ -128,6 +128,24 @@ def test_a_search_finds_and_leaves_no_name_in_an_address(tab: Tab, sent: list[di
     assert not any("two" in address for address in [*addresses, tab.page.url])
     tab.page.fill("[name=q]", "nobody at all")
     tab.page.wait_for_selector("#empty:has-text('Nothing fits')")
+
+
+def test_what_arrives_while_one_types_does_not_undo_the_search(modules: Modules) -> None:
+    given = """async ({ Worklist }) => {
+        document.body.innerHTML = `<form id="filters"><input name="q"><select name="priority"></select>
+            <select name="finding"></select><select name="read"></select></form><b id="export"></b>
+            <b id="page-after"></b><b id="page-before"></b><b id="rows"></b><b id="toast"></b>`;
+        const called = [];
+        const listing = { load: async () => called.push("load") && false,
+                          filter: async ({ q }) => called.push(q) && false };
+        const list = new Worklist(listing, () => {}, []);
+        document.querySelector("input").value = "two";
+        document.querySelector("input").dispatchEvent(new Event("input", { bubbles: true }));
+        list.changed({ kind: "read" });
+        await new Promise((resolve) => setTimeout(resolve, 800));
+        return called;
+    }"""
+    assert modules.call("worklist.js", given) == ["two", "load"]
 
 
 def test_filters(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
