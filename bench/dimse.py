@@ -94,8 +94,12 @@ def send_part(port: int, side: int, numbers: range) -> int:
         pixels = np.random.default_rng(number).integers(0, 4096, (side, side), dtype=np.uint16)
         radiograph.PixelData = pixels.tobytes()
         radiograph.SOPInstanceUID = radiograph.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number + 1}"
-        while (status := association.send_c_store(radiograph).Status) == 0xA700:
+        while (status := association.send_c_store(radiograph).get("Status")) in (0xA700, None):
             time.sleep(0.5)
+            if status is None:  # no answer in time: another association, and the same file again
+                print(f"no answer to {number}", file=sys.stderr, flush=True)
+                association.abort()
+                association = ae.associate("127.0.0.1", port, ae_title="TRIAGE")
         taken += status == 0
     association.release()
     return taken
