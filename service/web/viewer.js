@@ -68,9 +68,13 @@ export class Viewer {
   }
 
   async step(by) {
-    const next = await this.listing.neighbour(this.id, by).catch((error) => say(words(error), "problem"));
-    if (next) this.go(next.id);
-    else say(by > 0 ? "This is the last radiograph" : "This is the first radiograph");
+    try {
+      const next = await this.listing.neighbour(this.id, by);
+      if (next) this.go(next.id);
+      else say(by > 0 ? "This is the last radiograph" : "This is the first radiograph");
+    } catch (error) {
+      say(words(error), "problem");
+    }
   }
 
   async toggleRead() {
