@@ -167,6 +167,19 @@ def test_a_page_that_could_not_be_fetched_is_asked_for_again(modules: Modules) -
     assert modules.call("listing.js", given) == [503, 0, "b", ["", "c", "c"], 50]
 
 
+def test_escape_keeps_a_search_and_enter_goes_to_what_it_found(tab: Tab, sent: list[dict[str, Any]]) -> None:
+    tab.open().listed()
+    tab.key("/")
+    tab.page.keyboard.type("two tom")
+
+    tab.key("Escape")
+    assert tab.page.input_value("[name=q]") == "two tom"
+    tab.key("/").key("Enter")
+
+    tab.page.wait_for_function("() => document.activeElement.matches('a.name')")
+    assert tab.page.evaluate("() => document.activeElement.closest('tr').dataset.id") == sent[2]["id"]
+
+
 def test_filters(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
     entries = served(service)
     tab.open().listed()
