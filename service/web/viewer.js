@@ -149,6 +149,7 @@ export class Viewer {
     showLegend(this.looks);
     this.stage.fit();
     this.#windowed();
+    byId("told").textContent = `${byId("priority").textContent}. ${byId("sentence").textContent}`;
     byId("viewer").dataset.shown = loaded.prediction.id;
     this.#ahead();
   }
@@ -157,7 +158,8 @@ export class Viewer {
   #clear(id) {
     this.id = id;
     this.display = this.entry = null;
-    this.hover = "";
+    this.hover = byId("told").textContent = "";
+    if (id && byId("panel").contains(document.activeElement)) byId("stage").focus({ preventScroll: true });
     delete byId("viewer").dataset.shown;
   }
 

@@ -500,6 +500,16 @@ def test_what_is_passed_over_is_given_up_and_nothing_is_kept_after_leaving(modul
     assert modules.call("radiographs.js", given) == [pixels, [False, True], False, 6]
 
 
+def test_the_next_one_is_told_to_a_reader_of_screens_and_the_focus_is_kept(viewer: Tab, sent: list[Any]) -> None:
+    viewer.page.locator("#bars button").first.focus()
+
+    viewer.view(sent[1]["id"])
+
+    assert viewer.page.evaluate("() => document.activeElement.id") == "stage"
+    told = f"{viewer.page.text_content('#priority')}. {viewer.page.text_content('#sentence')}"
+    assert viewer.page.get_by_role("status").get_by_text(told).count() == 1
+
+
 def test_a_mark_made_elsewhere_is_shown_at_once(viewer: Tab, service: httpx.Client, sent: list[Any]) -> None:
     viewer.page.wait_for_selector('#live[data-state="live"]')
     assert viewer.text("#read") == "Not read"
