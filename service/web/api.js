@@ -43,9 +43,11 @@ export function markRead(id, read, by) {
 }
 
 /** What the viewer shows of one radiograph and never changes. */
-export async function radiograph(id) {
+export async function radiograph(id, signal) {
   const of = `predictions/${encodeURIComponent(id)}`;
-  const [prediction, pixels, maps] = await Promise.all([json(of), pixelsOf(`${of}/pixels`), json(`${of}/maps.json`)]);
+  const [prediction, pixels, maps] = await Promise.all([
+    json(of, { signal }), pixelsOf(`${of}/pixels`, { signal }), json(`${of}/maps.json`, { signal }),
+  ]);
   return { prediction, maps, ...pixels };
 }
 
@@ -62,8 +64,8 @@ export async function save(name, path, options) {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-async function pixelsOf(path) {
-  const response = await request(path);
+async function pixelsOf(path, options) {
+  const response = await request(path, options);
   const header = JSON.parse(response.headers.get("X-Pixels"));
   const bytes = await response.arrayBuffer();
   return { header, values: new Uint16Array(bytes) }; // browsers run on little-endian machines

@@ -3,6 +3,7 @@
 import { byId } from "./element.js";
 
 const NAME = "triage-key";
+const SENDABLE = /^[\x21-\x7e]+$/; // another character cannot stand in a header
 let asking = null;
 
 export function key() {
@@ -27,7 +28,10 @@ function ask(rejected) {
   return new Promise((resolve) => {
     dialog.addEventListener("close", function closed() {
       const given = field.value.trim();
-      if (!given) return dialog.showModal(); // nothing works without one
+      if (!SENDABLE.test(given)) {
+        if (given) byId("key-reason").textContent = "A key has only letters, digits and signs of ASCII, and no space.";
+        return dialog.showModal(); // nothing works without one
+      }
       dialog.removeEventListener("close", closed);
       sessionStorage.setItem(NAME, given);
       field.value = "";

@@ -18,13 +18,20 @@ export const MEANINGS = {
 };
 const TYPED = "input:not([type=range]):not([type=checkbox]), select, textarea";
 
+const HELD = new Set(["j", "k", "+", "=", "-", "arrowleft", "arrowright", "arrowup", "arrowdown"]); // act while held
+
 /** @param actions () => key -> function, of what is shown now; keys are lower case */
 export function listen(actions) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (document.querySelector("dialog[open]")) return;
     const typing = event.target.matches(TYPED);
-    if (typing && event.key === "Escape") return event.target.blur();
+    if (typing && event.key === "Escape") {
+      event.preventDefault(); // else the browser empties a search
+      return event.target.blur();
+    }
+    if (event.target.matches("[type=range]") && event.key.startsWith("Arrow")) return; // they move the slider
+    if (event.repeat && !HELD.has(event.key.toLowerCase())) return;
     if (typing || (event.key.length === 1 && !areOn())) return;
     const action = actions()[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (action && !(event.key === "Enter" && event.target.closest("button, a"))) {

@@ -41,13 +41,23 @@ export class Listing {
   }
 
   after() {
-    if (this.hasAfter) this.#cursors.push({ cursor: this.#next });
-    return this.load();
+    return this.#turn(this.hasAfter ? [...this.#cursors, { cursor: this.#next }] : this.#cursors);
   }
 
   before() {
-    if (this.hasBefore) this.#cursors.pop();
-    return this.load();
+    return this.#turn(this.hasBefore ? this.#cursors.slice(0, -1) : this.#cursors);
+  }
+
+  /** Go to another page, or stay where one is if it cannot be fetched. */
+  async #turn(cursors) {
+    const before = this.#cursors;
+    this.#cursors = cursors;
+    try {
+      return await this.load();
+    } catch (error) {
+      if (this.#cursors === cursors) this.#cursors = before;
+      throw error;
+    }
   }
 
   /** The entry before or after one, over the ends of the page; null at the ends of the list. */

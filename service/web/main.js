@@ -12,13 +12,14 @@ import { chooseFiles, prepareUploads } from "./upload.js";
 import { Viewer } from "./viewer.js";
 import { Worklist } from "./worklist.js";
 
+const RETRY_MS = 2000;
 const STATES = { live: "Live", waiting: "Not connected" };
 
 async function start() {
   keepReader();
   prepareHelp();
   prepareUploads();
-  const { labels } = await json("model");
+  const { labels } = await model();
   const listing = new Listing();
   const go = (id) => (location.hash = `#/${id}`);
   const close = () => (location.hash = "#/");
@@ -53,6 +54,19 @@ function show(worklist, viewer) {
   } else {
     viewer.leave();
     worklist.refresh().then(() => before && worklist.select(before));
+  }
+}
+
+/** What is served; asked for until the service tells. */
+async function model() {
+  for (;;) {
+    try {
+      return await json("model");
+    } catch (error) {
+      state("waiting");
+      say(words(error), "problem");
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
   }
 }
 

@@ -1,23 +1,22 @@
 // One radiograph, its findings, and every way to look at it.
 
-import { entry, markRead, radiograph } from "./api.js";
+import { entry, markRead } from "./api.js";
 import { NAMES } from "./colormap.js";
 import { offer, press, rounded, showLegend, showState, showWindow } from "./controls.js";
 import { Display } from "./display.js";
 import { byId, element } from "./element.js";
 import { showChosen, showPanel, showRead } from "./panel.js";
 import { words } from "./problem.js";
+import { Radiographs } from "./radiographs.js";
 import { reader } from "./reader.js";
 import { Stage } from "./stage.js";
 import { say } from "./toast.js";
 import { fitBox } from "./view.js";
 
-const KEPT = 3; // radiographs in memory: this one and its neighbours
-
 export class Viewer {
   hover = "";
   looks = { heat: true, box: true, colormap: NAMES[0], opacity: 0.4 };
-  #loaded = new Map();
+  #loaded = new Radiographs();
 
   /** @param go (id) => shows another; `close` goes back to the list; `listing` has the neighbours */
   constructor(listing, go, close) {
@@ -53,24 +52,28 @@ export class Viewer {
 
   async open(id) {
     this.#clear(id);
-    byId("stage-message").textContent = this.#loaded.has(id) ? "" : "Loading";
+    byId("stage-message").textContent = this.#loaded.isHere(id) ? "" : "Loading";
     try {
-      const [loaded, about] = await Promise.all([this.#load(id), entry(id)]);
+      const [loaded, about] = await Promise.all([this.#loaded.load(id), entry(id)]);
       if (this.id === id) this.#show(loaded, about);
     } catch (error) {
-      this.#loaded.delete(id);
       if (this.id === id) byId("stage-message").textContent = words(error);
     }
   }
 
   leave() {
+    this.#loaded.clear();
     this.#clear(null);
   }
 
   async step(by) {
-    const next = await this.listing.neighbour(this.id, by).catch((error) => say(words(error), "problem"));
-    if (next) this.go(next.id);
-    else say(by > 0 ? "This is the last radiograph" : "This is the first radiograph");
+    try {
+      const next = await this.listing.neighbour(this.id, by);
+      if (next) this.go(next.id);
+      else say(`This is the ${by > 0 ? "last" : "first"} radiograph`);
+    } catch (error) {
+      say(words(error), "problem");
+    }
   }
 
   async toggleRead() {
@@ -118,18 +121,10 @@ export class Viewer {
     this.stage.redraw("heat");
   }
 
-  #load(id) {
-    const loading = this.#loaded.get(id) ?? radiograph(id);
-    this.#loaded.delete(id);
-    this.#loaded.set(id, loading); // the latest comes last
-    for (const old of [...this.#loaded.keys()].slice(0, -KEPT)) this.#loaded.delete(old);
-    return loading;
-  }
-
   /** Somebody else may have marked this one, or deleted it. */
   async changed(event) {
     const { id } = this;
-    if (event.kind === "deleted") this.#loaded.delete(event.id);
+    if (event.kind === "deleted") this.#loaded.drop(event.id);
     if (event.id !== id) return;
     if (event.kind === "deleted") {
       this.#clear(id);
@@ -154,6 +149,7 @@ export class Viewer {
     showLegend(this.looks);
     this.stage.fit();
     this.#windowed();
+    byId("told").textContent = `${byId("priority").textContent}. ${byId("sentence").textContent}`;
     byId("viewer").dataset.shown = loaded.prediction.id;
     this.#ahead();
   }
@@ -162,7 +158,8 @@ export class Viewer {
   #clear(id) {
     this.id = id;
     this.display = this.entry = null;
-    this.hover = "";
+    this.hover = byId("told").textContent = "";
+    if (id && byId("panel").contains(document.activeElement)) byId("stage").focus({ preventScroll: true });
     delete byId("viewer").dataset.shown;
   }
 
@@ -174,7 +171,7 @@ export class Viewer {
       const { id } = this;
       await new Promise((resolve) => setTimeout(resolve, 300));
       if (this.id !== id) return;
-      this.#load(next.id).catch(() => this.#loaded.delete(next.id)); // it is asked for again when opened
+      this.#loaded.load(next.id).catch(() => {}); // it is asked for again when opened
     }
   }
 
@@ -216,7 +213,13 @@ export class Viewer {
   }
 
   #listen() {
-    const on = (id, act) => byId(id).addEventListener("input", (event) => this.display && act(event.target));
+    let pointed = false;
+    for (const kind of ["pointerdown", "keydown"]) byId("panel").addEventListener(kind, () => (pointed = kind === "pointerdown"));
+    const on = (id, act) => byId(id).addEventListener("input", (event) => {
+      if (this.display) act(event.target);
+      // where the pointer chose, single keys would go on choosing options
+      if (pointed && event.target.matches("select")) byId("stage").focus({ preventScroll: true });
+    });
     on("preset", (field) => this.choosePreset(Number(field.value)));
     on("map", (field) => this.showMap(field.value));
     on("colours", (field) => {

@@ -21,7 +21,11 @@ export class Worklist {
     const finding = byId("filters").elements.finding;
     for (const name of knownLabels) finding.append(element("option", { value: name }, label(name)));
     byId("filters").addEventListener("input", () => this.#soon("typed", () => this.#filter(), TYPING_MS));
-    byId("filters").addEventListener("submit", (event) => event.preventDefault());
+    byId("filters").addEventListener("submit", (event) => {
+      event.preventDefault();
+      clearTimeout(this.#timers.typed);
+      this.#filter().then(() => this.move(1));
+    });
     byId("export").addEventListener("click", () => this.exportCsv());
     byId("page-after").addEventListener("click", () => this.page(1));
     byId("page-before").addEventListener("click", () => this.page(-1));
@@ -84,7 +88,7 @@ export class Worklist {
   }
 
   #filter() {
-    this.#shown(this.listing.filter(chosen(byId("filters").elements)));
+    return this.#shown(this.listing.filter(chosen(byId("filters").elements)));
   }
 
   #soon(name, act, milliseconds) {

@@ -132,6 +132,9 @@ def test_where_a_key_is_wanted_the_person_is_asked_and_the_tab_keeps_it(
     tab.page.wait_for_selector("#key-dialog[open]")
     assert tab.page.evaluate("() => document.activeElement.id") == "key"
 
+    tab.page.fill("#key", "schlüssel")
+    tab.key("Enter")
+    tab.page.wait_for_selector("#key-reason:has-text('of ASCII')")
     tab.page.fill("#key", "wrong")
     tab.key("Enter")
     tab.page.wait_for_selector("#key-reason:has-text('does not know this key')")
@@ -158,6 +161,17 @@ def test_where_a_key_is_wanted_the_person_is_asked_and_the_tab_keeps_it(
     other.wait_for_selector("#key-dialog[open]")
     tab.close()
     assert tab.problems() == []
+
+
+def test_a_page_opened_before_the_service_answers_comes_to_life(tab: Tab, sent: list[Any]) -> None:
+    tab.expected += ("ERR_FAILED",)
+    tab.page.route("**/v1/model", lambda route: route.abort(), times=1)
+    tab.open()
+    tab.page.wait_for_selector("#live:has-text('Not connected')")
+    assert "does not answer" in tab.text("#toast")
+
+    assert tab.listed()
+    tab.page.wait_for_selector("#live:has-text('Live')")
 
 
 # What it is made of...

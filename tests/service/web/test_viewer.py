@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from pydicom import Dataset
 from pydicom.pixels import apply_voi_lut
 
-from tests.service.web.chromium import LANDSCAPE, SIZES, Tab
+from tests.service.web.chromium import LANDSCAPE, SIZES, Modules, Tab
 from tests.service.web.running import clouds, post, radiograph
 
 HEIGHT, WIDTH = 520, 560  # fits every stage at 1:1
@@ -452,6 +452,62 @@ def test_what_is_deleted_elsewhere_leaves_the_screen(tab: Tab, service: httpx.Cl
     tab.page.wait_for_selector("#stage-message:has-text('This radiograph was deleted')")
     assert not tab.page.locator("#patient").is_visible()
     assert not tab.page.locator("canvas.radiograph").is_visible()
+
+
+def test_keys_act_where_they_are_meant(viewer: Tab) -> None:
+    active = "() => document.activeElement.id"
+    viewer.page.focus("#opacity")
+    here = at(viewer)
+    viewer.key("ArrowRight").key("ArrowLeft").key("ArrowLeft")
+    assert viewer.page.input_value("#opacity") == "35"
+    assert at(viewer.settled()) == here
+
+    viewer.page.click("#colours")
+    viewer.page.select_option("#colours", index=1)
+    assert viewer.page.evaluate(active) == "stage"
+
+
+def test_a_key_held_marks_once_and_goes_on_stepping(modules: Modules) -> None:
+    held = """async ({ listen }) => {
+        const called = [];
+        listen(() => ({ m: () => called.push("m"), j: () => called.push("j") }));
+        for (const [key, repeat] of [["m", false], ["m", true], ["j", false], ["j", true]]) {
+            document.body.dispatchEvent(new KeyboardEvent("keydown", { key, repeat, bubbles: true }));
+        }
+        return called;
+    }"""
+    assert modules.call("keys.js", held) == ["m", "j", "j"]
+
+
+def test_what_is_passed_over_is_given_up_and_nothing_is_kept_after_leaving(modules: Modules) -> None:
+    given = """async ({ Radiographs }) => {
+        const stopped = [];
+        window.fetch = (address, { signal }) => new Promise((resolve, reject) => {
+            const stop = () => {
+                stopped.push(new URL(address).pathname);
+                reject(signal.reason);
+            };
+            signal.addEventListener("abort", stop);
+        });
+        const radiographs = new Radiographs();
+        for (const id of ["a", "b"]) radiographs.load(id).catch(() => {});
+        const passed = stopped.filter((path) => path.endsWith("/pixels"));
+        const held = ["a", "b"].map((id) => radiographs.has(id));
+        radiographs.clear();
+        return [passed, held, radiographs.has("b"), stopped.length];
+    }"""
+    pixels = ["/v1/predictions/a/pixels"]
+    assert modules.call("radiographs.js", given) == [pixels, [False, True], False, 6]
+
+
+def test_the_next_one_is_told_to_a_reader_of_screens_and_the_focus_is_kept(viewer: Tab, sent: list[Any]) -> None:
+    viewer.page.locator("#bars button").first.focus()
+
+    viewer.view(sent[1]["id"])
+
+    assert viewer.page.evaluate("() => document.activeElement.id") == "stage"
+    told = f"{viewer.page.text_content('#priority')}. {viewer.page.text_content('#sentence')}"
+    assert viewer.page.get_by_role("status").get_by_text(told).count() == 1
 
 
 def test_a_mark_made_elsewhere_is_shown_at_once(viewer: Tab, service: httpx.Client, sent: list[Any]) -> None:

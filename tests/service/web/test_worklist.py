@@ -148,6 +148,38 @@ def test_what_arrives_while_one_types_does_not_undo_the_search(modules: Modules)
     assert modules.call("worklist.js", given) == ["two", "load"]
 
 
+def test_a_page_that_could_not_be_fetched_is_asked_for_again(modules: Modules) -> None:
+    given = """async ({ Listing }) => {
+        const answers = [{ items: [{ id: "a" }], total: 2, unread: {}, next: "c" }, null,
+                         { items: [{ id: "b" }], total: 2, unread: {}, next: null }];
+        const asked = [];
+        window.fetch = async (address, { body }) => {
+            asked.push(JSON.parse(body).cursor ?? "");
+            const answer = answers.shift();
+            return answer ? Response.json(answer) : new Response("", { status: 503 });
+        };
+        const listing = new Listing();
+        await listing.load();
+        const failed = await listing.neighbour("a", 1).catch((error) => error.status);
+        const first = listing.first;
+        return [failed, first, (await listing.neighbour("a", 1)).id, asked, listing.first];
+    }"""
+    assert modules.call("listing.js", given) == [503, 0, "b", ["", "c", "c"], 50]
+
+
+def test_escape_keeps_a_search_and_enter_goes_to_what_it_found(tab: Tab, sent: list[dict[str, Any]]) -> None:
+    tab.open().listed()
+    tab.key("/")
+    tab.page.keyboard.type("two tom")
+
+    tab.key("Escape")
+    assert tab.page.input_value("[name=q]") == "two tom"
+    tab.key("/").key("Enter")
+
+    tab.page.wait_for_function("() => document.activeElement.matches('a.name')")
+    assert tab.page.evaluate("() => document.activeElement.closest('tr').dataset.id") == sent[2]["id"]
+
+
 def test_filters(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
     entries = served(service)
     tab.open().listed()
