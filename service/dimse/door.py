@@ -75,6 +75,7 @@ SYNTAXES = (
     HTJ2K,
 )
 LEAVE_SECONDS = 2.0
+NEGOTIATION_SECONDS = 10.0
 
 
 class Door:
@@ -152,10 +153,12 @@ class Door:
             return Status(SOP_CLASS_NOT_SUPPORTED, "sop_class_not_supported")
         try:
             data = event.encoded_dataset()
+            return self._forward.store(data, request_id)
+        except MemoryError:  # of what others send at the same time
+            return Status(OUT_OF_RESOURCES, "out_of_memory")
         except Exception as error:  # a UID in the command that cannot be written into a file's header
             log().error("unexpected", **describe(error))
             return Status(CANNOT_UNDERSTAND, "malformed_dicom")
-        return self._forward.store(data, request_id)
 
 
 class Counter:
@@ -189,7 +192,8 @@ def application_entity(settings: Dimse) -> AE:
     ae.require_calling_aet = list(settings.callers)
     ae.maximum_associations = settings.maximum_associations
     ae.maximum_pdu_size = settings.maximum_pdu_bytes
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = settings.idle_seconds
+    ae.dimse_timeout = ae.network_timeout = settings.idle_seconds
+    ae.acse_timeout = min(settings.idle_seconds, NEGOTIATION_SECONDS)  # who says nothing holds a place, too
     ae.add_supported_context(Verification)
     for sop_class in SOP_CLASSES:
         ae.add_supported_context(sop_class, list(SYNTAXES))

@@ -14,6 +14,7 @@ from service.telemetry import log
 
 # Less than the 5 s after which uvicorn closes an idle connection, so that none is used as it closes.
 _KEEPALIVE_SECONDS = 2.0
+_RECORD = "agcnn-triage/prediction/"  # the schema of an answer: nothing else is an acknowledgement
 
 
 class Forward:
@@ -43,11 +44,14 @@ class Forward:
         except (httpx.TransportError, ConfigurationError) as error:
             log().warning("the service was not reached", error=type(error).__name__)
             return Status(OUT_OF_RESOURCES, "service_unreachable")
-        problem: object = None
-        if answer.status_code != httpx.codes.OK:
-            with suppress(ValueError):
-                problem = answer.json()
-        return status(answer.status_code, problem if isinstance(problem, dict) else {})
+        told: object = None
+        with suppress(ValueError):
+            told = answer.json()
+        body = told if isinstance(told, dict) else {}
+        if answer.status_code == httpx.codes.OK and not str(body.get("schema")).startswith(_RECORD):
+            log().error("the service's address is another's: it answers, and with no record")
+            return Status(OUT_OF_RESOURCES, "not_the_service")
+        return status(answer.status_code, body)
 
     def close(self) -> None:
         """End the connections."""

@@ -60,7 +60,7 @@ def status(http: int, problem: dict[str, object]) -> Status:
     reasons = [str(one["code"]) for one in errors] if isinstance(errors, list) else []
     codes = reasons or [str(problem.get("code", f"http_{http}"))]
     named = (BY_CODE[code] for code in codes if code in BY_CODE)
-    return Status(next(named, BY_HTTP.get(http, PROCESSING_FAILURE)), _comment(codes))
+    return Status(next(named, BY_HTTP.get(http, OUT_OF_RESOURCES)), _comment(codes))
 
 
 def _comment(codes: list[str]) -> str:

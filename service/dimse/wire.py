@@ -37,7 +37,8 @@ class Wire:
         """Take a new connection under control, before anything is read (evt.EVT_CONN_OPEN)."""
         connection: Any = event.assoc.dul.socket
         connection.socket.settimeout(self._idle_seconds)
-        meter = self._meters[event.assoc] = Meter(connection.recv, self._max_message_bytes)
+        queue = event.assoc.dimse.msg_queue
+        meter = self._meters[event.assoc] = Meter(connection.recv, self._max_message_bytes, queue.qsize)
         connection.recv = meter.recv
 
     def message(self, event: Event) -> None:
@@ -52,10 +53,15 @@ class Meter:
     ----------
     count
         Bytes of the message that is being received.
+
+    Parameters
+    ----------
+    waiting
+        How many messages are received whole and not yet looked at.
     """
 
-    def __init__(self, recv: Callable[[int], bytearray], most: int) -> None:
-        self._recv, self._most = recv, most
+    def __init__(self, recv: Callable[[int], bytearray], most: int, waiting: Callable[[], int]) -> None:
+        self._recv, self._most, self._waiting = recv, most, waiting
         self.count = 0
 
     def recv(self, wanted: int) -> bytearray:
@@ -69,6 +75,8 @@ class Meter:
         self.count += wanted
         if wanted > MAX_PDU_BYTES or self.count > self._most:
             raise OSError("a longer PDU or message than is taken")
+        if self._waiting() > 1:  # no asynchronous operations were negotiated (PS3.7 D.3.3.3): each waits for its answer
+            raise OSError("requests that do not wait for an answer")
         return self._recv(wanted)
 
 

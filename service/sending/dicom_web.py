@@ -24,6 +24,7 @@ async def store(destination: Destination, data: bytes) -> None:
     ConfigurationError
         A file of the destination's cannot be read.
     """
+    url = str(destination.url).rstrip("/")
     boundary = secrets.token_hex(16)
     headers = {
         "Accept": _JSON,
@@ -31,7 +32,7 @@ async def store(destination: Destination, data: bytes) -> None:
     } | _authorization(destination)
     try:
         async with httpx.AsyncClient(timeout=SECONDS, trust_env=False, verify=_trust(destination)) as http:
-            answer = await http.post(f"{destination.url}/studies", content=_body(data, boundary), headers=headers)
+            answer = await http.post(f"{url}/studies", content=_body(data, boundary), headers=headers)
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise SendingFailed("unreachable") from error
     if answer.status_code != httpx.codes.OK:  # 202: not stored, or not as it was sent

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
-from service.errors import InvalidRequest, NotFound, Overloaded, StorageFull, TriageError
+from service.errors import DecodeTimeout, InputError, InvalidRequest, NotFound, TriageError
 from service.peers import Destination, Object, named
 from service.peers import Sending as Settings
 from service.sending import dicom_web
@@ -84,7 +85,10 @@ class Sender:
         """Keep others from an entry for as long as it takes."""
         while True:
             await asyncio.sleep(_RENEWED_SECONDS)
-            await asyncio.to_thread(self._outbox.renew, entry, LEASE)
+            try:
+                await asyncio.to_thread(self._outbox.renew, entry, LEASE)
+            except Exception as error:  # of the database: the next time, or the lease ends and another replica sends it
+                log().error("the lease was not renewed", **describe(error))
 
     async def _pause(self) -> None:
         self._ordered.clear()
@@ -97,16 +101,15 @@ class Sender:
     async def _carry_out(self, entry: Delivery, destination: Destination) -> None:
         try:
             await _send(destination, await self._render(entry.prediction_id, _object(entry)))
-        except NotFound:  # deleted meanwhile, and its entries with it
-            return
         except asyncio.CancelledError:
-            self._outbox.put_off(entry, timedelta(), "interrupted")  # at once after a restart, or by another replica
+            with suppress(Exception):  # the database may be away; the lease ends all the same
+                # Due at once: after a restart, or for another replica.
+                self._outbox.put_off(entry, timedelta(), "interrupted")
             raise
         except SendingFailed as error:
             await self._fail(entry, error.code, last=entry.attempts >= self._settings.attempts)
-        except TriageError as error:  # an object that cannot be made never will be
-            passing = isinstance(error, Overloaded | StorageFull)
-            await self._fail(entry, error.code, last=not passing or entry.attempts >= self._settings.attempts)
+        except TriageError as error:
+            await self._fail(entry, error.code, last=_never(error) or entry.attempts >= self._settings.attempts)
         except Exception as error:
             log().error("sending failed", destination=destination.name, **describe(error))
             await self._fail(entry, "internal_error", last=entry.attempts >= self._settings.attempts)
@@ -121,6 +124,15 @@ class Sender:
         else:
             await asyncio.to_thread(self._outbox.put_off, entry, pause(self._settings, entry.attempts), code)
             _log("not sent", entry, code)
+
+
+def _never(error: TriageError) -> bool:
+    """Whether an object cannot be made, now or later: its file is gone, or does not allow it.
+
+    A record that was deleted took its deliveries with it: there is nothing left to fail.
+    """
+    passing = isinstance(error, DecodeTimeout) or error.code == "decoder_failed"
+    return isinstance(error, NotFound | InputError) and not passing
 
 
 def pause(settings: Settings, attempts: int) -> timedelta:

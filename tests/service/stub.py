@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+RECORD = '{"schema": "agcnn-triage/prediction/1"}'  # as much of one as acknowledges
+
 
 class Stub(ThreadingHTTPServer):
     """Answers every POST with `status` and `body` after `seconds`; keeps what it was sent."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.status, self.body, self.seconds = 200, "{}", 0.0
+        self.status, self.body, self.seconds = 200, RECORD, 0.0
         self.received: list[tuple[dict[str, str], bytes]] = []
         self.began = threading.Event()
 
@@ -23,7 +25,7 @@ class Stub(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def answer(self, status: int, **body: Any) -> None:
-        self.status, self.body = status, json.dumps(body)
+        self.status, self.body = status, json.dumps(body) if body else RECORD
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -19,7 +19,7 @@ from service.http.problems import TABLE
         ),
         (409, {"code": "conflict"}, 0xC000, "conflict"),
         (502, {}, 0xA700, "http_502"),  # of a proxy, not a problem of ours
-        (418, {}, 0x0110, "http_418"),
+        (302, {}, 0xA700, "http_302"),
     ],
 )
 def test_an_answer_is_a_status(http: int, problem: dict[str, object], value: int, comment: str) -> None:

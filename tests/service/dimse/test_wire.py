@@ -13,7 +13,7 @@ def read(wanted: int) -> bytearray:
 
 
 def test_a_pdu_up_to_the_bound_is_read_and_no_longer_one() -> None:
-    meter = Meter(read, most=2**40)
+    meter = Meter(read, 2**40, lambda: 0)
 
     assert meter.recv(MAX_PDU_BYTES)
     with pytest.raises(OSError, match="longer"):
@@ -21,13 +21,23 @@ def test_a_pdu_up_to_the_bound_is_read_and_no_longer_one() -> None:
 
 
 def test_of_a_message_all_pdus_count_until_it_is_complete() -> None:
-    meter = Meter(read, most=100)
+    meter = Meter(read, 100, lambda: 0)
     meter.recv(60)
     meter.count = 0  # as `Wire.message` does
     meter.recv(60)
 
     with pytest.raises(OSError, match="longer"):
         meter.recv(60)
+
+
+def test_who_sends_on_without_waiting_for_answers_is_not_read() -> None:
+    waiting = [1]
+    meter = Meter(read, 2**40, lambda: waiting[0])
+    assert meter.recv(6)
+
+    waiting[0] = 2
+    with pytest.raises(OSError, match="wait"):
+        meter.recv(6)
 
 
 def test_no_certificate_is_no_tls() -> None:

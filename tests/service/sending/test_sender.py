@@ -17,7 +17,7 @@ import pytest
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 
-from service.errors import InvalidRequest, MalformedDicom, NotFound, Overloaded
+from service.errors import ConfigurationError, DecodeTimeout, InvalidRequest, MalformedDicom, NotFound, Overloaded
 from service.peers import Destination, Sending
 from service.sending import sender as module
 from service.sending.failure import SendingFailed
@@ -156,8 +156,21 @@ class TestByStow:
 
         assert (failed.attempts, failed.error) == (1, "malformed_dicom")
 
-    def test_a_service_that_is_busy_is_waited_for(self, records: Records, id: str, other: Stub) -> None:
-        outcomes = iter([Overloaded("no"), DATA])
+    def test_one_whose_file_is_gone_is_given_up_at_once(self, records: Records, id: str, other: Stub) -> None:
+        async def fail(*_: object) -> bytes:
+            raise NotFound("no such instance")
+
+        [failed] = carry_out(self.sender(records, other, fail), id, ended)
+
+        assert (failed.state, failed.attempts, failed.error) == ("failed", 1, "not_found")
+
+    @pytest.mark.parametrize(
+        "passing",
+        [Overloaded("no"), DecodeTimeout("no"), MalformedDicom("no", "decoder_failed"), ConfigurationError("no")],
+        ids=lambda error: error.code,
+    )
+    def test_what_passes_is_waited_for(self, records: Records, id: str, other: Stub, passing: Exception) -> None:
+        outcomes = iter([passing, DATA])
 
         async def sometimes(*_: object) -> bytes:
             outcome = next(outcomes)
