@@ -1,7 +1,13 @@
+import shutil
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import Dataset
 
+from service.dicom.radiograph import radiograph
 from tests.service.reporting.rendered import BOX, FAULTY, HEIGHT, WIDTH, parsed, rendered, report, source, table
 
 
@@ -144,3 +150,25 @@ def test_a_table_that_cannot_be_read_is_left_out() -> None:
 
     dataset = parsed(rendered("presentation_state", source(VOILUTSequence=[short], WindowCenter=None)))
     assert "SoftcopyVOILUTSequence" not in dataset
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("sound", "white is low", "white is low, unsaid", "rescaled", "tables", "no window", "CR", "oblong pixels"),
+        *("implicit", "deflated"),
+    ],
+)
+def test_dcmtk_shows_the_radiograph_by_it_as_the_service_does(tmp_path: Path, fault: str) -> None:
+    """But for SIGMOID, of which its presentation states know nothing. DCMTK cuts a grey level off, we round."""
+    tool = shutil.which("dcmp2pgm")
+    if tool is None:
+        pytest.skip("no dcmp2pgm (Debian: dcmtk)")
+    source, state, picture = (tmp_path / name for name in ("source.dcm", "state.dcm", "picture.pgm"))
+    source.write_bytes(FAULTY[fault])
+    state.write_bytes(rendered("presentation_state", FAULTY[fault]))
+
+    subprocess.run([tool, "-p", state, source, picture], check=True, capture_output=True)
+
+    shown = np.asarray(Image.open(picture), np.float64)
+    assert np.abs(shown - 255 * radiograph(FAULTY[fault]).values).max() < 1.1
