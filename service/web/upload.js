@@ -14,7 +14,10 @@ let running = 0;
 
 export function prepareUploads() {
   byId("upload-button").addEventListener("click", chooseFiles);
-  byId("uploads-close").addEventListener("click", () => (byId("uploads").hidden = true));
+  byId("uploads-close").addEventListener("click", () => {
+    byId("uploads").hidden = true;
+    byId("upload-button").focus();
+  });
   byId("files").addEventListener("change", (event) => {
     send([...event.target.files]);
     event.target.value = "";

@@ -64,6 +64,7 @@ export class Worklist {
   async page(step) {
     await this.#shown(step > 0 ? this.listing.after() : this.listing.before());
     byId("table").scrollTo(0, 0);
+    if (document.activeElement === document.body) this.move(1); // the button that was pressed has nothing to go to
   }
 
   move(step) {
@@ -82,9 +83,12 @@ export class Worklist {
     await saving.catch((error) => say(words(error), "problem"));
   }
 
-  /** Put the focus on a row: on its name, or on what else of it is asked for. */
-  select(id, part = "a.name") {
-    byId("rows").querySelector(`tr[data-id="${CSS.escape(id)}"] ${part}`)?.focus();
+  /** Put the focus on a row: on its name, or on what else of it is asked for; if it is gone, on what stands there. */
+  select(id, part = "a.name", at = 1) {
+    const { rows } = byId("rows");
+    const same = [...rows].find((one) => one.dataset.id === id);
+    const found = same ?? rows[Math.min(at, rows.length) - 1]; // the table's head has the index 0
+    (found?.querySelector(part) ?? byId("filters").elements.q).focus({ preventScroll: !same });
   }
 
   #filter() {
@@ -106,10 +110,11 @@ export class Worklist {
 
   #render() {
     const { items, total, unread, first, filters } = this.listing;
-    const focused = document.activeElement?.closest("tr[data-id]")?.dataset.id;
-    const onButton = document.activeElement?.matches("button.mark");
-    byId("rows").replaceChildren(...items.map(row));
-    if (focused) this.select(focused, onButton ? "button" : "a.name");
+    const focused = document.activeElement?.closest("#rows tr");
+    const part = document.activeElement?.matches("button.mark") ? "button" : "a.name";
+    const at = focused?.rowIndex;
+    fill(byId("rows"), items);
+    if (focused && !focused.contains(document.activeElement)) this.select(focused.dataset.id, part, at);
     const filtered = Object.keys(filters).length > 0;
     byId("empty").hidden = items.length > 0;
     const nothing = filtered ? "Nothing fits these filters." : "Nothing yet. Add DICOM files, or drop them here.";
@@ -138,6 +143,17 @@ export class Worklist {
       if (cell.textContent !== text) cell.textContent = text;
     });
   }
+}
+
+/** Show entries; rows of those that are as they were are not touched: one may be pressed, or read aloud, just now. */
+function fill(table, items) {
+  const told = new Map(items.map((entry) => [entry.id, JSON.stringify(entry)]));
+  for (const shown of [...table.rows]) if (shown.told !== told.get(shown.dataset.id)) shown.remove();
+  const kept = new Map([...table.rows].map((shown) => [shown.dataset.id, shown]));
+  items.forEach((entry, index) => {
+    const wanted = kept.get(entry.id) ?? Object.assign(row(entry), { told: told.get(entry.id) });
+    if (table.rows[index] !== wanted) table.insertBefore(wanted, table.rows[index] ?? null);
+  });
 }
 
 /** What the filters say, as the service wants it; what is left open is left out. */

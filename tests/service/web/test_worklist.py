@@ -87,6 +87,39 @@ def test_what_arrives_is_shown_and_said(tab: Tab, service: httpx.Client, sent: l
     assert tab.page.get_attribute("#toast", "aria-live") == "polite"
 
 
+def test_what_arrives_leaves_the_other_rows_and_the_focus_alone(
+    tab: Tab, service: httpx.Client, sent: list[Any]
+) -> None:
+    tab.open().listed()
+    tab.page.wait_for_selector('#live[data-state="live"]')
+    tab.key("j")
+    tab.page.evaluate("() => { window.kept = document.activeElement.closest('tr'); }")
+
+    new = post(service, radiograph(51))
+
+    tab.page.wait_for_selector(f'tr[data-id="{new["id"]}"]')
+    assert tab.page.evaluate("() => window.kept.isConnected && window.kept.contains(document.activeElement)")
+    assert tab.listed() == [entry["id"] for entry in served(service)]
+
+
+def test_a_row_that_goes_leaves_the_focus_to_the_one_in_its_place(
+    tab: Tab, service: httpx.Client, sent: list[Any]
+) -> None:
+    tab.open().listed()
+    tab.page.select_option("[name=read]", "0")
+    tab.page.wait_for_function("() => document.querySelectorAll('#rows tr').length > 2")
+    tab.page.locator("#rows a.name").nth(1).focus()
+    first, going, following, *_ = tab.listed()
+
+    tab.key("m")
+
+    tab.page.wait_for_selector(f'tr[data-id="{going}"]', state="detached")
+    focused = tab.page.evaluate("() => document.activeElement.closest('tr')?.dataset.id")
+    assert focused == following
+    service.patch(f"/v1/predictions/{going}", json={"read": False}).raise_for_status()
+    assert tab.listed()[0] == first
+
+
 def test_waiting_goes_on_while_one_looks(tab: Tab, sent: list[Any]) -> None:
     tab.page.clock.install()
     tab.open().listed()
@@ -134,7 +167,7 @@ def test_what_arrives_while_one_types_does_not_undo_the_search(modules: Modules)
     given = """async ({ Worklist }) => {
         document.body.innerHTML = `<form id="filters"><input name="q"><select name="priority"></select>
             <select name="finding"></select><select name="read"></select></form><b id="export"></b>
-            <b id="page-after"></b><b id="page-before"></b><b id="rows"></b><b id="toast"></b>`;
+            <b id="page-after"></b><b id="page-before"></b><table><tbody id="rows"></tbody></table><b id="toast"></b>`;
         const called = [];
         const listing = { load: async () => called.push("load") && false,
                           filter: async ({ q }) => called.push(q) && false };
