@@ -60,7 +60,7 @@ def test_the_report_says_what_the_answer_says(client: Client, answer: dict) -> N
         part["valueQuantity"]["value"]
         for entry in bundle["entry"]
         for part in entry["resource"].get("component", [])
-        if part["code"]["coding"][0]["display"] == "Probability"
+        if part["code"]["text"] == "Probability"
     ]
     assert told == [pytest.approx(100 * finding["probability"], abs=1e-4) for finding in answer["findings"]]
     (corners,) = [list(one.GraphicData) for one in _tree(document) if "GraphicData" in one]
