@@ -105,7 +105,6 @@ class Door:
                 ssl_context=tls_context(settings.tls_certificate, settings.tls_key, settings.tls_ca),
                 evt_handlers=[
                     (evt.EVT_CONN_OPEN, self._wire.open),
-                    (evt.EVT_DIMSE_RECV, self._wire.message),
                     (evt.EVT_ACSE_SENT, _note_rejection),
                     (evt.EVT_C_STORE, self._store),
                 ],

@@ -4,9 +4,8 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from pynetdicom.association import Association
+from pynetdicom import evt
 from pynetdicom.events import Event
 
 from service.errors import ConfigurationError
@@ -31,28 +30,20 @@ class Wire:
     def __init__(self, max_message_bytes: int, idle_seconds: float) -> None:
         self._max_message_bytes = max_message_bytes + _COMMAND_BYTES
         self._idle_seconds = idle_seconds
-        self._meters: WeakKeyDictionary[Association, Meter] = WeakKeyDictionary()
 
     def open(self, event: Event) -> None:
         """Take a new connection under control, before anything is read (evt.EVT_CONN_OPEN)."""
-        connection: Any = event.assoc.dul.socket
+        association = event.assoc
+        connection: Any = association.dul.socket
         connection.socket.settimeout(self._idle_seconds)
-        queue = event.assoc.dimse.msg_queue
-        meter = self._meters[event.assoc] = Meter(connection.recv, self._max_message_bytes, queue.qsize)
+        # The association alone holds its meter, which holds it: they go together.
+        meter = Meter(connection.recv, self._max_message_bytes, association.dimse.msg_queue.qsize)
         connection.recv = meter.recv
-
-    def message(self, event: Event) -> None:
-        """Begin to count anew, as a message is complete (evt.EVT_DIMSE_RECV)."""
-        self._meters[event.assoc].count = 0
+        association.bind(evt.EVT_DIMSE_RECV, meter.message)
 
 
 class Meter:
-    """One connection's reader, which counts.
-
-    Attributes
-    ----------
-    count
-        Bytes of the message that is being received.
+    """One connection's reader, which counts the bytes of the message that is being received.
 
     Parameters
     ----------
@@ -62,7 +53,7 @@ class Meter:
 
     def __init__(self, recv: Callable[[int], bytearray], most: int, waiting: Callable[[], int]) -> None:
         self._recv, self._most, self._waiting = recv, most, waiting
-        self.count = 0
+        self._count = 0
 
     def recv(self, wanted: int) -> bytearray:
         """Read as many bytes; pynetdicom asks for a header, then for as much as that announces.
@@ -72,12 +63,16 @@ class Meter:
         OSError
             They are more than a PDU, or than is left of a message; pynetdicom takes it as the end of the connection.
         """
-        self.count += wanted
-        if wanted > MAX_PDU_BYTES or self.count > self._most:
+        self._count += wanted
+        if wanted > MAX_PDU_BYTES or self._count > self._most:
             raise OSError("a longer PDU or message than is taken")
         if self._waiting() > 1:  # no asynchronous operations were negotiated (PS3.7 D.3.3.3): each waits for its answer
             raise OSError("requests that do not wait for an answer")
         return self._recv(wanted)
+
+    def message(self, _: Event) -> None:
+        """Begin to count anew, as a message is complete (evt.EVT_DIMSE_RECV)."""
+        self._count = 0
 
 
 class TlsContext(ssl.SSLContext):
