@@ -1,6 +1,7 @@
 """The README's table of numbers, from the card of the artefact that ships: `python -m bench.shipped [--write]`."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 from service.inference.artefact import load
@@ -46,10 +47,11 @@ def point(card: Card, label: str) -> str:
 
 
 def sources(card: Card) -> str:
-    """What it was trained on."""
-    return "\n".join(
+    """What it was trained on; several networks in the same way, as teachers are, once with their number."""
+    told = Counter(
         f"- {one.name}: {one.images:,} images of {one.patients:,} patients, {one.role}" for one in card.training_data
     )
+    return "\n".join(line + (f" ({count} networks)" if count > 1 else "") for line, count in told.items())
 
 
 def section() -> str:
