@@ -3,7 +3,8 @@
     python -m bench.dimse --instances 10000 --associations 4
 
 Starts `triage serve` and `triage dimse` on free ports with the artefact that ships, sends radiographs from processes of
-its own, counts the records, and prints the rate and the resident memory of both at the start, half way and at the end.
+its own, counts the records, and prints the rate and the resident memory of both at the start and after each fifth:
+the first of these fill what either process keeps for good, the last ones tell whether it grows.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -45,7 +47,7 @@ def main() -> None:
 
 
 def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, object]:
-    """Send all in two halves, and count."""
+    """Send all in fifths, each over associations of its own, and count."""
     environment = {"TRIAGE_HTTP__PORT": "0", "TRIAGE_DIMSE__PORT": "0", "TRIAGE_STORAGE__FOLDER": str(folder / "data")}
     environment |= {"TRIAGE_MODEL__PATH": str(chosen.artefact)} if chosen.artefact else {}
     with started("serve", environment, folder) as (serve, told):
@@ -54,15 +56,15 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, object]:
         environment["TRIAGE_DIMSE__SERVICE_URL"] = address
         with started("dimse", environment, folder) as (dimse, greeting):
             port = int(greeting.split()[-1])
-            warm = send(port, chosen, range(chosen.associations * 8))
+            warm = chosen.associations * 8
+            acknowledged = send(port, chosen, range(warm))
             memory = [resident(serve, dimse)]
             start = time.perf_counter()
-            middle = chosen.instances // 2
-            acknowledged = warm + send(port, chosen, range(chosen.associations * 8, middle))
-            memory.append(resident(serve, dimse))
-            acknowledged += send(port, chosen, range(middle, chosen.instances))
+            bounds = [warm + (chosen.instances - warm) * fifth // 5 for fifth in range(6)]
+            for first, end in pairwise(bounds):
+                acknowledged += send(port, chosen, range(first, end))
+                memory.append(resident(serve, dimse))
             seconds = time.perf_counter() - start
-            memory.append(resident(serve, dimse))
             uids = list(records(address))
     return {
         "instances": chosen.instances,
@@ -70,8 +72,8 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, object]:
         "not_acknowledged": chosen.instances - acknowledged,
         "lost": chosen.instances - len(set(uids)),
         "twice": len(uids) - len(set(uids)),
-        "instances_per_second": round((chosen.instances - chosen.associations * 8) / seconds, 1),
-        "resident_MiB": dict(zip(("start", "middle", "end"), memory, strict=True)),
+        "instances_per_second": round((chosen.instances - warm) / seconds, 1),
+        "resident_MiB": {name: [one[name] for one in memory] for name in memory[0]},
     }
 
 
