@@ -12,7 +12,6 @@ from service.errors import ConfigurationError
 
 # Also of an A-ASSOCIATE-RQ, which no negotiated length bounds: 128 contexts with 30 syntaxes of 68 bytes are 261 kB.
 MAX_PDU_BYTES = 2**20
-_HEADER_BYTES = 6  # PS3.8 9.3.1
 _COMMAND_BYTES = 2**20  # a command set and the headers of the PDVs beside a data set
 
 

@@ -107,18 +107,18 @@ class Sender:
                 self._outbox.put_off(entry, timedelta(), "interrupted")
             raise
         except SendingFailed as error:
-            await self._fail(entry, error.code, last=entry.attempts >= self._settings.attempts)
+            await self._fail(entry, error.code)
         except TriageError as error:
-            await self._fail(entry, error.code, last=_never(error) or entry.attempts >= self._settings.attempts)
+            await self._fail(entry, error.code, for_good=_never(error))
         except Exception as error:
             log().error("sending failed", destination=destination.name, **describe(error))
-            await self._fail(entry, "internal_error", last=entry.attempts >= self._settings.attempts)
+            await self._fail(entry, "internal_error")
         else:
             await asyncio.to_thread(self._outbox.finish, entry, "sent")
             _log("sent", entry)
 
-    async def _fail(self, entry: Delivery, code: str, last: bool) -> None:
-        if last:
+    async def _fail(self, entry: Delivery, code: str, for_good: bool = False) -> None:
+        if for_good or entry.attempts >= self._settings.attempts:
             await asyncio.to_thread(self._outbox.finish, entry, "failed", code)
             _log("given up", entry, code)
         else:
