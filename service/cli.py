@@ -201,6 +201,7 @@ def _greet(host: str, port: int) -> None:
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     typer.echo(f"AG-CNN triage on {address} (research use only; not a medical device)")
     typer.echo(f"  try it:   curl -F file=@samples/pneumothorax.dcm {address}/v1/predictions")
+    typer.echo(f"  look:     {address}/")
     typer.echo(f"  read it:  {address}/docs")
 
 

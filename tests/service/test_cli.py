@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -221,6 +222,7 @@ def test_on_a_network_the_first_start_makes_a_key_and_keeps_it_out_of_sight(arte
                 assert started.wait(30) == 0
             said = started.stdout.read() if started.stdout else ""
         assert f"cat {file}" in said
+        assert re.search(r"look: +http://0\.0\.0\.0:\d+/\n", said), "where the page is"
         assert key not in said + (tmp_path / "log").read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "insecure" not in (tmp_path / "log").read_text()
