@@ -90,17 +90,17 @@ TEACHERS := $(SHIPPED)/teacher-1 $(SHIPPED)/teacher-2
 artefact: service/assets/agcnn.onnx  ## train, evaluate and export the artefact that ships
 
 $(SHIPPED)/teacher-%/run.json: | $(TEST)
-	$(TRAIN) --config training/pretrained.toml --data $(DATA)/nih-128 --split train+val $(BEGIN) --seed $* --out $(@D)
+	$(TRAIN) --config training/recipes/pretrained.toml --data $(DATA)/nih-128 --split train+val $(BEGIN) --seed $* --out $(@D)
 
 $(SHIPPED)/student/run.json: $(TEACHERS:%=%/run.json)
-	$(TRAIN) --config training/pretrained.toml --data $(DATA)/nih-128 --split train+val $(BEGIN) --seed 3 --out $(@D) \
+	$(TRAIN) --config training/recipes/pretrained.toml --data $(DATA)/nih-128 --split train+val $(BEGIN) --seed 3 --out $(@D) \
 	  $(TEACHERS:%=--teacher %) --distil 0.7
 
 $(SHIPPED)/fold-%/run.json: $(SHIPPED)/student/run.json
-	$(TRAIN) --config training/shipped.toml --data $(DATA)/nih-subset --out $(@D) --init $(<D)/network.safetensors --fold $*/4
+	$(TRAIN) --config training/recipes/shipped.toml --data $(DATA)/nih-subset --out $(@D) --init $(<D)/network.safetensors --fold $*/4
 
 $(SHIPPED)/final/run.json: $(SHIPPED)/student/run.json
-	$(TRAIN) --config training/shipped.toml --data $(DATA)/nih-subset --out $(@D) --init $(<D)/network.safetensors --split train+val
+	$(TRAIN) --config training/recipes/shipped.toml --data $(DATA)/nih-subset --out $(@D) --init $(<D)/network.safetensors --split train+val
 
 $(SHIPPED)/final/card.json: $(SHIPPED)/final/run.json $(FOLDS:%=$(SHIPPED)/fold-%/run.json)
 	$(AGCNN) evaluate $(JUDGE) --run $(@D) $(FOLDS:%=--fold $(SHIPPED)/fold-%) --compare $(DATA)/nih-subset/chexnet_predictions.csv
@@ -111,7 +111,7 @@ service/assets/agcnn.onnx: $(SHIPPED)/final/card.json
 	mv $(<D)/agcnn.onnx $@
 
 # One thing changed at a time, for docs/studies.md. A few minutes of one core for each: make -j2 recipe
-TRIAL := --config training/pretrained.toml --data $(DATA)/nih-128 $(BEGIN) --epochs 2,1,1 --average 0 --select best
+TRIAL := --config training/recipes/pretrained.toml --data $(DATA)/nih-128 $(BEGIN) --epochs 2,1,1 --average 0 --select best
 TRIED := nothing max-pooling SGD average-of-weights
 CHANGE_nothing            :=
 CHANGE_max-pooling        := --pooling max

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.scores import between, table
 from model.branch import Branch
-from training.config import STAGES, TrainConfig
-from training.recipe import settled
+from training.fit.config import STAGES, TrainConfig
+from training.fit.recipe import settled
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 IMAGES = 78_468  # of the 70/10/20 list's training part

@@ -18,15 +18,15 @@ from lightning_fabric import Fabric
 
 from bench.scores import table
 from model.agcnn import Agcnn
-from training.cache import Canvases, cached
-from training.config import TrainConfig
-from training.learner import Learner
-from training.loader import load
-from training.loss import masked_loss
-from training.order import epoch_order
-from training.sources import read
-from training.stages import Stage, stages
-from training.transforms import augment, change
+from training.data.cache import Canvases, cached
+from training.data.loader import load
+from training.data.order import epoch_order
+from training.data.sources import read
+from training.data.transforms import augment, change
+from training.fit.config import TrainConfig
+from training.fit.learner import Learner
+from training.fit.loss import masked_loss
+from training.fit.stages import Stage, stages
 
 SECONDS = 5.0  # at least, for each figure
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from bench.scores import Row, between, cell, pick, table
-from training import checkpoint, predictions
-from training.folding import as_served
-from training.localisation import localisation
-from training.metrics import OF_CURVE
-from training.predictions import BRANCHES
-from training.scores import Part, Reading, differences, drawn, rows
-from training.sources import canvases
+from training.data.sources import canvases
+from training.evaluation import predictions
+from training.evaluation.localisation import localisation
+from training.evaluation.metrics import OF_CURVE
+from training.evaluation.predictions import BRANCHES
+from training.evaluation.scores import Part, Reading, differences, drawn, rows
+from training.fit import checkpoint
+from training.fit.served_weights import as_served
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "studies.md"

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from training.chestxray14 import records, split_cases
+from training.data.chestxray14 import records, split_cases
 
 MIB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes there, else KiB
 

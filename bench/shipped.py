@@ -4,8 +4,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from service.inference.artefact import load
-from service.inference.card import Card, Metric
+from service.artefact.card import Card, Metric
+from service.artefact.file import load
 from service.settings import SHIPPED_ARTEFACT
 
 README = Path(__file__).parents[1] / "README.md"

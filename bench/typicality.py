@@ -11,12 +11,12 @@ import numpy as np
 
 from bench import strangers
 from bench.scores import between, table
+from service.artefact.file import load
+from service.artefact.typicality import Known, distance, features, known
 from service.dicom.canvas import canvas, grey_values
-from service.inference.artefact import load
 from service.inference.session import Session
-from service.inference.typicality import Known, distance, features, known
 from service.settings import SHIPPED_ARTEFACT
-from training.sources import read
+from training.data.sources import read
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "studies.md"

@@ -10,10 +10,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from service.destinations import Dimse, Sending
 from service.errors import ConfigurationError
-from service.peers import Destination as Destination
-from service.peers import Dimse as Dimse
-from service.peers import Sending as Sending
 
 PREFIX = "TRIAGE_"
 SHIPPED_ARTEFACT = Path(__file__).parent / "assets" / "agcnn.onnx"

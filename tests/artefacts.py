@@ -14,8 +14,8 @@ from torch import nn
 
 from model.agcnn import Agcnn, AgcnnConfig
 from model.labels import LABELS
-from training.calibration import Calibration
-from training.export import export
+from training.evaluation.calibration import Calibration
+from training.export.export import export
 
 CANVAS = 128
 GRID = 3  # cells a side of the heat map of an input of 64 pixels

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-GROUND = {"service.errors", "service.peers", "service.settings", "service.telemetry"}
+GROUND = {"service.errors", "service.destinations", "service.settings", "service.telemetry"}
 TORCH_ROOMS = {"model", "training"}
 
 # room -> the rooms and files of ours that it may import, besides itself
@@ -17,32 +17,40 @@ ALLOWED: dict[str, set[str]] = {
     "model": set(),
     "training": {"model", "service.dicom"},
     "service.errors": set(),
-    "service.peers": set(),
-    "service.settings": {"service.errors", "service.peers"},
+    "service.destinations": set(),
+    "service.settings": {"service.errors", "service.destinations"},
     "service.telemetry": {"service.errors"},
     "service.dicom": {"service.errors"},
     "service.inference": GROUND,
     "service.reporting": GROUND,
     "service.storage": GROUND,
-    "service.rendering": GROUND | {"service.reporting", "service.storage"},
-    "service.analyser": GROUND
-    | {"service.dicom", "service.inference", "service.rendering", "service.reporting", "service.storage"},
-    "service.answer": GROUND | {"service.reporting", "service.storage"},
-    "service.archive": GROUND | {"service.analyser", "service.answer", "service.storage"},
-    "service.worklist": GROUND | {"service.answer", "service.storage"},
-    "service.feed": GROUND | {"service.storage"},
-    "service.study": GROUND | {"service.reporting", "service.storage"},
-    "service.catalogue": GROUND | {"service.analyser", "service.dicom", "service.storage", "service.study"},
+    "service.objects.rendering": GROUND | {"service.reporting", "service.storage"},
+    "service.prediction.predictor": GROUND
+    | {"service.dicom", "service.inference", "service.objects.rendering", "service.reporting", "service.storage"},
+    "service.http.documents": GROUND | {"service.reporting", "service.storage"},
+    "service.prediction.stored": GROUND | {"service.prediction.predictor", "service.http.documents", "service.storage"},
+    "service.http.worklist_documents": GROUND | {"service.http.documents", "service.storage"},
+    "service.http.feed": GROUND | {"service.storage"},
+    "service.dicom_web.study": GROUND | {"service.reporting", "service.storage"},
+    "service.dicom_web.catalogue": GROUND
+    | {"service.prediction.predictor", "service.dicom", "service.storage", "service.dicom_web.study"},
     "service.sending": GROUND | {"service.storage"},
-    "service.pipeline": GROUND
-    | {"service.analyser", "service.answer", "service.archive", "service.catalogue", "service.feed", "service.study"}
-    | {"service.reporting", "service.sending", "service.storage", "service.worklist"},
-    "service.http": GROUND | {"service.pipeline"},
+    "service.prediction.pipeline": GROUND
+    | {
+        "service.prediction.predictor",
+        "service.http.documents",
+        "service.prediction.stored",
+        "service.dicom_web.catalogue",
+        "service.http.feed",
+        "service.dicom_web.study",
+    }
+    | {"service.reporting", "service.sending", "service.storage", "service.http.worklist_documents"},
+    "service.http": GROUND | {"service.prediction.pipeline"},
     "service.dimse": GROUND,
-    "service.batch": GROUND | {"service.analyser", "service.pipeline", "service.http"},
-    "service.administration": GROUND | {"service.storage"},
-    "service.cli": GROUND
-    | {"service.administration", "service.batch", "service.pipeline", "service.http", "service.storage.keys"}
+    "service.cli.predict": GROUND | {"service.prediction.predictor", "service.prediction.pipeline", "service.http"},
+    "service.cli.keys": GROUND | {"service.storage"},
+    "service.cli.app": GROUND
+    | {"service.cli.keys", "service.cli.predict", "service.prediction.pipeline", "service.http", "service.storage.keys"}
     | {"service.dimse"},
 }
 FOREIGN: dict[str, set[str]] = {  # libraries that a room must not know

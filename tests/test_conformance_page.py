@@ -7,11 +7,12 @@ import pytest
 from pydicom.uid import UID
 
 from service.dicom.decoder import SYNTAXES
-from service.dimse import door, status
-from service.http import dicom_reasons
-from service.http.dicom_web.query import KEYS
-from service.reporting.codes import LABELS, row
-from service.study import FORMS
+from service.dicom_web.query import KEYS
+from service.dicom_web.study import FORMS
+from service.dimse import acceptor as door
+from service.dimse import status
+from service.http import failure_reasons as dicom_reasons
+from service.objects.codes import LABELS, row
 
 VERIFICATION = "1.2.840.10008.1.1"
 

@@ -11,13 +11,13 @@ from PIL import Image
 
 from model.agcnn import AgcnnConfig
 from model.labels import LABELS
-from service import cli as service
+from service.cli import app as service
 from tests.artefacts import tiny_network
 from tests.conftest import ROOT
 from tests.factories import dicom_bytes, noise
-from training import cli as training
-from training.checkpoint import save_weights
-from training.export import FEWEST_IMAGES
+from training.cli import app as training
+from training.export.export import FEWEST_IMAGES
+from training.fit.checkpoint import save_weights
 
 PAGE = (ROOT / "docs" / "finetune.md").read_text(encoding="utf-8")
 SETTINGS = re.search(r"^ {4}backbone = .*\n(?: {4}\w+ = .*\n)+", PAGE, re.MULTILINE)
@@ -87,7 +87,7 @@ def test_every_command_does_what_the_page_says(place: Path, monkeypatch: pytest.
 
 
 def test_its_example_of_a_table_is_read(tmp_path: Path) -> None:
-    from training.folder_dataset import split_cases
+    from training.data.folder_dataset import split_cases
 
     example = re.search(r"with commas:\n\n((?: {4}.*\n)+)", PAGE)
     assert example

@@ -4,7 +4,7 @@ import re
 import runpy
 import tomllib
 
-from service.inference.artefact import load
+from service.artefact.file import load
 from service.settings import SHIPPED_ARTEFACT
 from tests.conftest import ROOT
 

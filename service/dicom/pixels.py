@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from service.dicom.elements import integer, items, numbers, text
-from service.dicom.lookup import look_up, table_of
+from service.dicom.lut import look_up, table_of
 from service.errors import MalformedDicom
 
 Levels = NDArray[np.float64]

@@ -20,10 +20,8 @@ from service.dicom.elements import name, text
 from service.dicom.gate import accept
 from service.dicom.pixels import aspect, display
 from service.dicom.reader import Bounds, read
-from service.dicom.tones import Tones, tones
-from service.errors import InputError as InputError
+from service.dicom.unwindowed import Tones, tones
 from service.errors import MalformedDicom, TriageError, about
-from service.errors import UnsuitableImage as UnsuitableImage
 
 Result = TypeVar("Result")
 

@@ -6,7 +6,7 @@ import threading
 
 import typer
 
-from service.dimse.door import Door
+from service.dimse.acceptor import Door
 from service.settings import Settings
 from service.telemetry import log
 

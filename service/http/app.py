@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import telemetry
+from service.dicom_web import rendered, retrieve, search, store
 from service.errors import TooLarge, UploadIdle
 from service.http import (
     auth,
@@ -29,8 +30,8 @@ from service.http import (
     sends,
     worklist,
 )
-from service.http.dicom_web import rendered, retrieve, search, store
-from service.pipeline import NOTICE, Pipeline
+from service.objects.overlay import NOTICE
+from service.prediction.pipeline import Pipeline
 from service.settings import Limits, Settings
 
 STORE = "/dicom-web/studies"  # the route whose bodies hold many files and are never held whole

@@ -19,8 +19,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from service.errors import Forbidden, RateLimited, Unauthenticated
 from service.http.rate_limit import RateLimit
-from service.pipeline import Key, Pipeline, Scope
+from service.prediction.pipeline import Pipeline
 from service.settings import Http, Limits
+from service.storage.keys import Key, Scope
 from service.telemetry import log
 
 REMINDER_SECONDS = 60.0

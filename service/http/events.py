@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
 from service.http.auth import needs
-from service.http.door import Door
+from service.http.dependencies import Door
 from service.http.problems import RESPONSES
-from service.pipeline import Pipeline
+from service.prediction.pipeline import Pipeline
 
 router = APIRouter(tags=["worklist"], responses=RESPONSES)
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from service.http.door import Door
+from service.http.dependencies import Door
 from service.http.problems import RESPONSES
 
 router = APIRouter(tags=["health"], responses=RESPONSES)

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from service.http.auth import needs
-from service.http.door import Door
+from service.http.dependencies import Door
 from service.http.problems import RESPONSES
 
 router = APIRouter(tags=["model"], responses=RESPONSES)

@@ -7,9 +7,10 @@ from starlette.responses import Response
 
 from service.http.auth import needs
 from service.http.caching import is_fresh, tagged
-from service.http.door import Door
+from service.http.dependencies import Door
 from service.http.problems import RESPONSES
-from service.pipeline import Kind, Pipeline
+from service.objects.kinds import Kind
+from service.prediction.pipeline import Pipeline
 
 router = APIRouter(prefix="/v1/predictions/{id}", tags=["objects"], dependencies=[needs("read")], responses=RESPONSES)
 

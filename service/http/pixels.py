@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from service.dicom.unwindowed import Tones
 from service.http.auth import needs
 from service.http.caching import is_fresh, tagged
-from service.http.door import Door
+from service.http.dependencies import Door
 from service.http.problems import RESPONSES
-from service.pipeline import Tones
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"], responses=RESPONSES)
 

@@ -11,10 +11,11 @@ from starlette.responses import JSONResponse, Response
 from service.http.auth import needs
 from service.http.bodies import Item, Page, Prediction
 from service.http.caching import is_fresh, tagged
-from service.http.door import Door
+from service.http.dependencies import Door
 from service.http.problems import RESPONSES, note, problem
 from service.http.uploads import FORM, PARTS, RAW, Upload, received
-from service.pipeline import Drawing, Pipeline
+from service.objects.rendering import Drawing
+from service.prediction.pipeline import Pipeline
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"], responses=RESPONSES)
 

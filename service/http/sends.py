@@ -5,11 +5,11 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from service.destinations import Object
 from service.http.auth import needs
-from service.http.door import Door
+from service.http.dependencies import Door
 from service.http.problems import RESPONSES
-from service.peers import Object
-from service.pipeline import Delivery
+from service.storage.outbox import Delivery
 
 router = APIRouter(prefix="/v1/predictions/{id}", tags=["sending"], responses=RESPONSES)
 

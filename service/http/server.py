@@ -4,7 +4,7 @@ import socket
 
 import uvicorn
 
-from service.pipeline import Pipeline
+from service.prediction.pipeline import Pipeline
 
 
 class Server(uvicorn.Server):

@@ -13,9 +13,10 @@ from starlette.responses import JSONResponse, StreamingResponse
 
 from service.http.auth import needs
 from service.http.bodies import Links, Network, Priority
-from service.http.door import Door
+from service.http.dependencies import Door
 from service.http.problems import RESPONSES
-from service.pipeline import Filters, Pipeline
+from service.prediction.pipeline import Pipeline
+from service.storage.worklist import Filters
 
 router = APIRouter(tags=["worklist"], responses=RESPONSES)
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime as ort
 
+from service.artefact.file import OUTPUTS, Artefact, golden_canvas, isolate
 from service.errors import ArtefactError, ConfigurationError, InferenceFailed
-from service.inference.artefact import OUTPUTS, Artefact, golden_canvas, isolate
 from service.inference.provider import CUDA_OPTIONS, Provider, choose, processors
 
 # Probabilities and heat map. Processors differ by 1e-5 (order of sums, vector width), so 1e-3 is far from chance and

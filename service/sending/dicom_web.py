@@ -5,8 +5,8 @@ import ssl
 
 import httpx
 
+from service.destinations import Destination
 from service.errors import ConfigurationError
-from service.peers import Destination
 from service.sending.failure import SendingFailed
 
 SECONDS = 60.0

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
+from service.destinations import Destination, Object, named
+from service.destinations import Sending as Settings
 from service.errors import DecodeTimeout, InputError, InvalidRequest, NotFound, TriageError
-from service.peers import Destination, Object, named
-from service.peers import Sending as Settings
 from service.sending import dicom_web
 from service.sending.failure import SendingFailed
 from service.storage.outbox import Delivery, Order, Outbox

@@ -9,8 +9,8 @@ import pynetdicom
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE
 
+from service.destinations import Destination
 from service.errors import ConfigurationError
-from service.peers import Destination
 from service.sending.failure import SendingFailed
 
 SECONDS = 30.0

@@ -12,9 +12,7 @@ from service.storage import changes, worklist
 from service.storage import cursor as cursors
 from service.storage.database import Database
 from service.storage.outbox import Order, insert
-from service.storage.record import Record as Record
-from service.storage.record import Summary as Summary
-from service.storage.record import check
+from service.storage.record import Record, Summary, check
 from service.storage.tables import INSTANCES, OF_INSTANCE, OF_PREDICTION, PREDICTIONS, RECORDS, SEARCHED, SUMMARIES
 
 _ATTEMPTS = 8  # each lost race leaves something to read, so the second nearly always ends it

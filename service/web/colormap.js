@@ -1,4 +1,4 @@
-// Colours of the attention map, the same as in the service's own pictures (service/reporting/overlay.py). Both rise in
+// Colours of the attention map, the same as in the service's own pictures (service/objects/overlay.py). Both rise in
 // lightness and can be told apart by the colour-blind; turbo cannot and is not offered.
 
 const ANCHORS = {

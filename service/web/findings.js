@@ -60,6 +60,6 @@ export function verdict(finding) {
 }
 
 function logit(probability) {
-  const clipped = Math.min(Math.max(probability, 1e-7), 1 - 1e-7); // as service/reporting/findings.py
+  const clipped = Math.min(Math.max(probability, 1e-7), 1 - 1e-7); // as service/triage/rule.py
   return Math.log(clipped / (1 - clipped));
 }

@@ -1,5 +1,5 @@
 // The attention map over a radiograph: bilinear with half-pixel centres, as the region is found on it and as the
-// service draws it (service/reporting/overlay.py). It says where the network looked, and is no outline of a lesion.
+// service draws it (service/objects/overlay.py). It says where the network looked, and is no outline of a lesion.
 
 export const BACKGROUND = 1 / 3; // of the map's range, not drawn; the colours span the rest
 

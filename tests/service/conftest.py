@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from service import cli, telemetry
+from service import telemetry
+from service.cli import app as cli
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -10,7 +10,7 @@ import httpx
 from fastapi import FastAPI
 
 from service.http.app import create_app
-from service.pipeline import Pipeline
+from service.prediction.pipeline import Pipeline
 from service.settings import Limits, Model, Runtime, Settings, Storage
 
 LIMITS = Limits(decode_workers=1)

@@ -22,12 +22,12 @@ import sqlalchemy as sa
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from service.archive import Archive
-from service.dicom.worker import Decoders
 from service.http import events
 from service.http.app import create_app
 from service.inference.session import Session
-from service.pipeline import Pipeline
+from service.prediction.decoders import Decoders
+from service.prediction.pipeline import Pipeline
+from service.prediction.stored import Archive
 from service.settings import Http, Limits
 from service.storage import instances
 from tests.conftest import ROOT

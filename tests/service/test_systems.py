@@ -16,8 +16,8 @@ from tests.artefacts import CANVAS, CONFIG, calibration, evaluated, smooth_canva
 from tests.conftest import ROOT
 from tests.model.thin import thin
 from tests.service.serving import serving, settings_for
-from training.export import export
-from training.folding import as_served
+from training.export.export import export
+from training.fit.served_weights import as_served
 
 PHANTOM = ROOT / "samples" / "effusion.dcm"
 TOLERANCE = 1e-4  # of a probability

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from training.predictions import Predictions
-from training.sample import Case
+from training.data.sample import Case
+from training.evaluation.predictions import Predictions
 
 
 def cases(targets: np.ndarray, collections: tuple[str, ...] = ("",), prefix: str = "") -> tuple[Case, ...]:

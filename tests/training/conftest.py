@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from model.labels import LABELS
-from training.cache import Canvases
-from training.config import TrainConfig
-from training.sample import Case
+from training.data.cache import Canvases
+from training.data.sample import Case
+from training.fit.config import TrainConfig
 
 SIDE = 64
 SPLITS = {"train": range(24), "val": range(24, 32), "test": range(32, 40)}

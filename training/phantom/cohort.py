@@ -1,4 +1,4 @@
-"""A cohort of phantoms as a folder of data: DICOM files, and tables of what they show (`training.folder_dataset`)."""
+"""A cohort of phantoms as a folder of data: DICOM files and the tables that `folder_dataset` reads."""
 
 import csv
 import json
@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.progress import track
 
 from model.labels import LABELS
+from training.data.folder_dataset import BOX_COLUMNS, BOXES, TABLE, deal, split_cases
+from training.data.sample import Case
 from training.errors import TrainingError
-from training.folder_dataset import BOX_COLUMNS, BOXES, TABLE, deal, split_cases
 from training.phantom.dicom import Encoding, write_dicom
 from training.phantom.film import patient_number, phantom, picked
-from training.sample import Case
 
 COHORT = "phantoms.json"
 CHUNK = 64  # images between two writings of the tables; a multiple of four, as patients are

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from service.archive import Archive
 from service.http.app import Envelope, create_app
+from service.prediction.stored import Archive
 from service.settings import Limits
 from tests.service.serving import Client, client_of, settings_for
 

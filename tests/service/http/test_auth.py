@@ -13,9 +13,8 @@ from service.http import auth, events
 from service.http.app import create_app
 from service.http.auth import OPEN, asks_for_keys, is_loopback
 from service.http.problems import Problem
-from service.pipeline import Scope
 from service.settings import Http, Limits, Settings
-from service.storage.keys import SCOPES
+from service.storage.keys import SCOPES, Scope
 from tests.service.serving import LIMITS, Client, client_of, settings_for
 
 NETWORK = Http(host="0.0.0.0")

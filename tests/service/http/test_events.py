@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from service import feed
-from service.http import events
+from service.http import events, feed
 from service.settings import Limits
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import Client, serving, settings_for

@@ -4,8 +4,8 @@ from pathlib import Path
 from service.http.app import create_app
 from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
 from tests.service.serving import client_of, settings_for
-from tests.training import documents
-from training.model_card import model_card
+from tests.training.report import documents
+from training.report.model_card import model_card
 
 
 def test_the_card_is_the_artefacts_with_digest_and_provider(artefact: Path, tmp_path: Path) -> None:

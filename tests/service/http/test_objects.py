@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from service.dicom.worker import Decoders
+from service.prediction.decoders import Decoders
 from tests.factories import dicom_bytes, noise
 from tests.service.http.test_app import OBJECTS
-from tests.service.reporting.rendered import errors
+from tests.service.objects.rendered import errors
 from tests.service.serving import Client, serving, settings_for
 
 KINDS = (*OBJECTS, "fhir")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.dicom.tones import Preset, Tones
+from service.dicom.unwindowed import Preset, Tones
 from service.http.pixels import Maps
 from tests.factories import dicom_bytes, noise
-from tests.service.dicom.test_tones import viewed
+from tests.service.dicom.test_unwindowed import viewed
 from tests.service.serving import Client, serving, settings_for
 
 HEIGHT, WIDTH = 260, 300

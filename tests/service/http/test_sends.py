@@ -7,7 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from service.peers import OBJECTS, Destination, Sending
+from service.destinations import OBJECTS, Destination, Sending
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import Client, serving, settings_for
 from tests.service.stub import Stub, stub

@@ -192,7 +192,7 @@ def test_no_cell_is_a_formula(client: Client, posted: list[dict[str, Any]]) -> N
 
 
 def test_a_table_of_many_pages(client: Client, posted: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.worklist._ROWS", 2)
+    monkeypatch.setattr("service.http.worklist_documents._ROWS", 2)
 
     assert len(rows(client.get("/v1/worklist.csv").text)) == 5
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.inference.artefact import Artefact, load
+from service.artefact.file import Artefact, load
 from service.inference.session import Session
 from tests.artefacts import smooth_canvases, tiny_artefact
 

@@ -7,9 +7,9 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from service.artefact.file import Artefact, load
 from service.errors import ArtefactError, ConfigurationError, InferenceFailed
 from service.inference import provider
-from service.inference.artefact import Artefact, load
 from service.inference.session import Session, _options, buckets
 from tests.artefacts import calibration, tiny_artefact, tiny_card, tiny_network
 

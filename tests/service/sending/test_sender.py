@@ -17,8 +17,8 @@ import pytest
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 
+from service.destinations import Destination, Sending
 from service.errors import ConfigurationError, DecodeTimeout, InvalidRequest, MalformedDicom, NotFound, Overloaded
-from service.peers import Destination, Sending
 from service.sending import sender as module
 from service.sending.failure import SendingFailed
 from service.sending.sender import Sender, pause

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.storage.records import Record, Records
+from service.storage.record import Record
+from service.storage.records import Records
 
 Make = Callable[..., Record]
 

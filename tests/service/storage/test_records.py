@@ -17,7 +17,8 @@ from sqlalchemy.exc import IntegrityError
 
 from service.errors import Conflict, InvalidRequest, NotFound, Overloaded
 from service.storage import cursor as cursors
-from service.storage.records import Record, Records
+from service.storage.record import Record
+from service.storage.records import Records
 from tests.service.storage.conftest import Make
 
 SAVER = """

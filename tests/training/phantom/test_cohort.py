@@ -6,12 +6,12 @@ import pytest
 
 from model.labels import LABELS
 from service.dicom.radiograph import radiograph
-from training import folder_dataset
+from training.data import folder_dataset
+from training.data.sample import Case
 from training.errors import TrainingError
 from training.phantom import cohort
 from training.phantom.cohort import Cohort, write
 from training.phantom.film import phantom
-from training.sample import Case
 
 COHORT = Cohort(5, (256, 256), ("Nodule", "Effusion"), 0.5)
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from service.artefact.file import load
 from service.dicom.canvas import canvas
 from service.dicom.radiograph import radiograph
-from service.inference.artefact import load
 from service.inference.session import Session
 from service.settings import SHIPPED_ARTEFACT
 from tests.factories import encode

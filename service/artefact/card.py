@@ -1,0 +1,154 @@
+"""The card: what an artefact is, what it was trained on, how well it does and how to use it (entry `agcnn`)."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from service.artefact.model_card import Count, ModelCard, Part, Text, TrainingSet
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Interval = tuple[Share, Share]
+MeanAndDeviation = tuple[float, Annotated[float, Field(ge=0)]]
+
+
+class OperatingPoint(Part):
+    """A threshold on the calibrated fusion probability, fixed before the test; positive: probability >= threshold."""
+
+    threshold: Share
+    sensitivity: Share
+    sensitivity_interval: Interval
+    specificity: Share
+    specificity_interval: Interval
+    positives: Count
+    negatives: Count
+    source: Text
+
+
+class Preprocessing(Part):
+    """How display values become a canvas."""
+
+    canvas_size: int = Field(ge=32, multiple_of=32)
+    resize: Literal["stretch", "pad"]
+
+
+class Network(Part):
+    """Which network it is; for people, as the graph holds all of it."""
+
+    backbone: Text
+    input_size: int = Field(ge=1)
+    tau: Share
+    pooling: Literal["max", "average"]
+    statistic: Literal["max", "l1", "l2"] = "max"
+    crop_from: Literal["canvas", "input"] = "canvas"
+
+
+class Metric(Part):
+    """One figure with its 95 % interval; null where it could not be computed."""
+
+    name: Text
+    split: Text
+    images: Count
+    branch: Literal["fusion", "global", "local"]
+    label: Text
+    value: float | None
+    interval: tuple[float, float] | None
+    positives: Count | None
+
+
+class FalseAlarms(Part):
+    """Share of some real radiographs that are flagged as atypical."""
+
+    source: Text
+    images: Count
+    value: Share
+    interval: Interval
+
+
+class Typicality(Part):
+    """What the network makes of radiographs like those it was trained on (see `typicality.features`).
+
+    `factor`: rows of a lower triangular matrix W, up to the diagonal; WᵀW is the inverse of the features' covariance.
+    `quantile`: the share of the images of `source` that `threshold` was to let pass.
+    """
+
+    source: Text
+    images: Count
+    mean: tuple[float, ...]
+    factor: tuple[tuple[float, ...], ...]
+    quantile: Share
+    threshold: float = Field(gt=0)
+    false_alarms: tuple[FalseAlarms, ...]
+
+
+class Statistics(Part):
+    """Mean and standard deviation on validation, of the canvas and of each probability; what is typical."""
+
+    pixel_mean: MeanAndDeviation
+    probability: dict[str, MeanAndDeviation]
+    typicality: Typicality | None = Field(None, exclude_if=lambda typicality: typicality is None)
+
+
+class Golden(Part):
+    """The seed of an input (see `golden_canvas`) and the outputs it must give."""
+
+    seed: Count
+    fusion: tuple[Share, ...]
+    global_: tuple[Share, ...] = Field(alias="global")
+    local: tuple[Share, ...]
+    heat_map: tuple[tuple[Share, ...], ...] = Field(min_length=1)
+    box: tuple[Share, Share, Share, Share]
+
+
+class Card(Part):
+    """The JSON document under the metadata entry `agcnn`."""
+
+    schema_: Literal["agcnn-triage/artefact/1"] = Field(alias="schema")
+    notice: Literal["Research use only. Not a medical device."]
+    name: Text
+    version: Text
+    git_commit: str = Field(pattern="^([0-9a-f]{40}|unknown)$")
+    created: AwareDatetime
+    labels: tuple[Text, ...] = Field(min_length=1)
+    operating_points: tuple[OperatingPoint | None, ...]
+    preprocessing: Preprocessing
+    network: Network
+    training_data: tuple[TrainingSet, ...]
+    metrics: tuple[Metric, ...]
+    statistics: Statistics
+    golden: Golden
+    model_card: ModelCard | None = Field(None, exclude_if=lambda card: card is None)
+
+    @model_validator(mode="after")
+    def _parts_fit_the_labels(self) -> Self:
+        labels = set(self.labels)
+        _require(len(labels) == len(self.labels), "labels: not unique")
+        _require(labels == set(self.statistics.probability), "statistics.probability: not one entry for each label")
+        _require(all(metric.label in labels | {"macro"} for metric in self.metrics), "metrics: a label that is none")
+        golden = self.golden
+        _require(len({len(row) for row in golden.heat_map}) == 1, "golden.heat_map: rows of unequal length")
+        _require(golden.box[0] < golden.box[2] and golden.box[1] < golden.box[3], "golden.box: empty")
+        lists = {
+            "operating_points": self.operating_points,
+            "golden.fusion": golden.fusion,
+            "golden.global": golden.global_,
+            "golden.local": golden.local,
+        }
+        for name, values in lists.items():
+            _require(len(values) == len(labels), f"{name}: {len(values)} entries for {len(labels)} labels")
+        self._typicality_fits()
+        return self
+
+    def _typicality_fits(self) -> None:
+        typicality, findings, heat_map = self.statistics.typicality, len(self.labels), self.golden.heat_map
+        if typicality is None:
+            return
+        size = findings + findings * (findings + 1) // 2 + len(heat_map) * len(heat_map[0])
+        got = len(typicality.mean)
+        _require(got == size, f"statistics.typicality.mean: wanted {size} entries, for labels and grid, got {got}")
+        rows = [len(row) for row in typicality.factor]
+        _require(rows == list(range(1, size + 1)), f"statistics.typicality.factor: wanted {size} rows, of 1 to {size}")
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)

@@ -1,0 +1,207 @@
+"""WADO-RS: files, metadata and frames, PS3.18 10.4; one file at a time is held."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from service.dicom_web.accept import DICOM, JSON, OCTETS, RELATED, choose, ranges
+from service.dicom_web.study import Entry
+from service.errors import DecodeTimeout, InputError, InvalidRequest, NotAcceptable, TriageError
+from service.http.auth import needs
+from service.http.dependencies import Door
+from service.http.problems import RESPONSES, note
+from service.prediction.pipeline import Pipeline
+
+router = APIRouter(
+    prefix="/dicom-web/studies/{study}", tags=["DICOMweb"], dependencies=[needs("read")], responses=RESPONSES
+)
+
+_BINARY = {"type": "string", "format": "binary"}
+_FILES: dict[int | str, dict[str, Any]] = {200: {"content": {RELATED: {"schema": _BINARY}}}}
+_FILE: dict[int | str, dict[str, Any]] = {200: {"content": {RELATED: {"schema": _BINARY}, DICOM: {"schema": _BINARY}}}}
+_METADATA: dict[int | str, dict[str, Any]] = {
+    200: {"content": {JSON: {"schema": {"type": "array", "items": {"type": "object"}}}}}
+}
+_OF_SERIES, _OF_INSTANCE = "/series/{of_series}", "/series/{of_series}/instances/{instance}"
+
+# PS3.18 table 8.7.3-2 and 8.7.3-5: what a frame is when it stands alone
+_FRAMES = {
+    "1.2.840.10008.1.2.5": "image/dicom-rle",
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70)), "image/jpeg"),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (80, 81)), "image/jls"),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (90, 91)), "image/jp2"),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203)), "image/jphc"),
+}
+
+
+@router.get("", response_class=StreamingResponse, responses=_FILES)
+async def retrieve_study(study: str, request: Request, pipeline: Door) -> Response:
+    """Retrieve every instance of a study (WADO-RS), what is made of its radiographs among them."""
+    return await _files(request, pipeline, await pipeline.catalogue.within(study))
+
+
+@router.get(_OF_SERIES, response_class=StreamingResponse, responses=_FILES)
+async def retrieve_series(study: str, of_series: str, request: Request, pipeline: Door) -> Response:
+    """Retrieve every instance of a series (WADO-RS)."""
+    return await _files(request, pipeline, await pipeline.catalogue.within(study, of_series))
+
+
+@router.get(_OF_INSTANCE, response_class=StreamingResponse, responses=_FILE)
+async def retrieve_instance(study: str, of_series: str, instance: str, request: Request, pipeline: Door) -> Response:
+    """Retrieve an instance (WADO-RS), in a part or, as `application/dicom`, alone."""
+    [entry] = await pipeline.catalogue.within(study, of_series, instance)
+    return await _file(request, pipeline, entry)
+
+
+@router.get("/metadata", response_class=StreamingResponse, responses=_METADATA)
+async def study_metadata(study: str, request: Request, pipeline: Door) -> Response:
+    """Retrieve the data sets of a study without bulk data."""
+    return _metadata(request, pipeline, await pipeline.catalogue.within(study))
+
+
+@router.get(f"{_OF_SERIES}/metadata", response_class=StreamingResponse, responses=_METADATA)
+async def series_metadata(study: str, of_series: str, request: Request, pipeline: Door) -> Response:
+    """Retrieve the data sets of a series without bulk data."""
+    return _metadata(request, pipeline, await pipeline.catalogue.within(study, of_series))
+
+
+@router.get(f"{_OF_INSTANCE}/metadata", response_class=StreamingResponse, responses=_METADATA)
+async def instance_metadata(study: str, of_series: str, instance: str, request: Request, pipeline: Door) -> Response:
+    """Retrieve the data set of an instance without bulk data."""
+    return _metadata(request, pipeline, await pipeline.catalogue.within(study, of_series, instance))
+
+
+@router.get(f"{_OF_INSTANCE}/frames/{{frames}}", response_class=Response, responses=_FILES)
+async def retrieve_frames(
+    study: str, of_series: str, instance: str, frames: str, request: Request, pipeline: Door
+) -> Response:
+    """Retrieve frames as they are encoded in the file; `frames` are numbers from 1, separated by commas."""
+    numbers = frames.split(",")
+    if not all(number.isascii() and number.isdigit() and len(number) < 6 for number in numbers) or len(numbers) > 100:
+        raise InvalidRequest("frames: numbers from 1, separated by commas, wanted", "invalid_value")
+    [entry] = await pipeline.catalogue.within(study, of_series, instance)
+    with pipeline.admitted():
+        found = await pipeline.catalogue.frames(entry, [int(number) for number in numbers])
+    media_type = _FRAMES.get(found.transfer_syntax, OCTETS)
+    _check(request, RELATED, media_type, found.transfer_syntax)
+    said = f"{media_type}; transfer-syntax={found.transfer_syntax}"
+    boundary = secrets.token_hex(16)
+    body = b"".join(_part(boundary, said, content) for content in found.contents) + _end(boundary)
+    return Response(body, media_type=f'{RELATED}; type="{media_type}"; boundary={boundary}')
+
+
+async def _file(request: Request, pipeline: Pipeline, entry: Entry) -> Response:
+    media_type = choose(request, (RELATED, DICOM))
+    with pipeline.admitted():
+        file = await pipeline.catalogue.file(entry)
+    _check(request, media_type, DICOM, file.transfer_syntax)
+    said = f"{DICOM}; transfer-syntax={file.transfer_syntax}"
+    if media_type == DICOM:
+        return Response(file.data, media_type=said)
+    boundary = secrets.token_hex(16)
+    body = _part(boundary, said, file.data) + _end(boundary)
+    return Response(body, media_type=f'{RELATED}; type="{DICOM}"; boundary={boundary}')
+
+
+async def _files(request: Request, pipeline: Pipeline, entries: Sequence[Entry]) -> Response:
+    if len(entries) == 1:
+        return await _file(request, pipeline, entries[0])
+    choose(request, (RELATED,))
+    if any(one.transfer_syntax not in ("", "*") for one in ranges(request)):
+        with pipeline.admitted():
+            for entry in entries:
+                await _check_file(request, pipeline, entry)
+    boundary = secrets.token_hex(16)
+    return _Stream(pipeline, _parts(pipeline, entries, boundary), f'{RELATED}; type="{DICOM}"; boundary={boundary}')
+
+
+async def _check_file(request: Request, pipeline: Pipeline, entry: Entry) -> None:
+    try:
+        file = await pipeline.catalogue.file(entry)
+    except TriageError as error:
+        _let_go(entry, error)
+    else:
+        _check(request, RELATED, DICOM, file.transfer_syntax)
+
+
+class _Stream(StreamingResponse):
+    """An answer that holds one of the places for files in flight until it is sent, or the client has left."""
+
+    def __init__(self, pipeline: Pipeline, content: AsyncIterator[bytes], media_type: str) -> None:
+        super().__init__(content, media_type=media_type)
+        self._pipeline = pipeline
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; Overloaded is told before anything is sent."""
+        idle_seconds: float = scope["app"].state.limits.idle_seconds
+
+        async def bounded(message: Message) -> None:
+            async with asyncio.timeout(idle_seconds):  # who stops reading holds the place no longer
+                await send(message)
+
+        with self._pipeline.admitted():
+            await super().__call__(scope, receive, bounded)
+
+
+async def _parts(pipeline: Pipeline, entries: Sequence[Entry], boundary: str) -> AsyncIterator[bytes]:
+    for entry in entries:
+        try:
+            file = await pipeline.catalogue.file(entry)
+        except TriageError as error:
+            _let_go(entry, error)
+            continue
+        yield _part(boundary, f"{DICOM}; transfer-syntax={file.transfer_syntax}", file.data)
+    yield _end(boundary)
+
+
+def _metadata(request: Request, pipeline: Pipeline, entries: Sequence[Entry]) -> Response:
+    media_type = choose(request, (JSON, "application/json"))
+    return _Stream(pipeline, _array(pipeline, entries), media_type)
+
+
+async def _array(pipeline: Pipeline, entries: Sequence[Entry]) -> AsyncIterator[bytes]:
+    between = b"["
+    for entry in entries:
+        try:
+            told = await pipeline.catalogue.metadata(entry)
+        except TriageError as error:
+            _let_go(entry, error)
+            continue
+        yield between + told.encode()
+        between = b","
+    yield b"]" if between == b"," else b"[]"
+
+
+def _let_go(entry: Entry, error: TriageError) -> None:
+    """Pass over an object that cannot be made, as of a header that does not allow it; the rest is there.
+
+    Whatever else goes wrong ends the answer where it is: what breaks off is not taken for the whole.
+    """
+    passing = isinstance(error, DecodeTimeout) or error.code == "decoder_failed"
+    if entry.kind is None or not isinstance(error, InputError) or passing:
+        raise error
+    note(error)
+
+
+def _check(request: Request, media_type: str, content: str, transfer_syntax: str) -> None:
+    """Hold what there is against what the client takes; nothing is transcoded.
+
+    Raises
+    ------
+    NotAcceptable
+    """
+    if not any(one.takes(media_type) and one.takes_parts(content, transfer_syntax) for one in ranges(request)):
+        raise NotAcceptable(f'there is {media_type}; type="{content}"; transfer-syntax={transfer_syntax}')
+
+
+def _part(boundary: str, media_type: str, content: bytes) -> bytes:
+    return f"--{boundary}\r\nContent-Type: {media_type}\r\n\r\n".encode() + content + b"\r\n"
+
+
+def _end(boundary: str) -> bytes:
+    return f"--{boundary}--\r\n".encode()

@@ -1,0 +1,113 @@
+"""STOW-RS: radiographs in, each of them answered, PS3.18 10.5."""
+
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse
+
+from service.dicom_web.accept import DICOM, JSON, RELATED, choose
+from service.dicom_web.module import Failure, Outcome, Stored, module, warnings
+from service.dicom_web.multipart import Part, boundary_of, parts
+from service.errors import InputError, InvalidRequest, Overloaded, TooLarge, UnsupportedEncoding
+from service.http.auth import needs
+from service.http.dependencies import Door
+from service.http.problems import RESPONSES, note
+from service.http.uploads import whole
+from service.prediction.pipeline import Pipeline
+
+router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"], responses=RESPONSES)
+
+PARTS = 10_000  # of one body: what the answer says of each is held until its end
+_BINARY = {"type": "string", "format": "binary"}
+_BODY = {"requestBody": {"required": True, "content": {RELATED: {"schema": _BINARY}, DICOM: {"schema": _BINARY}}}}
+_MODULE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "all stored", "content": {JSON: {"schema": {"type": "object"}}}},
+    202: {"description": "some stored", "content": {JSON: {"schema": {"type": "object"}}}},
+    409: {"description": "none stored", "content": {JSON: {"schema": {"type": "object"}}}},
+}
+_OPTIONS: dict[str, Any] = {
+    "dependencies": [needs("predict")],
+    "responses": _MODULE,
+    "openapi_extra": _BODY,
+    "response_class": JSONResponse,
+}
+
+
+@router.post("/studies", **_OPTIONS)
+async def store(request: Request, pipeline: Door) -> JSONResponse:
+    """Store radiographs (STOW-RS): each is answered, and on disk when it is acknowledged."""
+    return await _store(request, pipeline, None)
+
+
+@router.post("/studies/{study}", **_OPTIONS)
+async def store_in_study(study: str, request: Request, pipeline: Door) -> JSONResponse:
+    """Store radiographs of one study (STOW-RS); those of another fail."""
+    return await _store(request, pipeline, study)
+
+
+async def _store(request: Request, pipeline: Pipeline, study: str | None) -> JSONResponse:
+    media_type = choose(request, (JSON, "application/json"))
+    outcome = Outcome()
+    with pipeline.accepting():
+        try:
+            await _each(_sent(request), pipeline, study, outcome)
+        except (InputError, InvalidRequest) as error:  # of the body as a whole
+            if not outcome.stored and not outcome.failures:
+                raise
+            note(error)  # what was stored before is, and is acknowledged: PS3.18 has 400 for nothing stored alone
+            outcome.failures.append(Failure.of(error, len(outcome.stored) + len(outcome.failures) + 1))
+    base = f"{str(request.base_url).rstrip('/')}/dicom-web"
+    answer = JSONResponse(module(outcome, base, study), outcome.status, media_type=media_type)
+    for text in warnings(outcome.failures):
+        answer.headers.append("Warning", text)
+    if outcome.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer.headers["Retry-After"] = str(Overloaded.retry_after_s)
+    return answer
+
+
+async def _each(sent: AsyncIterator[Part], pipeline: Pipeline, study: str | None, outcome: Outcome) -> None:
+    """One after another: of a body, one file is held, and one place."""
+    place = 0
+    async for part in sent:
+        place += 1
+        if place > PARTS:
+            raise TooLarge(f"at most {PARTS} parts wanted", "too_many_parts")
+        try:
+            outcome.stored.append(Stored.of(await pipeline.predict(_content(part), study)))
+        except Exception as error:  # one bad part spoils none of the others
+            note(error)
+            outcome.failures.append(Failure.of(error, place))
+    if not place:
+        raise InvalidRequest("the body has no part", "no_file")
+
+
+def _content(part: Part) -> bytes:
+    if isinstance(part.content, TooLarge):
+        raise part.content
+    if part.media_type not in ("", DICOM):
+        raise UnsupportedEncoding(f"Content-Type of the part: {DICOM} wanted", "unsupported_media_type")
+    return part.content
+
+
+async def _sent(request: Request) -> AsyncIterator[Part]:
+    media_type, kind, boundary = boundary_of(request.headers.get("content-type", ""))
+    limit: int = request.app.state.limits.max_file_bytes
+    if media_type == DICOM:
+        yield Part(DICOM, await _single(request, limit))
+    elif media_type == RELATED and kind in ("", DICOM):
+        if not boundary:
+            raise InvalidRequest("Content-Type: a boundary wanted", "multipart_invalid")
+        async for part in parts(request.stream(), boundary, limit):
+            yield part
+    else:
+        wanted = f'{RELATED}; type="{DICOM}", or {DICOM}'
+        raise UnsupportedEncoding(f"Content-Type: {wanted} wanted", "unsupported_media_type")
+
+
+async def _single(request: Request, limit: int) -> bytes:
+    data = await whole(request, limit)
+    if not data:
+        raise InvalidRequest("the body is empty", "empty_body")
+    return data

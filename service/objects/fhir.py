@@ -1,0 +1,172 @@
+"""The answer as FHIR R4: a bundle of a preliminary report, an observation a finding, and the device that made them."""
+
+import json
+from datetime import UTC
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from service.objects.codes import (
+    ABSENT,
+    FLAG,
+    IMAGING_STUDY_REPORT,
+    PERCENT,
+    PRESENT,
+    PRIORITIES,
+    PRIORITY,
+    PRIVATE,
+    PROBABILITY,
+    SENSITIVITY,
+    SPECIFICITY,
+    THRESHOLD,
+    Coded,
+    row,
+)
+from service.objects.overlay import NOTICE
+from service.objects.report import NAME, REPOSITORY, VERSION, Report
+from service.objects.source import Source
+from service.triage.rule import Finding
+
+_SYSTEMS = {  # HL7's names of coding schemes
+    "SCT": "http://snomed.info/sct",
+    "DCM": "http://dicom.nema.org/resources/ontology/DCM",
+    "LN": "http://loinc.org",
+    "UCUM": "http://unitsofmeasure.org",
+    PRIVATE: f"{REPOSITORY}/codes",
+}
+_HL7 = "http://terminology.hl7.org/CodeSystem"
+
+Json = dict[str, Any]
+
+
+def fhir(report: Report, source: Source) -> bytes:
+    """Render a Bundle, UTF-8 JSON; patient, order and study are in it as identifiers alone."""
+    observations = [
+        *(_finding(finding, report) for finding in report.findings),
+        _observation(PRIORITY, {"valueCodeableConcept": _concept(PRIORITIES[report.priority])}),
+        *(_observation(FLAG, {"valueString": flag}) for flag in report.flags),
+    ]
+    about = _about(source) | _made(report)
+    placed = [(_url(report, f"observation/{index}"), one | about) for index, one in enumerate(observations)]
+    told = _diagnostic_report(report, source) | {"result": [{"reference": url} for url, _ in placed]}
+    entries = [(_url(report, "report"), told), *placed, (_url(report, "device"), _device(report))]
+    bundle = {
+        "resourceType": "Bundle",
+        "id": report.id,
+        "type": "collection",
+        "timestamp": _instant(report),
+        "entry": [{"fullUrl": url, "resource": resource} for url, resource in entries],
+    }
+    return json.dumps(bundle, ensure_ascii=False).encode()
+
+
+def _diagnostic_report(report: Report, source: Source) -> Json:
+    positive = [finding for finding in report.findings if finding.positive]
+    conclusion = [NOTICE, f"Priority: {report.priority}.", *(f"Flag: {flag}." for flag in report.flags)]
+    accession = str(source.header.AccessionNumber or "")
+    return {
+        "resourceType": "DiagnosticReport",
+        "status": "preliminary",
+        "category": [_code(f"{_HL7}/v2-0074", "RAD")],
+        "code": _concept(IMAGING_STUDY_REPORT),
+        **_subject(source),
+        **({"basedOn": [_order(accession)]} if accession else {}),
+        "issued": _instant(report),
+        "imagingStudy": [_study(source)],
+        "conclusion": " ".join(conclusion),
+        **({"conclusionCode": [_concept(row(one.label).finding) for one in positive]} if positive else {}),
+    }
+
+
+def _finding(finding: Finding, report: Report) -> Json:
+    """Present or absent at the operating point; where there is none, only the probability is told."""
+    coded = row(finding.label)
+    shares = (
+        (PROBABILITY, finding.probability),
+        (THRESHOLD, finding.threshold),
+        (SENSITIVITY, finding.sensitivity),
+        (SPECIFICITY, finding.specificity),
+    )
+    return _observation(coded.finding, _presence(finding)) | {
+        "bodySite": _concept(coded.site),
+        "component": [
+            {"code": _concept(name), "valueQuantity": _percent(value)} for name, value in shares if value is not None
+        ],
+    }
+
+
+def _presence(finding: Finding) -> Json:
+    if finding.positive is None:
+        return {"dataAbsentReason": _code(f"{_HL7}/data-absent-reason", "not-applicable")}
+    return {
+        "valueCodeableConcept": _concept(PRESENT if finding.positive else ABSENT),
+        "interpretation": [_code(f"{_HL7}/v3-ObservationInterpretation", "POS" if finding.positive else "NEG")],
+    }
+
+
+def _observation(name: Coded, value: Json) -> Json:
+    return {
+        "resourceType": "Observation",
+        "status": "preliminary",
+        "category": [_code(f"{_HL7}/observation-category", "imaging")],
+        "code": _concept(name),
+        **value,
+    }
+
+
+def _about(source: Source) -> Json:
+    return _subject(source) | {"derivedFrom": [_study(source)]}
+
+
+def _made(report: Report) -> Json:
+    return {"issued": _instant(report), "device": {"reference": _url(report, "device")}}
+
+
+def _device(report: Report) -> Json:
+    network = report.network
+    return {
+        "resourceType": "Device",
+        "identifier": [{"system": f"{REPOSITORY}/artefact-sha256", "value": network.sha256}],
+        "status": "active",
+        "manufacturer": NAME,
+        "deviceName": [{"name": network.name, "type": "model-name"}],
+        "version": [
+            {"type": {"text": "network"}, "value": network.version},
+            {"type": {"text": "software"}, "value": VERSION},
+        ],
+        "note": [{"text": NOTICE}],
+    }
+
+
+def _subject(source: Source) -> Json:
+    patient = str(source.header.PatientID or "")
+    return {"subject": {"type": "Patient", "identifier": {"value": patient}}} if patient else {}
+
+
+def _study(source: Source) -> Json:
+    uid = {"system": "urn:dicom:uid", "value": f"urn:oid:{source.header.StudyInstanceUID}"}
+    return {"type": "ImagingStudy", "identifier": uid}
+
+
+def _order(accession: str) -> Json:
+    return {"type": "ServiceRequest", "identifier": {"type": _code(f"{_HL7}/v2-0203", "ACSN"), "value": accession}}
+
+
+def _concept(coded: Coded) -> Json:
+    """A code without a display: SNOMED and LOINC have names of their own for some; the text is DICOM's."""
+    return {"coding": [{"system": _SYSTEMS[coded.scheme], "code": coded.value}], "text": coded.meaning}
+
+
+def _code(system: str, code: str) -> Json:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def _percent(share: float) -> Json:
+    return {"value": round(100 * share, 4), "unit": "%", "system": _SYSTEMS["UCUM"], "code": PERCENT.value}
+
+
+def _instant(report: Report) -> str:
+    return report.created.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _url(report: Report, what: str) -> str:
+    return f"urn:uuid:{uuid5(NAMESPACE_URL, f'{REPOSITORY}/{VERSION}/{report.id}/fhir/{what}')}"

@@ -1,0 +1,68 @@
+"""Where the network looked, as a fractional Segmentation over the radiograph's own grid.
+
+A fraction here is a share of the map's largest activation, not a probability that tissue is diseased; DICOM has no
+third kind beside probability and occupancy.
+"""
+
+import numpy as np
+from highdicom import seg
+from pydicom import Dataset
+
+from service.objects import overlay
+from service.objects.codes import CLASS_ACTIVATION, SPATIAL_CONCEPT, row
+from service.objects.derived import algorithm, concept, file, identity, remarks
+from service.objects.report import Report
+from service.objects.source import Source, orientation
+
+KIND = "segmentation"
+
+
+def segmentation(report: Report, source: Source) -> bytes:
+    """Render a DICOM SEG file: the heat map, then the class map of each positive finding, each a segment."""
+    size = source.header.Columns, source.header.Rows
+    positive = [index for index, finding in enumerate(report.findings) if finding.positive]
+    maps = [report.heat_map, *(overlay.relative(report.class_maps[index]) for index in positive)]
+    labels = ["Attention", *(report.findings[index].label for index in positive)]
+    values = np.empty((1, size[1], size[0], len(maps)), np.float32)
+    for index, heat in enumerate(maps):
+        values[0, ..., index] = overlay.upsampled(heat, size, report.content)
+    image = seg.Segmentation(
+        source_images=[source.header],
+        pixel_array=values,
+        segmentation_type="FRACTIONAL",
+        segment_descriptions=[_segment(report, number, label) for number, label in enumerate(labels, 1)],
+        fractional_type="PROBABILITY",
+        max_fractional_value=255,
+        content_label="ATTENTION",
+        content_description="Attention of the network, not an outline of disease",
+        omit_empty_frames=False,
+        **identity(report, KIND, 9902, "attention maps"),
+    )
+    _organise(image, report.uid(f"{KIND}/dimensions"))
+    image.PatientOrientation = orientation(source.image)
+    image.ImageComments = "\n".join(remarks(report))
+    return file(image, report, source)
+
+
+def _organise(image: Dataset, uid: str) -> None:
+    """Give the dimensions the report's own UID: highdicom draws one by lot."""
+    for item in (*image.DimensionOrganizationSequence, *image.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid
+
+
+def _segment(report: Report, number: int, label: str) -> seg.SegmentDescription:
+    item = seg.SegmentDescription(
+        segment_number=number,
+        segment_label=f"AI {label}",
+        segmented_property_category=concept(SPATIAL_CONCEPT),
+        segmented_property_type=concept(CLASS_ACTIVATION),
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=algorithm(report),
+        tracking_uid=report.uid(f"{KIND}/{label}"),
+        tracking_id=label,
+    )
+    if number > 1:
+        item.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [
+            concept(row(label).finding)
+        ]
+    return item

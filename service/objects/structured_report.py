@@ -1,0 +1,117 @@
+"""The answer as a Comprehensive 3D SR, TID 1500: one measurement group a finding, one for the region of attention."""
+
+import numpy as np
+from highdicom import sr
+from highdicom.sr import enum
+
+from service.objects.codes import (
+    ABSENT,
+    AT_OPERATING_POINT,
+    ATTENTION,
+    CHEST,
+    COMMENT,
+    DEVICE,
+    PERCENT,
+    PRESENT,
+    PRIORITIES,
+    PRIORITY,
+    PROBABILITY,
+    QUALITATIVE_EVALUATIONS,
+    RADIOGRAPHY,
+    THRESHOLD,
+    Coded,
+    row,
+)
+from service.objects.derived import concept, file, identity, remarks
+from service.objects.report import NAME, Report
+from service.objects.source import Source
+from service.triage.rule import Finding
+
+KIND = "sr"
+
+
+def structured_report(report: Report, source: Source) -> bytes:
+    """Render a DICOM SR file; partial, preliminary and unverified, as no person has read it."""
+    content = sr.MeasurementReport(
+        observation_context=_observer(report),
+        procedure_reported=concept(RADIOGRAPHY),
+        imaging_measurements=[_attention(report, source), *(_finding(finding, report) for finding in report.findings)],
+    )
+    content[0].ContentSequence.append(_evaluations(report))
+    document = sr.Comprehensive3DSR(
+        evidence=[source.header], content=content, **identity(report, KIND, 9901, "triage findings")
+    )
+    return file(document, report, source)
+
+
+def _observer(report: Report) -> sr.ObservationContext:
+    device = sr.DeviceObserverIdentifyingAttributes(
+        uid=report.uid("device"),
+        name=NAME,
+        manufacturer_name=NAME,
+        model_name=report.network.name,
+        serial_number=report.network.sha256,
+    )
+    return sr.ObservationContext(observer_device_context=sr.ObserverContext(concept(DEVICE), device))
+
+
+def _algorithm(report: Report) -> sr.AlgorithmIdentification:
+    """TID 4019; the digest of the artefact tells two networks of one name and version apart."""
+    network = report.network
+    return sr.AlgorithmIdentification(network.name, network.version, [f"SHA-256: {network.sha256}"])
+
+
+def _finding(finding: Finding, report: Report) -> sr.MeasurementsAndQualitativeEvaluations:
+    """TID 1501. Without an operating point there is a probability alone: nothing says whether it is present."""
+    coded = row(finding.label)
+    measurements = [_share(PROBABILITY, finding.probability)]
+    if finding.threshold is not None:
+        measurements.append(_share(THRESHOLD, finding.threshold))
+    evaluations = []
+    if finding.positive is not None:
+        value = PRESENT if finding.positive else ABSENT
+        evaluations.append(sr.QualitativeEvaluation(concept(AT_OPERATING_POINT), concept(value)))
+    return sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(report, finding.label),
+        finding_type=concept(coded.finding),
+        finding_sites=[sr.FindingSite(concept(coded.site))],
+        algorithm_id=_algorithm(report),
+        measurements=measurements,
+        qualitative_evaluations=evaluations,
+    )
+
+
+def _attention(report: Report, source: Source) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    """TID 1410: where the network looked closer, for all findings alike, so it stands once and by itself."""
+    x0, y0, x1, y1 = report.box
+    corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], np.float32)  # PS3.3 C.18.6.1.2: edges
+    image = sr.SourceImageForRegion(source.header.SOPClassUID, source.header.SOPInstanceUID)
+    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(report, ATTENTION.meaning),
+        referenced_region=sr.ImageRegion(enum.GraphicTypeValues.POLYLINE, corners, image),
+        finding_type=concept(ATTENTION),
+        finding_sites=[sr.FindingSite(concept(CHEST))],
+        algorithm_id=_algorithm(report),
+    )
+
+
+def _evaluations(report: Report) -> sr.ContainerContentItem:
+    """TID 1500, row 12: what holds for the whole radiograph."""
+    contains = enum.RelationshipTypeValues.CONTAINS
+    container = sr.ContainerContentItem(concept(QUALITATIVE_EVALUATIONS), relationship_type=contains)
+    priority = PRIORITIES[report.priority]
+    container.ContentSequence = sr.ContentSequence(
+        [
+            sr.CodeContentItem(concept(PRIORITY), concept(priority), contains),
+            *(sr.TextContentItem(concept(COMMENT), remark, contains) for remark in remarks(report)),
+        ]
+    )
+    return container
+
+
+def _tracking(report: Report, what: str) -> sr.TrackingIdentifier:
+    return sr.TrackingIdentifier(report.uid(f"{KIND}/{what}"), what)
+
+
+def _share(name: Coded, value: float) -> sr.Measurement:
+    return sr.Measurement(concept(name), round(100 * value, 4), concept(PERCENT))

@@ -1,0 +1,210 @@
+"""A file to a record that nothing has kept yet: decoder processes, the network, findings (README: One request)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from service.artefact.file import load
+from service.artefact.typicality import flags, known
+from service.dicom.canvas import content, to_image
+from service.dicom.radiograph import Header
+from service.dicom.reader import Bounds
+from service.dicom.unwindowed import Tones
+from service.errors import (
+    ArtefactError,
+    ConfigurationError,
+    InferenceFailed,
+    InputError,
+    Overloaded,
+    TooLarge,
+)
+from service.inference.batcher import Batcher
+from service.inference.session import Prediction, Session
+from service.objects.kinds import Kind, render
+from service.objects.rendering import Drawing, draw, report
+from service.prediction.decoders import Decoders, Prepared
+from service.settings import Settings
+from service.storage.record import Record
+from service.triage.rule import Finding, OperatingPoint, Probabilities, Rule, check_rule, triage
+
+T = TypeVar("T")
+
+
+class Analyser:
+    """Decoder processes and the network; keeps nothing of what it is given.
+
+    Raises
+    ------
+    ArtefactError, ConfigurationError
+        The artefact is not what it should be, or the triage rule names a label that it does not have.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.artefact = load(settings.model.path, settings.model.sha256)
+        self._rule = Rule(settings.triage.stat, settings.triage.high)
+        check_rule(self._rule, self.artefact.card.labels)
+        self._typical = known(self.artefact.card)
+        self._decoders: Decoders | None = None
+        self._batcher: Batcher | None = None
+        self.session: Session | None = None
+
+    async def start(self) -> Session:
+        """Start the processes, make the session on the provider and prove it with the golden outputs.
+
+        Raises
+        ------
+        ArtefactError, ConfigurationError
+        """
+        limits, runtime = self._settings.limits, self._settings.runtime
+        bounds = Bounds(max_file_bytes=limits.max_file_bytes, max_pixels=limits.max_pixels)
+        self._decoders = Decoders(limits.decode_workers, limits.decode_seconds, limits.decode_memory_bytes, bounds)
+        await asyncio.gather(*(self._prove_decoder() for _ in range(limits.decode_workers)))
+        session = await asyncio.to_thread(Session, self.artefact, runtime.provider, runtime.threads)
+        try:
+            await asyncio.to_thread(session.prove, runtime.max_batch)
+        except InferenceFailed as error:
+            raise ArtefactError(f"{self.artefact.path}: golden self-test: {error.message}", "golden_failed") from error
+        self._batcher = Batcher(session, runtime.max_batch)
+        self._batcher.start()
+        self.session = session
+        return session
+
+    async def close(self) -> None:
+        """Stop the network's thread and the processes."""
+        if self._batcher is not None:
+            await self._batcher.close()
+        if self._decoders is not None:
+            await asyncio.to_thread(self._decoders.close)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Session]:
+        """Start, and close at the end."""
+        try:
+            yield await self.start()
+        finally:
+            await self.close()
+
+    def check_size(self, size: int) -> None:
+        """Refuse a file of more bytes than the limit.
+
+        Raises
+        ------
+        TooLarge
+        """
+        limit = self._settings.limits.max_file_bytes
+        if size > limit:
+            raise TooLarge(f"a file of at most {limit} bytes wanted, got {size}", "file_too_large")
+
+    async def prepare(self, data: bytes) -> Prepared:
+        """Read, accept and decode a file.
+
+        Raises
+        ------
+        InputError
+        """
+        self.check_size(len(data))
+        preprocessing = self.artefact.card.preprocessing
+        return await _started(self._decoders).prepare(data, preprocessing.canvas_size, preprocessing.resize)
+
+    async def infer(self, prepared: Prepared) -> Record:
+        """Run the network; the record names no file yet and is not committed.
+
+        Raises
+        ------
+        InferenceFailed
+        """
+        prediction, queue_ms, infer_ms = await _started(self._batcher).predict(prepared.canvas)
+        return self._record(prepared.header, prediction, {"queue": queue_ms, "infer": infer_ms})
+
+    async def draw(self, record: Record, data: bytes, drawing: Drawing) -> bytes:
+        """Draw a PNG of a record over the display values of its file.
+
+        Raises
+        ------
+        NotFound, InvalidRequest, InputError
+        """
+        return await _started(self._decoders).render(data, draw(record, drawing))
+
+    async def render(self, record: Record, data: bytes, kind: Kind) -> bytes:
+        """Render an object for other systems from a record and the data set of its file.
+
+        Raises
+        ------
+        InputError
+        """
+        return await _started(self._decoders).derive(data, partial(render, kind=kind, report=report(record)))
+
+    async def unwindowed(self, data: bytes) -> Tones:
+        """Give a file's values before the window; raises as `prepare`."""
+        return await _started(self._decoders).unwindowed(data)
+
+    async def examine(self, data: bytes, function: Callable[[bytes, Bounds], T]) -> T:
+        """Work on a file in the decoder processes; raises as `prepare`."""
+        return await _started(self._decoders).examine(data, function)
+
+    async def _prove_decoder(self) -> None:
+        """Have a process started and see that its limits let it work."""
+        try:
+            await self.prepare(b"")
+        except InputError as error:
+            if error.code == "decoder_failed":
+                raise ConfigurationError(
+                    "the decoder processes die at their start; TRIAGE_LIMITS__DECODE_MEMORY_BYTES may be too small"
+                ) from None
+
+    def _record(self, header: Header, prediction: Prediction, timings_ms: dict[str, float]) -> Record:
+        card = self.artefact.card
+        probabilities = Probabilities(prediction.fusion, prediction.global_, prediction.local)
+        points = [
+            None if one is None else OperatingPoint(one.threshold, one.sensitivity, one.specificity)
+            for one in card.operating_points
+        ]
+        result = triage(card.labels, points, probabilities, self._rule)
+        frame = (header.height, header.width, card.preprocessing.resize, header.aspect)
+        body = {
+            "reason": list(result.reason),
+            "findings": [_finding(finding) for finding in result.findings],
+            "box": list(to_image(prediction.box, *frame)),
+            "content": list(content(*frame)),
+            "flags": [*header.flags, *flags(prediction, self._typical)],
+            "model": {"name": card.name, "version": card.version, "sha256": self.artefact.sha256},
+            "timings_ms": {stage: round(spent, 3) for stage, spent in (header.timings_ms | timings_ms).items()},
+        }
+        return Record(
+            study_instance_uid=header.study_instance_uid,
+            series_instance_uid=header.series_instance_uid,
+            sop_instance_uid=header.sop_instance_uid,
+            accession_number=header.accession_number,
+            attributes=header.attributes,
+            display_sha256=header.display_sha256,
+            artefact_sha256=self.artefact.sha256,
+            instance_file="",
+            instance_bytes=0,
+            priority=result.priority,
+            margin=result.margin,
+            body=body,
+            heat_map=prediction.heat_map,
+            class_maps=prediction.class_maps,
+        )
+
+
+def _started(part: T | None) -> T:
+    if part is None:
+        raise Overloaded("not ready: the start has not ended", "not_ready")
+    return part
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "label": finding.label,
+        "probability": finding.probability,
+        "threshold": finding.threshold,
+        "positive": finding.positive,
+        "sensitivity": finding.sensitivity,
+        "specificity": finding.specificity,
+        "global": finding.global_,
+        "local": finding.local,
+    }

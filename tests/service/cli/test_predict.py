@@ -1,0 +1,149 @@
+import csv
+import json
+from collections.abc import Callable
+from io import BytesIO, StringIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from model.labels import LABELS
+from service.cli import app as cli
+from service.cli import predict as batch
+from service.errors import ConfigurationError
+from tests.factories import dicom_bytes, noise
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two good files of one name, one that is refused, one that is no DICOM."""
+    for number, name in enumerate(("one/chest.dcm", "two/chest.dcm")):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(dicom_bytes(noise(300, 400, seed=number)))
+    (tmp_path / "two" / "lateral").write_bytes(dicom_bytes(noise(), ViewPosition="LL"))
+    (tmp_path / "two" / "read me.txt").write_text("not DICOM")
+    return tmp_path
+
+
+@pytest.fixture
+def predict(artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `triage predict` where nothing can be kept; gives exit status, standard output and standard error."""
+    monkeypatch.setenv("TRIAGE_MODEL__PATH", str(artefact))
+    monkeypatch.setenv("TRIAGE_STORAGE__FOLDER", "/proc/nowhere")
+
+    def predict(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["triage", "predict", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    return predict
+
+
+def test_a_file_is_told_to_a_person(predict: Run, folder: Path) -> None:
+    code, out, err = predict(folder / "one" / "chest.dcm")
+
+    assert (code, err) == (0, "")
+    assert out.startswith("Research use only. Not a medical device.\n")
+    assert all(label in out for label in LABELS)
+    assert "Hernia" in out.splitlines()[-1]
+    assert "no operating point" in out.splitlines()[-1]
+
+
+def test_a_folder_gives_json_lines_in_order_and_pictures(predict: Run, folder: Path, tmp_path: Path) -> None:
+    code, out, err = predict(
+        "--json", "--overlay", tmp_path / "new" / "pictures", folder, folder / "two" / "read me.txt"
+    )
+
+    items = [json.loads(line) for line in out.splitlines()]
+    assert (code, err) == (1, "")
+    assert [Path(item["filename"]).name for item in items] == ["chest.dcm", "chest.dcm", "lateral", "read me.txt"]
+    assert [item["status"] for item in items] == [200, 200, 422, 400]
+    assert items[2]["problem"]["errors"][0]["code"] == "view_unsuitable"
+    prediction = items[0]["prediction"]
+    assert (prediction["id"], prediction["links"]) == (None, None)
+    assert [finding["label"] for finding in prediction["findings"]] == list(LABELS)
+    assert list(prediction["timings_ms"]) == ["read", "decode", "prepare", "queue", "infer", "store"]
+    pictures = sorted((tmp_path / "new" / "pictures").iterdir())
+    assert [picture.name for picture in pictures] == ["chest-2.png", "chest.png"]
+    with Image.open(BytesIO(pictures[0].read_bytes())) as picture:
+        assert picture.size == (400, 300)
+
+
+def test_a_table_has_a_row_for_each_file(predict: Run, folder: Path) -> None:
+    code, out, _ = predict("--csv", folder)
+
+    rows = list(csv.DictReader(StringIO(out)))
+    assert code == 1
+    assert [row["status"] for row in rows] == ["200", "200", "422"]
+    assert [row["code"] for row in rows] == ["", "", "view_unsuitable"]
+    assert all(0 <= float(rows[0][label]) <= 1 for label in LABELS)
+    assert rows[2]["Mass"] == ""
+
+
+def test_a_table_has_every_reason(predict: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(dicom_bytes(noise(), Modality="CT", ViewPosition="LL"))
+
+    _, out, _ = predict("--csv", tmp_path)
+
+    assert [row["code"] for row in csv.DictReader(StringIO(out))] == ["modality_unsuitable view_unsuitable"]
+
+
+def test_each_file_has_a_picture_of_its_own(tmp_path: Path) -> None:
+    files = [Path(name) for name in ("x/a.dcm", "y/a.dcm", "z/a-2.dcm", "z/a.dcm", "z/b.dcm")]
+
+    pictures = [picture and picture.name for picture in batch._pictures(files, tmp_path)]
+
+    assert pictures == ["a.png", "a-2.png", "a-2-2.png", "a-3.png", "b.png"]
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_a_picture_that_cannot_be_written_takes_nothing_from_its_prediction(
+    predict: Run, folder: Path, tmp_path: Path, form: str
+) -> None:
+    pictures = tmp_path / "pictures"
+    (pictures / "chest.png").mkdir(parents=True)  # in the way
+
+    code, out, err = predict(form, "--overlay", pictures, folder / "one", folder / "two" / "chest.dcm")
+
+    assert code == 1
+    if form == "--json":
+        first, second = map(json.loads, out.splitlines())
+        assert (first["status"], first["picture_problem"]["code"]) == (200, "unwritable")
+        assert first["prediction"]["findings"]
+        assert "picture_problem" not in second
+    assert out.count("chest.dcm") == 2
+    assert err == f"{folder / 'one' / 'chest.dcm'}: no picture (unwritable): Is a directory\n"
+    assert (pictures / "chest-2.png").is_file()
+
+
+@pytest.mark.parametrize("arguments", [("nowhere.dcm",), (".",), ("--overlay", "/proc/nowhere", "here.dcm")])
+def test_what_cannot_start_is_one_line(
+    predict: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "here.dcm" in arguments:
+        (tmp_path / "here.dcm").touch()
+
+    code, out, err = predict(*arguments)
+
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert err.startswith("triage: ")
+
+
+def test_two_forms_at_once_are_a_wrong_use(predict: Run) -> None:
+    code, _, err = predict("--json", "--csv", "x")
+
+    assert code == 2
+    assert "not both" in err
+
+
+def test_a_folder_gives_what_looks_like_dicom(folder: Path) -> None:
+    names = [str(file.relative_to(folder)) for file in batch.files([folder])]
+
+    assert names == ["one/chest.dcm", "two/chest.dcm", "two/lateral"]
+    with pytest.raises(ConfigurationError):
+        batch.files([folder / "none"])

@@ -1,0 +1,85 @@
+import pytest
+from starlette.datastructures import QueryParams
+
+from service.dicom_web.query import NOT_FUZZY, Level, query
+from service.errors import InvalidRequest
+from service.storage.criteria import Between, Criterion, Like, OneOf
+
+TIME = "999999.999999"
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("", ()),
+        ("PatientName=*", ()),
+        ("PatientName=", ()),
+        ("PatientName=doe*", (Like("PatientName", "doe*"),)),
+        ("PatientName=doe", (Like("PatientName", "doe"),)),
+        ("00100010=doe**x", (Like("PatientName", "doe*x"),)),
+        ("0020000d=1.2,1.3", (OneOf("StudyInstanceUID", ("1.2", "1.3")),)),
+        ("StudyInstanceUID=1.2%5C1.3", (OneOf("StudyInstanceUID", ("1.2", "1.3")),)),
+        ("StudyInstanceUID=1.2&StudyInstanceUID=1.3", (OneOf("StudyInstanceUID", ("1.2", "1.3")),)),
+        ("ModalitiesInStudy=CR,DX", (OneOf("ModalitiesInStudy", ("CR", "DX")),)),
+        ("PatientID=A%2CB", (OneOf("PatientID", ("A,B",)),)),
+        ("PatientID=A?", (Like("PatientID", "A?"),)),
+        ("StudyDate=20260102", (Between("StudyDate", "20260102", "20260102"),)),
+        ("StudyDate=20260102-20260103", (Between("StudyDate", "20260102", "20260103"),)),
+        ("StudyDate=20260102-", (Between("StudyDate", "20260102", ""),)),
+        ("StudyDate=-20260103", (Between("StudyDate", "", "20260103"),)),
+        ("StudyTime=12-1330", (Between("StudyTime", "12", "1330" + TIME[4:]),)),
+        ("limit=5&offset=3&includefield=all&includefield=00081030,PatientSex&fuzzymatching=false", ()),
+    ],
+)
+def test_keys_of_a_study(asked: str, wanted: tuple[Criterion, ...]) -> None:
+    assert query(QueryParams(asked), "study", {}).wanted.of_study == wanted
+
+
+def test_pages_are_bounded() -> None:
+    assert query(QueryParams("limit=5&offset=3"), "study", {}).wanted.limit == 5
+    assert query(QueryParams("limit=5&offset=3"), "study", {}).wanted.offset == 3
+    assert query(QueryParams("limit=100000"), "study", {}).wanted.limit == 1000
+
+
+def test_the_path_is_a_key_too() -> None:
+    wanted = query(
+        QueryParams("Modality=SR"), "instance", {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.3"}
+    ).wanted
+
+    assert wanted.of_study == (OneOf("StudyInstanceUID", ("1.2",)),)
+    assert wanted.of_instance == (OneOf("SeriesInstanceUID", ("1.3",)), OneOf("Modality", ("SR",)))
+
+
+def test_fuzzy_matching_is_said_not_to_be_done() -> None:
+    assert query(QueryParams("fuzzymatching=true&PatientName=x"), "study", {}).warnings == (NOT_FUZZY,)
+
+
+@pytest.mark.parametrize(
+    ("asked", "level", "code"),
+    [
+        ("Nonsense=1", "study", "unknown_parameter"),
+        ("99999999=1", "study", "unknown_parameter"),
+        ("includefield=Nonsense", "study", "unknown_parameter"),
+        ("00400275.00400009=1", "study", "unknown_parameter"),
+        ("Modality=DX", "study", "unsupported_key"),
+        ("SOPInstanceUID=1", "series", "unsupported_key"),
+        ("WindowCenter=1", "instance", "unsupported_key"),
+        ("StudyDate=2026", "study", "invalid_value"),
+        ("StudyDate=-", "study", "invalid_value"),
+        ("StudyDate=2026010220260103", "study", "invalid_value"),
+        ("StudyDate=20260102&StudyDate=20260103", "study", "invalid_value"),
+        ("StudyTime=7", "study", "invalid_value"),
+        ("PatientName=*a*b*c*d*e*f*g*h*i", "study", "invalid_value"),
+        ("PatientID=" + "x" * 2000, "study", "invalid_value"),
+        ("PatientID=%00", "study", "invalid_value"),
+        ("limit=-1", "study", "invalid_value"),
+        ("limit=x", "study", "invalid_value"),
+        ("offset=1e3", "study", "invalid_value"),
+        ("fuzzymatching=maybe", "study", "invalid_value"),
+    ],
+)
+def test_what_is_not_understood_is_refused(asked: str, level: Level, code: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        query(QueryParams(asked), level, {})
+
+    assert caught.value.code == code

@@ -1,0 +1,66 @@
+import pytest
+from pydicom.sr._concepts_dict import concepts
+
+from model.labels import LABELS
+from service.objects import codes
+from service.objects.codes import PRIVATE, Coded, row
+
+OURS = [value for value in vars(codes).values() if isinstance(value, Coded)]
+FINDINGS = [row(label).finding for label in LABELS]
+SITES = [row(label).site for label in LABELS]
+UNPUBLISHED = {("C0034375", "UMLS"), ("%", "UCUM")}  # UMLS and UCUM are not among what pydicom has whole
+
+
+def published(coded: Coded) -> list[str]:
+    """Meanings that PS3.16 gives a code, as pydicom has it."""
+    names = concepts[coded.scheme].values()
+    return [codes[coded.value][0] for codes in names if coded.value in codes]
+
+
+@pytest.mark.parametrize("coded", [one for one in sorted({*OURS, *FINDINGS, *SITES}) if one.scheme != PRIVATE], ids=str)
+def test_a_published_code_means_what_the_standard_says(coded: Coded) -> None:
+    if coded[:2] in UNPUBLISHED:
+        return
+    meanings = [meaning.lower().replace(" (attribute)", "") for meaning in published(coded)]
+
+    assert coded.meaning.lower() in meanings
+
+
+@pytest.mark.parametrize("coded", [one for one in sorted({*FINDINGS, *SITES}) if one.scheme != PRIVATE], ids=str)
+def test_it_is_in_the_context_group_that_is_its_source(coded: Coded) -> None:
+    groups = [
+        group for codes in concepts[coded.scheme].values() if coded.value in codes for group in codes[coded.value][1]
+    ]
+
+    assert int(coded.source.removeprefix("PS3.16 CID ")) in groups
+
+
+def test_every_finding_has_a_code_of_its_own() -> None:
+    assert len({finding[:2] for finding in FINDINGS}) == len(LABELS) == 14
+    assert set(codes.LABELS) == set(LABELS)
+
+
+def test_a_private_code_fits_and_says_whose_it_is() -> None:
+    private = [one for one in {*OURS, *FINDINGS, *codes.PRIORITIES.values()} if one.scheme == PRIVATE]
+
+    assert private
+    for one in private:
+        assert PRIVATE.startswith("99")
+        assert len(one.value) <= 16  # SH
+        assert len(one.meaning) <= 64  # LO
+
+
+def test_cardiomegaly_is_not_what_the_standard_calls_so() -> None:
+    """Of code 287272002 pydicom has both PS3.16's meaning and SNOMED's, and they contradict each other."""
+    meanings = published(Coded("287272002", "SCT", "", ""))
+
+    assert {"Cardiomegaly", "Enlarged septal foramen of heart (disorder)"} <= set(meanings)
+    assert row("Cardiomegaly").finding.scheme == PRIVATE
+
+
+def test_a_label_of_another_network_gets_a_private_code() -> None:
+    assert row("Tuberculosis_of_the_lung").finding[:3] == (
+        "TUBERCULOSIS_OF_",
+        PRIVATE,
+        "Tuberculosis_of_the_lung",
+    )

@@ -1,0 +1,148 @@
+"""Held against the tables of HL7 FHIR R4: what a resource must have, and what its codes may be."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from model.labels import LABELS
+from service.objects.codes import PRIVATE, row
+from tests.service.objects.rendered import FAULTY, rendered, report
+
+REQUIRED = {  # cardinality 1..
+    "Bundle": {"type"},
+    "DiagnosticReport": {"status", "code"},
+    "Observation": {"status", "code"},
+    "Device": set(),
+}
+KNOWN = {  # R4 elements that are used; anything else is a slip
+    "DiagnosticReport": {
+        *("resourceType", "basedOn", "status", "category", "code", "subject", "issued", "result", "imagingStudy"),
+        *("conclusion", "conclusionCode"),
+    },
+    "Observation": {
+        *("resourceType", "status", "category", "code", "subject", "issued", "valueCodeableConcept", "valueString"),
+        *("dataAbsentReason", "interpretation", "bodySite", "device", "derivedFrom", "component"),
+    },
+    "Device": {"resourceType", "identifier", "status", "manufacturer", "deviceName", "version", "note"},
+}
+SYSTEMS = {"SCT": "http://snomed.info/sct", "DCM": "http://dicom.nema.org/resources/ontology/DCM"}
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+UUID = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@pytest.fixture(scope="module")
+def bundle() -> dict[str, Any]:
+    return dict(json.loads(rendered("fhir")))
+
+
+def resources(bundle: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == kind]
+
+
+def walk(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+        yield from walk(inner)
+
+
+def test_it_is_a_collection_of_one_report_its_observations_and_one_device(bundle: dict[str, Any]) -> None:
+    assert (bundle["resourceType"], bundle["type"], bundle["id"]) == ("Bundle", "collection", report().id)
+    kinds = [one["resource"]["resourceType"] for one in bundle["entry"]]
+    assert (kinds[0], kinds[-1]) == ("DiagnosticReport", "Device")
+    assert set(kinds[1:-1]) == {"Observation"}
+    assert len(kinds) == 1 + 14 + 1 + 2 + 1  # findings, priority, flags
+
+
+def test_every_resource_has_what_it_must_and_nothing_unheard_of(bundle: dict[str, Any]) -> None:
+    for one in bundle["entry"]:
+        resource = one["resource"]
+        kind = resource["resourceType"]
+        assert REQUIRED[kind] <= set(resource) <= KNOWN[kind]
+        assert all(value not in (None, "", [], {}) for value in resource.values())
+
+
+def test_references_lead_somewhere(bundle: dict[str, Any]) -> None:
+    urls = [one["fullUrl"] for one in bundle["entry"]]
+    references = {one["reference"] for one in walk(bundle) if "reference" in one}
+
+    assert len(set(urls)) == len(urls)
+    assert all(UUID.fullmatch(url) for url in urls)
+    assert references == set(urls[1:])
+    assert [one["reference"] for one in resources(bundle, "DiagnosticReport")[0]["result"]] == urls[1:-1]
+    assert {one["device"]["reference"] for one in resources(bundle, "Observation")} == {urls[-1]}
+
+
+def test_all_is_preliminary_and_dated_as_the_record(bundle: dict[str, Any]) -> None:
+    made = [*resources(bundle, "DiagnosticReport"), *resources(bundle, "Observation")]
+
+    assert {one["status"] for one in made} == {"preliminary"}
+    assert {one["issued"] for one in made} | {bundle["timestamp"]} == {"2025-03-05T22:30:15.250Z"}
+    assert INSTANT.fullmatch(bundle["timestamp"])
+    assert datetime.fromisoformat(bundle["timestamp"]) == report().created
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_finding_is_an_observation(bundle: dict[str, Any], label: str) -> None:
+    told = next(finding for finding in report().findings if finding.label == label)
+    coded = row(label).finding
+    (one,) = [one for one in resources(bundle, "Observation") if one["code"]["coding"][0]["code"] == coded.value]
+
+    shares = {part["code"]["text"]: part["valueQuantity"] for part in one["component"]}
+    assert shares["Probability"]["value"] == pytest.approx(100 * told.probability, abs=1e-4)
+    assert {(part["unit"], part["code"], part["system"]) for part in shares.values()} == {
+        ("%", "%", "http://unitsofmeasure.org")
+    }
+    own = "https://github.com/agcnn-triage/agcnn-triage/codes"
+    assert one["code"]["coding"][0]["system"] == (own if coded.scheme == PRIVATE else SYSTEMS[coded.scheme])
+    if told.threshold is None:
+        assert list(shares) == ["Probability"]
+        assert "dataAbsentReason" in one
+        assert "valueCodeableConcept" not in one  # R4 obs-6: one or the other
+    else:
+        assert shares["Threshold Value"]["value"] == pytest.approx(100 * told.threshold, abs=1e-4)
+        assert (shares["Case Sensitivity"]["value"], shares["Case Specificity"]["value"]) == (62.5, 95)
+        presence = one["valueCodeableConcept"]["coding"][0]
+        assert presence["code"] == ("52101004" if told.positive else "272519000")
+        assert one["interpretation"][0]["coding"][0]["code"] == ("POS" if told.positive else "NEG")
+
+
+def test_the_report_tells_priority_flags_and_what_is_positive(bundle: dict[str, Any]) -> None:
+    (told,) = resources(bundle, "DiagnosticReport")
+
+    assert told["conclusion"].startswith("Research use only. Not a medical device. Priority: STAT.")
+    assert "Flag: window_missing." in told["conclusion"]
+    assert [one["coding"][0]["code"] for one in told["conclusionCode"]] == ["60046008", "36118008"]
+    flags = [one["valueString"] for one in resources(bundle, "Observation") if "valueString" in one]
+    assert flags == list(report().flags)
+
+
+def test_patient_order_and_study_are_named_by_identifiers_alone(bundle: dict[str, Any]) -> None:
+    (told,) = resources(bundle, "DiagnosticReport")
+
+    assert told["subject"]["identifier"] == {"value": "CANARY-17"}
+    assert told["basedOn"][0]["identifier"]["value"] == "A1"
+    study = {"system": "urn:dicom:uid", "value": "urn:oid:2.25.1001"}
+    assert told["imagingStudy"][0]["identifier"] == study
+    assert {json.dumps(one["derivedFrom"][0]["identifier"]) for one in resources(bundle, "Observation")} == {
+        json.dumps(study)
+    }
+    assert "Tweety" not in json.dumps(bundle)
+
+
+def test_of_nobody_it_says_nothing_of_a_patient_or_an_order() -> None:
+    (told,) = resources(json.loads(rendered("fhir", FAULTY["nobody"])), "DiagnosticReport")
+
+    assert not {"subject", "basedOn"} & set(told)
+
+
+def test_the_device_is_the_artefact(bundle: dict[str, Any]) -> None:
+    (device,) = resources(bundle, "Device")
+
+    assert device["identifier"][0]["value"] == "9f" * 32
+    assert device["deviceName"] == [{"name": "agcnn-densenet121", "type": "model-name"}]
+    assert {"type": {"text": "network"}, "value": "2.1"} in device["version"]

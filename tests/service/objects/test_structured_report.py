@@ -1,0 +1,133 @@
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from highdicom.sr import srread
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+
+from model.labels import LABELS
+from service.objects.codes import row
+from tests.service.objects.rendered import BOX, FAULTY, parsed, rendered, report
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sr") / "sr.dcm"
+    path.write_bytes(rendered("sr"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def document(path: Path) -> Dataset:
+    return srread(path)
+
+
+def test_nobody_has_read_it_and_it_says_so(document: Dataset) -> None:
+    assert document.SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.34"  # Comprehensive 3D SR
+    assert (document.CompletionFlag, document.VerificationFlag) == ("PARTIAL", "UNVERIFIED")
+    assert document.PreliminaryFlag == "PRELIMINARY"
+    assert document.ContentTemplateSequence[0].TemplateIdentifier == "1500"
+
+
+def test_the_radiograph_is_its_evidence(document: Dataset) -> None:
+    (study,) = document.CurrentRequestedProcedureEvidenceSequence
+    (series,) = study.ReferencedSeriesSequence
+    (image,) = series.ReferencedSOPSequence
+
+    assert (study.StudyInstanceUID, series.SeriesInstanceUID) == ("2.25.1001", "2.25.1002")
+    assert image.ReferencedSOPInstanceUID == "2.25.1003"
+    assert image.ReferencedSOPClassUID == "1.2.840.10008.5.1.4.1.1.1.1"
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_group_for_each_finding_holds_what_the_report_says(document: Dataset, label: str) -> None:
+    told = next(finding for finding in report().findings if finding.label == label)
+    coded = row(label)
+    (group,) = [
+        group for group in document.content.get_image_measurement_groups() if group.tracking_identifier == label
+    ]
+
+    values = {item.name.meaning: (item.value, item.unit) for item in group.get_measurements()}
+    presence = {item.name.value: item.value.meaning for item in group.get_qualitative_evaluations()}
+    assert (group.finding_type.value, group.finding_type.scheme_designator) == coded.finding[:2]
+    assert [site.value.value for site in group.finding_sites] == [coded.site.value]
+    assert values["Probability"] == (pytest.approx(100 * told.probability, abs=1e-4), codes.UCUM.Percent)
+    if told.threshold is None:
+        assert (list(values), presence) == (["Probability"], {})
+    else:
+        assert values["Threshold Value"] == (pytest.approx(100 * told.threshold, abs=1e-4), codes.UCUM.Percent)
+        assert presence == {"OPERATING_POINT": "Present" if told.positive else "Absent"}
+
+
+def test_every_group_names_the_algorithm_its_version_and_the_artefacts_digest(document: Dataset) -> None:
+    groups = document.content[0].ContentSequence
+    measured = next(group for group in groups if group.name == codes.DCM.ImagingMeasurements).ContentSequence
+    for group in measured:
+        said = {item.name.value: item.value for item in group.ContentSequence if item.ValueType == "TEXT"}
+        assert (said["111001"], said["111003"]) == ("agcnn-densenet121", "2.1")  # TID 4019
+        assert said["111002"] == f"SHA-256: {'9f' * 32}"
+    assert len(measured) == 15
+
+
+def test_the_box_is_one_region_with_its_edges_on_those_of_pixels(document: Dataset) -> None:
+    (group,) = document.content.get_planar_roi_measurement_groups()
+    x0, y0, x1, y1 = BOX
+
+    assert group.finding_type.value == "ATTENTION"
+    assert group.roi.GraphicType == "POLYLINE"
+    np.testing.assert_array_equal(group.roi.value, [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)])
+    assert group.roi.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "2.25.1003"
+
+
+def test_a_box_may_be_the_whole_radiograph() -> None:
+    whole = (0, 0, 260, 300)
+
+    data = parsed(rendered("sr", told=report(box=whole)))
+
+    (corners,) = [list(one.GraphicData) for one in _tree(data) if "GraphicData" in one]
+    assert corners == [0, 0, 260, 0, 260, 300, 0, 300, 0, 0]  # PS3.3 C.18.6.1.2: to Columns\Rows
+
+
+def test_priority_notice_and_flags_stand_for_the_whole(document: Dataset) -> None:
+    last = document.content[0].ContentSequence[-1]
+
+    assert last.name.meaning == "Qualitative Evaluations"
+    assert [item.value if item.ValueType == "TEXT" else item.value.value for item in last.ContentSequence] == [
+        "STAT",
+        "Research use only. Not a medical device.",
+        "Flag: window_missing",
+        "Flag: view_position_missing",
+    ]
+
+
+def test_uids_of_findings_are_theirs(document: Dataset) -> None:
+    uids = [one.UID for one in _tree(document) if one.get("ConceptNameCodeSequence") and "UID" in one]
+
+    assert len(set(uids)) == len(uids) == 16  # the device, the region and fourteen findings
+
+
+@pytest.mark.parametrize("fault", ["sound", "nobody", "Japanese", "class unsaid", "secondary capture"])
+def test_dcmtk_reads_it(fault: str, tmp_path: Path) -> None:
+    tool = shutil.which("dsrdump")
+    if tool is None:
+        pytest.skip("no dsrdump (Debian: dcmtk)")
+    (tmp_path / "sr.dcm").write_bytes(rendered("sr", FAULTY[fault]))
+
+    told = subprocess.run([tool, tmp_path / "sr.dcm"], capture_output=True, timeout=60, check=False)
+
+    text = told.stdout.decode("utf-8", "replace")
+    assert (told.returncode, re.findall(rb"^[EF]: .*", told.stderr, re.M)) == (0, [])
+    assert text.startswith("Comprehensive 3D SR Document")
+    assert len(re.findall(r'NUM:.*"Probability"', text)) == 14
+    assert len(re.findall(r'NUM:.*"Threshold Value"', text)) == 13
+    assert text.count('"Present"') == 2
+    assert text.count('"Absent"') == 11
+
+
+def _tree(dataset: Dataset) -> list[Dataset]:
+    inner = [item for element in dataset if element.VR == "SQ" for item in element.value]
+    return [dataset, *(one for item in inner for one in _tree(item))]

@@ -1,0 +1,226 @@
+import asyncio
+import multiprocessing
+import os
+import signal
+import time
+from contextlib import suppress
+from functools import partial
+from io import BytesIO
+
+import numpy as np
+import pytest
+from pydicom import dcmwrite
+
+from service.dicom.canvas import canvas
+from service.dicom.radiograph import radiograph, unwindowed
+from service.dicom.reader import Bounds, read
+from service.errors import DecodeTimeout, InputError, InvalidRequest, MalformedDicom, UnsuitableImage
+from service.objects.overlay import image_png
+from service.prediction.decoders import Decoders
+from tests.factories import dicom_bytes, ramp
+
+PIXELS = ramp(260, 300)
+DATA = dicom_bytes(PIXELS, PixelAspectRatio=[2, 1])
+
+
+@pytest.fixture(scope="module")
+def decoders():
+    with Decoders(workers=1, seconds=20, memory_bytes=2 * 2**30, bounds=Bounds()) as pool:
+        yield pool
+
+
+def works(decoders: Decoders) -> bool:
+    return asyncio.run(decoders.prepare(DATA, 64, "stretch")).canvas.shape == (1, 64, 64)
+
+
+@pytest.mark.parametrize("rule", ["stretch", "pad"])
+def test_prepare_is_the_chain_in_another_process(decoders, rule):
+    prepared = asyncio.run(decoders.prepare(DATA, 96, rule))
+    alone = radiograph(DATA)
+    assert np.array_equal(prepared.canvas, canvas(alone.values, 96, rule, alone.header.aspect))
+    assert prepared.header.display_sha256 == alone.header.display_sha256
+    assert prepared.header.flags == alone.header.flags
+    assert list(prepared.header.timings_ms) == ["read", "decode", "prepare"]
+
+
+def test_what_is_drawn_is_eight_bits(decoders):
+    view = np.frombuffer(asyncio.run(decoders.render(DATA, np.ndarray.tobytes)), np.uint8).reshape(PIXELS.shape)
+    assert np.abs(view - PIXELS / 4095 * 255).max() <= 0.5 + 1e-4
+
+
+def test_what_goes_wrong_in_drawing_comes_back_as_itself(decoders):
+    with pytest.raises(InvalidRequest) as caught:
+        asyncio.run(decoders.render(DATA, partial(image_png, width=10**6)))
+    assert caught.value.message.startswith("width: ")
+    with pytest.raises(MalformedDicom) as refusal:
+        asyncio.run(decoders.render(DATA, partial(np.resize, new_shape=(2**32,))))
+    assert refusal.value.code == "decoder_failed"
+    with pytest.raises(MalformedDicom) as malformed:
+        asyncio.run(decoders.render(b"nothing", image_png))
+    assert malformed.value.code == "not_dicom"
+    assert works(decoders)
+
+
+def told(dataset, view):
+    return f"{dataset.PatientID} {view().shape} {view().dtype} {view().max()}".encode()
+
+
+def refuse(_dataset, _view):
+    raise InvalidRequest("no")
+
+
+def fail(dataset, _view):
+    raise ValueError(f"{dataset.PatientName}")
+
+
+def exhaust(_dataset, _view):
+    return bytes(2**40)
+
+
+def test_what_is_derived_sees_the_data_set_and_may_ask_for_its_view(decoders):
+    assert asyncio.run(decoders.derive(DATA, told)) == b"CANARY-17 (260, 300) uint8 255"
+
+
+def test_what_goes_wrong_in_deriving_is_told_without_a_value(decoders):
+    with pytest.raises(InvalidRequest, match="no"):
+        asyncio.run(decoders.derive(DATA, refuse))
+    with pytest.raises(MalformedDicom, match="ValueError") as caught:
+        asyncio.run(decoders.derive(DATA, fail))
+    assert (caught.value.code, "Canary" in caught.value.message) == ("value_invalid", False)
+    with pytest.raises(MalformedDicom) as caught:
+        asyncio.run(decoders.derive(DATA, exhaust))
+    assert caught.value.code == "decoder_failed"
+    with pytest.raises(MalformedDicom):
+        asyncio.run(decoders.derive(DATA[:2000], told))
+    assert works(decoders)
+
+
+def test_refusals_cross_the_border_whole(decoders):
+    with pytest.raises(UnsuitableImage) as refusal:
+        asyncio.run(decoders.prepare(dicom_bytes(PIXELS, BodyPartExamined="HIP", ViewPosition="LL"), 64, "stretch"))
+    assert [reason.code for reason in refusal.value.reasons] == ["body_part_unsuitable", "view_unsuitable"]
+    with pytest.raises(MalformedDicom) as malformed:
+        asyncio.run(decoders.prepare(b"nothing", 64, "stretch"))
+    assert malformed.value.code == "not_dicom"
+    assert works(decoders)
+
+
+def test_many_at_once(decoders):
+    async def many() -> list[float]:
+        files = [dicom_bytes(np.full((256, 256), value, np.uint8)) for value in range(0, 250, 25)]
+        prepared = await asyncio.gather(*(decoders.prepare(file, 8, "stretch") for file in files))
+        return [round(float(item.canvas.mean() * 255)) for item in prepared]
+
+    assert asyncio.run(many()) == list(range(0, 250, 25))
+
+
+def test_a_worker_knows_neither_network_nor_web(decoders):
+    asyncio.run(decoders.render(DATA, image_png))
+    loaded = asyncio.run(decoders._run(eval, ("set(__import__('sys').modules)",)))
+    assert "pydicom" in loaded
+    assert not loaded & {"torch", "onnxruntime", "fastapi", "starlette", "pydantic", "sqlalchemy", "model"}
+
+
+# What goes wrong in a worker: the next good file is read...
+
+
+def test_a_worker_that_takes_too_long():
+    with Decoders(workers=1, seconds=1, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
+        with pytest.raises(DecodeTimeout):
+            asyncio.run(decoders._run(time.sleep, (60,)))
+        assert works(decoders)
+
+
+def test_a_worker_stuck_where_python_does_not_hear_signals():
+    with Decoders(workers=1, seconds=1, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
+        with pytest.raises(DecodeTimeout):
+            asyncio.run(decoders._run(pow, (3, 10**9)))
+        assert works(decoders)
+
+
+def test_a_worker_that_takes_too_much_memory(decoders):
+    with pytest.raises(MalformedDicom) as refusal:
+        asyncio.run(decoders._run(bytearray, (4 * 2**30,)))
+    assert refusal.value.code == "decoder_failed"
+    assert works(decoders)
+
+
+def test_a_worker_that_dies_at_work(decoders):
+    with pytest.raises(MalformedDicom) as refusal:
+        asyncio.run(decoders._run(os._exit, (9,)))
+    assert refusal.value.code == "decoder_failed"
+    assert works(decoders)
+
+
+def test_a_worker_that_is_killed_while_idle(decoders):
+    assert works(decoders)
+    for _ in range(2):
+        os.kill(asyncio.run(decoders._run(os.getpid, ())), signal.SIGKILL)
+        assert works(decoders)
+        os.kill(asyncio.run(decoders._run(os.getpid, ())), signal.SIGKILL)
+        time.sleep(0.5)
+        assert works(decoders)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("syntax", ["JPLL", "JPLY"])
+def test_streams_that_crash_gdcm_crash_nobody_else(decoders, realdata, syntax):
+    dataset = read((realdata / "dicom" / f"neg_fuji_cr_hip_mono2_10bit_RG2_{syntax}.dcm").read_bytes())
+    dataset.BodyPartExamined, dataset.ViewPosition = "CHEST", "PA"
+    stream = BytesIO()
+    dcmwrite(stream, dataset)
+    data, random = stream.getvalue(), np.random.default_rng(0)
+    for _ in range(6):
+        changed = bytearray(data)
+        for position in random.integers(len(data) - len(dataset.PixelData), len(data), 50):
+            changed[position] = random.integers(256)
+        with suppress(InputError):
+            asyncio.run(decoders.prepare(bytes(changed), 64, "stretch"))
+    assert works(decoders)
+
+
+def test_a_request_that_is_given_up(decoders):
+    async def give_up() -> None:
+        request = asyncio.create_task(decoders._run(time.sleep, (60,)))
+        await asyncio.sleep(0.5)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+
+    asyncio.run(give_up())
+    assert works(decoders)
+
+
+def test_close_leaves_nobody_behind():
+    before = set(multiprocessing.active_children())
+    decoders = Decoders(workers=2, seconds=5, memory_bytes=2 * 2**30, bounds=Bounds())
+    assert works(decoders)
+    assert set(multiprocessing.active_children()) > before
+    decoders.close()
+    assert set(multiprocessing.active_children()) == before
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(decoders.prepare(DATA, 64, "stretch"))
+
+
+def test_no_worker_ever_hears_an_interrupt():
+    mask = ("__import__('signal').pthread_sigmask(0, ())",)
+    with Decoders(workers=1, seconds=20, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
+        assert signal.SIGINT in asyncio.run(decoders._run(eval, mask))
+        with suppress(MalformedDicom):
+            asyncio.run(decoders._run(os._exit, (9,)))
+        assert signal.SIGINT in asyncio.run(decoders._run(eval, mask))  # its successor's, too
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_closing_what_never_worked():
+    Decoders(workers=1, seconds=5, memory_bytes=2 * 2**30, bounds=Bounds()).close()
+
+
+def test_values_before_the_window_are_those_of_the_chain(decoders):
+    found = asyncio.run(decoders.unwindowed(DATA))
+    alone = unwindowed(DATA)
+    assert np.array_equal(found.codes, alone.codes)
+    assert np.array_equal(found.codes, PIXELS)
+    assert (found.slope, found.intercept, found.windows, found.aspect) == (1, 0, alone.windows, 2)
+    with pytest.raises(MalformedDicom):
+        asyncio.run(decoders.unwindowed(b"nothing"))

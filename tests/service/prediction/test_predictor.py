@@ -1,0 +1,78 @@
+import asyncio
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from model.region import region
+from service.inference.session import Prediction, Session
+from service.objects.rendering import Drawing
+from service.prediction.predictor import Analyser
+from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
+from tests.factories import dicom_bytes, noise
+from tests.service.serving import settings_for
+
+TAU = 0.7
+
+
+def blob(x: float, y: float, width: float) -> np.ndarray:
+    """[14, 14] in [0, 1], one hill whose top is at (x, y) of the canvas."""
+    centres = (np.arange(14) + 0.5) / 14
+    hill = np.exp(-((centres - x) ** 2 + (centres[:, None] - y) ** 2) / (2 * width**2))
+    return ((hill - hill.min()) / (hill.max() - hill.min())).astype(np.float32)
+
+
+def prediction(heat: np.ndarray) -> Prediction:
+    x0, y0, x1, y1 = region(torch.from_numpy(heat)[None], TAU)[0].tolist()
+    half = np.full(14, 0.5, np.float32)
+    return Prediction(half, half, half, heat, np.stack([heat] * 14), (x0, y0, x1, y1))
+
+
+@pytest.mark.parametrize("rule", ["pad", "stretch"])
+@pytest.mark.parametrize(
+    ("height", "width", "aspect"), [(300, 500, [1, 1]), (500, 300, [1, 1]), (300, 300, [2, 1])], ids=str
+)
+def test_the_box_is_around_the_region_that_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str, height: int, width: int, aspect: list[int]
+) -> None:
+    heat = blob(0.55, 0.45, 0.2)
+    artefact = tiny_artefact(tmp_path, preprocessing={"canvas_size": 128, "resize": rule})
+    data = dicom_bytes(noise(height, width), PixelAspectRatio=aspect)
+
+    async def analyse() -> tuple[list[int], bytes]:
+        analyser = Analyser(settings_for(artefact, tmp_path))
+        async with analyser.running():
+            monkeypatch.setattr(Session, "run", lambda _, canvases: [prediction(heat)] * len(canvases))
+            record = await analyser.infer(await analyser.prepare(data))
+            return record.body["box"], await analyser.draw(record, data, Drawing("heat_map"))
+
+    box, png = asyncio.run(analyse())
+    with Image.open(BytesIO(png)) as picture:
+        drawn = np.asarray(picture, np.float64) / 65535
+    rows, columns = np.nonzero(drawn > TAU)
+
+    assert drawn.shape == (height, width)
+    assert len(rows) < height * width / 2
+    edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert np.abs(np.subtract(box, edges)).max() <= 2
+
+
+@pytest.mark.parametrize(("threshold", "last"), [(1e-6, ["atypical_image"]), (1e6, [])])
+def test_what_is_unlike_what_the_network_knows_is_flagged_after_what_the_tags_say(
+    artefact: Path, tmp_path: Path, threshold: float, last: list[str]
+) -> None:
+    statistics = tiny_card(artefact)["statistics"] | {"typicality": tiny_typicality(threshold)}
+    knowing = tiny_artefact(tmp_path, statistics=statistics)
+
+    async def analyse(path: Path) -> list[str]:
+        analyser = Analyser(settings_for(path, tmp_path))
+        async with analyser.running():
+            record = await analyser.infer(await analyser.prepare(dicom_bytes(noise(300, 300), ViewPosition=None)))
+            return list(record.body["flags"])
+
+    without, flags = asyncio.run(analyse(artefact)), asyncio.run(analyse(knowing))
+    assert "view_position_missing" in without
+    assert flags == without + last

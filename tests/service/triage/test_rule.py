@@ -1,0 +1,139 @@
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import logit
+
+from service.errors import ConfigurationError, InferenceFailed
+from service.triage.rule import OperatingPoint, Priority, Probabilities, Rule, check_rule, triage
+
+LABELS = ("Cardiomegaly", "Effusion", "Mass", "Pneumothorax")
+POINTS = tuple(OperatingPoint(threshold, 0.7, 0.95) for threshold in (0.5, 0.25, 0.1, 0.05))
+RULE = Rule(stat=("Pneumothorax",), high=("Mass", "Effusion"))
+
+
+def said(*fusion: float) -> Probabilities:
+    values = np.array(fusion, np.float32)
+    return Probabilities(values, values / 2, values / 4)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "priority", "reason"),
+    [
+        # Cardiomegaly .5, Effusion .25, Mass .1, Pneumothorax .05
+        ((0.00, 0.00, 0.00, 0.00), "ROUTINE", ()),
+        ((0.99, 0.00, 0.00, 0.00), "ROUTINE", ()),
+        ((0.00, 0.25, 0.00, 0.00), "HIGH", ("Effusion",)),  # at the threshold is positive
+        ((0.00, 0.24, 0.00, 0.00), "ROUTINE", ()),
+        ((0.00, 0.00, 0.11, 0.00), "HIGH", ("Mass",)),
+        ((0.99, 0.30, 0.20, 0.04), "HIGH", ("Effusion", "Mass")),  # in label order, not the rule's
+        ((0.00, 0.00, 0.00, 0.06), "STAT", ("Pneumothorax",)),
+        ((1.00, 1.00, 1.00, 1.00), "STAT", ("Pneumothorax",)),
+    ],
+)
+def test_priority_and_its_reason(fusion: tuple[float, ...], priority: Priority, reason: tuple[str, ...]) -> None:
+    result = triage(LABELS, POINTS, said(*fusion), RULE)
+    assert (result.priority, result.reason) == (priority, reason)
+
+
+def test_a_finding_says_everything_the_answer_needs() -> None:
+    finding = triage(LABELS, POINTS, said(0.0, 0.5, 0.0, 0.0), RULE).findings[1]
+    assert (finding.label, finding.probability, finding.global_, finding.local) == ("Effusion", 0.5, 0.25, 0.125)
+    assert (finding.threshold, finding.positive) == (0.25, True)
+    assert (finding.sensitivity, finding.specificity) == (0.7, 0.95)
+
+
+def test_without_an_operating_point_a_finding_takes_no_part() -> None:
+    result = triage(LABELS, (*POINTS[:3], None), said(0.0, 0.0, 0.0, 1.0), RULE)
+    assert (result.priority, result.reason) == ("ROUTINE", ())
+    finding = result.findings[3]
+    assert finding.probability == 1
+    assert [finding.threshold, finding.positive, finding.sensitivity, finding.specificity] == [None] * 4
+    assert result.margin is not None
+    assert result.margin < 0
+
+
+def test_without_any_operating_point_there_is_no_margin() -> None:
+    assert triage(LABELS, [None] * 4, said(1, 1, 1, 1), RULE).margin is None
+
+
+def test_the_margin_is_the_largest_also_of_findings_outside_the_rule() -> None:
+    result = triage(LABELS, POINTS, said(0.9, 0.0, 0.0, 0.06), RULE)
+    assert result.margin == pytest.approx(math.log(9), rel=1e-6)  # logit .9 - logit .5
+
+
+def test_a_saturated_output_has_a_finite_margin() -> None:
+    high, low = (triage(LABELS, POINTS, said(*[value] * 4), RULE).margin for value in (1.0, 0.0))
+    assert high is not None
+    assert low is not None
+    assert math.isfinite(high)
+    assert math.isfinite(low)
+    assert low < 0 < high
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, -0.01, 1.01])
+@pytest.mark.parametrize("branch", range(3))
+def test_what_is_no_probability_is_refused(wrong: float, branch: int) -> None:
+    outputs = [np.full(4, 0.5, np.float32) for _ in range(3)]
+    outputs[branch][2] = wrong
+    with pytest.raises(InferenceFailed):
+        triage(LABELS, POINTS, Probabilities(*outputs), RULE)
+
+
+@pytest.mark.parametrize("shape", [(3,), (5,), (1, 4), ()])
+def test_another_number_of_outputs_is_refused(shape: tuple[int, ...]) -> None:
+    wrong = np.full(shape, 0.5, np.float32)
+    with pytest.raises(InferenceFailed):
+        triage(LABELS, POINTS, Probabilities(wrong, wrong, wrong), RULE)
+
+
+def test_a_rule_for_a_label_there_is_not() -> None:
+    check_rule(RULE, LABELS)
+    with pytest.raises(ConfigurationError, match="Pneumotorax"):
+        check_rule(Rule(("Pneumotorax",), ()), LABELS)
+    with pytest.raises(ConfigurationError, match="mass"):
+        check_rule(Rule((), ("mass",)), LABELS)
+
+
+probabilities = arrays(np.float32, 4, elements=st.floats(0, 1, width=32))
+
+
+@given(probabilities, st.lists(st.none() | st.floats(0.01, 0.99), min_size=4, max_size=4))
+def test_it_agrees_with_the_definition(fusion: npt.NDArray[np.float32], thresholds: list[float | None]) -> None:
+    points = [None if threshold is None else OperatingPoint(threshold, 0.5, 0.5) for threshold in thresholds]
+    result = triage(LABELS, points, Probabilities(fusion, fusion, fusion), RULE)
+    positive = {
+        label
+        for label, value, threshold in zip(LABELS, fusion, thresholds, strict=True)
+        if threshold is not None and float(value) >= threshold
+    }
+    assert {finding.label for finding in result.findings if finding.positive} == positive
+    wanted = "STAT" if positive & {"Pneumothorax"} else "HIGH" if positive & {"Mass", "Effusion"} else "ROUTINE"
+    assert result.priority == wanted
+    assert set(result.reason) <= positive
+    known = [(value, threshold) for value, threshold in zip(fusion, thresholds, strict=True) if threshold is not None]
+    if not known:
+        assert result.margin is None
+        return
+    clipped = np.clip(np.array([value for value, _ in known], np.float64), 1e-7, 1 - 1e-7)
+    assert result.margin == pytest.approx(max(logit(clipped) - logit([threshold for _, threshold in known])))
+    assert (result.margin >= 0) == bool(positive) or min(abs(v - t) for v, t in known) < 1e-9
+
+
+@given(probabilities, st.integers(0, 3), st.floats(0, 1, width=32))
+def test_a_higher_probability_never_lowers_the_priority(
+    fusion: npt.NDArray[np.float32], index: int, value: float
+) -> None:
+    assume(value >= fusion[index])
+    higher = fusion.copy()
+    higher[index] = value
+    before, after = (triage(LABELS, POINTS, Probabilities(v, v, v), RULE) for v in (fusion, higher))
+    order = ("ROUTINE", "HIGH", "STAT")
+    assert order.index(after.priority) >= order.index(before.priority)
+    assert before.margin is not None
+    assert after.margin is not None
+    assert after.margin >= before.margin

@@ -1,0 +1,118 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from training.cli.app import app
+from training.errors import TrainingError
+from training.export.export import ExportReport
+
+QUICK = ["--canvas-size", "64", "--input-size", "32", "--epochs", "1,1,1", "--threads", "1", "--workers", "0"]
+
+
+def agcnn(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_from_a_folder_to_a_card(published: Path, tmp_path: Path) -> None:
+    folds = []
+    for number in (1, 2):
+        out = tmp_path / "runs" / f"fold{number}"
+        answer = agcnn("train", "--data", published, "--out", out, "--fold", f"{number}/2", *QUICK)
+        assert answer.exit_code == 0, answer.output
+        folds += ["--fold", out]
+    final = tmp_path / "runs" / "final"
+    assert agcnn("train", "--data", published, "--out", final, *QUICK).exit_code == 0
+    alone = agcnn("evaluate", "--data", published, *folds, "--collection", "B")
+    assert alone.exit_code == 0, alone.output
+    assert "out-of-fold, train+val, collection B" in alone.output
+    assert re.search(r"\btest\b", alone.output) is None
+    both = agcnn("evaluate", "--data", published, *folds, "--collection", "B", "--run", final)
+    assert both.exit_code == 0, both.output
+    assert re.search(r"test, 8 images, fusion: macro AUROC 0\.\d{3} \(0\.\d{3}-[01]\.\d{3}\)", both.output)
+    card = json.loads((final / "card.json").read_text())
+    assert len(card["operating_points"]) == 14
+    assert (tmp_path / "runs" / "cache").is_dir()
+
+
+def test_a_second_run_needs_resume(published: Path, tmp_path: Path) -> None:
+    words = ["train", "--data", published, "--out", tmp_path / "run", "--stages", "global", *QUICK]
+    assert agcnn(*words).exit_code == 0
+    refused = agcnn(*words)
+    assert refused.exit_code == 2
+    assert "--resume" in refused.stderr
+    assert agcnn(*words, "--resume").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--fold", "5/4"], "wanted k/n"),
+        (["--fold", "one"], "wanted k/n"),
+        (["--epochs", "1,2,x"], "wanted numbers"),
+        (["--backbone", "vgg"], "backbone must be one of"),
+        (["--stages", "first"], "got 'first'"),
+        (["--init", "absent.safetensors"], "absent.safetensors"),
+        (["--init", "absent.npz"], "absent.npz"),
+        (["--config", "absent.toml"], "absent.toml"),
+        (["--split", "dev"], "wanted one of train"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line(published: Path, tmp_path: Path, words: list[str], message: str) -> None:
+    answer = agcnn("train", "--data", published, "--out", tmp_path / "run", *QUICK, *words)
+    assert answer.exit_code == 2
+    assert message in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_options_win_over_the_file(published: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('seed = 3\nbatch_sizes = [5, 5, 5]\nstages = ["global"]\n')
+    words = ["--config", tmp_path / "run.toml", "--seed", "4", "--out", tmp_path / "run"]
+    assert agcnn("train", "--data", published, *words, *QUICK).exit_code == 0
+    config = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    assert (config["seed"], config["batch_sizes"], config["stages"]) == (4, [5, 5, 5], ["global"])
+
+
+def test_a_folder_without_data_is_one_line(tmp_path: Path) -> None:
+    answer = agcnn("train", "--data", tmp_path, "--out", tmp_path / "run")
+    assert (answer.exit_code, "no Data_Entry_2017_v2020.csv" in answer.stderr) == (2, True)
+
+
+def test_export_of_a_run_that_was_not_evaluated_is_one_line(published: Path, tmp_path: Path) -> None:
+    answer = agcnn("export", "--run", tmp_path, "--data", published, "--out", tmp_path / "x.onnx")
+    assert (answer.exit_code, "no finished run" in answer.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("fewest", "images"), [(8, 8), (24, 24)])
+def test_export_takes_train_too_where_val_is_small(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fewest: int, images: int
+) -> None:
+    assert agcnn("train", "--data", published, "--out", tmp_path / "run", "--stages", "global", *QUICK).exit_code == 0
+    for name, document in (("card", {}), ("calibration", {"slope": [], "bias": []})):
+        (tmp_path / "run" / f"{name}.json").write_text(json.dumps(document))
+    counted: list[int] = []
+
+    def exported(*given: Any) -> ExportReport:
+        counted.append(len(given[3]))
+        return ExportReport(0.0, 0.0, 0.0, 1)
+
+    monkeypatch.setattr("training.export.export.FEWEST_IMAGES", fewest)
+    monkeypatch.setattr("training.export.export.export", exported)
+    answer = agcnn("export", "--run", tmp_path / "run", "--data", published, "--out", tmp_path / "x.onnx")
+    assert (answer.exit_code, counted) == (0, [images]), answer.output
+
+
+def test_help_names_every_command() -> None:
+    text = agcnn("--help").output
+    for command in ("train", "evaluate", "export", "typical", "check", "phantom"):
+        assert command in text
+
+
+def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch, published: Path, tmp_path: Path) -> None:
+    monkeypatch.setattr("training.fit.run.train", lambda *_: 1 / 0)
+    answer = agcnn("train", "--data", published, "--out", tmp_path / "run")
+    assert isinstance(answer.exception, ZeroDivisionError)
+    assert not isinstance(answer.exception, TrainingError)

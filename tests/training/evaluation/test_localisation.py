@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.data.sample import Box, Case
+from training.evaluation.localisation import centred, inside, localisation, overlaps, scattered
+from training.evaluation.predictions import Predictions
+from training.evaluation.scores import Part
+
+EDGE = st.tuples(st.integers(0, 12), st.integers(0, 12)).map(sorted)
+
+
+def case(name: str, boxes: dict[str, tuple[Box, ...]], patient: str = "") -> Case:
+    return Case(name, patient or name, (0.0,) * 14, boxes=boxes)
+
+
+def part(*seen: tuple[Case, Box, tuple[float, float]]) -> Part:
+    boxes, peaks = (np.array([row[place] for row in seen], np.float32) for place in (1, 2))
+    found = Predictions(np.zeros((3, len(seen), 14), np.float32), boxes, peaks, tuple(row[0] for row in seen))
+    return Part("test", found, ())
+
+
+def share(of: Part, measure: str, at: float | None, by: str = "attention", label: str = "all") -> dict[str, object]:
+    wanted = {"measure": measure, "at": at, "by": by, "label": label}
+    return next(row for row in localisation(of) if wanted.items() <= row.items())
+
+
+ONE = part((case("a", {"Mass": ((0.0, 0.0, 0.5, 0.5),)}), (0.25, 0.0, 0.75, 0.5), (0.4, 0.1)))
+
+
+def test_overlaps_by_hand() -> None:
+    iou, iobb = overlaps(np.array([[0.25, 0, 0.75, 0.5]]), np.array([[0, 0, 0.5, 0.5]]))
+    assert (iou[0], iobb[0]) == (pytest.approx(1 / 3), 0.5)
+    apart, _ = overlaps(np.array([[0.5, 0.5, 1, 1]]), np.array([[0, 0, 0.5, 0.5]]))
+    assert apart[0] == 0
+    none, share_of_none = overlaps(np.array([[0.2, 0.2, 0.2, 0.4]]), np.array([[0, 0, 0.5, 0.5]]))
+    assert (none[0], share_of_none[0]) == (0, 0)
+
+
+@settings(deadline=None)
+@given(st.tuples(EDGE, EDGE), st.tuples(EDGE, EDGE))
+def test_overlaps_are_those_of_rasters(one: tuple[list[int], list[int]], two: tuple[list[int], list[int]]) -> None:
+    masks = [np.zeros((12, 12), bool) for _ in range(2)]
+    for mask, (x, y) in zip(masks, (one, two), strict=True):
+        mask[y[0] : y[1], x[0] : x[1]] = True
+    boxes = [np.array([[x[0], y[0], x[1], y[1]]]) / 12 for x, y in (one, two)]
+    iou, iobb = overlaps(*boxes)
+    both = (masks[0] & masks[1]).sum()
+    assert iou[0] == pytest.approx(both / max(1, (masks[0] | masks[1]).sum()))
+    assert iobb[0] == pytest.approx(both / max(1, masks[0].sum()))
+
+
+def test_one_box_by_hand() -> None:
+    assert [share(ONE, "iou", at)["value"] for at in (0.1, 0.3, 0.4)] == [1, 1, 0]  # 1/3
+    assert [share(ONE, "iobb", at)["value"] for at in (0.4, 0.5, 0.6)] == [1, 0, 0]  # 1/2 is not above 0.5
+    assert share(ONE, "pointing", None)["value"] == 1
+    assert share(ONE, "pointing", None, "random")["value"] == 0.25  # its area
+    assert share(ONE, "pointing", None, "centre")["value"] == 0  # the end is exclusive
+    assert share(ONE, "iou", 0.1, "centre")["value"] == 1  # 1/16 over 7/16
+    assert share(ONE, "iou", 0.2, "centre")["value"] == 0
+
+
+def test_the_random_box_is_as_good_as_its_integral() -> None:
+    # a box of half the side at (x, y), both uniform in 0 ... 1/2, covers (1 - 2x)(1 - 2y) of the drawn one: uv > T with
+    # u, v uniform in 0 ... 1 has the chance 1 - T + T log T
+    many = part(*[(case(str(n), {"Mass": ((0, 0, 0.5, 0.5),)}), (0.0, 0.0, 0.5, 0.5), (0.5, 0.5)) for n in range(100)])
+    for at in (0.1, 0.5, 0.7):
+        found = share(many, "iobb", at, "random")["value"]
+        assert found == pytest.approx(1 - at + at * np.log(at), abs=0.02)
+
+
+def test_every_drawn_box_counts_and_labels_stand_alone() -> None:
+    boxes = {"Mass": ((0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)), "Nodule": ((0.0, 0.0, 0.4, 0.4),)}
+    found = part(
+        (case("a", boxes), (0, 0, 0.5, 0.5), (0.1, 0.1)),
+        (case("b", {}), (0, 0, 1, 1), (0.5, 0.5)),
+        (case("c", {"Nodule": ((0.8, 0.8, 1.0, 1.0),)}), (0, 0, 0.5, 0.5), (0.1, 0.1)),
+    )
+    whole = share(found, "pointing", None)
+    assert (whole["images"], whole["boxes"], whole["value"]) == (2, 4, 0.5)
+    assert share(found, "iou", 0.7, label="Mass")["value"] == 0.5
+    assert share(found, "iou", 0.6, label="Nodule") | {"interval": None} == {
+        "split": "test", "measure": "iou", "at": 0.6, "by": "attention", "label": "Nodule",
+        "images": 2, "boxes": 2, "value": 0.5, "interval": None,
+    }  # fmt: skip
+    assert {row["label"] for row in localisation(found)} == {"Mass", "Nodule", "all"}
+    assert len(localisation(found)) == 3 * (7 + 7 + 1) * 3
+
+
+def test_patients_are_resampled_whole() -> None:
+    box = {"Mass": ((0.0, 0.0, 0.5, 0.5),)}
+    hit, miss = ((0.0, 0.0, 0.5, 0.5), (0.1, 0.1)), ((0.5, 0.5, 1.0, 1.0), (0.9, 0.9))
+    alone = part((case("a", box, "p"), *hit), (case("b", box, "p"), *miss))
+    assert share(alone, "pointing", None)["interval"] == [0.5, 0.5]
+    two = part((case("a", box, "p"), *hit), (case("b", box, "q"), *miss))
+    assert share(two, "pointing", None)["interval"] == [0, 1]
+
+
+def test_no_boxes_no_rows() -> None:
+    assert localisation(part((case("a", {}), (0, 0, 1, 1), (0.5, 0.5)))) == []
+
+
+def test_controls_have_the_attention_box_s_size_and_stay_inside() -> None:
+    boxes = np.array([[0.1, 0.2, 0.4, 0.9], [0.0, 0.0, 1.0, 1.0]])
+    for placed in (centred(boxes)[None], scattered(boxes)):
+        np.testing.assert_allclose(
+            placed[..., 2:] - placed[..., :2], np.broadcast_to(boxes[:, 2:] - boxes[:, :2], placed[..., 2:].shape)
+        )
+        assert placed.min() >= 0
+        assert placed.max() <= 1 + 1e-12
+    np.testing.assert_allclose(centred(boxes)[0], [0.35, 0.15, 0.65, 0.85])
+    np.testing.assert_array_equal(scattered(boxes), scattered(boxes))
+
+
+def test_inside_begins_at_the_edge_and_ends_before_it() -> None:
+    box = np.array([[0.2, 0.2, 0.4, 0.4]] * 3)
+    np.testing.assert_array_equal(inside(np.array([[0.2, 0.2], [0.4, 0.3], [0.3, 0.39]]), box), [1, 0, 1])

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+from lightning_fabric import Fabric
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from training.data.cache import Canvases
+from training.evaluation.scoring import logits, macro_auroc
+
+
+def brightness(canvas: Tensor) -> Tensor:
+    """Fifteen outputs: the mean, and its multiples."""
+    mean: Tensor = canvas.mean((1, 2, 3))[:, None]
+    return mean * mean.new_tensor(range(15))
+
+
+def test_every_image_has_its_own_row_and_no_finding_none(canvases: Canvases) -> None:
+    found = logits(Fabric(accelerator="cpu"), brightness, canvases)
+    wanted = canvases.pixels.mean((1, 2), np.float64)[:, None] / 255 * np.arange(14)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_the_macro_score_is_sklearn_s_mean() -> None:
+    draw = np.random.default_rng(0)
+    targets, scores = draw.integers(0, 2, (30, 3)).astype(np.float32), draw.random((30, 3)).astype(np.float32)
+    wanted = np.mean([roc_auc_score(targets[:, label], scores[:, label]) for label in range(3)])
+    assert macro_auroc(scores, targets) == pytest.approx(wanted)
+    assert macro_auroc(scores, np.zeros_like(targets)) is None

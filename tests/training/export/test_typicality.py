@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from sklearn.covariance import LedoitWolf
+
+from service.artefact.file import load
+from tests.artefacts import smooth_canvases, tiny_artefact, tiny_card
+from tests.training.cli.test_app import agcnn
+from training.errors import TrainingError
+from training.export import typicality
+
+
+@pytest.fixture
+def cloud() -> np.ndarray:
+    """[200, 4], correlated."""
+    random = np.random.default_rng(5)
+    return random.normal(size=(200, 4)) @ random.normal(size=(4, 4)) + 3
+
+
+def test_distances_are_those_of_the_shrunken_gaussian(cloud: np.ndarray) -> None:
+    found = typicality.gaussian(cloud)
+    assert [len(row) for row in found["factor"]] == [1, 2, 3, 4]
+    wanted = np.sqrt(LedoitWolf().fit(cloud).mahalanobis(cloud))
+    np.testing.assert_allclose(typicality.distances(cloud, found), wanted, rtol=1e-4)
+
+
+def test_the_threshold_lets_pass_what_was_not_fitted_on(cloud: np.ndarray) -> None:
+    patients = np.array([f"p{number // 2}" for number in range(200)])
+    found = typicality.fitted(cloud, patients)
+    more = np.random.default_rng(6).normal(size=(20_000, 4))
+    more = more @ np.linalg.cholesky(np.cov(cloud.T)).T + cloud.mean(0)
+    assert (typicality.distances(more, found) <= found["threshold"]).mean() == pytest.approx(0.98, abs=0.015)
+
+
+def test_a_patient_is_on_one_side_of_a_fold() -> None:
+    # Five patients, each far off in a direction of its own: seen with itself none is, without itself each is.
+    images = np.repeat(np.eye(5) * 100, 20, axis=0) + np.random.default_rng(1).normal(size=(100, 5))
+    whose = np.repeat(list("abcde"), 20)
+    alone = typicality.fitted(images, whose)["threshold"]
+    mixed = typicality.fitted(images, np.array([f"{number}" for number in range(100)]))["threshold"]
+    assert alone > 3 * mixed
+
+
+def test_too_few_patients(cloud: np.ndarray) -> None:
+    with pytest.raises(TrainingError, match="at least 5 patients, got 2"):
+        typicality.fitted(cloud, np.array(["a", "b"] * 100))
+
+
+def test_false_alarms_of_all_and_of_each_collection() -> None:
+    flagged = np.array([True, False, False, False])
+    rows = typicality.false_alarms("here test", flagged, np.array(["A", "A", "B", "B"]))
+    assert [(row["source"], row["images"], row["value"]) for row in rows] == [
+        ("here test", 4, 0.25),
+        ("here test, collection A", 2, 0.5),
+        ("here test, collection B", 2, 0.0),
+    ]
+    assert rows[2]["interval"] == pytest.approx([0, 1 - 0.025**0.5])  # none of two: (1 - p)² = 0.025
+    assert len(typicality.false_alarms("here test", flagged, np.array([""] * 4))) == 1
+
+
+def test_the_command_writes_the_card_and_nothing_else(published: Path, tmp_path: Path) -> None:
+    artefact = tiny_artefact(tmp_path)
+    before, card = onnx.load(artefact), tiny_card(artefact)
+    words = ["typical", "--artefact", artefact, "--data", published, "--also", published, "--cache", tmp_path / "cache"]
+    answer = agcnn(*words)
+    assert answer.exit_code == 0, answer.output
+    assert "tiny train+val" in answer.output
+    assert onnx.load(artefact).graph == before.graph
+    written = tiny_card(artefact)
+    entry = written["statistics"].pop("typicality")
+    assert written == card
+    assert (entry["images"], entry["source"]) == (32, "tiny train+val")
+    assert [row["images"] for row in entry["false_alarms"]][:1] == [8]
+    assert entry["false_alarms"][0]["source"] == "tiny test"
+    served = load(artefact).card.statistics.typicality
+    assert served is not None
+    assert json.loads(served.model_dump_json()) == entry
+
+    again = agcnn(*words)  # replaces what it wrote
+    assert (again.exit_code, tiny_card(artefact)["statistics"]["typicality"]) == (0, entry)
+
+
+def test_features_of_a_batch_are_those_of_each_image(tmp_path: Path) -> None:
+    describe = typicality.describer(typicality.opened(tiny_artefact(tmp_path))[0])
+    images = np.stack(smooth_canvases(3))
+    together, alone = describe(images), np.concatenate([describe(image[None]) for image in images])
+    assert together.shape == (3, 128)
+    np.testing.assert_allclose(together, alone, atol=1e-3)
+
+
+def test_a_file_that_is_none_is_one_line(published: Path, tmp_path: Path) -> None:
+    for data in (b"no ONNX", onnx.ModelProto().SerializeToString()):
+        path = tmp_path / "x.onnx"
+        path.write_bytes(data)
+        answer = agcnn("typical", "--artefact", path, "--data", published)
+        assert (answer.exit_code, "x.onnx: no artefact" in answer.stderr) == (2, True), answer.output
+    assert agcnn("typical", "--artefact", tmp_path / "none.onnx", "--data", published).exit_code == 2

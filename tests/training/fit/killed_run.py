@@ -1,0 +1,76 @@
+"""Run by test_killed.py in a process of its own: trains in forked children, and kills them.
+
+Forked, as importing torch takes longer than the training does.
+"""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from training.cli.app import app
+
+KILLS = 4  # by the clock
+SHORTEST, LONGEST = 0.05, 1.0  # seconds
+
+
+def die_at(rename: int) -> None:
+    """Die before the n-th rename; every other time as if within the write before it, the file cut in half."""
+    count = 0
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal count
+        if event == "os.rename":
+            count += 1
+            if count == rename:
+                written = Path(str(arguments[0]))
+                if rename % 2:
+                    os.truncate(written, written.stat().st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+
+
+def attempt(words: list[str], rename: int = 0, seconds: float = 0) -> bool:
+    """Train in a child; whether it came to its end."""
+    child = os.fork()
+    if not child:
+        try:
+            if rename:
+                die_at(rename)
+            app(words, standalone_mode=False)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    if seconds:
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    if status and not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
+        raise SystemExit(f"{words}: ended with {status}")
+    return status == 0
+
+
+def main(data: str, out: Path, options: list[str]) -> None:
+    """An uninterrupted run; one killed at every rename; one killed by the clock. Says how many kills there were."""
+    torch.set_num_threads(1)
+    words = ["train", "--data", data, "--cache", str(out / "cache"), "--resume", *options, "--out"]
+    assert attempt([*words, str(out / "whole")])
+    at = 1
+    while not attempt([*words, str(out / f"renamed{at}")], rename=at):
+        assert attempt([*words, str(out / f"renamed{at}")])
+        at += 1
+    waits = np.random.default_rng(0).uniform(SHORTEST, LONGEST, KILLS)
+    killed = sum(not attempt([*words, str(out / "clock")], seconds=wait) for wait in waits)
+    assert attempt([*words, str(out / "clock")])
+    (out / "kills.txt").write_text(f"{at - 1} {killed}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])

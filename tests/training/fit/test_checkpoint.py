@@ -1,0 +1,181 @@
+import re
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.agcnn import Agcnn, AgcnnConfig
+from model.branch import Branch
+from tests.model import published
+from training.errors import TrainingError
+from training.fit import checkpoint
+
+CONFIG = AgcnnConfig(canvas_size=64, input_size=32, pooling="average")
+
+
+def test_a_run_is_rebuilt_from_its_folder(tmp_path: Path) -> None:
+    network = Agcnn(CONFIG)
+    checkpoint.save(tmp_path, network, {"note": "here"})
+    found, document = checkpoint.load(tmp_path)
+    assert found.config == CONFIG
+    assert not found.training
+    assert document["note"] == "here"
+    assert re.fullmatch("[0-9a-f]{40}|unknown", document["commit"])
+    canvas = torch.rand(2, 1, 64, 64)
+    torch.testing.assert_close(found(canvas).fusion, network.eval()(canvas).fusion, rtol=0, atol=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["network.safetensors", "run.json"]
+
+
+def test_an_unfinished_run_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"run\.json: no finished run"):
+        checkpoint.load(tmp_path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    checkpoint.save_weights(tmp_path / "w.safetensors", torch.nn.Linear(2, 2))
+    with pytest.raises(TrainingError, match="weights of another network"):
+        checkpoint.load_weights(tmp_path / "w.safetensors", Agcnn(CONFIG))
+    (tmp_path / "w.safetensors").write_bytes(b"no")
+    with pytest.raises(TrainingError, match="not readable"):
+        checkpoint.load_weights(tmp_path / "w.safetensors", Agcnn(CONFIG))
+
+
+# Beginning from other weights...
+
+
+def test_a_runs_network_begins_all_three_parts(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    other, network = Agcnn(CONFIG), Agcnn(CONFIG)
+    checkpoint.save_weights(tmp_path / "w.safetensors", other)
+    assert checkpoint.initialise(network, tmp_path / "w.safetensors") == []
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in network.state_dict().items())
+
+
+def test_a_network_of_other_findings_gives_its_trunks_and_tells_the_rest(tmp_path: Path) -> None:
+    other, network = Agcnn(replace(CONFIG, findings=15)), Agcnn(CONFIG)
+    checkpoint.save_weights(tmp_path / "w.safetensors", other)
+    assert checkpoint.initialise(network, tmp_path / "w.safetensors") == [
+        "fusion.classifier.bias",
+        "fusion.classifier.weight",
+        "global_branch.classifier.bias",
+        "global_branch.classifier.weight",
+        "local_branch.classifier.bias",
+        "local_branch.classifier.weight",
+    ]
+    assert torch.equal(network.local_branch.features[0].weight, other.local_branch.features[0].weight)
+
+
+def test_a_branchs_weights_begin_the_global_one_only(tmp_path: Path) -> None:
+    network, trunk = Agcnn(CONFIG), Branch("squeezenet1_1")
+    kept = {name: value.clone() for name, value in network.local_branch.state_dict().items()}
+    checkpoint.save_weights(tmp_path / "w.safetensors", trunk)
+    assert checkpoint.initialise(network, tmp_path / "w.safetensors") == []
+    assert torch.equal(network.global_branch.features[0].weight, trunk.features[0].weight)
+    assert all(torch.equal(value, kept[name]) for name, value in network.local_branch.state_dict().items())
+
+
+@pytest.mark.parametrize(("name", "wrapped"), [("w.pth", False), ("w.pt", True), ("w.pth.tar", True)])
+def test_a_pickled_state_is_read_plain_or_beside_other_things(tmp_path: Path, name: str, wrapped: bool) -> None:
+    network, state = Agcnn(replace(CONFIG, backbone="densenet121")), published.chexnet()
+    torch.save({"epoch": 3, "best_loss": 0.1, "state_dict": state} if wrapped else state, tmp_path / name)
+    assert checkpoint.initialise(network, tmp_path / name) == []
+    assert torch.equal(network.global_branch.classifier.bias, state["module.densenet121.classifier.0.bias"])
+
+
+def test_a_pickled_file_runs_no_code(tmp_path: Path) -> None:
+    class Touch:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
+            return Path.touch, (tmp_path / "ran",)
+
+    torch.save({"state_dict": Touch()}, tmp_path / "w.pth")
+    with pytest.raises(TrainingError, match=r"w\.pth: not readable as weights$"):
+        checkpoint.initialise(Agcnn(CONFIG), tmp_path / "w.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.pth.tar", "w.npz", "w.safetensors"])
+@pytest.mark.parametrize("content", [None, b"", b"no", b"PK\x03\x04" + bytes(64), bytes(range(256))])
+def test_what_is_no_file_of_weights_is_one_line(tmp_path: Path, name: str, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(TrainingError, match=r"not readable as weights$"):
+        checkpoint.initialise(Agcnn(CONFIG), tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {}, {"state_dict": [1]}, {"epoch": 3}, {1: torch.zeros(1)}])
+def test_a_file_without_weights_by_name_is_told(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(TrainingError, match="holds no weights by name"):
+        checkpoint.initialise(Agcnn(CONFIG), tmp_path / "w.pth")
+
+
+def test_another_form_of_file_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r"w\.h5: weights must be \.npz, \.safetensors, \.pth, \.pt or \.pth\.tar"):
+        checkpoint.initialise(Agcnn(CONFIG), Path("w.h5"))
+
+
+def test_a_trunk_that_does_not_fit_is_refused_and_says_what_it_lacks(tmp_path: Path) -> None:
+    first = {"features.0.weight": np.zeros((64, 3, 3, 3), "f4"), "features.0.bias": np.zeros(64, "f4")}
+    np.savez(tmp_path / "trunk.npz", **first)
+    with pytest.raises(TrainingError, match=r"lacks 48 of the 50 weights of squeezenet1_1, first: features\.10\."):
+        checkpoint.initialise(Agcnn(CONFIG), tmp_path / "trunk.npz")
+    torch.save(published.resnet50(), tmp_path / "w.pth")
+    with pytest.raises(TrainingError, match="lacks 50 of the 50 weights of squeezenet1_1"):
+        checkpoint.initialise(Agcnn(CONFIG), tmp_path / "w.pth")
+    checkpoint.save_weights(tmp_path / "w.safetensors", Agcnn(CONFIG))
+    with pytest.raises(TrainingError, match=r"of densenet121, first: global_branch\.features\.conv0\.weight, "):
+        checkpoint.initialise(Agcnn(replace(CONFIG, backbone="densenet121")), tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(("left", "refused"), [(25, False), (24, True)])
+def test_half_of_a_trunk_is_enough(tmp_path: Path, left: int, refused: bool) -> None:
+    state = Branch("squeezenet1_1").features.state_dict(prefix="features.")
+    torch.save(dict(list(state.items())[:left]), tmp_path / "w.pth")
+    with pytest.raises(TrainingError, match="lacks 26 of the 50") if refused else nullcontext():
+        assert len(checkpoint.initialise(Agcnn(CONFIG), tmp_path / "w.pth")) == 25 + 2
+
+
+def test_a_colour_stem_without_its_norm_is_one_line(tmp_path: Path) -> None:
+    state = published.resnet50()
+    del state["bn1.running_mean"]
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(TrainingError, match=r"three channels, and there is no 'features\.bn1\.running_mean'"):
+        checkpoint.initialise(Agcnn(replace(CONFIG, backbone="resnet50")), tmp_path / "w.pth")
+
+
+def test_a_document_never_holds_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        checkpoint.write_json(tmp_path / "x.json", {"value": float("nan")})
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_plain_is_what_json_gives_back() -> None:
+    assert checkpoint.plain({"a": (1, 2), "b": Path("x")}) == {"a": [1, 2], "b": "x"}
+
+
+@pytest.mark.realdata
+def test_the_published_trunk_loads(realdata: Path) -> None:
+    network = Agcnn(CONFIG)
+    before = {name: tensor.clone() for name, tensor in network.global_branch.state_dict().items()}
+    unmatched = checkpoint.initialise(network, realdata / "weights" / "squeezenet1_1_imagenet.npz")
+    assert unmatched == ["classifier.bias", "classifier.weight"]
+    after = network.global_branch.state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert same == {"classifier.weight", "classifier.bias"}
+
+
+def test_a_commit_is_named_only_for_the_sources_it_holds(tmp_path: Path) -> None:
+    source = tmp_path / "model" / "net.py"
+    source.parent.mkdir()
+    source.write_text("one")
+    assert checkpoint.commit(tmp_path) == "unknown"
+    checkpoint.git(tmp_path, "init", "--quiet")
+    checkpoint.git(tmp_path, "add", ".")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.invalid")
+    checkpoint.git(tmp_path, *identity, "commit", "--quiet", "--message", "one")
+    assert re.fullmatch("[0-9a-f]{40}", checkpoint.commit(tmp_path))
+    source.write_text("two")
+    assert checkpoint.commit(tmp_path) == "unknown"

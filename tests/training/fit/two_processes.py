@@ -1,0 +1,58 @@
+"""Run by test_processes.py, and again by Fabric's launcher: trains, and writes what each process ends with."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.agcnn import Agcnn
+from tests.training.conftest import picture
+from training.data.cache import Canvases
+from training.data.sample import Case
+from training.data.transforms import Augmentation
+from training.fit.checkpoint import save_weights
+from training.fit.config import TrainConfig
+from training.fit.loop import Data, devices, fit
+
+ONE = TrainConfig(
+    canvas_size=64,
+    input_size=32,
+    epochs=(2, 2, 1),
+    learning_rates=(0.01, 0.01, 0.01),
+    batch_sizes=(8, 8, 8),
+    optimiser="sgd",
+    balance=False,
+    select="best",
+    augmentation=Augmentation(0, 0, 0, 0, 0, 0, 0),
+    workers=0,
+    threads=1,
+)
+TWO = replace(ONE, devices=2, batch_sizes=(4, 4, 4))
+
+
+def images() -> Canvases:
+    """Twenty, of each some findings unknown, and nothing known of every fourth."""
+    draw = np.random.default_rng(0)
+    targets = np.where(draw.random((20, 14)) < 0.3, np.nan, draw.integers(0, 2, (20, 14)))
+    targets[::4] = np.nan
+    cases = tuple(Case(f"{number}.png", str(number), tuple(row)) for number, row in enumerate(targets.tolist()))
+    return Canvases("tiny", np.stack([picture(number) for number in range(20)]), np.arange(20), cases)
+
+
+def trained(config: TrainConfig, out: Path) -> Agcnn:
+    """The network that one of the processes ends with; the run folder is of them all."""
+    fabric = devices(config)
+    fabric.launch()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    network = Agcnn(config.network)
+    out.mkdir(exist_ok=True)
+    fit(fabric, network, Data(images(), images()), config, out)
+    save_weights(out.parent / f"process{fabric.global_rank}.safetensors", network)
+    return network
+
+
+if __name__ == "__main__":
+    trained(TWO, Path(sys.argv[1]))

@@ -1,0 +1,103 @@
+import json
+import re
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from model.labels import LABELS
+from service.artefact.model_card import ModelCard
+from tests.training.report import documents
+from training.report import model_card as room
+from training.report.model_card import model_card
+
+SECTIONS = [  # Mitchell et al. 2019, figure 1
+    "model_details",
+    "intended_use",
+    "factors",
+    "metrics",
+    "evaluation_data",
+    "training_data",
+    "quantitative_analyses",
+    "ethical_considerations",
+    "caveats_and_recommendations",
+]
+
+
+@pytest.fixture
+def card() -> dict[str, Any]:
+    return model_card(documents.document(), documents.found())
+
+
+def test_fits_the_services_schema_and_comes_out_as_it_went_in(card: dict[str, Any]) -> None:
+    read = ModelCard.model_validate_json(json.dumps(card, allow_nan=False))
+    assert read.model_dump(mode="json") == card
+    assert list(card) == SECTIONS
+
+
+def test_a_broken_one_does_not_fit(card: dict[str, Any]) -> None:
+    for broken in (
+        {**card, "another": 1},
+        {**card, "caveats_and_recommendations": []},
+        {name: card[name] for name in SECTIONS[1:]},
+    ):
+        with pytest.raises(ValidationError):
+            ModelCard.model_validate_json(json.dumps(broken))
+
+
+def test_details_are_the_runs_without_its_machine(card: dict[str, Any]) -> None:
+    details = card["model_details"]
+    assert details["name"] == "agcnn-squeezenet1_1"
+    assert details["commit"] == "0" * 40
+    assert details["network"] == documents.document()["network"]
+    assert details["training"] == {"seed": 7, "epochs": [2, 2, 2]}
+    assert card["training_data"]["datasets"] == documents.document()["training_data"]
+    assert card["evaluation_data"]["datasets"][1] == {"split": "test, collection B", "images": 20, "patients": 30}
+
+
+def test_every_finding_is_there_with_its_figures(card: dict[str, Any]) -> None:
+    results = card["quantitative_analyses"]["unitary"]["labels"]
+    assert len(results) == 2 * (len(LABELS) + 3)  # splits; the macro average of three branches
+    mass = next(result for result in results if result["label"] == "Mass")
+    assert (mass["split"], mass["branch"], mass["positives"]) == ("test", "fusion", 5)
+    assert mass["measures"]["auroc"] == {"value": 0.54, "interval": [0.44, 0.64]}
+    hernia = next(result for result in results if result["label"] == "Hernia")
+    assert hernia["measures"]["auprc"] == {"value": None, "interval": None}
+    macro = next(result for result in results if result["label"] == "macro")
+    assert macro["measures"]["ece"] == {"value": 0.6543, "interval": [0.5543, 0.7543], "labels": list(LABELS[:-1])}
+
+
+def test_a_macro_average_over_fewer_labels_makes_no_entry_of_its_own() -> None:
+    found = documents.found()
+    rows = [{**row, "positives": 1} if row["name"] == "brier" else row for row in found["metrics"]]
+    results = model_card(documents.document(), {**found, "metrics": rows})["quantitative_analyses"]["unitary"]["labels"]
+    assert len({(row["split"], row["branch"], row["label"]) for row in results}) == len(results)
+    assert results[0]["positives"] == 5
+
+
+def test_groups_and_differences(card: dict[str, Any]) -> None:
+    unitary = card["quantitative_analyses"]["unitary"]
+    (group,) = unitary["groups"]
+    assert (group["by"], group["group"], group["images"]) == ("sex", "F", 40)
+    assert group["measures"]["auroc"] == {"value": 0.71, "interval": [0.61, 0.81], "labels": ["Mass"]}
+    assert unitary["differences"][0] == {
+        "split": "test",
+        "branch": "fusion",
+        "against": "global",
+        "estimate": {"value": -0.012, "interval": [-0.03, 0.01]},
+    }
+
+
+def test_no_result_is_typed_by_hand() -> None:
+    """The words hold no decimal number but the arXiv's."""
+    words = json.dumps([value for name, value in vars(room).items() if name.isupper() and name != "CONFIDENCE"])
+    names = "|".join(sorted(room.UNITARY, key=len, reverse=True))
+    assert not re.findall(r"\d\.\d+", re.sub(rf"{names}|arXiv:[\d.]+", "", words))
+
+
+def test_says_what_must_be_said(card: dict[str, Any]) -> None:
+    scope = " ".join(card["intended_use"]["out_of_scope"])
+    caveats = " ".join(card["caveats_and_recommendations"])
+    assert "not a medical device" in scope
+    for word in ("mined from reports", "drain", "One site", "research only"):
+        assert word in caveats

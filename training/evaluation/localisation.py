@@ -1,0 +1,108 @@
+"""How well the attention box and the heat map's peak meet the boxes that radiologists drew, beside chance.
+
+The box is of the image, not of a finding, so it is held against every box drawn on the image. Two controls say what the
+figures are worth: a box of the same size placed at random, and one in the middle.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from model.labels import LABELS
+from training.data.sample import Floats
+from training.evaluation.bootstrap import Resamples, entry, resamples
+from training.evaluation.metrics import Numbers, quotient
+from training.evaluation.scores import Part, Row
+
+AT = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # Wang et al. 2017, and the AG-CNN paper's table
+DRAWS = 100
+CONTROLS = ("attention", "random", "centre")
+
+
+def localisation(part: Part) -> list[Row]:
+    """Shares of the drawn boxes that were met, for each finding and for all, with patient-bootstrap intervals.
+
+    `iou` and `iobb` (intersection over the area of the detected box): the share whose value is above `at`; `pointing`:
+    the share that the peak lies in, its controls being a point anywhere and the middle. No rows without boxes.
+    """
+    found = part.predictions
+    drawn = [
+        (row, label, box)
+        for row, case in enumerate(found.cases)
+        for label, boxes in case.boxes.items()
+        for box in boxes
+    ]
+    if not drawn:
+        return []
+    images = np.array([row for row, _, _ in drawn])
+    labels = np.array([label for _, label, _ in drawn])
+    truth = np.array([box for _, _, box in drawn], np.float64)  # [boxes, 4]
+    measured = list(met(truth, found.boxes[images].astype(np.float64), found.peaks[images]))
+    values = np.stack([column for _, column in measured], 1)  # [boxes, measures]
+    patients = resamples([found.cases[row].patient for row in images])
+    rows = []
+    for label in [*(label for label in LABELS if label in labels), "all"]:
+        chosen = np.ones(len(labels), bool) if label == "all" else labels == label
+        shares = means(values[chosen], Resamples(patients.counts, patients.owner[chosen]))
+        about = {"split": part.split, "label": label}
+        counts = {"images": len(set(images[chosen].tolist())), "boxes": int(chosen.sum())}
+        rows += [
+            {**about, **what, **counts, **entry(column)} for (what, _), column in zip(measured, shares.T, strict=True)
+        ]
+    return rows
+
+
+def means(values: Numbers, patients: Resamples) -> Numbers:
+    """Mean over the boxes of [boxes, M] on every resample: [1 + R, M]."""
+    return patients.drawn(lambda weights: quotient(weights @ values, weights.sum(1, keepdims=True) + 0 * values[:1]))
+
+
+def met(truth: Numbers, boxes: Numbers, peaks: Floats) -> Iterator[tuple[Row, Numbers]]:
+    """(what is measured, [boxes] how far each drawn box was met, in [0, 1]) from boxes [boxes, 4] in step."""
+    detected = {
+        "attention": boxes[None],
+        "random": scattered(boxes),
+        "centre": centred(boxes)[None],
+    }  # [draws, boxes, 4]
+    for by, placed in detected.items():
+        for measure, overlap in zip(("iou", "iobb"), overlaps(placed, truth), strict=True):
+            for at in AT:
+                yield {"measure": measure, "at": at, "by": by}, (overlap > at).mean(0)
+    middle = np.full_like(peaks, 0.5)
+    pointing = {"attention": inside(peaks, truth), "random": area(truth), "centre": inside(middle, truth)}
+    for by, values in pointing.items():
+        yield {"measure": "pointing", "at": None, "by": by}, values
+
+
+def overlaps(detected: Numbers, truth: Numbers) -> tuple[Numbers, Numbers]:
+    """(IoU, IoBB) of boxes [..., 4] with boxes [..., 4]; 0 of an empty box."""
+    low, high = np.maximum(detected[..., :2], truth[..., :2]), np.minimum(detected[..., 2:], truth[..., 2:])
+    both = np.clip(high - low, 0, None).prod(-1)
+    whole = area(detected) + area(truth) - both
+    iou, iobb = (np.nan_to_num(quotient(both, below + 0 * both)) for below in (whole, area(detected)))
+    return np.asarray(iou), np.asarray(iobb)
+
+
+def area(boxes: Numbers) -> Numbers:
+    """[..., 4] to [...]: of boxes in [0, 1], the chance that a point anywhere lies inside."""
+    sides = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None)
+    return sides[..., 0] * sides[..., 1]
+
+
+def inside(points: Numbers, boxes: Numbers) -> Numbers:
+    """1 where (x, y) [..., 2] lies in the box [..., 4], whose end is exclusive, else 0."""
+    within = (points >= boxes[..., :2]) & (points < boxes[..., 2:])
+    return (within[..., 0] & within[..., 1]).astype(np.float64)
+
+
+def centred(boxes: Numbers) -> Numbers:
+    """Boxes [N, 4] of the same size in the middle of the image."""
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2
+    return np.concatenate([0.5 - half, 0.5 + half], 1)
+
+
+def scattered(boxes: Numbers, seed: int = 0) -> Numbers:
+    """Boxes [N, 4] of the same size anywhere within the image, drawn a hundred times: [100, N, 4]."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    corner = np.random.default_rng(seed).random((DRAWS, len(boxes), 2)) * (1 - size)
+    return np.concatenate([corner, corner + size], 2)

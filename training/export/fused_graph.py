@@ -1,0 +1,132 @@
+"""The fused graph: canvas to calibrated probabilities, in ONNX, without a trace of the machine that made it."""
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+
+from model.agcnn import Agcnn
+from model.labels import LABELS
+from training.evaluation.calibration import Calibration
+from training.fit.served_weights import LARGE
+
+OPSET = 20
+OUTPUTS = ("fusion", "global", "local", "heat_map", "class_maps", "box")
+# A graph with these is slow, or does not run alike everywhere.
+BANNED = frozenset({"Loop", "If", "Scan", "ScatterND"})
+
+
+class FusedGraph(nn.Module):
+    """AG-CNN, its calibration and the sigmoid, for the labels: an output for no finding ends here.
+
+    Parameters
+    ----------
+    network
+        As `training.fit.served_weights.as_served` or `folded` gives it, in evaluation mode.
+    calibration
+        Slope and bias on the logits, `[3, K]`, in the order fusion, global, local; K labels.
+    """
+
+    slope: Tensor
+    bias: Tensor
+
+    def __init__(self, network: Agcnn, calibration: Calibration) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("slope", torch.as_tensor(calibration.slope, dtype=torch.float32))
+        self.register_buffer("bias", torch.as_tensor(calibration.bias, dtype=torch.float32))
+        self.eval()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Map `[B, 1, S, S] float32 in [0, 1]` to the tensors of `OUTPUTS`."""
+        answer = self.network(image)
+        # The fifteenth output of the paper's recipe, "No Finding", is trained and never served.
+        logits = [each[:, : len(LABELS)] for each in (answer.fusion, answer.global_, answer.local)]
+        fusion, global_, local = (torch.sigmoid(self.slope[n] * logits[n] + self.bias[n]) for n in range(3))
+        return fusion, global_, local, answer.heat_map, answer.class_maps[:, : len(LABELS)], answer.box
+
+
+def to_onnx(graph: FusedGraph) -> onnx.ModelProto:
+    """Translate to ONNX: batch free, large tensors in few bits, no paths or stack traces inside."""
+    size = graph.network.config.canvas_size
+    with _quiet():
+        program = torch.onnx.export(
+            graph,
+            (torch.zeros(2, 1, size, size),),
+            input_names=["image"],
+            output_names=list(OUTPUTS),
+            opset_version=OPSET,
+            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    model: onnx.ModelProto = program.model_proto  # type: ignore[union-attr]
+    _forget_origin(model)
+    _narrow(model.graph)
+    return model
+
+
+def banned_operators(model: onnx.ModelProto) -> list[str]:
+    """Operators of the graph that the project does not allow, or that are not ONNX's own; sorted."""
+    nodes = [node for function in model.functions for node in function.node] + list(model.graph.node)
+    return sorted({node.op_type for node in nodes if node.op_type in BANNED or node.domain not in ("", "ai.onnx")})
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's own deprecations, and that there is no torchvision, to itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _forget_origin(model: onnx.ModelProto) -> None:
+    """Take out what the exporter writes for debugging: stack traces with local paths, module names, symbols."""
+    graph = model.graph
+    parts: list[Iterable[object]] = [graph.node, graph.input, graph.output, graph.initializer, model.functions]
+    for part in [model, graph, *(item for items in parts for item in items)]:
+        part.ClearField("doc_string")  # type: ignore[attr-defined]
+        part.ClearField("metadata_props")  # type: ignore[attr-defined]
+    graph.name = "agcnn"
+    graph.ClearField("value_info")
+    for tensor in [*graph.input, *graph.output]:
+        tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def _narrow(graph: onnx.GraphProto) -> None:
+    """Store each large tensor in the narrowest type that holds it exactly, with a Cast that is folded at loading."""
+    casts = []
+    for initializer in graph.initializer:
+        wide = numpy_helper.to_array(initializer)
+        narrow = _narrowest(wide)
+        if narrow.dtype != wide.dtype:
+            name, kind = initializer.name, initializer.data_type
+            initializer.CopyFrom(numpy_helper.from_array(narrow, f"{name}.stored"))
+            casts.append(helper.make_node("Cast", [f"{name}.stored"], [name], name=f"{name}.cast", to=kind))
+    nodes = [*casts, *graph.node]
+    graph.ClearField("node")
+    graph.node.extend(nodes)
+
+
+def _narrowest(values: np.ndarray) -> np.ndarray:
+    narrower = {np.dtype(np.float32): (np.float16,), np.dtype(np.int64): (np.int8, np.int16)}
+    if values.size >= LARGE:
+        for kind in narrower.get(values.dtype, ()):
+            with np.errstate(over="ignore"):
+                narrow = values.astype(kind)
+            if np.array_equal(narrow.astype(values.dtype), values):
+                return narrow
+    return values

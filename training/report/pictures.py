@@ -1,0 +1,51 @@
+"""A few radiographs of the test list for the report, with what the network made of them."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.agcnn import Agcnn
+from model.labels import LABELS
+from training.data.cache import Canvases
+from training.data.sample import Case
+from training.evaluation.calibration import Calibration
+from training.evaluation.predictions import Predictions
+from training.report.report import Picture
+
+COUNT = 8
+
+
+def pictures(network: Agcnn, images: Canvases, test: Predictions, calibration: Calibration) -> list[Picture]:
+    """Up to eight, chosen without looking at what was predicted of them; predictions are in step with the images."""
+    chosen = telling(test.cases)
+    few = test.subset(chosen)
+    canvases = images.batch(chosen)[0]
+    with torch.no_grad():
+        device = next(network.parameters()).device
+        heat_maps = network(canvases.to(device)).heat_map.float().cpu().numpy()
+    fusion = calibration.probabilities(few.logits)[0]
+    return [
+        Picture(
+            image=case.image,
+            canvas=canvases[row].numpy(),
+            heat_map=heat_maps[row],
+            box=few.boxes[row],
+            probabilities=dict(zip(LABELS, fusion[row].tolist(), strict=True)),
+            findings=present(case),
+        )
+        for row, case in enumerate(few.cases)
+    ]
+
+
+def telling(cases: tuple[Case, ...], count: int = COUNT) -> NDArray[np.int64]:
+    """The list's first image of each patient: those with boxes come first, then those with findings."""
+    first: dict[str, int] = {}
+    for row, case in enumerate(cases):
+        first.setdefault(case.patient, row)
+    ordered = sorted(first.values(), key=lambda row: (not cases[row].boxes, not present(cases[row])))
+    return np.array(ordered[:count], np.int64)
+
+
+def present(case: Case) -> tuple[str, ...]:
+    """Labels that an image is known to show."""
+    return tuple(label for label, finding in zip(LABELS, case.findings, strict=True) if finding == 1)
