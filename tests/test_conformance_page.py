@@ -8,11 +8,11 @@ from pydicom.uid import UID
 
 from service.dicom.decoder import SYNTAXES
 from service.dicom_web.query import KEYS
-from service.dicom_web.study import FORMS
 from service.dimse import acceptor as door
 from service.dimse import status
 from service.http import failure_reasons as dicom_reasons
 from service.objects.codes import LABELS, row
+from service.objects.kinds import DICOM_KINDS
 
 VERIFICATION = "1.2.840.10008.1.1"
 
@@ -50,14 +50,16 @@ def test_what_is_sent(page: str) -> None:
     section = page.partition("### 3.3 TRIAGE-STORE-SCU")[2]
 
     assert [row[1] for row in table(section, "| abstract syntax | UID |")] == [
-        one.sop_class_uid for one in FORMS.values()
+        kind.form.sop_class_uid for kind in DICOM_KINDS
     ]
 
 
 def test_what_stands_beside_a_radiograph(page: str) -> None:
     told = table(page, "| modality | SOP class | Series Number |")
 
-    assert told == [[one.modality, UID(one.sop_class_uid).name, one.series_number] for one in FORMS.values()]
+    assert told == [
+        [kind.form.modality, UID(kind.form.sop_class_uid).name, str(kind.form.series_number)] for kind in DICOM_KINDS
+    ]
 
 
 def test_statuses_and_reasons(page: str) -> None:

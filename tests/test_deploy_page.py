@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from service import settings
+from service.cli.settings_table import Variable, variables
 
 OPEN, CLOSE = "<!-- settings -->\n", "<!-- settings end -->"
 
@@ -39,11 +40,11 @@ def test_nginx_takes_one_mebibyte_more_than_the_service(root: Path) -> None:
 
 
 def _table() -> str:
-    rows = [f"| `{one.name}` | {_default(one)} | {one.description} |" for one in settings.variables()]
+    rows = [f"| `{one.name}` | {_default(one)} | {one.description} |" for one in variables()]
     return "\n".join(["| variable | default | what it is |", "|---|---|---|", *rows, ""])
 
 
-def _default(variable: settings.Variable) -> str:
+def _default(variable: Variable) -> str:
     if variable.name == "TRIAGE_MODEL__PATH":
         return "the artefact that ships"
     return f"`{variable.default}`" if variable.default else ""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.artefact.card import Card
-from service.inference.session import Prediction
+from service.inference.session import Outputs
 
 FLAG = "atypical_image"
 FLOOR = 1e-4  # squared logits: far below what findings vary by on a radiograph (about 1), far above rounding
@@ -44,7 +44,7 @@ def known(card: Card) -> Known | None:
     return Known(np.array(typicality.mean), factor, typicality.threshold)
 
 
-def flags(prediction: Prediction, typical: Known | None) -> tuple[str, ...]:
+def flags(prediction: Outputs, typical: Known | None) -> tuple[str, ...]:
     """`atypical_image`, or nothing."""
     if typical is None or distance(features(prediction.class_maps, prediction.heat_map), typical) <= typical.threshold:
         return ()

@@ -1,4 +1,4 @@
-"""Files predicted without a server: found, analysed some at once, written in their order; nothing is kept."""
+"""Predictions without a server: find the files, predict several at a time, print them in order; nothing is stored."""
 
 import asyncio
 import csv
@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from service.errors import ConfigurationError, InvalidRequest
-from service.http.documents import document
+from service.http.bodies import prediction_body
 from service.http.problems import problem
+from service.objects.drawing import Drawing
 from service.objects.overlay import NOTICE
-from service.objects.rendering import Drawing
-from service.prediction.predictor import Analyser
+from service.prediction.predictor import Predictor
 from service.settings import Settings
 from service.telemetry import describe, log
 
@@ -32,21 +32,21 @@ Format = Literal["words", "json", "csv"]
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
-    """Take files as they are named, and of folders what looks like DICOM.
+    """List the files to predict: files as they are named, and from folders what looks like DICOM.
 
     Raises
     ------
     ConfigurationError
-        A path that does not exist, or nothing to do.
+        A path does not exist, or there is no DICOM file.
     """
-    found = [file for path in paths for file in _within(path)]
-    if not found:
-        raise ConfigurationError("no DICOM file there")
-    return found
+    listed = [file for path in paths for file in _within(path)]
+    if not listed:
+        raise ConfigurationError("no DICOM file found")
+    return listed
 
 
 async def run(settings: Settings, files: Sequence[Path], overlay: Path | None, form: Format) -> int:
-    """Predict and write every file, drawing it in the folder `overlay` if there is one; how many failed.
+    """Predict and print every file, and draw it into the folder `overlay` if there is one; returns how many failed.
 
     A picture that cannot be drawn or written takes nothing from its prediction, but counts as failed.
 
@@ -55,16 +55,16 @@ async def run(settings: Settings, files: Sequence[Path], overlay: Path | None, f
     ArtefactError, ConfigurationError
     """
     if overlay is not None:
-        _make(overlay)
+        _make_folder(overlay)
     workers = min(settings.limits.decode_workers, len(files))
-    analyser, failed = Analyser(with_workers(settings, workers)), 0
+    predictor, failed = Predictor(with_workers(settings, workers)), 0
     console = Console(stderr=True)
-    write = _writer(form, analyser.artefact.card.labels)
+    write = _writer(form, predictor.artefact.card.labels)
     hidden = len(files) == 1 or not console.is_terminal
-    async with analyser.running():
+    async with predictor.running():
         with Progress(console=console, disable=hidden, redirect_stdout=False) as progress:
             task = progress.add_task("predicting", total=len(files))
-            async for item in _items(analyser, files, overlay, 2 * workers):
+            async for item in _items(predictor, files, overlay, 2 * workers):
                 write(item)
                 if "picture_problem" in item:
                     console.print(_without_picture(item), markup=False, highlight=False, soft_wrap=True)
@@ -74,7 +74,7 @@ async def run(settings: Settings, files: Sequence[Path], overlay: Path | None, f
 
 
 def with_workers(settings: Settings, workers: int) -> Settings:
-    """Take no more decoder processes than there is work for: each takes a second to start."""
+    """Return settings with this number of decoder processes: each takes a second to start."""
     limits = settings.limits.model_copy(update={"decode_workers": workers})
     return settings.model_copy(update={"limits": limits})
 
@@ -98,19 +98,21 @@ def _looks_like_dicom(file: Path) -> bool:
         return False
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot be made ({error.strerror})") from None
+        raise ConfigurationError(f"{folder}: cannot be created ({error.strerror})") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigurationError(f"{folder}: not writable")
 
 
-async def _items(analyser: Analyser, files: Sequence[Path], overlay: Path | None, at_once: int) -> AsyncIterator[Item]:
+async def _items(
+    predictor: Predictor, files: Sequence[Path], overlay: Path | None, at_once: int
+) -> AsyncIterator[Item]:
     ahead: deque[asyncio.Task[Item]] = deque()
     for file, picture in zip(files, _pictures(files, overlay), strict=True):
-        ahead.append(asyncio.create_task(_item(analyser, file, picture)))
+        ahead.append(asyncio.create_task(_item(predictor, file, picture)))
         if len(ahead) == at_once:
             yield await ahead.popleft()
     while ahead:
@@ -118,7 +120,7 @@ async def _items(analyser: Analyser, files: Sequence[Path], overlay: Path | None
 
 
 def _pictures(files: Sequence[Path], folder: Path | None) -> Iterator[Path | None]:
-    """Where each file's picture goes: files of one name in several folders get a number."""
+    """Name each file's picture; files of the same name in several folders get a number."""
     taken: set[str] = set()
     for file in files:
         numbered = (f"{file.stem}-{number}" for number in count(2))
@@ -127,43 +129,43 @@ def _pictures(files: Sequence[Path], folder: Path | None) -> Iterator[Path | Non
         yield folder and folder / f"{name}.png"
 
 
-async def _item(analyser: Analyser, file: Path, picture: Path | None) -> Item:
+async def _item(predictor: Predictor, file: Path, picture: Path | None) -> Item:
     try:
-        data = await asyncio.to_thread(_read, analyser, file)
-        record = await analyser.infer(await analyser.prepare(data))
-        record.body["timings_ms"]["store"] = 0.0
+        data = await asyncio.to_thread(_read, predictor, file)
+        record = await predictor.infer(await predictor.prepare(data))
     except Exception as error:  # one bad file spoils none of the others
-        told = _problem(error, "unreadable")
-        return {"filename": str(file), "status": told["status"], "problem": told}
-    unkept = {"id": None, "links": None}  # there is no server to ask for it again
-    item = {"filename": str(file), "status": 200, "prediction": document(record) | unkept}
+        refusal = _problem(error, "unreadable")
+        return {"filename": str(file), "status": refusal["status"], "problem": refusal}
+    unstored = {"id": None, "links": None}  # there is no server that could return it again
+    prediction = prediction_body(record).model_dump(mode="json") | unstored
+    item = {"filename": str(file), "status": 200, "prediction": prediction}
     try:
         if picture is not None:
-            await asyncio.to_thread(picture.write_bytes, await analyser.draw(record, data, Drawing()))
-    except Exception as error:  # the prediction stands without its picture
+            await asyncio.to_thread(picture.write_bytes, await predictor.draw(record, data, Drawing()))
+    except Exception as error:  # the prediction is valid without its picture
         item["picture_problem"] = _problem(error, "unwritable")
     return item
 
 
 def _problem(error: Exception, code: str) -> dict[str, Any]:
-    """Say an error in public words; one of the file system under `code`."""
-    told = problem(InvalidRequest(error.strerror or code, code) if isinstance(error, OSError) else error)
-    if told.code == "internal_error":
+    """Describe an error as the service would; an error of the file system has the code `code`."""
+    public = problem(InvalidRequest(error.strerror or code, code) if isinstance(error, OSError) else error)
+    if public.code == "internal_error":
         log().error("unexpected", **describe(error))
-    return told.model_dump(exclude_none=True)
+    return public.model_dump(exclude_none=True)
 
 
 def _without_picture(item: Item) -> str:
-    told = item["picture_problem"]
-    return f"{item['filename']}: no picture ({told['code']}): {told['detail']}"
+    refusal = item["picture_problem"]
+    return f"{item['filename']}: no picture ({refusal['code']}): {refusal['detail']}"
 
 
-def _codes(told: dict[str, Any]) -> list[str]:
-    return [reason["code"] for reason in told.get("errors", [told])]
+def _codes(refusal: dict[str, Any]) -> list[str]:
+    return [reason["code"] for reason in refusal.get("errors", [refusal])]
 
 
-def _read(analyser: Analyser, file: Path) -> bytes:
-    analyser.check_size(file.stat().st_size)
+def _read(predictor: Predictor, file: Path) -> bytes:
+    predictor.check_size(file.stat().st_size)
     return file.read_bytes()
 
 
@@ -193,19 +195,19 @@ def _row(item: Item) -> dict[str, object]:
 
 
 def _words(item: Item) -> Iterator[str]:
-    """Say it to a person: a line, and under it the findings."""
+    """Describe a prediction for a person: one line, and below it the findings."""
     if "problem" in item:
-        told = item["problem"]
-        yield f"{item['filename']}: refused ({', '.join(_codes(told))}): {told['detail']}"
+        refusal = item["problem"]
+        yield f"{item['filename']}: refused ({', '.join(_codes(refusal))}): {refusal['detail']}"
         return
     prediction = item["prediction"]
     reason = ", ".join(prediction["reason"])
     yield f"{item['filename']}: {prediction['priority']}{reason and f' for {reason}'}"
-    yield "  looked closer at x {0}-{2}, y {1}-{3} of the image".format(*prediction["box"])
+    yield "  region of attention: x {0}-{2}, y {1}-{3} of the image".format(*prediction["box"])
     if prediction["flags"]:
         yield f"  flags: {', '.join(prediction['flags'])}"
     for finding in prediction["findings"]:
-        known = finding["threshold"] is not None
-        verdict = ("positive" if finding["positive"] else "negative") if known else "no operating point"
-        threshold = f" at {finding['threshold']:.3f}" if known else ""
+        has_point = finding["threshold"] is not None
+        verdict = ("positive" if finding["positive"] else "negative") if has_point else "no operating point"
+        threshold = f" at {finding['threshold']:.3f}" if has_point else ""
         yield f"  {finding['label']:<19} {finding['probability']:.3f}  {verdict}{threshold}"

@@ -13,16 +13,15 @@ from service.dicom.picture import Look, picture
 from service.dicom.reader import Bounds, Part10, part10
 from service.dicom_web.study import MADE, Entry, entries, series
 from service.errors import NotAcceptable, NotFound
-from service.prediction.predictor import Analyser
+from service.objects.kinds import Kind
+from service.prediction.pipeline import Pipeline
 from service.storage.criteria import Criterion, OneOf
-from service.storage.instances import Instances
-from service.storage.records import Records
 from service.storage.studies import Studies
 
 Item = TypeVar("Item")
 
-_PICTURES = (None, "secondary_capture")
-_WITHOUT_PIXELS = ("sr", "presentation_state")
+_PICTURES = (None, Kind.SECONDARY_CAPTURE)
+_WITHOUT_PIXELS = (Kind.SR, Kind.PRESENTATION_STATE)
 _AT_ONCE = 100  # studies of one query to the database
 _EVERY = 2**31 - 1
 
@@ -40,9 +39,10 @@ class Wanted:
 class Catalogue:
     """What is stored and what is made of it, as DICOM orders it. Blocking work is done in threads and processes."""
 
-    def __init__(self, records: Records, instances: Instances, analyser: Analyser) -> None:
-        self._records, self._instances, self._analyser = records, instances, analyser
-        self._studies = Studies(records.database)
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._studies = Studies(pipeline.database)
+        self._stored, self._predictor = pipeline.stored, pipeline.predictor
+        self.admitted = pipeline.admitted
 
     async def studies(self, wanted: Wanted) -> list[tuple[Entry, ...]]:
         """Find studies, each with all its entries."""
@@ -85,10 +85,10 @@ class Catalogue:
         ------
         NotFound, InputError
         """
-        data = await asyncio.to_thread(self._instances.get, entry.record.instance_file)
-        if entry.kind is not None:
-            record = await asyncio.to_thread(self._records.get, entry.record.id)
-            data = await self._analyser.render(record, data, entry.kind)
+        if entry.kind is None:
+            data = await self._stored.instance(entry.record)
+        else:
+            data = await self._stored.render(await self._stored.get(entry.record.id), entry.kind)
         return await asyncio.to_thread(part10, data, Bounds(max_file_bytes=len(data)))
 
     async def metadata(self, entry: Entry) -> str:
@@ -98,7 +98,7 @@ class Catalogue:
         ------
         NotFound, InputError
         """
-        return await self._analyser.examine((await self.file(entry)).data, metadata)
+        return await self._predictor.examine((await self.file(entry)).data, metadata)
 
     async def frames(self, entry: Entry, numbers: Sequence[int]) -> Frames:
         """Give frames of an entry, counted from 1, as they are encoded in its file.
@@ -109,7 +109,7 @@ class Catalogue:
         """
         if entry.kind in _WITHOUT_PIXELS:
             raise NotFound("the instance has no frames", "no_frames")
-        return await self._analyser.examine((await self.file(entry)).data, partial(frames, numbers=tuple(numbers)))
+        return await self._predictor.examine((await self.file(entry)).data, partial(frames, numbers=tuple(numbers)))
 
     async def picture(self, entry: Entry, look: Look) -> bytes:
         """Draw an entry: a radiograph, or a picture made of one.
@@ -120,7 +120,7 @@ class Catalogue:
         """
         if entry.kind not in _PICTURES:
             raise NotAcceptable("of this object there is no picture; its secondary capture shows it", "not_rendered")
-        return await self._analyser.examine((await self.file(entry)).data, partial(picture, look=look))
+        return await self._predictor.examine((await self.file(entry)).data, partial(picture, look=look))
 
     def _find_studies(self, wanted: Wanted) -> list[tuple[Entry, ...]]:
         uids = self._studies.find(_in_database(wanted.of_study), wanted.limit, wanted.offset)

@@ -8,8 +8,8 @@ from typing import Self
 from service.dicom_web.dicom_json import Element, element
 from service.dicom_web.study import sop_class
 from service.errors import TriageError
-from service.http.documents import Answer
 from service.http.failure_reasons import OUT_OF_RESOURCES, reason
+from service.storage.record import Summary
 
 _UID = re.compile(r"[0-9.]{1,64}")
 _WARNINGS = 16  # texts for people: the module has every failure, headers have a bound
@@ -26,9 +26,8 @@ class Stored:
     sop_class: str
 
     @classmethod
-    def of(cls, answer: Answer) -> Self:
-        """Take it from an answer."""
-        record = answer.record
+    def of(cls, record: Summary) -> Self:
+        """Take it from a record."""
         return cls(record.study_instance_uid, record.series_instance_uid, record.sop_instance_uid, sop_class(record))
 
 

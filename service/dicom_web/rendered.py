@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from service.dicom.picture import Look, Window
 from service.dicom_web.accept import choose
+from service.dicom_web.catalogue import Catalogue
+from service.dicom_web.dependencies import CatalogueDep
 from service.dicom_web.study import Entry
 from service.errors import InvalidRequest
 from service.http.auth import needs
-from service.http.dependencies import Door
 from service.http.problems import RESPONSES
-from service.prediction.pipeline import Pipeline
 
 JPEG, PNG = "image/jpeg", "image/png"
 _BINARY = {"type": "string", "format": "binary"}
@@ -38,43 +38,47 @@ THUMBNAIL = (128, 128)
 
 
 @router.get(f"{_INSTANCE}/rendered", response_class=Response)
-async def rendered(study: str, of_series: str, instance: str, request: Request, pipeline: Door) -> Response:
+async def rendered(study: str, of_series: str, instance: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Draw an instance; `window=centre,width,function`, `viewport=width,height`, `quality`."""
-    [entry] = await pipeline.catalogue.within(study, of_series, instance)
-    return await _picture(request, pipeline, entry, None)
+    [entry] = await catalogue.within(study, of_series, instance)
+    return await _picture(request, catalogue, entry, None)
 
 
 @router.get(f"{_INSTANCE}/frames/1/rendered", response_class=Response)
-async def rendered_frame(study: str, of_series: str, instance: str, request: Request, pipeline: Door) -> Response:
+async def rendered_frame(
+    study: str, of_series: str, instance: str, request: Request, catalogue: CatalogueDep
+) -> Response:
     """Draw the one frame of an instance, as `rendered` does."""
-    [entry] = await pipeline.catalogue.within(study, of_series, instance)
-    return await _picture(request, pipeline, entry, None)
+    [entry] = await catalogue.within(study, of_series, instance)
+    return await _picture(request, catalogue, entry, None)
 
 
 @router.get("/thumbnail", response_class=Response)
-async def study_thumbnail(study: str, request: Request, pipeline: Door) -> Response:
+async def study_thumbnail(study: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Draw the first radiograph of a study, small."""
-    return await _picture(request, pipeline, (await pipeline.catalogue.within(study))[0], THUMBNAIL)
+    return await _picture(request, catalogue, (await catalogue.within(study))[0], THUMBNAIL)
 
 
 @router.get("/series/{of_series}/thumbnail", response_class=Response)
-async def series_thumbnail(study: str, of_series: str, request: Request, pipeline: Door) -> Response:
+async def series_thumbnail(study: str, of_series: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Draw the first instance of a series, small."""
-    return await _picture(request, pipeline, (await pipeline.catalogue.within(study, of_series))[0], THUMBNAIL)
+    return await _picture(request, catalogue, (await catalogue.within(study, of_series))[0], THUMBNAIL)
 
 
 @router.get(f"{_INSTANCE}/thumbnail", response_class=Response)
-async def instance_thumbnail(study: str, of_series: str, instance: str, request: Request, pipeline: Door) -> Response:
+async def instance_thumbnail(
+    study: str, of_series: str, instance: str, request: Request, catalogue: CatalogueDep
+) -> Response:
     """Draw an instance, small."""
-    [entry] = await pipeline.catalogue.within(study, of_series, instance)
-    return await _picture(request, pipeline, entry, THUMBNAIL)
+    [entry] = await catalogue.within(study, of_series, instance)
+    return await _picture(request, catalogue, entry, THUMBNAIL)
 
 
-async def _picture(request: Request, pipeline: Pipeline, entry: Entry, size: tuple[int, int] | None) -> Response:
+async def _picture(request: Request, catalogue: Catalogue, entry: Entry, size: tuple[int, int] | None) -> Response:
     media_type = choose(request, (JPEG, PNG))
     look = _look(request.query_params, "PNG" if media_type == PNG else "JPEG", size)
-    with pipeline.admitted():
-        return Response(await pipeline.catalogue.picture(entry, look), media_type=media_type)
+    with catalogue.admitted():
+        return Response(await catalogue.picture(entry, look), media_type=media_type)
 
 
 def _look(parameters: QueryParams, form: Literal["JPEG", "PNG"], size: tuple[int, int] | None) -> Look:

@@ -10,12 +10,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from service.dicom_web.accept import DICOM, JSON, OCTETS, RELATED, choose, ranges
+from service.dicom_web.catalogue import Catalogue
+from service.dicom_web.dependencies import CatalogueDep
 from service.dicom_web.study import Entry
 from service.errors import DecodeTimeout, InputError, InvalidRequest, NotAcceptable, TriageError
 from service.http.auth import needs
-from service.http.dependencies import Door
 from service.http.problems import RESPONSES, note
-from service.prediction.pipeline import Pipeline
 
 router = APIRouter(
     prefix="/dicom-web/studies/{study}", tags=["DICOMweb"], dependencies=[needs("read")], responses=RESPONSES
@@ -40,53 +40,57 @@ _FRAMES = {
 
 
 @router.get("", response_class=StreamingResponse, responses=_FILES)
-async def retrieve_study(study: str, request: Request, pipeline: Door) -> Response:
+async def retrieve_study(study: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Retrieve every instance of a study (WADO-RS), what is made of its radiographs among them."""
-    return await _files(request, pipeline, await pipeline.catalogue.within(study))
+    return await _files(request, catalogue, await catalogue.within(study))
 
 
 @router.get(_OF_SERIES, response_class=StreamingResponse, responses=_FILES)
-async def retrieve_series(study: str, of_series: str, request: Request, pipeline: Door) -> Response:
+async def retrieve_series(study: str, of_series: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Retrieve every instance of a series (WADO-RS)."""
-    return await _files(request, pipeline, await pipeline.catalogue.within(study, of_series))
+    return await _files(request, catalogue, await catalogue.within(study, of_series))
 
 
 @router.get(_OF_INSTANCE, response_class=StreamingResponse, responses=_FILE)
-async def retrieve_instance(study: str, of_series: str, instance: str, request: Request, pipeline: Door) -> Response:
+async def retrieve_instance(
+    study: str, of_series: str, instance: str, request: Request, catalogue: CatalogueDep
+) -> Response:
     """Retrieve an instance (WADO-RS), in a part or, as `application/dicom`, alone."""
-    [entry] = await pipeline.catalogue.within(study, of_series, instance)
-    return await _file(request, pipeline, entry)
+    [entry] = await catalogue.within(study, of_series, instance)
+    return await _file(request, catalogue, entry)
 
 
 @router.get("/metadata", response_class=StreamingResponse, responses=_METADATA)
-async def study_metadata(study: str, request: Request, pipeline: Door) -> Response:
+async def study_metadata(study: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Retrieve the data sets of a study without bulk data."""
-    return _metadata(request, pipeline, await pipeline.catalogue.within(study))
+    return _metadata(request, catalogue, await catalogue.within(study))
 
 
 @router.get(f"{_OF_SERIES}/metadata", response_class=StreamingResponse, responses=_METADATA)
-async def series_metadata(study: str, of_series: str, request: Request, pipeline: Door) -> Response:
+async def series_metadata(study: str, of_series: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Retrieve the data sets of a series without bulk data."""
-    return _metadata(request, pipeline, await pipeline.catalogue.within(study, of_series))
+    return _metadata(request, catalogue, await catalogue.within(study, of_series))
 
 
 @router.get(f"{_OF_INSTANCE}/metadata", response_class=StreamingResponse, responses=_METADATA)
-async def instance_metadata(study: str, of_series: str, instance: str, request: Request, pipeline: Door) -> Response:
+async def instance_metadata(
+    study: str, of_series: str, instance: str, request: Request, catalogue: CatalogueDep
+) -> Response:
     """Retrieve the data set of an instance without bulk data."""
-    return _metadata(request, pipeline, await pipeline.catalogue.within(study, of_series, instance))
+    return _metadata(request, catalogue, await catalogue.within(study, of_series, instance))
 
 
 @router.get(f"{_OF_INSTANCE}/frames/{{frames}}", response_class=Response, responses=_FILES)
 async def retrieve_frames(
-    study: str, of_series: str, instance: str, frames: str, request: Request, pipeline: Door
+    study: str, of_series: str, instance: str, frames: str, request: Request, catalogue: CatalogueDep
 ) -> Response:
     """Retrieve frames as they are encoded in the file; `frames` are numbers from 1, separated by commas."""
     numbers = frames.split(",")
     if not all(number.isascii() and number.isdigit() and len(number) < 6 for number in numbers) or len(numbers) > 100:
         raise InvalidRequest("frames: numbers from 1, separated by commas, wanted", "invalid_value")
-    [entry] = await pipeline.catalogue.within(study, of_series, instance)
-    with pipeline.admitted():
-        found = await pipeline.catalogue.frames(entry, [int(number) for number in numbers])
+    [entry] = await catalogue.within(study, of_series, instance)
+    with catalogue.admitted():
+        found = await catalogue.frames(entry, [int(number) for number in numbers])
     media_type = _FRAMES.get(found.transfer_syntax, OCTETS)
     _check(request, RELATED, media_type, found.transfer_syntax)
     said = f"{media_type}; transfer-syntax={found.transfer_syntax}"
@@ -95,10 +99,10 @@ async def retrieve_frames(
     return Response(body, media_type=f'{RELATED}; type="{media_type}"; boundary={boundary}')
 
 
-async def _file(request: Request, pipeline: Pipeline, entry: Entry) -> Response:
+async def _file(request: Request, catalogue: Catalogue, entry: Entry) -> Response:
     media_type = choose(request, (RELATED, DICOM))
-    with pipeline.admitted():
-        file = await pipeline.catalogue.file(entry)
+    with catalogue.admitted():
+        file = await catalogue.file(entry)
     _check(request, media_type, DICOM, file.transfer_syntax)
     said = f"{DICOM}; transfer-syntax={file.transfer_syntax}"
     if media_type == DICOM:
@@ -108,21 +112,21 @@ async def _file(request: Request, pipeline: Pipeline, entry: Entry) -> Response:
     return Response(body, media_type=f'{RELATED}; type="{DICOM}"; boundary={boundary}')
 
 
-async def _files(request: Request, pipeline: Pipeline, entries: Sequence[Entry]) -> Response:
+async def _files(request: Request, catalogue: Catalogue, entries: Sequence[Entry]) -> Response:
     if len(entries) == 1:
-        return await _file(request, pipeline, entries[0])
+        return await _file(request, catalogue, entries[0])
     choose(request, (RELATED,))
     if any(one.transfer_syntax not in ("", "*") for one in ranges(request)):
-        with pipeline.admitted():
+        with catalogue.admitted():
             for entry in entries:
-                await _check_file(request, pipeline, entry)
+                await _check_file(request, catalogue, entry)
     boundary = secrets.token_hex(16)
-    return _Stream(pipeline, _parts(pipeline, entries, boundary), f'{RELATED}; type="{DICOM}"; boundary={boundary}')
+    return _Stream(catalogue, _parts(catalogue, entries, boundary), f'{RELATED}; type="{DICOM}"; boundary={boundary}')
 
 
-async def _check_file(request: Request, pipeline: Pipeline, entry: Entry) -> None:
+async def _check_file(request: Request, catalogue: Catalogue, entry: Entry) -> None:
     try:
-        file = await pipeline.catalogue.file(entry)
+        file = await catalogue.file(entry)
     except TriageError as error:
         _let_go(entry, error)
     else:
@@ -132,9 +136,9 @@ async def _check_file(request: Request, pipeline: Pipeline, entry: Entry) -> Non
 class _Stream(StreamingResponse):
     """An answer that holds one of the places for files in flight until it is sent, or the client has left."""
 
-    def __init__(self, pipeline: Pipeline, content: AsyncIterator[bytes], media_type: str) -> None:
+    def __init__(self, catalogue: Catalogue, content: AsyncIterator[bytes], media_type: str) -> None:
         super().__init__(content, media_type=media_type)
-        self._pipeline = pipeline
+        self._catalogue = catalogue
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it; Overloaded is told before anything is sent."""
@@ -144,14 +148,14 @@ class _Stream(StreamingResponse):
             async with asyncio.timeout(idle_seconds):  # who stops reading holds the place no longer
                 await send(message)
 
-        with self._pipeline.admitted():
+        with self._catalogue.admitted():
             await super().__call__(scope, receive, bounded)
 
 
-async def _parts(pipeline: Pipeline, entries: Sequence[Entry], boundary: str) -> AsyncIterator[bytes]:
+async def _parts(catalogue: Catalogue, entries: Sequence[Entry], boundary: str) -> AsyncIterator[bytes]:
     for entry in entries:
         try:
-            file = await pipeline.catalogue.file(entry)
+            file = await catalogue.file(entry)
         except TriageError as error:
             _let_go(entry, error)
             continue
@@ -159,16 +163,16 @@ async def _parts(pipeline: Pipeline, entries: Sequence[Entry], boundary: str) ->
     yield _end(boundary)
 
 
-def _metadata(request: Request, pipeline: Pipeline, entries: Sequence[Entry]) -> Response:
+def _metadata(request: Request, catalogue: Catalogue, entries: Sequence[Entry]) -> Response:
     media_type = choose(request, (JSON, "application/json"))
-    return _Stream(pipeline, _array(pipeline, entries), media_type)
+    return _Stream(catalogue, _array(catalogue, entries), media_type)
 
 
-async def _array(pipeline: Pipeline, entries: Sequence[Entry]) -> AsyncIterator[bytes]:
+async def _array(catalogue: Catalogue, entries: Sequence[Entry]) -> AsyncIterator[bytes]:
     between = b"["
     for entry in entries:
         try:
-            told = await pipeline.catalogue.metadata(entry)
+            told = await catalogue.metadata(entry)
         except TriageError as error:
             _let_go(entry, error)
             continue

@@ -9,12 +9,12 @@ from starlette.responses import JSONResponse, Response
 
 from service.dicom_web.accept import JSON, choose
 from service.dicom_web.catalogue import Wanted
+from service.dicom_web.dependencies import CatalogueDep
 from service.dicom_web.dicom_json import Element, item
 from service.dicom_web.module import warning
 from service.dicom_web.query import MOST, SERIES, STUDY, Level, query
 from service.dicom_web.study import Entry, series
 from service.http.auth import needs
-from service.http.dependencies import Door
 from service.http.problems import RESPONSES
 
 _ARRAY: dict[int | str, dict[str, Any]] = {
@@ -33,40 +33,40 @@ _OF_INSTANCE = ("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Colu
 
 
 @router.get("/studies", response_class=JSONResponse)
-async def search_studies(request: Request, pipeline: Door) -> Response:
+async def search_studies(request: Request, catalogue: CatalogueDep) -> Response:
     """Search for studies (QIDO-RS)."""
-    return await _answer(request, "study", {}, pipeline.catalogue.studies, _study)
+    return await _answer(request, "study", {}, catalogue.studies, _study)
 
 
 @router.get("/series", response_class=JSONResponse)
-async def search_series(request: Request, pipeline: Door) -> Response:
+async def search_series(request: Request, catalogue: CatalogueDep) -> Response:
     """Search for series (QIDO-RS)."""
-    return await _answer(request, "series", {}, pipeline.catalogue.series, _series)
+    return await _answer(request, "series", {}, catalogue.series, _series)
 
 
 @router.get("/studies/{study}/series", response_class=JSONResponse)
-async def search_series_of_study(study: str, request: Request, pipeline: Door) -> Response:
+async def search_series_of_study(study: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Search for series of a study (QIDO-RS)."""
-    return await _answer(request, "series", {"StudyInstanceUID": study}, pipeline.catalogue.series, _series)
+    return await _answer(request, "series", {"StudyInstanceUID": study}, catalogue.series, _series)
 
 
 @router.get("/instances", response_class=JSONResponse)
-async def search_instances(request: Request, pipeline: Door) -> Response:
+async def search_instances(request: Request, catalogue: CatalogueDep) -> Response:
     """Search for instances (QIDO-RS)."""
-    return await _answer(request, "instance", {}, pipeline.catalogue.instances, _instance)
+    return await _answer(request, "instance", {}, catalogue.instances, _instance)
 
 
 @router.get("/studies/{study}/instances", response_class=JSONResponse)
-async def search_instances_of_study(study: str, request: Request, pipeline: Door) -> Response:
+async def search_instances_of_study(study: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Search for instances of a study (QIDO-RS)."""
-    return await _answer(request, "instance", {"StudyInstanceUID": study}, pipeline.catalogue.instances, _instance)
+    return await _answer(request, "instance", {"StudyInstanceUID": study}, catalogue.instances, _instance)
 
 
 @router.get("/studies/{study}/series/{of_series}/instances", response_class=JSONResponse)
-async def search_instances_of_series(study: str, of_series: str, request: Request, pipeline: Door) -> Response:
+async def search_instances_of_series(study: str, of_series: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Search for instances of a series (QIDO-RS)."""
     of = {"StudyInstanceUID": study, "SeriesInstanceUID": of_series}
-    return await _answer(request, "instance", of, pipeline.catalogue.instances, _instance)
+    return await _answer(request, "instance", of, catalogue.instances, _instance)
 
 
 async def _answer(
@@ -75,7 +75,7 @@ async def _answer(
     media_type = choose(request, (JSON, "application/json"))
     asked = query(request.query_params, level, of)
     # A search below the level of studies may read all of them.
-    with nullcontext() if level == "study" else request.app.state.pipeline.admitted():
+    with nullcontext() if level == "study" else request.app.state.catalogue.admitted():
         found = await search(asked.wanted)
     base = f"{str(request.base_url).rstrip('/')}/dicom-web"
     warnings = [*asked.warnings, *((MORE,) if len(found) == MOST else ())]

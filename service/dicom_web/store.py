@@ -12,7 +12,7 @@ from service.dicom_web.module import Failure, Outcome, Stored, module, warnings
 from service.dicom_web.multipart import Part, boundary_of, parts
 from service.errors import InputError, InvalidRequest, Overloaded, TooLarge, UnsupportedEncoding
 from service.http.auth import needs
-from service.http.dependencies import Door
+from service.http.dependencies import PipelineDep
 from service.http.problems import RESPONSES, note
 from service.http.uploads import whole
 from service.prediction.pipeline import Pipeline
@@ -36,13 +36,13 @@ _OPTIONS: dict[str, Any] = {
 
 
 @router.post("/studies", **_OPTIONS)
-async def store(request: Request, pipeline: Door) -> JSONResponse:
+async def store(request: Request, pipeline: PipelineDep) -> JSONResponse:
     """Store radiographs (STOW-RS): each is answered, and on disk when it is acknowledged."""
     return await _store(request, pipeline, None)
 
 
 @router.post("/studies/{study}", **_OPTIONS)
-async def store_in_study(study: str, request: Request, pipeline: Door) -> JSONResponse:
+async def store_in_study(study: str, request: Request, pipeline: PipelineDep) -> JSONResponse:
     """Store radiographs of one study (STOW-RS); those of another fail."""
     return await _store(request, pipeline, study)
 

@@ -4,31 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from service.objects.kinds import Kind
+from service.objects.kinds import DICOM_KINDS, Kind
 from service.objects.report import uid
 from service.storage.record import Summary
 
-# For the few files that do not say: what they are is decided by Modality.
+# SOP class by Modality, for the few files that do not name one.
 _CLASSES = {"DX": "1.2.840.10008.5.1.4.1.1.1.1", "CR": "1.2.840.10008.5.1.4.1.1.1"}
 
 
-@dataclass(frozen=True)
-class Form:
-    """What is known of an object before it is made; a test holds it against those that are made."""
-
-    sop_class_uid: str
-    modality: str
-    series_number: str
-    description: str
-
-
-FORMS: dict[Kind, Form] = {
-    "sr": Form("1.2.840.10008.5.1.4.1.1.88.34", "SR", "9901", "AI triage findings"),
-    "segmentation": Form("1.2.840.10008.5.1.4.1.1.66.4", "SEG", "9902", "AI attention maps"),
-    "secondary_capture": Form("1.2.840.10008.5.1.4.1.1.7", "OT", "9903", "AI overlay"),
-    "presentation_state": Form("1.2.840.10008.5.1.4.1.1.11.1", "PR", "9904", "AI attention box"),
-}
-MADE = frozenset(form.modality for form in FORMS.values())
+MADE = frozenset(kind.form.modality for kind in DICOM_KINDS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +47,7 @@ class Entry:
 def entries(records: Sequence[Summary]) -> tuple[Entry, ...]:
     """List what there is of records: each radiograph once, also where several artefacts have answered it."""
     radiographs = {record.sop_instance_uid: _radiograph(record) for record in records}
-    return (*radiographs.values(), *(_made(record, kind) for record in records for kind in FORMS))
+    return (*radiographs.values(), *(_made(record, kind) for record in records for kind in DICOM_KINDS))
 
 
 def series(of: Sequence[Entry]) -> tuple[tuple[Entry, ...], ...]:
@@ -100,14 +84,14 @@ def _radiograph(record: Summary) -> Entry:
 
 
 def _made(record: Summary, kind: Kind) -> Entry:
-    form = FORMS[kind]
+    form = kind.form
     told = {
         "SeriesInstanceUID": uid(record.id, f"{kind}/series"),
         "SOPInstanceUID": uid(record.id, kind),
         "SOPClassUID": form.sop_class_uid,
         "Modality": form.modality,
-        "SeriesNumber": form.series_number,
-        "SeriesDescription": form.description,
+        "SeriesNumber": str(form.series_number),
+        "SeriesDescription": form.series_description,
         "InstanceNumber": "1",
     }
     return Entry(kind, record, _of_study(record) | told)

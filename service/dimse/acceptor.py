@@ -40,11 +40,11 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
-from service.destinations import Dimse
 from service.dimse.forward import Forward, new_request_id
 from service.dimse.status import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SOP_CLASS_NOT_SUPPORTED, SUCCESS, Status
 from service.dimse.wire import Wire, tls_context
 from service.errors import ConfigurationError
+from service.settings import Dimse
 from service.telemetry import describe, log, request
 
 # Radiographs come as Secondary Capture, too. FOR PROCESSING is taken so that the gate can say why it is refused.

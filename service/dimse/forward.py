@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx
 
-from service.destinations import Dimse
 from service.dimse.status import OUT_OF_RESOURCES, Status, status
 from service.errors import ConfigurationError
+from service.settings import Dimse
 from service.telemetry import log
 
 # Less than the 5 s after which uvicorn closes an idle connection, so that none is used as it closes.

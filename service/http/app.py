@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import telemetry
 from service.dicom_web import rendered, retrieve, search, store
+from service.dicom_web.catalogue import Catalogue
 from service.errors import TooLarge, UploadIdle
 from service.http import (
     auth,
@@ -30,12 +31,19 @@ from service.http import (
     sends,
     worklist,
 )
+from service.http.feed import Feed
+from service.objects.kinds import Kind
 from service.objects.overlay import NOTICE
+from service.objects.report import REPOSITORY
 from service.prediction.pipeline import Pipeline
+from service.sending.sender import Render, Sender, orders_for_new_records
 from service.settings import Limits, Settings
+from service.storage.changes import Changes
+from service.storage.keys import Keys
+from service.storage.outbox import Outbox
+from service.storage.worklist import Worklist
 
 STORE = "/dicom-web/studies"  # the route whose bodies hold many files and are never held whole
-REPOSITORY = "https://github.com/agcnn-triage/agcnn-triage"
 # As proxies make them, and no wider: a patient's or an accession number fits any looser rule, and it goes into the log.
 _ID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)"
@@ -64,15 +72,23 @@ def create_app(settings: Settings) -> FastAPI:
     ArtefactError, ConfigurationError
         As `Pipeline`.
     """
-    pipeline = Pipeline(settings)
-    guard = auth.Guard(pipeline, settings.http, settings.limits)
+    pipeline = Pipeline(settings, orders_for_new_records(settings.sending))
+    keys = Keys(pipeline.database)
+    feed = Feed(Changes(pipeline.database))
+    sender = Sender(Outbox(pipeline.database), _renderer(pipeline), settings.sending)
+    guard = auth.Guard(keys, settings.http, settings.limits)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with pipeline.running():
-            reminder = asyncio.create_task(guard.remind())
-            yield
-            reminder.cancel()
+            tasks = [asyncio.create_task(guard.remind()), asyncio.create_task(_send(pipeline, sender))]
+            try:
+                yield
+            finally:
+                feed.close()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     app = FastAPI(
         title="AG-CNN triage",
@@ -84,11 +100,26 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # a redirect would say path and query again, which are the client's
     )
     app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
+    app.state.keys, app.state.feed, app.state.sender = keys, feed, sender
+    app.state.worklist, app.state.catalogue = Worklist(pipeline.database), Catalogue(pipeline)
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
     app.add_middleware(Envelope, limits=settings.limits)
     return app
+
+
+def _renderer(pipeline: Pipeline) -> Render:
+    async def render(id: str, kind: Kind) -> bytes:
+        return await pipeline.stored.render(await pipeline.stored.get(id), kind)
+
+    return render
+
+
+async def _send(pipeline: Pipeline, sender: Sender) -> None:
+    """Send until cancelled, from when objects can be rendered."""
+    await pipeline.started()
+    await sender.run()
 
 
 class Envelope:

@@ -19,9 +19,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from service.errors import Forbidden, RateLimited, Unauthenticated
 from service.http.rate_limit import RateLimit
-from service.prediction.pipeline import Pipeline
 from service.settings import Http, Limits
-from service.storage.keys import Key, Scope
+from service.storage.keys import Key, Keys, Scope
 from service.telemetry import log
 
 REMINDER_SECONDS = 60.0
@@ -48,7 +47,7 @@ def is_loopback(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def asks_for_keys(http: Http) -> bool:
+def requires_keys(http: Http) -> bool:
     """Whether a service that listens there wants a key."""
     return http.keys == "always" or (http.keys == "auto" and not is_loopback(http.host))
 
@@ -58,15 +57,15 @@ class Guard:
 
     Parameters
     ----------
-    pipeline
-        Has the keys.
+    keys
+        Keys of clients.
     http, limits
         Whether keys are asked for, and how many requests one client may make.
     """
 
-    def __init__(self, pipeline: Pipeline, http: Http, limits: Limits) -> None:
-        self._pipeline = pipeline
-        self._asks = asks_for_keys(http)
+    def __init__(self, keys: Keys, http: Http, limits: Limits) -> None:
+        self._keys = keys
+        self._asks = requires_keys(http)
         self.insecure = http.keys == "never"
         self._rate = RateLimit(limits.requests_per_second, limits.requests_burst)
 
@@ -82,7 +81,7 @@ class Guard:
             if not self.insecure:
                 _check_local(request)
             return None
-        key = await asyncio.to_thread(self._pipeline.keys.find, token) if token else None
+        key = await asyncio.to_thread(self._keys.find, token) if token else None
         # A key has a bucket of its own: strangers at the same address, as behind a proxy, cannot empty it.
         self._spend(f"key {key.name}" if key else _address(request))
         if key is None:

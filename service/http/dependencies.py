@@ -1,10 +1,13 @@
-"""The pipeline behind every route."""
+"""What a route asks for by its annotation: the parts that `app.create_app` has put together."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from service.http.feed import Feed
 from service.prediction.pipeline import Pipeline
+from service.sending.sender import Sender
+from service.storage.worklist import Worklist
 
 
 def _pipeline(request: Request) -> Pipeline:
@@ -12,4 +15,22 @@ def _pipeline(request: Request) -> Pipeline:
     return pipeline
 
 
-Door = Annotated[Pipeline, Depends(_pipeline)]
+def _worklist(request: Request) -> Worklist:
+    worklist: Worklist = request.app.state.worklist
+    return worklist
+
+
+def _feed(request: Request) -> Feed:
+    feed: Feed = request.app.state.feed
+    return feed
+
+
+def _sender(request: Request) -> Sender:
+    sender: Sender = request.app.state.sender
+    return sender
+
+
+PipelineDep = Annotated[Pipeline, Depends(_pipeline)]
+WorklistDep = Annotated[Worklist, Depends(_worklist)]
+FeedDep = Annotated[Feed, Depends(_feed)]
+SenderDep = Annotated[Sender, Depends(_sender)]

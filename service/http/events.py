@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
 from service.http.auth import needs
-from service.http.dependencies import Door
+from service.http.dependencies import FeedDep
+from service.http.feed import Feed
 from service.http.problems import RESPONSES
-from service.prediction.pipeline import Pipeline
 
 router = APIRouter(tags=["worklist"], responses=RESPONSES)
 
@@ -22,14 +22,14 @@ _STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {"sche
 
 
 @router.get("/v1/events", dependencies=[needs("read")], response_class=StreamingResponse, responses=_STREAM)
-async def events(pipeline: Door) -> StreamingResponse:
+async def events(feed: FeedDep) -> StreamingResponse:
     """Tell what changes on the worklist, of every replica on the database, as server-sent events.
 
     `event: changed`, with `data` of JSON: `id`, `kind` (`new`, `read`, `deleted`) and `priority`. A comment line comes
     at once, when everything that changes from then on will be told, and every 15 s. The stream ends after ten minutes,
     when the service stops, and when the client does not keep up: connect again and ask for the list anew.
     """
-    stream = _stream(pipeline)
+    stream = _stream(feed)
     first = await anext(stream)  # raises what is refused before an answer is begun
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx hands it on at once
     return StreamingResponse(_after(first, stream), media_type=MEDIA_TYPE, headers=headers)
@@ -41,9 +41,9 @@ async def _after(first: str, stream: AsyncIterator[str]) -> AsyncIterator[str]:
         yield part
 
 
-async def _stream(pipeline: Pipeline) -> AsyncIterator[str]:
+async def _stream(feed: Feed) -> AsyncIterator[str]:
     until = monotonic() + LIFE_SECONDS
-    async with pipeline.feed.listening() as listener:
+    async with feed.listening() as listener:
         yield ": listening\n\n"
         while monotonic() < until:
             try:

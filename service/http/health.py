@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from service.http.dependencies import Door
+from service.http.dependencies import PipelineDep
 from service.http.problems import RESPONSES
 
 router = APIRouter(tags=["health"], responses=RESPONSES)
@@ -22,7 +22,7 @@ async def livez() -> Health:
 
 
 @router.get("/readyz")
-async def readyz(pipeline: Door) -> Health:
+async def readyz(pipeline: PipelineDep) -> Health:
     """Say whether files are taken: only after the artefact's golden outputs were reproduced on the provider in use."""
     pipeline.check_ready()
     return Health(status="ready")

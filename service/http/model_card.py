@@ -5,14 +5,14 @@ from typing import Any
 from fastapi import APIRouter
 
 from service.http.auth import needs
-from service.http.dependencies import Door
+from service.http.dependencies import PipelineDep
 from service.http.problems import RESPONSES
 
 router = APIRouter(tags=["model"], responses=RESPONSES)
 
 
 @router.get("/v1/model", dependencies=[needs("read")])
-async def model_card(pipeline: Door) -> dict[str, Any]:
+async def model_card(pipeline: PipelineDep) -> dict[str, Any]:
     """Give the artefact's card: labels, operating points, training data, metrics; its SHA-256; the provider.
 
     `model_card`, where the artefact has one, is for people: intended use, results by group, caveats (Mitchell et al.

@@ -1,5 +1,6 @@
 """A prediction as other systems take it: DICOM objects for an archive, FHIR for a record system."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -7,56 +8,39 @@ from starlette.responses import Response
 
 from service.http.auth import needs
 from service.http.caching import is_fresh, tagged
-from service.http.dependencies import Door
+from service.http.dependencies import PipelineDep
 from service.http.problems import RESPONSES
 from service.objects.kinds import Kind
-from service.prediction.pipeline import Pipeline
 
 router = APIRouter(prefix="/v1/predictions/{id}", tags=["objects"], dependencies=[needs("read")], responses=RESPONSES)
 
-DICOM, FHIR = "application/dicom", "application/fhir+json"
-_FILE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {DICOM: {"schema": {"type": "string", "format": "binary"}}}},
-    304: {},
-}
-_BUNDLE: dict[int | str, dict[str, Any]] = {200: {"content": {FHIR: {"schema": {"type": "object"}}}}, 304: {}}
+Route = Callable[[str, Request, PipelineDep], Awaitable[Response]]
 
 
-@router.get("/sr.dcm", response_class=Response, responses=_FILE)
-async def sr(id: str, request: Request, pipeline: Door) -> Response:
-    """Give the findings as a Comprehensive 3D SR, TID 1500."""
-    return await _object(pipeline, request, id, "sr")
+def _route(kind: Kind) -> Route:
+    async def get_object(id: str, request: Request, pipeline: PipelineDep) -> Response:
+        record = await pipeline.stored.get(id)  # a deleted one is 404, whatever the client has kept
+        headers = tagged(request, (id, str(kind)))
+        if is_fresh(request, headers):
+            return Response(status_code=304, headers=headers)
+        with pipeline.admitted():
+            content = await pipeline.stored.render(record, kind)
+        return Response(content, media_type=kind.form.media_type, headers=headers)
+
+    return get_object
 
 
-@router.get("/segmentation.dcm", response_class=Response, responses=_FILE)
-async def segmentation(id: str, request: Request, pipeline: Door) -> Response:
-    """Give the heat map, and the class maps of positive findings, as a fractional Segmentation."""
-    return await _object(pipeline, request, id, "segmentation")
+def _responses(kind: Kind) -> dict[int | str, dict[str, Any]]:
+    schema = {"type": "object"} if kind is Kind.FHIR else {"type": "string", "format": "binary"}
+    return {200: {"content": {kind.form.media_type: {"schema": schema}}}, 304: {}}
 
 
-@router.get("/secondary_capture.dcm", response_class=Response, responses=_FILE)
-async def secondary_capture(id: str, request: Request, pipeline: Door) -> Response:
-    """Give the overlay as a Secondary Capture."""
-    return await _object(pipeline, request, id, "secondary_capture")
-
-
-@router.get("/presentation_state.dcm", response_class=Response, responses=_FILE)
-async def presentation_state(id: str, request: Request, pipeline: Door) -> Response:
-    """Give the box and the positive findings as a Grayscale Softcopy Presentation State."""
-    return await _object(pipeline, request, id, "presentation_state")
-
-
-@router.get("/fhir.json", response_class=Response, responses=_BUNDLE)
-async def fhir(id: str, request: Request, pipeline: Door) -> Response:
-    """Give the findings as a FHIR R4 bundle: DiagnosticReport, Observations, Device."""
-    return await _object(pipeline, request, id, "fhir")
-
-
-async def _object(pipeline: Pipeline, request: Request, id: str, kind: Kind) -> Response:
-    await pipeline.archive.get(id)  # a deleted one is 404, whatever the client has kept
-    headers = tagged(request, (id, kind))
-    if is_fresh(request, headers):
-        return Response(status_code=304, headers=headers)
-    with pipeline.admitted():
-        media_type = FHIR if kind == "fhir" else DICOM
-        return Response(await pipeline.archive.render(id, kind), media_type=media_type, headers=headers)
+for _kind in Kind:
+    router.add_api_route(
+        f"/{_kind.file_name}",
+        _route(_kind),
+        name=_kind,
+        description=f"Return {_kind.form.content}.",
+        response_class=Response,
+        responses=_responses(_kind),
+    )

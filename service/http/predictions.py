@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from service.http.auth import needs
-from service.http.bodies import Item, Page, Prediction
+from service.http.bodies import Item, Page, Prediction, json_response, page_body, prediction_body
 from service.http.caching import is_fresh, tagged
-from service.http.dependencies import Door
+from service.http.dependencies import PipelineDep
 from service.http.problems import RESPONSES, note, problem
 from service.http.uploads import FORM, PARTS, RAW, Upload, received
-from service.objects.rendering import Drawing
+from service.objects.drawing import Drawing
 from service.prediction.pipeline import Pipeline
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"], responses=RESPONSES)
@@ -60,7 +60,7 @@ Width = Annotated[int | None, Depends(_width)]
 @router.post(
     "", dependencies=[needs("predict")], openapi_extra=_BODY, responses={200: {"model": Prediction | list[Item]}}
 )
-async def predict(request: Request, pipeline: Door) -> JSONResponse:
+async def predict(request: Request, pipeline: PipelineDep) -> JSONResponse:
     """Predict one radiograph, or several.
 
     Send `multipart/form-data` with one or several parts named `file`, or the bytes of one DICOM file as
@@ -71,65 +71,65 @@ async def predict(request: Request, pipeline: Door) -> JSONResponse:
         async with received(request, request.app.state.limits) as uploads:
             if len(uploads) > 1:
                 return JSONResponse(await _each(pipeline, uploads))
-            answer = await pipeline.predict(await uploads[0].read())
-            return JSONResponse(answer.body)
+            record = await pipeline.predict(await uploads[0].read())
+            return json_response(prediction_body(record))
 
 
 @router.get("", dependencies=[_READ], response_model=Page)
 async def list_predictions(
-    pipeline: Door,
+    pipeline: PipelineDep,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
 ) -> JSONResponse:
     """List predictions, newest first."""
-    answers, following = await pipeline.archive.list(limit, cursor)
-    return JSONResponse({"items": [answer.body for answer in answers], "next": following})
+    records, following = await pipeline.stored.list(limit, cursor)
+    return json_response(page_body(records, following))
 
 
 @router.get("/{id}", dependencies=[_READ], response_model=Prediction)
-async def get_prediction(id: str, pipeline: Door) -> JSONResponse:
+async def get_prediction(id: str, pipeline: PipelineDep) -> JSONResponse:
     """Give a prediction again."""
-    return JSONResponse((await pipeline.archive.get(id)).body)
+    return json_response(prediction_body(await pipeline.stored.get(id)))
 
 
 @router.delete("/{id}", dependencies=[needs("admin")], status_code=204)
-async def delete_prediction(id: str, pipeline: Door) -> None:
+async def delete_prediction(id: str, pipeline: PipelineDep) -> None:
     """Remove a prediction, and the DICOM file if no other prediction is of it."""
-    await pipeline.archive.delete(id)
+    await pipeline.stored.delete(id)
 
 
 @router.get("/{id}/overlay.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
-async def overlay(id: str, request: Request, pipeline: Door, look: Annotated[Look, Query()]) -> Response:
+async def overlay(id: str, request: Request, pipeline: PipelineDep, look: Annotated[Look, Query()]) -> Response:
     """Draw the map and the box over the radiograph. The map shows where the network looked, not a lesion's outline."""
     drawing = Drawing("overlay", look.width, look.finding, look.box == "1", look.alpha, look.colormap)
     return await _picture(pipeline, request, id, drawing)
 
 
 @router.get("/{id}/image.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
-async def image(id: str, request: Request, pipeline: Door, width: Width = None) -> Response:
+async def image(id: str, request: Request, pipeline: PipelineDep, width: Width = None) -> Response:
     """Give the radiograph alone, 8-bit grey."""
     return await _picture(pipeline, request, id, Drawing("image", width))
 
 
 @router.get("/{id}/heat_map.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
-async def heat_map(id: str, request: Request, pipeline: Door, width: Width = None) -> Response:
+async def heat_map(id: str, request: Request, pipeline: PipelineDep, width: Width = None) -> Response:
     """Give the heat map alone, 16-bit grey."""
     return await _picture(pipeline, request, id, Drawing("heat_map", width))
 
 
 @router.get("/{id}/crop.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
-async def crop(id: str, request: Request, pipeline: Door, width: Width = None) -> Response:
+async def crop(id: str, request: Request, pipeline: PipelineDep, width: Width = None) -> Response:
     """Give the region that the local branch saw, 8-bit grey."""
     return await _picture(pipeline, request, id, Drawing("crop", width))
 
 
 async def _picture(pipeline: Pipeline, request: Request, id: str, drawing: Drawing) -> Response:
-    await pipeline.archive.get(id)  # a deleted one is 404, whatever the client has kept
+    record = await pipeline.stored.get(id)  # a deleted one is 404, whatever the client has kept
     headers = tagged(request, (id, drawing))
     if is_fresh(request, headers):
         return Response(status_code=304, headers=headers)
     with pipeline.admitted():
-        return Response(await pipeline.archive.draw(id, drawing), media_type="image/png", headers=headers)
+        return Response(await pipeline.stored.draw(record, drawing), media_type="image/png", headers=headers)
 
 
 async def _each(pipeline: Pipeline, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
@@ -148,9 +148,9 @@ async def _each(pipeline: Pipeline, uploads: Sequence[Upload]) -> list[dict[str,
 
 async def _item(pipeline: Pipeline, upload: Upload) -> dict[str, Any]:
     try:
-        answer = await pipeline.predict(await upload.read())
+        record = await pipeline.predict(await upload.read())
     except Exception as error:  # one bad file spoils none of the others
         note(error)
         told = problem(error)
         return {"filename": upload.filename, "status": told.status, "problem": told.model_dump(exclude_none=True)}
-    return {"filename": upload.filename, "status": 200, "prediction": answer.body}
+    return {"filename": upload.filename, "status": 200, "prediction": prediction_body(record).model_dump(mode="json")}

@@ -5,10 +5,10 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from service.destinations import Object
 from service.http.auth import needs
-from service.http.dependencies import Door
+from service.http.dependencies import PipelineDep, SenderDep
 from service.http.problems import RESPONSES
+from service.settings import DicomKind
 from service.storage.outbox import Delivery
 
 router = APIRouter(prefix="/v1/predictions/{id}", tags=["sending"], responses=RESPONSES)
@@ -20,7 +20,9 @@ class Order(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     destination: str = Field(max_length=64, description="a name in TRIAGE_SENDING__DESTINATIONS")
-    objects: list[Object] | None = Field(None, min_length=1, max_length=8, description="by default the destination's")
+    objects: list[DicomKind] | None = Field(
+        None, min_length=1, max_length=8, description="by default the destination's"
+    )
 
 
 class Send(BaseModel):
@@ -30,7 +32,7 @@ class Send(BaseModel):
 
     id: str
     destination: str
-    object: Object
+    object: DicomKind
     state: Literal["waiting", "sent", "failed"]
     attempts: int = Field(description="begun so far")
     due: AwareDatetime | None = Field(description="of one that waits: when it may be tried")
@@ -46,20 +48,20 @@ class Sends(BaseModel):
 
 
 @router.post("/send", status_code=202, dependencies=[needs("predict")])
-async def send(id: str, order: Order, pipeline: Door) -> Sends:
+async def send(id: str, order: Order, pipeline: PipelineDep, sender: SenderDep) -> Sends:
     """Send objects to a destination. They are in the outbox when this is answered, and outlive a restart.
 
     What waits already waits on; what was sent or given up is sent again.
     """
-    await pipeline.archive.get(id)
-    return _sends(await pipeline.sender.order(id, order.destination, order.objects))
+    await pipeline.stored.get(id)
+    return _sends(await sender.order(id, order.destination, order.objects))
 
 
 @router.get("/sends", dependencies=[needs("read")])
-async def sends(id: str, pipeline: Door) -> Sends:
+async def sends(id: str, pipeline: PipelineDep, sender: SenderDep) -> Sends:
     """Tell what became of everything that was to be sent."""
-    await pipeline.archive.get(id)
-    return _sends(await pipeline.sender.entries(id))
+    await pipeline.stored.get(id)
+    return _sends(await sender.entries(id))
 
 
 def _sends(entries: tuple[Delivery, ...]) -> Sends:

@@ -10,17 +10,17 @@ from typing import Protocol
 import numpy as np
 
 from service.errors import InferenceFailed, Overloaded
-from service.inference.session import Prediction
+from service.inference.session import Outputs
 
 
 class Network(Protocol):
     """What `Session.run` does."""
 
-    def run(self, canvases: np.ndarray) -> list[Prediction]:
+    def run(self, canvases: np.ndarray) -> list[Outputs]:
         """Run on `[B, 1, S, S]`."""
 
 
-Answer = tuple[Prediction, float, float]  # queue ms, network ms
+Answer = tuple[Outputs, float, float]  # queue ms, network ms
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ class Batcher:
             if not waiter.answer.done():
                 waiter.answer.set_result((prediction, (begun - waiter.since) * 1e3, spent * 1e3))
 
-    def _run(self, batch: Sequence[_Waiter]) -> list[Prediction]:
+    def _run(self, batch: Sequence[_Waiter]) -> list[Outputs]:
         predictions = self._network.run(np.stack([waiter.canvas for waiter in batch]))
         if len(predictions) != len(batch):
             raise InferenceFailed(f"{len(predictions)} predictions for {len(batch)} canvases")

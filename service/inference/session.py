@@ -22,8 +22,8 @@ BOX_TOLERANCE: dict[Provider, float] = {"cpu": 1.0, "cuda": 4.0}
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What the network says of one canvas.
+class Outputs:
+    """The network's outputs for one canvas.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Session:
         self.threads = threads or processors()
         self._session = _make(artefact, self.provider, self.threads)
 
-    def run(self, canvases: np.ndarray) -> list[Prediction]:
+    def run(self, canvases: np.ndarray) -> list[Outputs]:
         """Run the network on `[B, 1, S, S] float32 in [0, 1]`, B at least 1.
 
         Raises
@@ -112,7 +112,7 @@ class Session:
             for prediction in self.run(np.repeat(canvas, batch, 0)):
                 self._compare(prediction)
 
-    def _compare(self, prediction: Prediction) -> None:
+    def _compare(self, prediction: Outputs) -> None:
         card, probability = self.artefact.card, TOLERANCE[self.provider]
         box = BOX_TOLERANCE[self.provider] / card.preprocessing.canvas_size
         golden: dict[str, tuple[Any, Any, float]] = {
@@ -174,7 +174,7 @@ def _pad(canvases: np.ndarray) -> np.ndarray:
     return np.concatenate([canvases, np.repeat(canvases[-1:], missing, 0)]) if missing else canvases
 
 
-def _predictions(outputs: list[np.ndarray], count: int) -> Iterator[Prediction]:
+def _predictions(outputs: list[np.ndarray], count: int) -> Iterator[Outputs]:
     for fusion, global_, local, heat_map, class_maps, box in zip(*(output[:count] for output in outputs), strict=True):
         x0, y0, x1, y1 = box.tolist()
-        yield Prediction(fusion, global_, local, heat_map, class_maps, (x0, y0, x1, y1))
+        yield Outputs(fusion, global_, local, heat_map, class_maps, (x0, y0, x1, y1))

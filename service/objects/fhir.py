@@ -24,7 +24,7 @@ from service.objects.codes import (
 from service.objects.overlay import NOTICE
 from service.objects.report import NAME, REPOSITORY, VERSION, Report
 from service.objects.source import Source
-from service.triage.rule import Finding
+from service.triage.finding import Finding
 
 _SYSTEMS = {  # HL7's names of coding schemes
     "SCT": "http://snomed.info/sct",

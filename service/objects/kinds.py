@@ -1,57 +1,86 @@
-"""Every form of an answer beside JSON and pictures: one name each, one call for all."""
+"""The one table of the objects that are made of a prediction, beside JSON and pictures.
 
-import warnings
-from collections.abc import Callable
-from typing import Literal
+Imports nothing, so that settings, routes and queries can all name a kind.
+"""
 
-import numpy as np
-import numpy.typing as npt
-from pydicom import Dataset
-from pydicom.config import disable_value_validation
-
-from service.objects.report import Report
-
-Kind = Literal["sr", "segmentation", "secondary_capture", "presentation_state", "fhir"]
-KINDS: tuple[Kind, ...] = ("sr", "segmentation", "secondary_capture", "presentation_state", "fhir")
-View = Callable[[], npt.NDArray[np.uint8]]
+from dataclasses import dataclass
+from enum import StrEnum
 
 
-def render(image: Dataset, view: View, kind: Kind, report: Report) -> bytes:
-    """Render an object: a Part 10 file, or JSON for `fhir`.
+@dataclass(frozen=True)
+class Form:
+    """What is known of an object before it is made; a test compares it with the objects made.
 
-    Parameters
+    Attributes
     ----------
-    image
-        The radiograph's data set, accepted by the gate; its pixel data are not used.
-    view
-        Gives its display values, [H, W] uint8; called by the one kind that shows them.
+    content
+        What the object holds, for the documentation of its route.
+    media_type, suffix
+        Content-Type and ending of the file.
+    sop_class_uid, modality, series_number, series_description
+        DICOM attributes; empty, and 0, for FHIR.
     """
-    with warnings.catch_warnings(), disable_value_validation():
-        warnings.simplefilter("ignore")  # they quote values
-        return _render(image, view, kind, report)
+
+    content: str
+    media_type: str = "application/dicom"
+    suffix: str = "dcm"
+    sop_class_uid: str = ""
+    modality: str = ""
+    series_number: int = 0
+    series_description: str = ""
 
 
-def _render(image: Dataset, view: View, kind: Kind, report: Report) -> bytes:
-    # Imported by the process that renders: highdicom is not needed to start the service, nor to answer.
-    from service.objects.source import source_of
+class Kind(StrEnum):
+    """Name of a kind of object; stable, as it stands in URLs, settings and the outbox."""
 
-    source = source_of(image)
-    if kind == "sr":
-        from service.objects.structured_report import structured_report
+    SR = "sr"
+    SEGMENTATION = "segmentation"
+    SECONDARY_CAPTURE = "secondary_capture"
+    PRESENTATION_STATE = "presentation_state"
+    FHIR = "fhir"
 
-        return structured_report(report, source)
-    if kind == "segmentation":
-        from service.objects.segmentation import segmentation
+    @property
+    def form(self) -> Form:
+        """Entry of the table."""
+        return _FORMS[self]
 
-        return segmentation(report, source)
-    if kind == "secondary_capture":
-        from service.objects.secondary_capture import secondary_capture
+    @property
+    def file_name(self) -> str:
+        """Last part of the object's URL, such as `sr.dcm`."""
+        return f"{self}.{self.form.suffix}"
 
-        return secondary_capture(report, source, view())
-    if kind == "presentation_state":
-        from service.objects.presentation_state import presentation_state
 
-        return presentation_state(report, source)
-    from service.objects.fhir import fhir
-
-    return fhir(report, source)
+_FORMS = {
+    Kind.SR: Form(
+        "the findings as a Comprehensive 3D SR, TID 1500",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+        modality="SR",
+        series_number=9901,
+        series_description="AI triage findings",
+    ),
+    Kind.SEGMENTATION: Form(
+        "the heat map, and the class maps of positive findings, as a fractional Segmentation",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.66.4",
+        modality="SEG",
+        series_number=9902,
+        series_description="AI attention maps",
+    ),
+    Kind.SECONDARY_CAPTURE: Form(
+        "the overlay as a Secondary Capture",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.7",
+        modality="OT",
+        series_number=9903,
+        series_description="AI overlay",
+    ),
+    Kind.PRESENTATION_STATE: Form(
+        "the box and the positive findings as a Grayscale Softcopy Presentation State",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.11.1",
+        modality="PR",
+        series_number=9904,
+        series_description="AI attention box",
+    ),
+    Kind.FHIR: Form(
+        "the findings as a FHIR R4 bundle: DiagnosticReport, Observations, Device", "application/fhir+json", "json"
+    ),
+}
+DICOM_KINDS = tuple(kind for kind in Kind if kind.form.sop_class_uid)

@@ -9,20 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from service.objects.overlay import WHOLE, Box, Content
-from service.triage.rule import Finding
+from service.storage.record import Record
+from service.triage.finding import Finding
+from service.triage.prediction import Network
 
 NAME = "AG-CNN triage"
 VERSION = version("agcnn-triage")
 REPOSITORY = "https://github.com/agcnn-triage/agcnn-triage"
-
-
-@dataclass(frozen=True)
-class Network:
-    """Which artefact answered."""
-
-    name: str
-    version: str
-    sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,3 +64,21 @@ def uid(id: str, what: str) -> str:
     derived from the version, too.
     """
     return f"2.25.{uuid5(NAMESPACE_URL, f'{REPOSITORY}/{VERSION}/{id}/{what}').int}"
+
+
+def report_of(record: Record) -> Report:
+    """Return what objects are made of."""
+    prediction = record.prediction
+    return Report(
+        id=record.id,
+        created=record.created,
+        findings=prediction.findings,
+        priority=prediction.priority,
+        reason=prediction.reason,
+        flags=prediction.flags,
+        box=prediction.box,
+        network=prediction.network,
+        heat_map=record.heat_map,
+        class_maps=record.class_maps,
+        content=prediction.content,
+    )

@@ -25,7 +25,7 @@ from service.objects.codes import (
 from service.objects.derived import concept, file, identity, remarks
 from service.objects.report import NAME, Report
 from service.objects.source import Source
-from service.triage.rule import Finding
+from service.triage.finding import Finding
 
 KIND = "sr"
 

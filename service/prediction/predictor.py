@@ -1,4 +1,4 @@
-"""A file to a record that nothing has kept yet: decoder processes, the network, findings (README: One request)."""
+"""From the bytes of a file to a record that is not stored yet: decoder processes, the network, the triage rule."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,33 +12,29 @@ from service.dicom.canvas import content, to_image
 from service.dicom.radiograph import Header
 from service.dicom.reader import Bounds
 from service.dicom.unwindowed import Tones
-from service.errors import (
-    ArtefactError,
-    ConfigurationError,
-    InferenceFailed,
-    InputError,
-    Overloaded,
-    TooLarge,
-)
+from service.errors import ArtefactError, ConfigurationError, InferenceFailed, InputError, Overloaded, TooLarge
 from service.inference.batcher import Batcher
-from service.inference.session import Prediction, Session
-from service.objects.kinds import Kind, render
-from service.objects.rendering import Drawing, draw, report
+from service.inference.session import Outputs, Session
+from service.objects.drawing import Drawing, draw
+from service.objects.kinds import Kind
+from service.objects.render import render
+from service.objects.report import report_of
 from service.prediction.decoders import Decoders, Prepared
 from service.settings import Settings
 from service.storage.record import Record
-from service.triage.rule import Finding, OperatingPoint, Probabilities, Rule, check_rule, triage
+from service.triage.prediction import Network, Prediction, Timings
+from service.triage.rule import Probabilities, Rule, check_rule, triage
 
 T = TypeVar("T")
 
 
-class Analyser:
-    """Decoder processes and the network; keeps nothing of what it is given.
+class Predictor:
+    """Decoder processes and the network; stores nothing.
 
     Raises
     ------
     ArtefactError, ConfigurationError
-        The artefact is not what it should be, or the triage rule names a label that it does not have.
+        The artefact is invalid, or the triage rule names a label that it does not have.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -52,7 +48,7 @@ class Analyser:
         self.session: Session | None = None
 
     async def start(self) -> Session:
-        """Start the processes, make the session on the provider and prove it with the golden outputs.
+        """Start the processes, make the session on the provider and check it against the golden outputs.
 
         Raises
         ------
@@ -61,7 +57,7 @@ class Analyser:
         limits, runtime = self._settings.limits, self._settings.runtime
         bounds = Bounds(max_file_bytes=limits.max_file_bytes, max_pixels=limits.max_pixels)
         self._decoders = Decoders(limits.decode_workers, limits.decode_seconds, limits.decode_memory_bytes, bounds)
-        await asyncio.gather(*(self._prove_decoder() for _ in range(limits.decode_workers)))
+        await asyncio.gather(*(self._check_decoder() for _ in range(limits.decode_workers)))
         session = await asyncio.to_thread(Session, self.artefact, runtime.provider, runtime.threads)
         try:
             await asyncio.to_thread(session.prove, runtime.max_batch)
@@ -96,7 +92,7 @@ class Analyser:
         """
         limit = self._settings.limits.max_file_bytes
         if size > limit:
-            raise TooLarge(f"a file of at most {limit} bytes wanted, got {size}", "file_too_large")
+            raise TooLarge(f"expected a file of at most {limit} bytes, got {size}", "file_too_large")
 
     async def prepare(self, data: bytes) -> Prepared:
         """Read, accept and decode a file.
@@ -116,8 +112,9 @@ class Analyser:
         ------
         InferenceFailed
         """
-        prediction, queue_ms, infer_ms = await _started(self._batcher).predict(prepared.canvas)
-        return self._record(prepared.header, prediction, {"queue": queue_ms, "infer": infer_ms})
+        outputs, queue_ms, infer_ms = await _started(self._batcher).predict(prepared.canvas)
+        timings_ms = prepared.header.timings_ms | {"queue": queue_ms, "infer": infer_ms}
+        return self._record(prepared.header, outputs, timings_ms)
 
     async def draw(self, record: Record, data: bytes, drawing: Drawing) -> bytes:
         """Draw a PNG of a record over the display values of its file.
@@ -135,18 +132,18 @@ class Analyser:
         ------
         InputError
         """
-        return await _started(self._decoders).derive(data, partial(render, kind=kind, report=report(record)))
+        return await _started(self._decoders).derive(data, partial(render, kind=kind, report=report_of(record)))
 
     async def unwindowed(self, data: bytes) -> Tones:
-        """Give a file's values before the window; raises as `prepare`."""
+        """Return a file's values before the window; raises as `prepare`."""
         return await _started(self._decoders).unwindowed(data)
 
     async def examine(self, data: bytes, function: Callable[[bytes, Bounds], T]) -> T:
-        """Work on a file in the decoder processes; raises as `prepare`."""
+        """Apply a function to a file in a decoder process; raises as `prepare`."""
         return await _started(self._decoders).examine(data, function)
 
-    async def _prove_decoder(self) -> None:
-        """Have a process started and see that its limits let it work."""
+    async def _check_decoder(self) -> None:
+        """Start a process and check that it can work within its limits."""
         try:
             await self.prepare(b"")
         except InputError as error:
@@ -155,24 +152,7 @@ class Analyser:
                     "the decoder processes die at their start; TRIAGE_LIMITS__DECODE_MEMORY_BYTES may be too small"
                 ) from None
 
-    def _record(self, header: Header, prediction: Prediction, timings_ms: dict[str, float]) -> Record:
-        card = self.artefact.card
-        probabilities = Probabilities(prediction.fusion, prediction.global_, prediction.local)
-        points = [
-            None if one is None else OperatingPoint(one.threshold, one.sensitivity, one.specificity)
-            for one in card.operating_points
-        ]
-        result = triage(card.labels, points, probabilities, self._rule)
-        frame = (header.height, header.width, card.preprocessing.resize, header.aspect)
-        body = {
-            "reason": list(result.reason),
-            "findings": [_finding(finding) for finding in result.findings],
-            "box": list(to_image(prediction.box, *frame)),
-            "content": list(content(*frame)),
-            "flags": [*header.flags, *flags(prediction, self._typical)],
-            "model": {"name": card.name, "version": card.version, "sha256": self.artefact.sha256},
-            "timings_ms": {stage: round(spent, 3) for stage, spent in (header.timings_ms | timings_ms).items()},
-        }
+    def _record(self, header: Header, outputs: Outputs, timings_ms: dict[str, float]) -> Record:
         return Record(
             study_instance_uid=header.study_instance_uid,
             series_instance_uid=header.series_instance_uid,
@@ -183,28 +163,38 @@ class Analyser:
             artefact_sha256=self.artefact.sha256,
             instance_file="",
             instance_bytes=0,
-            priority=result.priority,
-            margin=result.margin,
-            body=body,
-            heat_map=prediction.heat_map,
-            class_maps=prediction.class_maps,
+            prediction=self._prediction(header, outputs, timings_ms),
+            heat_map=outputs.heat_map,
+            class_maps=outputs.class_maps,
         )
+
+    def _prediction(self, header: Header, outputs: Outputs, timings_ms: dict[str, float]) -> Prediction:
+        card = self.artefact.card
+        probabilities = Probabilities(outputs.fusion, outputs.global_, outputs.local)
+        result = triage(card.labels, card.operating_points, probabilities, self._rule)
+        frame = (header.height, header.width, card.preprocessing.resize, header.aspect)
+        return Prediction(
+            priority=result.priority,
+            reason=result.reason,
+            margin=result.margin,
+            findings=result.findings,
+            box=to_image(outputs.box, *frame),
+            content=content(*frame),
+            flags=(*header.flags, *flags(outputs, self._typical)),
+            network=Network(card.name, card.version, self.artefact.sha256),
+            timings_ms=Timings(**{stage: round(spent, 3) for stage, spent in timings_ms.items()}),
+        )
+
+
+def card_of(predictor: Predictor) -> dict[str, Any]:
+    """Return the artefact's card without its long vectors, its SHA-256 and the provider in use."""
+    artefact, session = predictor.artefact, predictor.session
+    vectors: dict[str, Any] = {"golden": True, "statistics": {"typicality": {"mean", "factor"}}}
+    card = artefact.card.model_dump(mode="json", by_alias=True, exclude=vectors)
+    return card | {"sha256": artefact.sha256, "provider": session and session.provider}
 
 
 def _started(part: T | None) -> T:
     if part is None:
-        raise Overloaded("not ready: the start has not ended", "not_ready")
+        raise Overloaded("not ready: still starting", "not_ready")
     return part
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "label": finding.label,
-        "probability": finding.probability,
-        "threshold": finding.threshold,
-        "positive": finding.positive,
-        "sensitivity": finding.sensitivity,
-        "specificity": finding.specificity,
-        "global": finding.global_,
-        "local": finding.local,
-    }

@@ -1,44 +1,42 @@
-"""What was answered, asked for again: records, their pictures, and their end."""
+"""Stored predictions as the interfaces ask for them: read, listed, drawn, rendered and deleted."""
 
 import asyncio
-from typing import Any
 
 from service.dicom.unwindowed import Tones
-from service.http.documents import Answer, answer, maps
+from service.objects.drawing import Drawing
 from service.objects.kinds import Kind
-from service.objects.rendering import Drawing
-from service.prediction.predictor import Analyser
+from service.prediction.predictor import Predictor
 from service.storage.instances import Instances
+from service.storage.record import Record, Summary
 from service.storage.records import Records
 
 
-class Archive:
-    """Records and the files they are of; blocking work is done in threads, drawing in the analyser's processes."""
+class StoredPredictions:
+    """Records and the instances that they are of. Blocking work runs in threads, drawing in decoder processes."""
 
-    def __init__(self, records: Records, instances: Instances, analyser: Analyser) -> None:
-        self._records, self._instances, self._analyser = records, instances, analyser
+    def __init__(self, records: Records, instances: Instances, predictor: Predictor) -> None:
+        self._records, self._instances, self._predictor = records, instances, predictor
 
-    async def get(self, id: str) -> Answer:
-        """Give a record again.
+    async def get(self, id: str) -> Record:
+        """Read a record.
 
         Raises
         ------
         NotFound
         """
-        return answer(await asyncio.to_thread(self._records.get, id))
+        return await asyncio.to_thread(self._records.get, id)
 
-    async def list(self, limit: int, cursor: str | None) -> tuple[list[Answer], str | None]:
-        """Give a page, newest first, and the cursor of the next.
+    async def list(self, limit: int, cursor: str | None) -> tuple[tuple[Summary, ...], str | None]:
+        """Read a page, newest first, and the cursor of the next page.
 
         Raises
         ------
         InvalidRequest
         """
-        page, following = await asyncio.to_thread(self._records.list, limit, cursor)
-        return [answer(record) for record in page], following
+        return await asyncio.to_thread(self._records.list, limit, cursor)
 
     async def delete(self, id: str) -> None:
-        """Remove a record, and the instance if no other record uses it.
+        """Delete a record, and its instance unless another record uses it.
 
         Raises
         ------
@@ -46,46 +44,41 @@ class Archive:
         """
         await asyncio.to_thread(self._delete, id)
 
-    async def draw(self, id: str, drawing: Drawing) -> bytes:
-        """Draw a PNG from the record and the instance.
+    async def draw(self, record: Record, drawing: Drawing) -> bytes:
+        """Draw a PNG of a record over the display values of its instance.
 
         Raises
         ------
         NotFound, InvalidRequest, InputError
         """
-        record = await asyncio.to_thread(self._records.get, id)
-        data = await asyncio.to_thread(self._instances.get, record.instance_file)
-        return await self._analyser.draw(record, data, drawing)
+        return await self._predictor.draw(record, await self.instance(record), drawing)
 
-    async def render(self, id: str, kind: Kind) -> bytes:
-        """Render an object for other systems from the record and the instance.
+    async def render(self, record: Record, kind: Kind) -> bytes:
+        """Render an object from a record and its instance.
 
         Raises
         ------
         NotFound, InputError
         """
-        record = await asyncio.to_thread(self._records.get, id)
-        data = await asyncio.to_thread(self._instances.get, record.instance_file)
-        return await self._analyser.render(record, data, kind)
+        return await self._predictor.render(record, await self.instance(record), kind)
 
-    async def unwindowed(self, id: str) -> Tones:
-        """Give the values of a record's radiograph before the window.
+    async def unwindowed(self, record: Summary) -> Tones:
+        """Return the values of a record's radiograph before the window.
 
         Raises
         ------
         NotFound, InputError
         """
-        record = await asyncio.to_thread(self._records.get, id)
-        return await self._analyser.unwindowed(await asyncio.to_thread(self._instances.get, record.instance_file))
+        return await self._predictor.unwindowed(await self.instance(record))
 
-    async def maps(self, id: str) -> dict[str, Any]:
-        """Give a record's maps as JSON: where on them the image lies, the heat map, and each finding's class map.
+    async def instance(self, record: Summary) -> bytes:
+        """Read the DICOM file of a record, as it was sent.
 
         Raises
         ------
         NotFound
         """
-        return await asyncio.to_thread(lambda: maps(self._records.get(id)))
+        return await asyncio.to_thread(self._instances.get, record.instance_file)
 
     def _delete(self, id: str) -> None:
         file = self._records.delete(id)

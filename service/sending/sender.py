@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from service.destinations import Destination, Object, named
-from service.destinations import Sending as Settings
 from service.errors import DecodeTimeout, InputError, InvalidRequest, NotFound, TriageError
+from service.objects.kinds import Kind
 from service.sending import dicom_web
 from service.sending.failure import SendingFailed
+from service.settings import Destination, Sending
 from service.storage.outbox import Delivery, Order, Outbox
 from service.telemetry import describe, log
 
-Render = Callable[[str, Object], Awaitable[bytes]]
+Render = Callable[[str, Kind], Awaitable[bytes]]
 LEASE = timedelta(seconds=30)  # so soon what a process that was killed had in hand is taken up again
 _RENEWED_SECONDS = 10.0
 POLL_SECONDS = 2.0  # how soon another replica's orders, or those from before a restart, are seen
@@ -27,20 +27,13 @@ class Sender:
     ----------
     render
         Gives an object of a record: its Part 10 file.
-
-    Attributes
-    ----------
-    everything
-        The orders that come with every new record.
     """
 
-    def __init__(self, outbox: Outbox, render: Render, settings: Settings) -> None:
+    def __init__(self, outbox: Outbox, render: Render, settings: Sending) -> None:
         self._outbox, self._render, self._settings = outbox, render, settings
         self._ordered = asyncio.Event()
-        always = (one for one in settings.destinations if one.name in settings.send_all)
-        self.everything = tuple(Order(one.name, object) for one in always for object in one.objects)
 
-    async def order(self, id: str, destination: str, objects: Sequence[Object] | None) -> tuple[Delivery, ...]:
+    async def order(self, id: str, destination: str, objects: Sequence[Kind] | None) -> tuple[Delivery, ...]:
         """Order objects of a record, by default those that the destination is for.
 
         Raises
@@ -48,7 +41,7 @@ class Sender:
         NotFound, InvalidRequest
             `unknown_destination`
         """
-        found = named(self._settings.destinations, destination)
+        found = self._settings.named(destination)
         if found is None:
             raise InvalidRequest("destination: not one of TRIAGE_SENDING__DESTINATIONS", "unknown_destination")
         orders = [Order(found.name, object) for object in dict.fromkeys(objects or found.objects)]
@@ -100,7 +93,7 @@ class Sender:
 
     async def _carry_out(self, entry: Delivery, destination: Destination) -> None:
         try:
-            await _send(destination, await self._render(entry.prediction_id, _object(entry)))
+            await _send(destination, await self._render(entry.prediction_id, entry.object))
         except asyncio.CancelledError:
             with suppress(Exception):  # the database may be away; the lease ends all the same
                 # Due at once: after a restart, or for another replica.
@@ -126,6 +119,12 @@ class Sender:
             _log("not sent", entry, code)
 
 
+def orders_for_new_records(settings: Sending) -> tuple[Order, ...]:
+    """Return the orders that come with every new record."""
+    always = (destination for destination in settings.destinations if destination.name in settings.send_all)
+    return tuple(Order(destination.name, kind) for destination in always for kind in destination.objects)
+
+
 def _never(error: TriageError) -> bool:
     """Whether an object cannot be made, now or later: its file is gone, or does not allow it.
 
@@ -135,7 +134,7 @@ def _never(error: TriageError) -> bool:
     return isinstance(error, NotFound | InputError) and not passing
 
 
-def pause(settings: Settings, attempts: int) -> timedelta:
+def pause(settings: Sending, attempts: int) -> timedelta:
     """How long to wait after so many attempts: twice as long each time, to an hour."""
     doubled: int = 2 ** min(attempts - 1, 20)
     return min(timedelta(seconds=settings.pause_seconds) * doubled, _LONGEST_PAUSE)
@@ -148,10 +147,6 @@ async def _send(destination: Destination, data: bytes) -> None:
     from service.sending import store_scu  # pynetdicom: only where there is an AE to send to
 
     await asyncio.to_thread(store_scu.store, destination, data)
-
-
-def _object(entry: Delivery) -> Object:
-    return entry.object  # type: ignore[return-value]
 
 
 def _log(event: str, entry: Delivery, code: str = "") -> None:

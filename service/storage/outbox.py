@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import NotFound, Overloaded
+from service.objects.kinds import Kind
 from service.storage.database import Database
 from service.storage.tables import OUTBOX, PREDICTIONS
 
@@ -22,7 +23,7 @@ class Order:
     """An object of a record, by its kind, and the name of the destination it is for."""
 
     destination: str
-    object: str
+    object: Kind
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Delivery:
     id: str
     prediction_id: str
     destination: str
-    object: str
+    object: Kind
     state: State
     attempts: int
     due: datetime
@@ -165,4 +166,4 @@ def _values(prediction_id: str, order: Order, now: datetime) -> dict[str, Any]:
 
 
 def _entry(row: sa.Row[Any]) -> Delivery:
-    return Delivery(**row._mapping)
+    return Delivery(**{**row._mapping, "object": Kind(row.object)})

@@ -1,21 +1,21 @@
-"""A record: one answer about one instance by one artefact."""
+"""A record: the prediction of one artefact for one instance, as the database keeps it."""
 
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 
 from service.errors import NotFound
+from service.triage.prediction import Prediction
 
 _ID = re.compile("[0-9a-f]{32}")
 
 
-def check(id: str) -> None:
-    """Refuse what is no id of a record before it is looked up.
+def check_id(id: str) -> None:
+    """Refuse a malformed record id before it is looked up.
 
     Raises
     ------
@@ -40,17 +40,13 @@ class Summary:
     Attributes
     ----------
     id, created
-        Of the record; made here, leave them out. `created` is aware, in UTC.
+        Identity and time of the record; made here, so leave them out. `created` is aware, in UTC.
     attributes
-        What the tags say of patient, study and series, by keyword.
+        Attributes of patient, study and series, by keyword.
     display_sha256
-        Of the display values before resizing.
+        Hash of the display values before resizing.
     instance_file, instance_bytes
-        The name `Instances.put` gave back, and the file's size.
-    margin
-        Largest logit margin over a threshold, or None.
-    body
-        The stable parts of the answer, JSON; what is stored in fields here need not be in it.
+        Name that `Instances.put` returned, and size of the file.
     """
 
     study_instance_uid: str
@@ -62,16 +58,14 @@ class Summary:
     artefact_sha256: str
     instance_file: str
     instance_bytes: int
-    priority: str
-    margin: float | None
-    body: dict[str, Any]
+    prediction: Prediction
     id: str = field(default_factory=_new_id)
     created: datetime = field(default_factory=_now)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Record(Summary):
-    """A record whole: heat map [h, w] float32 in [0, 1], class maps [K, h, w] float32 in logit units."""
+    """A whole record: heat map [h, w] float32 in [0, 1], class maps [K, h, w] float32 in logit units."""
 
     heat_map: npt.NDArray[np.float32]
     class_maps: npt.NDArray[np.float32]

@@ -1,22 +1,19 @@
 """What was answered, kept: one instance, one record per artefact."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import Conflict, NotFound, Overloaded
-from service.storage import changes, worklist
+from service.storage import changes, rows, worklist
 from service.storage import cursor as cursors
 from service.storage.database import Database
 from service.storage.outbox import Order, insert
-from service.storage.record import Record, Summary, check
-from service.storage.tables import INSTANCES, OF_INSTANCE, OF_PREDICTION, PREDICTIONS, RECORDS, SEARCHED, SUMMARIES
+from service.storage.record import Record, Summary, check_id
+from service.storage.tables import INSTANCES, PREDICTIONS, RECORDS, SUMMARIES
 
 _ATTEMPTS = 8  # each lost race leaves something to read, so the second nearly always ends it
-_LITTLE_ENDIAN = np.dtype("<f4")
 
 
 class Records:
@@ -94,12 +91,12 @@ class Records:
         ------
         NotFound
         """
-        check(id)
+        check_id(id)
         with self.database.read() as connection:
             row = connection.execute(RECORDS.where(PREDICTIONS.c.id == id)).one_or_none()
         if row is None:
             raise NotFound("no such prediction")
-        return _record(row)
+        return rows.record(row._mapping)
 
     def list(self, limit: int, cursor: str | None = None) -> tuple[tuple[Summary, ...], str | None]:
         """Read a page, newest first, and the cursor of the next page (None: this was the last).
@@ -114,9 +111,9 @@ class Records:
         if cursor is not None:
             newest_first = newest_first.where(key < cursors.decode(cursor))
         with self.database.read() as connection:
-            rows = connection.execute(newest_first).all()
-        page = tuple(Summary(**row._mapping) for row in rows[:limit])
-        return page, cursors.encode(page[-1].created, page[-1].id) if len(rows) > limit else None
+            found = connection.execute(newest_first).all()
+        page = tuple(rows.summary(row._mapping) for row in found[:limit])
+        return page, cursors.encode(page[-1].created, page[-1].id) if len(found) > limit else None
 
     def delete(self, id: str) -> str | None:
         """Delete a record, and its instance if no other record uses it; then the file's name, for the caller to remove.
@@ -125,7 +122,7 @@ class Records:
         ------
         NotFound
         """
-        check(id)
+        check_id(id)
         with self.database.write() as connection:
             instance = connection.scalar(sa.select(PREDICTIONS.c.instance_id).where(PREDICTIONS.c.id == id))
             # Locked first: a writer that adds a record to this instance waits, or we see its record.
@@ -153,11 +150,11 @@ def _save(connection: sa.Connection, record: Record, orders: Sequence[Order]) ->
     worklist.lock(connection, instance)
     stands = _standing(connection, instance, record.artefact_sha256)
     if stands is None:
-        _insert_prediction(connection, record, instance)
+        connection.execute(sa.insert(PREDICTIONS).values(rows.prediction_values(record, instance)))
         worklist.enter(connection, record, instance)
-        changes.note(connection, "new", record.id, record.priority)
+        changes.note(connection, "new", record.id, record.prediction.priority)
         insert(connection, record.id, orders)
-        stands = _record(connection.execute(RECORDS.where(PREDICTIONS.c.id == record.id)).one())
+        stands = rows.record(connection.execute(RECORDS.where(PREDICTIONS.c.id == record.id)).one()._mapping)
     return stands
 
 
@@ -172,30 +169,9 @@ def _instance(connection: sa.Connection, sop_instance_uid: str, display_sha256: 
 def _standing(connection: sa.Connection, instance: int, artefact_sha256: str) -> Record | None:
     key = (PREDICTIONS.c.instance_id == instance) & (PREDICTIONS.c.artefact_sha256 == artefact_sha256)
     row = connection.execute(RECORDS.where(key)).one_or_none()
-    return None if row is None else _record(row)
+    return None if row is None else rows.record(row._mapping)
 
 
 def _insert_instance(connection: sa.Connection, record: Record) -> int:
-    values = {name: getattr(record, name) for name in OF_INSTANCE} | {"received": record.created}
-    values |= {column: record.attributes.get(keyword, "") for column, keyword in SEARCHED.items()}
-    return int(connection.execute(sa.insert(INSTANCES).values(values).returning(INSTANCES.c.id)).scalar_one())
-
-
-def _insert_prediction(connection: sa.Connection, record: Record, instance: int) -> None:
-    height, width = record.heat_map.shape
-    values = {name: getattr(record, name) for name in OF_PREDICTION} | {
-        "instance_id": instance,
-        "map_height": height,
-        "map_width": width,
-        "heat_map": record.heat_map.astype(_LITTLE_ENDIAN).tobytes(),
-        "class_maps": record.class_maps.astype(_LITTLE_ENDIAN).tobytes(),
-    }
-    connection.execute(sa.insert(PREDICTIONS).values(values))
-
-
-def _record(row: sa.Row[Any]) -> Record:
-    values = dict(row._mapping)
-    height, width = values.pop("map_height"), values.pop("map_width")
-    for name, shape in (("heat_map", (height, width)), ("class_maps", (-1, height, width))):
-        values[name] = np.frombuffer(values[name], _LITTLE_ENDIAN).reshape(shape).astype(np.float32)
-    return Record(**values)
+    inserted = sa.insert(INSTANCES).values(rows.instance_values(record)).returning(INSTANCES.c.id)
+    return int(connection.execute(inserted).scalar_one())

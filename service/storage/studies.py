@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from service.storage import rows
 from service.storage.criteria import Criterion
 from service.storage.database import Database
 from service.storage.record import Summary
@@ -41,10 +42,10 @@ class Studies:
         """Read what there is of each study, in the order given, the oldest record first; a study may be gone."""
         wanted = SUMMARIES.where(INSTANCES.c.study_instance_uid.in_(studies))
         with self._database.read() as connection:
-            rows = connection.execute(wanted.order_by(PREDICTIONS.c.created, PREDICTIONS.c.id)).all()
+            found = connection.execute(wanted.order_by(PREDICTIONS.c.created, PREDICTIONS.c.id)).all()
         of: dict[str, list[Summary]] = {study: [] for study in studies}
-        for row in rows:
-            of[row.study_instance_uid].append(Summary(**row._mapping))
+        for row in found:
+            of[row.study_instance_uid].append(rows.summary(row._mapping))
         return tuple(tuple(records) for records in of.values() if records)
 
 

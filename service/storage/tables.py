@@ -145,10 +145,10 @@ OF_INSTANCE = (
     "instance_file",
     "instance_bytes",
 )
-OF_PREDICTION = ("id", "artefact_sha256", "created", "priority", "margin", "body")
-OF_MAPS = ("map_height", "map_width", "heat_map", "class_maps")
+_OF_PREDICTION = ("id", "artefact_sha256", "created", "priority", "margin", "body")
+_OF_MAPS = ("map_height", "map_width", "heat_map", "class_maps")
 
 SUMMARIES = sa.select(
-    *(INSTANCES.c[name] for name in OF_INSTANCE), *(PREDICTIONS.c[name] for name in OF_PREDICTION)
+    *(INSTANCES.c[name] for name in OF_INSTANCE), *(PREDICTIONS.c[name] for name in _OF_PREDICTION)
 ).select_from(PREDICTIONS.join(INSTANCES))
-RECORDS = SUMMARIES.add_columns(*(PREDICTIONS.c[name] for name in OF_MAPS))
+RECORDS = SUMMARIES.add_columns(*(PREDICTIONS.c[name] for name in _OF_MAPS))

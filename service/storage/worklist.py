@@ -7,13 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.errors import InvalidRequest, NotFound
-from service.storage import changes
+from service.storage import changes, rows
 from service.storage import cursor as cursors
 from service.storage.database import Database
-from service.storage.record import Summary, check
+from service.storage.record import Summary, check_id
 from service.storage.tables import INSTANCES, PREDICTIONS, SUMMARIES, WORKLIST
+from service.triage.rule import PRIORITIES, Priority
 
-PRIORITIES = ("STAT", "HIGH", "ROUTINE")  # the first is the most urgent
 _NO_MARGIN = 1e300  # greater than any logit margin: after all that have one
 _KEY = (WORKLIST.c.rank, WORKLIST.c.urgency, WORKLIST.c.created, WORKLIST.c.prediction_id)
 _ENTRIES = (
@@ -21,7 +21,6 @@ _ENTRIES = (
     .set_label_style(sa.LABEL_STYLE_DISAMBIGUATE_ONLY)
     .join(WORKLIST, WORKLIST.c.prediction_id == PREDICTIONS.c.id)
 )
-_SUMMARY = tuple(column.name for column in SUMMARIES.selected_columns)
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Filters:
     """
 
     q: str | None = None
-    priority: str | None = None
+    priority: Priority | None = None
     finding: str | None = None
     read: bool | None = None
     since: datetime | None = None
@@ -61,20 +60,21 @@ class Counts:
     """How many entries fit the filters, and how many on the whole list are unread, by priority."""
 
     total: int
-    unread: dict[str, int]
+    unread: dict[Priority, int]
 
 
 def enter(connection: sa.Connection, record: Summary, instance: int) -> None:
     """Put a new record on the list, in place of an older one of its instance, which is locked."""
+    prediction = record.prediction
     row = {
         "prediction_id": record.id,
         "instance_id": instance,
         "newest": False,
         "unread": True,
-        "rank": PRIORITIES.index(record.priority) if record.priority in PRIORITIES else len(PRIORITIES) - 1,
-        "urgency": _NO_MARGIN if record.margin is None else -record.margin,
+        "rank": PRIORITIES.index(prediction.priority),
+        "urgency": _NO_MARGIN if prediction.margin is None else -prediction.margin,
         "created": record.created,
-        "positive": "".join(f"|{label}|" for label in positive(record)),
+        "positive": "".join(f"|{label}|" for label in prediction.positive),
         "searched": _searched(record),
     }
     connection.execute(sa.insert(WORKLIST).values(row))
@@ -96,11 +96,6 @@ def leave(connection: sa.Connection, instance: int | None) -> None:
     newest = newest.order_by(WORKLIST.c.created.desc(), WORKLIST.c.prediction_id.desc()).limit(1)
     id = connection.scalar(newest)
     connection.execute(sa.update(WORKLIST).where(of_it).values(newest=WORKLIST.c.prediction_id == id))
-
-
-def positive(record: Summary) -> list[str]:
-    """Labels of the positive findings, in their order."""
-    return [one["label"] for one in record.body.get("findings", ()) if one.get("positive")]
 
 
 class Worklist:
@@ -128,11 +123,11 @@ class Worklist:
         place = sa.select(WORKLIST.c.prediction_id).where(*_conditions(filters), *following).order_by(*key)
         chosen = _ENTRIES.where(PREDICTIONS.c.id.in_(place.limit(limit + 1).scalar_subquery())).order_by(*key)
         with self._database.read() as connection:
-            rows = connection.execute(chosen).all()
-        if len(rows) <= limit:
-            return tuple(map(_entry, rows)), None
-        last = rows[limit - 1]
-        return tuple(map(_entry, rows[:limit])), cursors.encode_place(last.rank, last.urgency, last.created, last.id)
+            page = connection.execute(chosen).all()
+        if len(page) <= limit:
+            return tuple(map(_entry, page)), None
+        last = page[limit - 1]
+        return tuple(map(_entry, page[:limit])), cursors.encode_place(last.rank, last.urgency, last.created, last.id)
 
     def counts(self, filters: Filters) -> Counts:
         """Count; what is read is one index, unless the filters want more."""
@@ -151,7 +146,7 @@ class Worklist:
         ------
         NotFound
         """
-        check(id)
+        check_id(id)
         with self._database.read() as connection:
             row = connection.execute(_ENTRIES.where(PREDICTIONS.c.id == id)).one_or_none()
         if row is None:
@@ -165,7 +160,7 @@ class Worklist:
         ------
         NotFound
         """
-        check(id)
+        check_id(id)
         values: dict[str, Any] = {"unread": not read, "read_at": datetime.now(UTC) if read else None}
         changed = sa.update(WORKLIST).where(WORKLIST.c.prediction_id == id, WORKLIST.c.unread.is_(read))
         with self._database.write() as connection:
@@ -207,5 +202,4 @@ def _searched(record: Summary) -> str:
 
 
 def _entry(row: sa.Row[Any]) -> Entry:
-    values = row._mapping
-    return Entry(Summary(**{name: values[name] for name in _SUMMARY}), row.read_at, row.read_by)
+    return Entry(rows.summary(row._mapping), row.read_at, row.read_by)

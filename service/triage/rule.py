@@ -3,29 +3,23 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from service.artefact.card import OperatingPoint
 from service.errors import ConfigurationError, InferenceFailed
+from service.triage.finding import Finding
 
 Priority = Literal["STAT", "HIGH", "ROUTINE"]
-_RESOLUTION = 1e-7  # of a float32 probability just under 1: keeps a saturated output's logit finite
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """A threshold fixed before the test, on the calibrated fusion probability, and what it achieved."""
-
-    threshold: float
-    sensitivity: float
-    specificity: float
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)  # most urgent first
+_RESOLUTION = 1e-7  # spacing of float32 just below 1: keeps the logit of a saturated output finite
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Labels whose positive finding makes the priority STAT, or HIGH."""
+    """Labels whose positive finding makes the priority STAT or HIGH."""
 
     stat: tuple[str, ...]
     high: tuple[str, ...]
@@ -33,7 +27,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Probabilities:
-    """What the network says, calibrated: each [K] float in [0, 1], in the order of the labels."""
+    """Calibrated probabilities of the three branches: each [K] float in [0, 1], in label order."""
 
     fusion: npt.NDArray[np.floating]
     global_: npt.NDArray[np.floating]
@@ -41,32 +35,18 @@ class Probabilities:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One label's answer. Without an operating point the last four are None, and it takes no part in the priority."""
-
-    label: str
-    probability: float
-    global_: float
-    local: float
-    threshold: float | None
-    positive: bool | None
-    sensitivity: float | None
-    specificity: float | None
-
-
-@dataclass(frozen=True)
 class TriageResult:
-    """The answer to one radiograph.
+    """Priority and findings of one radiograph.
 
     Attributes
     ----------
     reason
         Positive findings that made the priority, in label order; empty for ROUTINE.
     margin
-        The largest logit(probability) - logit(threshold) over all findings with an operating point: negative where
-        none is positive, None where there is no operating point. Orders a worklist within a priority.
+        Largest logit(probability) - logit(threshold) over all findings with an operating point: negative where none is
+        positive, None where there is no operating point. Orders a worklist within a priority.
     findings
-        One per label, in label order.
+        One finding per label, in label order.
     """
 
     priority: Priority
@@ -76,7 +56,7 @@ class TriageResult:
 
 
 def check_rule(rule: Rule, labels: Sequence[str]) -> None:
-    """Refuse a rule that names a label the artefact does not have.
+    """Check that the rule names only labels of the artefact.
 
     Raises
     ------
@@ -84,7 +64,7 @@ def check_rule(rule: Rule, labels: Sequence[str]) -> None:
     """
     for label in (*rule.stat, *rule.high):
         if label not in labels:
-            raise ConfigurationError(f"the triage rule names {label!r}; the artefact knows {', '.join(labels)}")
+            raise ConfigurationError(f"the triage rule names {label!r}; the artefact's labels are {', '.join(labels)}")
 
 
 def triage(
@@ -93,17 +73,17 @@ def triage(
     probabilities: Probabilities,
     rule: Rule,
 ) -> TriageResult:
-    """Say which findings are positive (probability >= threshold) and what priority they make.
+    """Decide which findings are positive (probability >= threshold) and which priority they make.
 
     Parameters
     ----------
     labels, operating_points
-        K of each, in the order of the network's outputs.
+        K each, in the order of the network's outputs.
 
     Raises
     ------
     InferenceFailed
-        A probability is not finite, is outside [0, 1], or there are not K.
+        A probability is not finite or not in [0, 1], or an output does not have K values.
     """
     _check(probabilities, len(labels))
     findings = tuple(
@@ -118,9 +98,9 @@ def triage(
 def _check(probabilities: Probabilities, count: int) -> None:
     for values in (probabilities.fusion, probabilities.global_, probabilities.local):
         if values.shape != (count,):
-            raise InferenceFailed(f"the network gave an output of shape {values.shape}, not ({count},)")
+            raise InferenceFailed(f"expected an output of shape ({count},), got {values.shape}")
         if not np.all((values >= 0) & (values <= 1)):  # false for NaN too
-            raise InferenceFailed("the network gave a probability that is not a number in [0, 1]")
+            raise InferenceFailed("the network returned a probability that is not a number in [0, 1]")
 
 
 def _finding(label: str, point: OperatingPoint | None, probabilities: Probabilities, index: int) -> Finding:

@@ -27,7 +27,7 @@ from service.http.app import create_app
 from service.inference.session import Session
 from service.prediction.decoders import Decoders
 from service.prediction.pipeline import Pipeline
-from service.prediction.stored import Archive
+from service.prediction.stored import StoredPredictions
 from service.settings import Http, Limits
 from service.storage import instances
 from tests.conftest import ROOT
@@ -412,7 +412,7 @@ def test_an_unexpected_error(witness: Witness, monkeypatch: pytest.MonkeyPatch, 
         raise LookupError(planted.WORDS) from ValueError("2.25.7771")
 
     id = witness.post(planted.file(9)).json()["id"]
-    monkeypatch.setattr(Pipeline if hasattr(Pipeline, method) else Archive, method, fail)
+    monkeypatch.setattr(Pipeline if hasattr(Pipeline, method) else StoredPredictions, method, fail)
     statuses = [
         witness.post(planted.file(9)).status_code,
         witness.request("GET", "/v1/predictions").status_code,

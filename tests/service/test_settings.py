@@ -1,19 +1,20 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 
 from service import settings
+from service.cli.settings_table import variables
 from service.errors import ConfigurationError
+from service.storage.url import database_url
 
 
 def test_defaults_need_no_environment() -> None:
-    found = settings.load()
+    loaded = settings.load()
 
-    assert (found.http.host, found.http.port) == ("127.0.0.1", 8000)
-    assert found.runtime.provider == "auto"
-    assert found.model.path.name == "agcnn.onnx"
-    assert found.database_url == f"sqlite:///{Path('data').resolve() / 'triage.sqlite'}"
+    assert (loaded.http.host, loaded.http.port) == ("127.0.0.1", 8000)
+    assert loaded.runtime.provider == "auto"
+    assert loaded.model.path.name == "agcnn.onnx"
+    assert database_url(loaded) == f"sqlite:///{Path('data').resolve() / 'triage.sqlite'}"
 
 
 def test_nested_variables_keep_their_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,11 +22,11 @@ def test_nested_variables_keep_their_neighbours(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("TRIAGE_TRIAGE__STAT", '["Mass", "Pneumothorax"]')
     monkeypatch.setenv("triage_storage__folder", "/elsewhere")
 
-    found = settings.load()
+    loaded = settings.load()
 
-    assert (found.http.host, found.http.port) == ("127.0.0.1", 9000)
-    assert found.triage.stat == ("Mass", "Pneumothorax")
-    assert found.database_url == "sqlite:////elsewhere/triage.sqlite"
+    assert (loaded.http.host, loaded.http.port) == ("127.0.0.1", 9000)
+    assert loaded.triage.stat == ("Mass", "Pneumothorax")
+    assert database_url(loaded) == "sqlite:////elsewhere/triage.sqlite"
 
 
 @pytest.mark.parametrize(
@@ -66,50 +67,66 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
 def test_a_password_shows_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIAGE_DATABASE__URL", "postgresql+psycopg://user:hunter2@host/name")
 
-    found = settings.load()
+    loaded = settings.load()
 
-    assert found.database_url == "postgresql+psycopg://user:hunter2@host/name"
-    assert "hunter2" not in repr(found)
-    assert not any("hunter2" in variable.value for variable in settings.variables(found))
-
-
-def test_a_password_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("p/w: 100 %@\n")
-    monkeypatch.setenv("TRIAGE_DATABASE__URL", "postgresql+psycopg://user@host/name")
-    monkeypatch.setenv("TRIAGE_DATABASE__PASSWORD_FILE", str(tmp_path / "password"))
-
-    url = make_url(settings.load().database_url)
-
-    assert (url.username, url.password, url.host, url.database) == ("user", "p/w: 100 %@", "host", "name")
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("postgresql+psycopg://user@host/name", "cannot be read: No such file or directory"),
-        ("postgresql+psycopg://user:other@host/name", "a user and no password wanted"),
-        ("postgresql+psycopg://host/name", "a user and no password wanted"),
-    ],
-)
-def test_a_password_without_a_file_or_a_place_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, said: str
-) -> None:
-    monkeypatch.setenv("TRIAGE_DATABASE__URL", url)
-    monkeypatch.setenv("TRIAGE_DATABASE__PASSWORD_FILE", str(tmp_path / "password"))
-
-    with pytest.raises(ConfigurationError) as caught:
-        _ = settings.load().database_url
-
-    assert said in caught.value.message
-    assert "other" not in caught.value.message
+    assert database_url(loaded) == "postgresql+psycopg://user:hunter2@host/name"
+    assert "hunter2" not in repr(loaded)
+    assert not any("hunter2" in variable.value for variable in variables(loaded))
 
 
 def test_every_setting_is_described() -> None:
-    variables = {variable.name: variable for variable in settings.variables(settings.load())}
+    listed = {variable.name: variable for variable in variables(settings.load())}
 
-    assert len(variables) >= 24
-    assert all(variable.description for variable in variables.values())
-    assert all(variable.value == variable.default for variable in variables.values())
-    assert variables["TRIAGE_HTTP__PORT"].value == "8000"
-    assert variables["TRIAGE_TRIAGE__STAT"].value == '["Pneumothorax"]'
-    assert variables["TRIAGE_MODEL__SHA256"].value == ""
+    assert len(listed) >= 24
+    assert all(variable.description for variable in listed.values())
+    assert all(variable.value == variable.default for variable in listed.values())
+    assert listed["TRIAGE_HTTP__PORT"].value == "8000"
+    assert listed["TRIAGE_TRIAGE__STAT"].value == '["Pneumothorax"]'
+    assert listed["TRIAGE_MODEL__SHA256"].value == ""
+
+
+ARCHIVE = '{"name": "archive", "url": "https://pacs.example/dicom-web"}'
+
+
+def test_destinations_are_a_json_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIAGE_SENDING__DESTINATIONS", f'[{ARCHIVE}, {{"name": "ae", "host": "pacs", "port": 104}}]')
+    monkeypatch.setenv("TRIAGE_SENDING__SEND_ALL", '["ae"]')
+
+    loaded = settings.load()
+
+    assert [destination.name for destination in loaded.sending.destinations] == ["archive", "ae"]
+    assert len(loaded.sending.destinations[0].objects) == 4
+    [value] = [variable.value for variable in variables(loaded) if variable.name == "TRIAGE_SENDING__DESTINATIONS"]
+    assert value == f'[{ARCHIVE}, {{"name": "ae", "host": "pacs"}}]'  # 104 is the default
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SENDING__DESTINATIONS", '[{"name": "neither"}]'),
+        ("SENDING__DESTINATIONS", '[{"name": "both", "url": "http://a", "host": "a"}]'),
+        ("SENDING__DESTINATIONS", '[{"name": "a b", "host": "a"}]'),
+        ("SENDING__DESTINATIONS", '[{"name": "a", "url": "file:///etc"}]'),
+        ("SENDING__DESTINATIONS", '[{"name": "a", "host": "a", "objects": ["fhir"]}]'),
+        ("SENDING__DESTINATIONS", '[{"name": "a", "host": "a"}, {"name": "a", "host": "b"}]'),
+        ("SENDING__SEND_ALL", '["nobody"]'),
+        ("DIMSE__AE_TITLE", "SEVENTEEN.LETTERS"),
+        ("DIMSE__AE_TITLE", "BACK\\SLASH"),
+        ("DIMSE__CALLERS", '[" "]'),
+        ("DIMSE__MAXIMUM_PDU_BYTES", "0"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"TRIAGE_{name}", value)
+
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load()
+    assert "TRIAGE_" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("title", ["A", "TRIAGE_1", "WARD 3 CR", "SIXTEEN.LETTERS!"])
+def test_an_ae_title(monkeypatch: pytest.MonkeyPatch, title: str) -> None:
+    monkeypatch.setenv("TRIAGE_DIMSE__AE_TITLE", title)
+
+    assert settings.load().dimse.ae_title == title

@@ -12,7 +12,7 @@ from service.artefact.file import load
 from service.artefact.typicality import FLAG, FLOOR, Known, distance, features, flags, known
 from service.dicom.canvas import canvas, grey_values
 from service.dicom.radiograph import radiograph
-from service.inference.session import Prediction, Session
+from service.inference.session import Outputs, Session
 from service.settings import SHIPPED_ARTEFACT
 from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
 
@@ -74,9 +74,9 @@ def around(cloud: np.ndarray) -> Known:
     return Known(cloud.mean(0), np.linalg.inv(np.linalg.cholesky(np.cov(cloud.T))), 1)
 
 
-def prediction(class_maps: np.ndarray) -> Prediction:
+def prediction(class_maps: np.ndarray) -> Outputs:
     half = np.full(len(class_maps), 0.5, np.float32)
-    return Prediction(half, half, half, HEAT, class_maps, (0, 0, 1, 1))
+    return Outputs(half, half, half, HEAT, class_maps, (0, 0, 1, 1))
 
 
 def test_flagged_beyond_the_threshold_alone() -> None:

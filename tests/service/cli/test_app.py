@@ -14,8 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import settings, telemetry
+from service import telemetry
 from service.cli import app as cli
+from service.cli.settings_table import variables
 from tests.artefacts import tiny_artefact, tiny_card
 from tests.factories import dicom_bytes, noise
 from tests.service.conftest import Run
@@ -94,7 +95,7 @@ def test_check_says_what_is_sound(run: Run, artefact: Path) -> None:
     code, out, err = run("check")
 
     assert (code, err) == (0, "")
-    for variable in settings.variables():
+    for variable in variables():
         assert variable.name in out
     for said in (
         "configuration: sound",

@@ -3,15 +3,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from service import settings
 from service.storage.instances import Instances
 from service.storage.keys import Keys
-from service.storage.record import Record
 from service.storage.records import Records
 from tests.service.conftest import Run
+from tests.service.records import record
 
 
 @pytest.fixture
@@ -85,21 +84,10 @@ def kept(records: Records) -> Path:
     instances.open()
     for number, days in enumerate((40, 0)):
         records.save(
-            Record(
-                study_instance_uid="2.25.1",
-                series_instance_uid="2.25.2",
+            record(
                 sop_instance_uid=f"2.25.3.{number}",
-                accession_number="",
-                attributes={},
-                display_sha256="d" * 64,
-                artefact_sha256="a" * 64,
                 instance_file=instances.put(b"0123456789"),
                 instance_bytes=10,
-                priority="ROUTINE",
-                margin=None,
-                body={},
-                heat_map=np.zeros((7, 7), np.float32),
-                class_maps=np.zeros((14, 7, 7), np.float32),
                 created=datetime.now(UTC) - timedelta(days=days),
             )
         )

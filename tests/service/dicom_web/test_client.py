@@ -14,9 +14,8 @@ from dicomweb_client import DICOMwebClient
 from PIL import Image
 from pydicom import Dataset, dcmread
 
-from service.dicom_web.study import FORMS
 from service.http.app import create_app
-from service.objects.kinds import KINDS
+from service.objects.kinds import DICOM_KINDS, Kind
 from tests.factories import SERIES, STUDY, chest, encode, ramp
 from tests.service.serving import settings_for
 
@@ -148,9 +147,9 @@ def test_a_rendered_image_is_windowed_and_fits(client: DICOMwebClient) -> None:
     np.testing.assert_array_equal(exact, np.where(ramp(256, 300) + 1 > 999.5, 255, 0))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "fhir"])
+@pytest.mark.parametrize("kind", DICOM_KINDS)
 def test_what_is_made_is_what_was_announced(client: DICOMwebClient, kind: str) -> None:
-    form = FORMS[kind]  # type: ignore[index]
+    form = kind.form
     announced = [
         Dataset.from_json(one)
         for one in client.search_for_instances(search_filters={"SOPClassUID": form.sop_class_uid}, limit=1)
@@ -169,7 +168,7 @@ def test_what_is_made_is_what_was_announced(client: DICOMwebClient, kind: str) -
 
 
 def test_the_overlay_is_rendered(client: DICOMwebClient) -> None:
-    sop_class = {"SOPClassUID": FORMS["secondary_capture"].sop_class_uid}
+    sop_class = {"SOPClassUID": Kind.SECONDARY_CAPTURE.form.sop_class_uid}
     [found] = client.search_for_instances(STUDY, search_filters=sop_class, limit=1)
     wanted = Dataset.from_json(found)
 

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from service.http.app import Envelope, create_app
-from service.prediction.stored import Archive
+from service.objects.kinds import DICOM_KINDS
+from service.prediction.stored import StoredPredictions
 from service.settings import Limits
 from tests.service.serving import Client, client_of, settings_for
 
@@ -65,7 +66,7 @@ def test_an_unexpected_error_is_told_and_logged_without_its_text(
     async def fail(*_: object) -> None:
         raise ValueError("Canary^Tweety")
 
-    monkeypatch.setattr(Archive, "get", fail)
+    monkeypatch.setattr(StoredPredictions, "get", fail)
     response = client.get("/v1/predictions/x")
 
     assert (response.status_code, response.json()["code"]) == (500, "internal_error")
@@ -124,9 +125,6 @@ def test_the_log_has_the_route_not_the_path(client: Client, log: StringIO) -> No
     assert told == [("GET", "/v1/predictions/{id}", 404), ("GET", None, 404)]
 
 
-OBJECTS = ("sr", "segmentation", "secondary_capture", "presentation_state")
-
-
 def test_the_interface_is_described(client: Client) -> None:
     described = client.get("/openapi.json").json()
 
@@ -135,7 +133,7 @@ def test_the_interface_is_described(client: Client) -> None:
         *("/v1/worklist", "/v1/worklist/search", "/v1/worklist/{id}", "/v1/worklist.csv"),
         *("/v1/predictions/{id}/pixels", "/v1/predictions/{id}/maps.json"),
         *(f"/v1/predictions/{{id}}/{part}.png" for part in ("overlay", "image", "heat_map", "crop")),
-        *(f"/v1/predictions/{{id}}/{kind}.dcm" for kind in OBJECTS),
+        *(f"/v1/predictions/{{id}}/{kind}.dcm" for kind in DICOM_KINDS),
         *("/v1/predictions/{id}/fhir.json", "/v1/predictions/{id}/send", "/v1/predictions/{id}/sends"),
     }
     prediction = described["components"]["schemas"]["Prediction"]["properties"]

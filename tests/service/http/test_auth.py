@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from service.http import auth, events
 from service.http.app import create_app
-from service.http.auth import OPEN, asks_for_keys, is_loopback
+from service.http.auth import OPEN, is_loopback, requires_keys
 from service.http.problems import Problem
 from service.settings import Http, Limits, Settings
 from service.storage.keys import SCOPES, Scope
@@ -77,7 +77,7 @@ def client(artefact: Path, folder: Path) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def keys(client: Client) -> dict[str, str]:
-    return {scope: client.pipeline.keys.add(f"only-{scope}", [scope]) for scope in SCOPES}
+    return {scope: client.app.state.keys.add(f"only-{scope}", [scope]) for scope in SCOPES}
 
 
 def ask(client: Client, method: str, path: str, key: str | None = None) -> httpx.Response:
@@ -200,10 +200,10 @@ def test_a_key_is_asked_for_before_anything_is_said_of_the_request(client: Clien
 
 
 def test_a_revoked_key_opens_nothing_any_more(client: Client) -> None:
-    key = client.pipeline.keys.add("gone-soon", ["read"])
+    key = client.app.state.keys.add("gone-soon", ["read"])
     assert ask(client, "GET", "/v1/model", key).status_code == 200
 
-    client.pipeline.keys.revoke("gone-soon")
+    client.app.state.keys.revoke("gone-soon")
 
     assert ask(client, "GET", "/v1/model", key).json()["code"] == "unknown_key"
 
@@ -242,10 +242,10 @@ def test_what_loopback_is(host: str, loopback: bool) -> None:
 
 
 def test_when_a_key_is_asked_for() -> None:
-    assert asks_for_keys(Http(host="0.0.0.0"))
-    assert asks_for_keys(Http(keys="always"))
-    assert not asks_for_keys(Http())
-    assert not asks_for_keys(Http(host="0.0.0.0", keys="never"))
+    assert requires_keys(Http(host="0.0.0.0"))
+    assert requires_keys(Http(keys="always"))
+    assert not requires_keys(Http())
+    assert not requires_keys(Http(host="0.0.0.0", keys="never"))
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +282,7 @@ def test_on_loopback_a_page_of_another_site_is_not(local: Client, headers: dict[
 def test_with_keys_also_on_loopback_the_name_does_not_matter(artefact: Path, tmp_path: Path) -> None:
     settings = with_http(settings_for(artefact, tmp_path), Http(keys="always"))
     with client_of(create_app(settings)) as client:
-        key = client.pipeline.keys.add("a", ["read"])
+        key = client.app.state.keys.add("a", ["read"])
         named = {"Host": "triage.example"}
 
         assert client.get("/v1/model", headers=named).status_code == 401
@@ -316,7 +316,7 @@ def test_otherwise_nothing_is_said_of_it(local: Client, client: Client) -> None:
 def test_one_client_too_often_is_429_and_the_others_are_not(artefact: Path, tmp_path: Path) -> None:
     limits = LIMITS.model_copy(update={"requests_per_second": 0.25, "requests_burst": 2})
     with client_of(create_app(with_http(settings_for(artefact, tmp_path), NETWORK, limits))) as client:
-        one, other = (client.pipeline.keys.add(name, ["read"]) for name in "ab")
+        one, other = (client.app.state.keys.add(name, ["read"]) for name in "ab")
 
         assert [ask(client, "GET", "/v1/model", one).status_code for _ in range(3)] == [200, 200, 429]
         refused = ask(client, "GET", "/v1/model", one)

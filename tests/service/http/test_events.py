@@ -125,8 +125,8 @@ def test_who_leaves_is_forgotten(client: Client) -> None:
     async def work() -> None:
         async with Stream(client) as stream:
             await anext(stream.parts())
-            assert len(client.pipeline.feed._listeners) == 1
-        assert not client.pipeline.feed._listeners
+            assert len(client.app.state.feed._listeners) == 1
+        assert not client.app.state.feed._listeners
 
     client.runner.run(work())
 

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from service.objects.kinds import DICOM_KINDS, Kind
 from service.prediction.decoders import Decoders
 from tests.factories import dicom_bytes, noise
-from tests.service.http.test_app import OBJECTS
 from tests.service.objects.rendered import errors
 from tests.service.serving import Client, serving, settings_for
-
-KINDS = (*OBJECTS, "fhir")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def answer(client: Client, data: bytes) -> dict:
     return dict(client.post(data).json())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", Kind)
 def test_a_link_leads_to_an_object_which_is_the_same_again(client: Client, answer: dict, kind: str) -> None:
     link = answer["links"][kind]
     first, second = client.get(link), client.get(link)
@@ -45,7 +43,7 @@ def test_a_link_leads_to_an_object_which_is_the_same_again(client: Client, answe
     assert b"view_position_missing" in first.content
 
 
-@pytest.mark.parametrize("kind", OBJECTS)
+@pytest.mark.parametrize("kind", DICOM_KINDS)
 def test_a_validator_finds_nothing_beyond_what_it_finds_on_the_source(
     client: Client, answer: dict, data: bytes, tmp_path: Path, kind: str
 ) -> None:
@@ -70,7 +68,7 @@ def test_the_report_says_what_the_answer_says(client: Client, answer: dict) -> N
 
 
 def test_ways_to_ask_for_nothing(client: Client) -> None:
-    for name in (*(f"{kind}.dcm" for kind in OBJECTS), "fhir.json"):
+    for name in (*(f"{kind}.dcm" for kind in DICOM_KINDS), "fhir.json"):
         assert client.get(f"/v1/predictions/{'0' * 32}/{name}").status_code == 404
 
 

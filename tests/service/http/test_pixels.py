@@ -85,13 +85,13 @@ def test_maps_are_the_records(client: Client, links: dict[str, str]) -> None:
     response = client.get(f"{links['window']}/maps.json")
 
     maps = Maps.model_validate_json(response.content)
-    record = client.pipeline.archive._records.get(links["window"].rpartition("/")[2])
+    record = client.pipeline._records.get(links["window"].rpartition("/")[2])
     assert np.abs(np.array(maps.heat_map) - record.heat_map).max() <= 0.5e-5
-    labels = [one["label"] for one in record.body["findings"]]
+    labels = [finding.label for finding in record.prediction.findings]
     assert list(maps.class_maps) == labels
     for label, wanted in zip(labels, record.class_maps, strict=True):
         assert np.abs(np.array(maps.class_maps[label]) - wanted).max() <= 0.5e-5 + 1e-6 * np.abs(wanted).max()
-    assert list(maps.content) == record.body["content"]
+    assert list(maps.content) == list(record.prediction.content)
 
 
 @pytest.mark.parametrize("part", ["pixels", "maps.json"])

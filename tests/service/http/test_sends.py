@@ -7,7 +7,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from service.destinations import OBJECTS, Destination, Sending
+from service.objects.kinds import DICOM_KINDS
+from service.settings import Destination, Sending
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import Client, serving, settings_for
 from tests.service.stub import Stub, stub
@@ -65,7 +66,7 @@ def test_what_is_ordered_is_sent(client: Client, pacs: Stub, tmp_path: Path) -> 
     items = [item for item in sends(client, id) if item["destination"] == "pacs"]
 
     assert ordered.status_code == 202
-    assert [item["object"] for item in ordered.json()["items"]] == list(OBJECTS)
+    assert [item["object"] for item in ordered.json()["items"]] == list(DICOM_KINDS)
     assert {item["state"] for item in items} == {"sent"}
     kinds = set()
     for _, body in pacs.received:

@@ -221,7 +221,7 @@ def test_a_mark_is_kept_with_who_and_when(client: Client, posted: list[dict[str,
 def test_who_gives_no_name_is_named_by_the_key(artefact: Path, tmp_path: Path) -> None:
     settings = settings_for(artefact, tmp_path).model_copy(update={"http": Http(keys="always")})
     with serving(settings) as client:
-        token = client.pipeline.keys.add("ward-3", ["predict", "read"])
+        token = client.app.state.keys.add("ward-3", ["predict", "read"])
         key = {"Authorization": f"Bearer {token}"}
         headers = key | {"Content-Type": "application/dicom"}
         link = client.request("POST", "/v1/predictions", content=dicom_bytes(noise()), headers=headers).json()["links"]

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import InferenceFailed, Overloaded
 from service.inference.batcher import Batcher
-from service.inference.session import Prediction, Session
+from service.inference.session import Outputs, Session
 
 CANVAS = (1, 2, 2)
 POISON = -1.0
@@ -27,7 +27,7 @@ class Echo:
         self.gate = threading.Event()
         self.gate.set()
 
-    def run(self, canvases: np.ndarray) -> list[Prediction]:
+    def run(self, canvases: np.ndarray) -> list[Outputs]:
         values = canvases[:, 0, 0, 0].tolist()
         self.batches.append(values)
         self.threads.add(threading.current_thread().name)
@@ -35,7 +35,7 @@ class Echo:
         if POISON in values:
             raise RuntimeError("secret")
         empty = np.zeros(0, np.float32)
-        return [Prediction(np.array([value]), empty, empty, empty, empty, (0, 0, 1, 1)) for value in values]
+        return [Outputs(np.array([value]), empty, empty, empty, empty, (0, 0, 1, 1)) for value in values]
 
 
 def served(
@@ -143,7 +143,7 @@ def test_not_started() -> None:
 
 def test_too_few_predictions_are_a_failure() -> None:
     class Short(Echo):
-        def run(self, canvases: np.ndarray) -> list[Prediction]:
+        def run(self, canvases: np.ndarray) -> list[Outputs]:
             return super().run(canvases)[1:]
 
     async def scenario(batcher: Batcher, echo: Echo) -> None:

@@ -24,12 +24,13 @@ from pydicom.uid import (
 from model.labels import LABELS
 from service.dicom.radiograph import radiograph
 from service.dicom.reader import read
-from service.objects.kinds import Kind, render
-from service.objects.report import Network, Report
-from service.triage.rule import Finding
+from service.objects.kinds import Kind
+from service.objects.render import render
+from service.objects.report import Report
+from service.triage.finding import Finding
+from service.triage.prediction import Network
 from tests.factories import chest, encode, ramp
 
-DICOM_KINDS: tuple[Kind, ...] = ("sr", "segmentation", "secondary_capture", "presentation_state")
 HEIGHT, WIDTH = 300, 260
 BOX = (40, 60, 150, 221)
 POSITIVE = ("Effusion", "Pneumothorax")
@@ -150,13 +151,13 @@ FAULTY: dict[str, bytes] = {
 }
 
 
-def rendered(kind: Kind, data: bytes = FAULTY["sound"], told: Report | None = None) -> bytes:
+def rendered(kind: str, data: bytes = FAULTY["sound"], told: Report | None = None) -> bytes:
     """An object of a radiograph's file, as a decoder process makes it."""
 
     def view() -> np.ndarray:
         return np.rint(radiograph(data).values * 255).astype(np.uint8)
 
-    return render(read(data), view, kind, report() if told is None else told)
+    return render(read(data), view, Kind(kind), report() if told is None else told)
 
 
 def parsed(data: bytes) -> Dataset:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from service.objects.kinds import KINDS, Kind
+from service.objects.kinds import DICOM_KINDS, Kind
 from service.objects.report import Report
 from tests.conftest import ROOT
-from tests.service.objects.rendered import DICOM_KINDS, FAULTY, errors, items, parsed, rendered, report, source
+from tests.service.objects.rendered import FAULTY, errors, items, parsed, rendered, report, source
 
 SAMPLES = [ROOT / "samples" / f"{name}.dcm" for name in ("pneumothorax", "nodule_monochrome1", "normal")]
 REAL = (
@@ -59,7 +59,7 @@ def test_so_it_is_with_real_radiographs(name: str, realdata: Path, tmp_path: Pat
     assert beyond((realdata / "dicom" / f"{name}.dcm").read_bytes(), tmp_path, report(**SMALL)) == NOTHING
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", Kind)
 def test_asked_for_twice_it_is_the_same(kind: Kind) -> None:
     first = rendered(kind)
     time.sleep(1.1)  # the standard's times have seconds
@@ -67,7 +67,7 @@ def test_asked_for_twice_it_is_the_same(kind: Kind) -> None:
     assert rendered(kind) == first
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", Kind)
 def test_of_another_record_it_is_another(kind: Kind) -> None:
     assert rendered(kind, told=report(id="f" * 32)) != rendered(kind)
 
@@ -103,7 +103,7 @@ def test_it_is_filed_beside_the_radiograph_and_says_what_it_is(kind: Kind) -> No
     assert dataset.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", Kind)
 def test_what_is_suspicious_is_in_every_object_and_the_notice_too(kind: Kind) -> None:
     data = rendered(kind)
 

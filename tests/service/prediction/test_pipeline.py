@@ -1,6 +1,5 @@
 import asyncio
 import contextlib
-import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,7 +20,7 @@ from service.errors import (
     TooLarge,
 )
 from service.inference.session import Session
-from service.objects.rendering import Drawing
+from service.objects.drawing import Drawing
 from service.prediction.decoders import Decoders
 from service.prediction.pipeline import Pipeline
 from service.settings import Limits, Model, Settings, Storage, Triage
@@ -70,6 +69,12 @@ class House:
         self.do(wait)
         return self
 
+    def draw(self, id: str, drawing: Drawing) -> bytes:
+        async def draw() -> bytes:
+            return await self.pipeline.stored.draw(await self.pipeline.stored.get(id), drawing)
+
+        return self.runner.run(draw())
+
     def files(self) -> list[bytes]:
         return [path.read_bytes() for path in (self.folder / "instances").rglob("*.dcm")]
 
@@ -90,11 +95,9 @@ def test_an_answer_is_on_disk(house: House) -> None:
     answer = house.do(lambda: house.pipeline.predict(data))
 
     assert data in house.files()
-    assert house.do(lambda: house.pipeline.archive.get(answer.record.id)).body == answer.body
-    assert answer.body["sop_instance_uid"] == "2.25.1"
-    assert answer.body["links"]["overlay"] == f"/v1/predictions/{answer.record.id}/overlay.png"
-    assert list(answer.body["timings_ms"]) == ["read", "decode", "prepare", "queue", "infer", "store"]
-    assert json.loads(json.dumps(answer.body)) == answer.body
+    assert house.do(lambda: house.pipeline.stored.get(answer.id)).prediction == answer.prediction
+    assert answer.sop_instance_uid == "2.25.1"
+    assert all(spent > 0 for stage, spent in vars(answer.prediction.timings_ms).items() if stage != "queue")
 
 
 def test_the_same_again_is_the_same_record(house: House) -> None:
@@ -102,7 +105,7 @@ def test_the_same_again_is_the_same_record(house: House) -> None:
 
     first, second = (house.do(lambda: house.pipeline.predict(file("2.25.2"))) for _ in range(2))
 
-    assert first.body == second.body
+    assert (first.id, first.prediction) == (second.id, second.prediction)
     assert len(house.files()) == before + 1
 
 
@@ -111,7 +114,7 @@ def test_the_same_at_the_same_time_is_one_record(house: House) -> None:
 
     async def at_once() -> list[str]:
         answers = await asyncio.gather(*(house.pipeline.predict(file("2.25.3")) for _ in range(4)))
-        return [answer.record.id for answer in answers]
+        return [answer.id for answer in answers]
 
     assert len(set(house.do(at_once))) == 1
     assert len(house.files()) == before + 1
@@ -125,7 +128,7 @@ def test_other_pixels_under_the_same_uid_are_refused_and_leave_nothing(house: Ho
         house.do(lambda: house.pipeline.predict(file("2.25.4", seed=1)))
 
     assert len(house.files()) == before
-    assert house.do(lambda: house.pipeline.archive.get(first.record.id)).body == first.body
+    assert house.do(lambda: house.pipeline.stored.get(first.id)).prediction == first.prediction
 
 
 @pytest.mark.parametrize("elements", [{"PatientID": "ANOTHER"}, {"StudyInstanceUID": "2.25.999"}])
@@ -152,29 +155,29 @@ def test_two_at_once_with_other_pixels_one_is_refused(house: House) -> None:
 
 def test_a_deleted_record_is_gone_with_its_file(house: House) -> None:
     data = file("2.25.6")
-    id = house.do(lambda: house.pipeline.predict(data)).record.id
+    id = house.do(lambda: house.pipeline.predict(data)).id
 
-    house.do(lambda: house.pipeline.archive.delete(id))
+    house.do(lambda: house.pipeline.stored.delete(id))
 
     assert data not in house.files()
     for ask in (
-        lambda: house.pipeline.archive.get(id),
-        lambda: house.pipeline.archive.delete(id),
-        lambda: house.pipeline.archive.draw(id, Drawing()),
+        lambda: house.pipeline.stored.get(id),
+        lambda: house.pipeline.stored.delete(id),
+        lambda: house.pipeline.stored.get(id),
     ):
         with pytest.raises(NotFound):
             house.do(ask)
-    assert house.do(lambda: house.pipeline.predict(data)).record.id != id
+    assert house.do(lambda: house.pipeline.predict(data)).id != id
 
 
 def test_pages_follow_each_other_newest_first(house: House) -> None:
     for number in range(3):
         house.do(lambda uid=f"2.25.7{number}": house.pipeline.predict(file(uid)))
 
-    first, cursor = house.do(lambda: house.pipeline.archive.list(2, None))
-    second, _ = house.do(lambda: house.pipeline.archive.list(2, cursor))
+    first, cursor = house.do(lambda: house.pipeline.stored.list(2, None))
+    second, _ = house.do(lambda: house.pipeline.stored.list(2, cursor))
 
-    uids = [answer.body["sop_instance_uid"] for answer in (*first, *second)]
+    uids = [answer.sop_instance_uid for answer in (*first, *second)]
     assert uids[:3] == ["2.25.72", "2.25.71", "2.25.70"]
     assert len(set(uids)) == 4
 
@@ -214,9 +217,9 @@ def test_what_cannot_be_stored_is_not_acknowledged(house: House, monkeypatch: py
         house.do(lambda: house.pipeline.predict(file("2.25.8")))
     monkeypatch.undo()
 
-    listed, _ = house.do(lambda: house.pipeline.archive.list(500, None))
-    assert "2.25.8" not in [answer.body["sop_instance_uid"] for answer in listed]
-    assert house.do(lambda: house.pipeline.predict(file("2.25.8"))).body["sop_instance_uid"] == "2.25.8"
+    listed, _ = house.do(lambda: house.pipeline.stored.list(500, None))
+    assert "2.25.8" not in [answer.sop_instance_uid for answer in listed]
+    assert house.do(lambda: house.pipeline.predict(file("2.25.8"))).sop_instance_uid == "2.25.8"
 
 
 def test_below_the_watermark_nothing_is_taken_and_all_is_given(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,8 +234,8 @@ def test_below_the_watermark_nothing_is_taken_and_all_is_given(house: House, mon
 
     assert caught.value.code == "low_disk"
     assert len(house.files()) == before
-    assert house.do(lambda: house.pipeline.archive.get(known.record.id)).body == known.body
-    assert house.do(lambda: house.pipeline.archive.draw(known.record.id, Drawing("image")))
+    assert house.do(lambda: house.pipeline.stored.get(known.id)).prediction == known.prediction
+    assert house.draw(known.id, Drawing("image"))
     with house.pipeline.admitted():
         pass
 
@@ -252,7 +255,7 @@ def test_what_is_too_old_is_gone_soon_after_the_start(artefact: Path, tmp_path: 
             house.do(lambda: asyncio.sleep(0.02))
 
         with pytest.raises(NotFound):
-            house.do(lambda: house.pipeline.archive.get(kept.record.id))
+            house.do(lambda: house.pipeline.stored.get(kept.id))
 
 
 def test_a_network_that_fails_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +269,7 @@ def test_a_network_that_fails_leaves_nothing(house: House, monkeypatch: pytest.M
     monkeypatch.undo()
 
     assert len(house.files()) == before
-    assert house.do(lambda: house.pipeline.predict(file("2.25.9"))).record.id
+    assert house.do(lambda: house.pipeline.predict(file("2.25.9"))).id
 
 
 def test_a_request_that_is_given_up_is_kept_or_not(house: House) -> None:
@@ -278,7 +281,7 @@ def test_a_request_that_is_given_up_is_kept_or_not(house: House) -> None:
         house.do(lambda after=after: give_up(after))
 
     answer = house.do(lambda: house.pipeline.predict(file("2.25.10")))
-    assert house.do(lambda: house.pipeline.archive.draw(answer.record.id, Drawing("image")))
+    assert house.draw(answer.id, Drawing("image"))
 
 
 def test_nobody_else_reads_what_is_kept(artefact: Path, tmp_path: Path) -> None:
@@ -295,20 +298,18 @@ def test_nobody_else_reads_what_is_kept(artefact: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["overlay", "image", "heat_map", "crop"])
 def test_each_part_is_a_picture(house: House, part: str) -> None:
-    id = house.do(lambda: house.pipeline.predict(file("2.25.11"))).record.id
+    id = house.do(lambda: house.pipeline.predict(file("2.25.11"))).id
 
-    assert house.do(lambda: house.pipeline.archive.draw(id, Drawing(part))).startswith(b"\x89PNG")
+    assert house.draw(id, Drawing(part)).startswith(b"\x89PNG")
 
 
 def test_a_class_map_is_drawn_only_of_a_finding_there_is(house: House) -> None:
-    id = house.do(lambda: house.pipeline.predict(file("2.25.12"))).record.id
-    heat, mass = (
-        house.do(lambda one=one: house.pipeline.archive.draw(id, Drawing(finding=one))) for one in (None, "Mass")
-    )
+    id = house.do(lambda: house.pipeline.predict(file("2.25.12"))).id
+    heat, mass = (house.draw(id, Drawing(finding=one)) for one in (None, "Mass"))
 
     assert heat != mass
     with pytest.raises(NotFound) as caught:
-        house.do(lambda: house.pipeline.archive.draw(id, Drawing(finding="Tuberculosis")))
+        house.draw(id, Drawing(finding="Tuberculosis"))
     assert caught.value.code == "unknown_finding"
 
 
@@ -325,9 +326,9 @@ def test_records_survive_and_files_without_one_do_not(artefact: Path, tmp_path: 
     os.utime(orphan, (0, 0))
 
     with House(settings) as house:
-        again = house.wait_until_ready().do(lambda: house.pipeline.archive.get(first.record.id))
+        again = house.wait_until_ready().do(lambda: house.pipeline.stored.get(first.id))
 
-        assert again.body == first.body
+        assert again.prediction == first.prediction
         assert not orphan.exists()
 
 

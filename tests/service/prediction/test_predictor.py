@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from model.region import region
-from service.inference.session import Prediction, Session
-from service.objects.rendering import Drawing
-from service.prediction.predictor import Analyser
+from service.inference.session import Outputs, Session
+from service.objects.drawing import Drawing
+from service.prediction.predictor import Predictor
 from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import settings_for
@@ -25,10 +25,10 @@ def blob(x: float, y: float, width: float) -> np.ndarray:
     return ((hill - hill.min()) / (hill.max() - hill.min())).astype(np.float32)
 
 
-def prediction(heat: np.ndarray) -> Prediction:
+def prediction(heat: np.ndarray) -> Outputs:
     x0, y0, x1, y1 = region(torch.from_numpy(heat)[None], TAU)[0].tolist()
     half = np.full(14, 0.5, np.float32)
-    return Prediction(half, half, half, heat, np.stack([heat] * 14), (x0, y0, x1, y1))
+    return Outputs(half, half, half, heat, np.stack([heat] * 14), (x0, y0, x1, y1))
 
 
 @pytest.mark.parametrize("rule", ["pad", "stretch"])
@@ -43,11 +43,11 @@ def test_the_box_is_around_the_region_that_is_drawn(
     data = dicom_bytes(noise(height, width), PixelAspectRatio=aspect)
 
     async def analyse() -> tuple[list[int], bytes]:
-        analyser = Analyser(settings_for(artefact, tmp_path))
-        async with analyser.running():
+        predictor = Predictor(settings_for(artefact, tmp_path))
+        async with predictor.running():
             monkeypatch.setattr(Session, "run", lambda _, canvases: [prediction(heat)] * len(canvases))
-            record = await analyser.infer(await analyser.prepare(data))
-            return record.body["box"], await analyser.draw(record, data, Drawing("heat_map"))
+            record = await predictor.infer(await predictor.prepare(data))
+            return list(record.prediction.box), await predictor.draw(record, data, Drawing("heat_map"))
 
     box, png = asyncio.run(analyse())
     with Image.open(BytesIO(png)) as picture:
@@ -68,10 +68,10 @@ def test_what_is_unlike_what_the_network_knows_is_flagged_after_what_the_tags_sa
     knowing = tiny_artefact(tmp_path, statistics=statistics)
 
     async def analyse(path: Path) -> list[str]:
-        analyser = Analyser(settings_for(path, tmp_path))
-        async with analyser.running():
-            record = await analyser.infer(await analyser.prepare(dicom_bytes(noise(300, 300), ViewPosition=None)))
-            return list(record.body["flags"])
+        predictor = Predictor(settings_for(path, tmp_path))
+        async with predictor.running():
+            record = await predictor.infer(await predictor.prepare(dicom_bytes(noise(300, 300), ViewPosition=None)))
+            return list(record.prediction.flags)
 
     without, flags = asyncio.run(analyse(artefact)), asyncio.run(analyse(knowing))
     assert "view_position_missing" in without

@@ -1,4 +1,4 @@
-"""A record to keep, and a fresh database to keep it in."""
+"""Records to store, and a fresh database to store them in."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,35 +9,25 @@ import pytest
 
 from service.storage.record import Record
 from service.storage.records import Records
+from tests.service.records import record
 
 Make = Callable[..., Record]
 
 
 @pytest.fixture
 def make() -> Make:
-    """A record; each call another file, and what is named overrides."""
-    made = iter(range(10_000))
+    """Return a record with another file at each call; named fields override."""
+    numbers = iter(range(10_000))
 
-    def _make(**wanted: Any) -> Record:
-        number = next(made)
+    def _make(**changes: Any) -> Record:
+        number = next(numbers)
         rng = np.random.default_rng(number)
         values: dict[str, Any] = {
-            "study_instance_uid": "1.2.3",
-            "series_instance_uid": "1.2.3.4",
-            "sop_instance_uid": "1.2.3.4.5",
-            "accession_number": "A-1",
-            "attributes": {"PatientName": "Nobody^Ann", "Modality": "DX"},
-            "display_sha256": "d" * 64,
-            "artefact_sha256": "a" * 64,
             "instance_file": f"{number:032x}.dcm",
-            "instance_bytes": 1234,
-            "priority": "STAT",
-            "margin": 0.1 + 0.2,
-            "body": {"findings": [{"label": "Pneumothorax", "probability": 0.1}], "box": [0, 1, 2, 3], "ä": None},
             "heat_map": rng.random((7, 5), dtype=np.float32),
             "class_maps": rng.normal(size=(14, 7, 5)).astype(np.float32),
         }
-        return Record(**(values | wanted))
+        return record(**(values | changes))
 
     return _make
 

@@ -12,6 +12,7 @@ from service.storage import database as module
 from service.storage.database import Database, migrations
 from service.storage.records import Records
 from service.storage.tables import METADATA
+from tests.service.records import finding
 from tests.service.storage.conftest import Make
 
 
@@ -145,5 +146,5 @@ class TestFailures:
 
     def test_no_value_of_a_record_is_in_an_error(self, records: Records, make: Make) -> None:
         with pytest.raises(sa.exc.StatementError) as caught:
-            records.save(make(sop_instance_uid="1.99.canary", body={"x": float("inf")}))
+            records.save(make(sop_instance_uid="1.99.canary", findings=(finding("Mass", probability=float("inf")),)))
         assert "canary" not in str(caught.value)

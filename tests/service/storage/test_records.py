@@ -19,25 +19,21 @@ from service.errors import Conflict, InvalidRequest, NotFound, Overloaded
 from service.storage import cursor as cursors
 from service.storage.record import Record
 from service.storage.records import Records
+from tests.service.records import finding
 from tests.service.storage.conftest import Make
 
 SAVER = """
-import sys, numpy as np
-from service.storage.records import Record, Records
+import sys
+from service.storage.records import Records
+from tests.service.records import record
 url, name, uids = sys.argv[1:]
 records = Records(url)
 print("ready", flush=True)
 sys.stdin.readline()
 records.open()
 for number in range(int(uids)):
-    record = Record(
-        study_instance_uid="1", series_instance_uid="1", sop_instance_uid=f"1.{number}", accession_number="",
-        attributes={},
-        display_sha256="d", artefact_sha256="a", instance_file=f"{name}{number}", instance_bytes=1,
-        priority="HIGH", margin=None, body={},
-        heat_map=np.zeros((7, 7), np.float32), class_maps=np.zeros((14, 7, 7), np.float32),
-    )
-    print(records.save(record).id, flush=True)
+    saved = records.save(record(sop_instance_uid=f"1.{number}", instance_file=f"{name}{number}", priority="HIGH"))
+    print(saved.id, flush=True)
 """
 
 
@@ -108,7 +104,7 @@ class TestSave:
 
     def test_a_number_that_json_lacks_is_refused(self, records: Records, make: Make) -> None:
         with pytest.raises(sa.exc.StatementError):
-            records.save(make(body={"probability": float("nan")}))
+            records.save(make(findings=(finding("Mass", probability=float("nan")),)))
         assert not records.files()
 
     def test_a_naive_time_is_refused(self, records: Records, make: Make) -> None:
@@ -177,7 +173,7 @@ class TestManyWriters:
         assert all(acknowledged)
         records = Records(url)
         records.open()
-        assert all(records.get(id).priority == "HIGH" for id in acknowledged)
+        assert all(records.get(id).prediction.priority == "HIGH" for id in acknowledged)
         records.close()
 
     def test_deletes_and_saves_of_one_instance_leave_no_record_without_it(self, records: Records, make: Make) -> None:
@@ -244,7 +240,7 @@ class TestList:
         record = records.save(make())
         (entry,), cursor = records.list(1)
         assert not hasattr(entry, "heat_map")
-        assert entry.body == record.body
+        assert entry.prediction == record.prediction
         assert cursor is None
 
     def test_of_nothing(self, records: Records) -> None:

@@ -3,6 +3,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from service.storage import cursor as cursors
 from service.storage.database import Database, migrations
 from service.storage.record import Record
 from service.storage.records import Records
+from service.storage.rows import to_json
 from service.storage.tables import INSTANCES, PREDICTIONS, WORKLIST
-from service.storage.worklist import PRIORITIES, Filters, Worklist
+from service.storage.worklist import Filters, Worklist
+from service.triage.rule import PRIORITIES
+from tests.service.records import PREDICTION, finding
 from tests.service.storage.conftest import Make
 
 ALL = Filters()
@@ -39,11 +43,11 @@ def add(records: Records, make: Make) -> Add:
 
     def _add(positive: tuple[str, ...] = (), **wanted: Any) -> Record:
         number = next(made)
-        findings = [{"label": label, "positive": label in positive} for label in ("Mass", "Effusion", "Nodule")]
+        findings = tuple(finding(label, label in positive) for label in ("Mass", "Effusion", "Nodule"))
         values = {
             "sop_instance_uid": f"1.2.{number}",
             "created": NOON + timedelta(minutes=number),
-            "body": {"findings": findings},
+            "findings": findings,
         }
         return records.save(make(**(values | wanted)))
 
@@ -139,7 +143,7 @@ def _row(
     maps = {"map_height": 0, "map_width": 0, "heat_map": b"", "class_maps": b""}
     connection.execute(
         sa.insert(PREDICTIONS).values(
-            artefact_sha256="a", priority=priority, margin=margin, body={"findings": []}, **prediction, **maps
+            artefact_sha256="a", priority=priority, margin=margin, body=to_json(PREDICTION), **prediction, **maps
         )
     )
     connection.execute(
@@ -432,7 +436,7 @@ def old(tmp_path: Path) -> Iterator[Database]:
 
 def test_records_from_before_are_on_the_list_unread(old: Database, make: Make) -> None:
     """As they would be, had they been saved now."""
-    body = {"findings": [{"label": "Mass", "positive": True}, {"label": "Effusion", "positive": None}]}
+    body = to_json(replace(PREDICTION, findings=(finding("Mass", positive=True), finding("Effusion", positive=None))))
     instance = (
         "INSERT INTO instances (id, study_instance_uid, series_instance_uid, sop_instance_uid, "
         "accession_number, patient_name, patient_id, display_sha256, instance_file, instance_bytes, received) "

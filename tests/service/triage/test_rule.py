@@ -9,10 +9,11 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import logit
 
 from service.errors import ConfigurationError, InferenceFailed
-from service.triage.rule import OperatingPoint, Priority, Probabilities, Rule, check_rule, triage
+from service.triage.rule import Priority, Probabilities, Rule, check_rule, triage
+from tests.service.records import operating_point
 
 LABELS = ("Cardiomegaly", "Effusion", "Mass", "Pneumothorax")
-POINTS = tuple(OperatingPoint(threshold, 0.7, 0.95) for threshold in (0.5, 0.25, 0.1, 0.05))
+POINTS = tuple(operating_point(threshold) for threshold in (0.5, 0.25, 0.1, 0.05))
 RULE = Rule(stat=("Pneumothorax",), high=("Mass", "Effusion"))
 
 
@@ -104,7 +105,7 @@ probabilities = arrays(np.float32, 4, elements=st.floats(0, 1, width=32))
 
 @given(probabilities, st.lists(st.none() | st.floats(0.01, 0.99), min_size=4, max_size=4))
 def test_it_agrees_with_the_definition(fusion: npt.NDArray[np.float32], thresholds: list[float | None]) -> None:
-    points = [None if threshold is None else OperatingPoint(threshold, 0.5, 0.5) for threshold in thresholds]
+    points = [None if threshold is None else operating_point(threshold) for threshold in thresholds]
     result = triage(LABELS, points, Probabilities(fusion, fusion, fusion), RULE)
     positive = {
         label

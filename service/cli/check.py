@@ -1,0 +1,64 @@
+"""`triage check`: list the settings, and start everything that a service needs once."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service import settings
+from service.cli.settings_table import variables
+from service.errors import ConfigurationError, StartupError
+
+
+def check() -> None:
+    """Check configuration, artefact, provider, storage and database, and list the settings."""
+    failures: list[StartupError] = []
+    try:
+        loaded: settings.Settings | None = settings.load()
+    except ConfigurationError as error:
+        loaded = None
+        failures.append(error)
+    _list_settings(loaded)
+    if loaded is not None:
+        typer.echo("configuration: sound")
+        failures += asyncio.run(_try_start(loaded))
+    if failures:
+        raise failures[0]
+
+
+def _list_settings(loaded: settings.Settings | None) -> None:
+    table = Table("variable", "value", "meaning", box=None, pad_edge=False)
+    for variable in variables(loaded):
+        default = "" if variable.value == variable.default else f" (default {variable.default or 'none'})"
+        table.add_row(variable.name, variable.value + default, variable.description)
+    Console(width=160, highlight=False).print(table, "")
+
+
+async def _try_start(loaded: settings.Settings) -> list[StartupError]:
+    """Start as `triage predict` would, and print what is sound; returns what is not."""
+    from service.cli.predict import with_workers
+    from service.prediction.predictor import Predictor
+    from service.storage.database import Database
+    from service.storage.url import database_url
+
+    try:
+        predictor = Predictor(with_workers(loaded, 1))
+        typer.echo(f"artefact: sound, {predictor.artefact.card.name} {predictor.artefact.card.version}")
+        typer.echo(f"          SHA-256 {predictor.artefact.sha256}")
+        async with predictor.running() as session:
+            typer.echo(f"provider: sound, {session.provider} ({session.reason}); the golden self-test passed")
+        _check_writable(loaded.storage.folder)
+        typer.echo(f"storage: sound, {loaded.storage.folder.resolve()} is writable")
+        typer.echo(f"database: sound, {Database(database_url(loaded)).check()}")
+    except StartupError as error:
+        return [error]
+    return []
+
+
+def _check_writable(folder: Path) -> None:
+    nearest = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise ConfigurationError(f"{folder.resolve()} is not a writable folder")

@@ -1,0 +1,24 @@
+"""The records of an installation, for commands that need no running service."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.settings import Settings
+from service.storage.records import Records
+from service.storage.url import database_url
+
+
+@contextmanager
+def open_records(settings: Settings) -> Iterator[Records]:
+    """Open the database, and close it at the end.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    records = Records(database_url(settings))
+    records.open()
+    try:
+        yield records
+    finally:
+        records.close()

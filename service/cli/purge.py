@@ -1,0 +1,35 @@
+"""`triage purge`: delete what is too old, while the service runs or not."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from service import settings
+from service.errors import ConfigurationError
+
+
+def purge(
+    older_than: Annotated[
+        float | None, typer.Option(metavar="DAYS", min=0, max=36_500, help="Default: TRIAGE_STORAGE__KEEP_DAYS.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and delete nothing.")] = False,
+) -> None:
+    """Delete records and instances that are too old, and files without a record; the service may be running."""
+    from service.cli.open_records import open_records
+    from service.storage.instances import Instances
+    from service.storage.retention import Retention
+
+    loaded = settings.load()
+    days = loaded.storage.keep_days if older_than is None else older_than
+    if days is None:
+        raise ConfigurationError("--older-than is required unless TRIAGE_STORAGE__KEEP_DAYS is set")
+    before = datetime.now(UTC) - timedelta(days=days)
+    with open_records(loaded) as records:
+        retention = Retention(records, Instances(loaded.storage.folder / "instances"), days)
+        expired = retention.expired(before) if dry_run else retention.purge(before)
+        orphans = 0 if dry_run else retention.sweep()
+    verb = "would delete" if dry_run else "deleted"
+    typer.echo(f"{verb} {expired.records} records, {expired.instances} instances of {expired.bytes} bytes")
+    if orphans:
+        typer.echo(f"deleted {orphans} files without a record")

@@ -1,0 +1,90 @@
+"""`triage serve`: the REST service."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service import settings, telemetry
+from service.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from service.storage.keys import Keys
+
+GRACE_SECONDS = 30
+
+
+def serve(
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Require no API key, whatever address the service listens on.")
+    ] = False,
+) -> None:
+    """Start the REST service. Settings: variables named TRIAGE_…, listed by `triage check`."""
+    import uvicorn
+
+    from service.http.app import create_app
+    from service.http.auth import requires_keys
+    from service.http.server import Server
+
+    loaded = settings.load()
+    if insecure:
+        loaded = loaded.model_copy(update={"http": loaded.http.model_copy(update={"keys": "never"})})
+    application = create_app(loaded)
+    pipeline = application.state.pipeline
+
+    async def watch() -> None:
+        server.should_exit |= pipeline.failure is not None
+
+    telemetry.configure(sys.stderr, telemetry.keep_key(loaded.storage.folder))
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        callback_notify=watch,
+        timeout_notify=0,
+    )
+    server = Server(config, application.state.feed)
+    listener = _listen(loaded.http.host, loaded.http.port)
+    _greet(loaded.http.host, listener.getsockname()[1])
+    if requires_keys(loaded.http):
+        _announce_first_key(application.state.keys, loaded.storage.folder.resolve() / "first_key")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once all requests are answered
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run([listener])
+    if pipeline.failure is not None:
+        raise pipeline.failure
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server((str(address[0]), port), family=family)
+    except OSError as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise ConfigurationError(f"cannot listen on {host} port {port}: {reason}") from None
+
+
+def _greet(host: str, port: int) -> None:
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    typer.echo(f"AG-CNN triage on {address} (research use only; not a medical device)")
+    typer.echo(f"  try it:         curl -F file=@samples/pneumothorax.dcm {address}/v1/predictions")
+    typer.echo(f"  reader's page:  {address}/")
+    typer.echo(f"  API reference:  {address}/docs")
+
+
+def _announce_first_key(keys: "Keys", file: Path) -> None:
+    """Create a key where there never was one, and print how to read it; the key itself is in no output and no log."""
+    keys.add_first(file)
+    if file.exists():
+        typer.echo("  an API key is required: -H 'Authorization: Bearer KEY'")
+        typer.echo(f"  read the first key, then delete its file:  cat {file}")
+        typer.echo(f"  or, in a container:  docker compose exec service cat {file}")
+    else:
+        typer.echo("  an API key is required: -H 'Authorization: Bearer KEY'; `triage keys add` creates one")

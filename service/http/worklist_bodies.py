@@ -1,0 +1,166 @@
+"""Bodies of the answers about the worklist: their schema, and how an entry becomes one, as JSON and as a CSV line."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from pydantic import Field
+
+from service.http.bodies import Body, Links, Moment, Network, links, moment, network_body
+from service.storage import worklist
+from service.triage.rule import Priority
+
+_COLUMNS = (
+    *("priority", "reason", "positive", "margin", "flags", "created", "read_at", "read_by", "accession_number"),
+    *("patient_name", "patient_id", "patient_sex", "patient_age", "patient_birth_date"),
+    *("study_date", "study_time", "study_description", "series_description", "modality", "study_instance_uid"),
+    *("model", "model_version", "id"),
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs text that begins with one of these
+
+Pages = Callable[[str | None], Awaitable[tuple[Sequence[worklist.Entry], str | None]]]
+
+
+class Patient(Body):
+    """As the tags have it; empty where they have nothing."""
+
+    name: str
+    id: str
+    sex: str
+    age: str
+    birth_date: str
+
+
+class Study(Body):
+    """As the tags have it; empty where they have nothing."""
+
+    instance_uid: str
+    date: str
+    time: str
+    description: str
+
+
+class Read(Body):
+    """Who has read it, and when."""
+
+    at: Moment
+    by: str
+
+
+class Entry(Body):
+    """One radiograph on the worklist."""
+
+    id: str = Field(description="of its newest prediction")
+    created: Moment
+    priority: Priority
+    reason: list[str] = Field(description="positive findings that made the priority")
+    positive: list[str] = Field(description="labels of all positive findings")
+    margin: float | None = Field(description="largest logit margin over a threshold: orders within a priority")
+    flags: list[str]
+    patient: Patient
+    accession_number: str
+    study: Study
+    series_description: str
+    modality: str
+    model: Network
+    read: Read | None
+    links: Links
+
+
+class Unread(Body):
+    """How many on the whole list nobody has read."""
+
+    STAT: int
+    HIGH: int
+    ROUTINE: int
+
+
+class WorklistPage(Body):
+    """Entries, most urgent first."""
+
+    items: list[Entry]
+    next: str | None = Field(description="cursor of the next page; null on the last")
+    total: int = Field(description="how many entries fit the filters")
+    unread: Unread
+
+
+def page_body(entries: Sequence[worklist.Entry], following: str | None, counts: worklist.Counts) -> WorklistPage:
+    """Return a page of the worklist as an answer."""
+    return WorklistPage(
+        items=[entry_body(entry) for entry in entries],
+        next=following,
+        total=counts.total,
+        unread=Unread(**{str(priority): count for priority, count in counts.unread.items()}),
+    )
+
+
+def entry_body(entry: worklist.Entry) -> Entry:
+    """Return an entry as an answer: DICOM attributes as text, empty where absent."""
+    record, prediction, attributes = entry.record, entry.record.prediction, entry.record.attributes
+    return Entry(
+        id=record.id,
+        created=record.created,
+        priority=prediction.priority,
+        reason=list(prediction.reason),
+        positive=list(prediction.positive),
+        margin=prediction.margin,
+        flags=list(prediction.flags),
+        patient=Patient(
+            name=attributes.get("PatientName", ""),
+            id=attributes.get("PatientID", ""),
+            sex=attributes.get("PatientSex", ""),
+            age=attributes.get("PatientAge", ""),
+            birth_date=attributes.get("PatientBirthDate", ""),
+        ),
+        accession_number=record.accession_number,
+        study=Study(
+            instance_uid=record.study_instance_uid,
+            date=attributes.get("StudyDate", ""),
+            time=attributes.get("StudyTime", ""),
+            description=attributes.get("StudyDescription", ""),
+        ),
+        series_description=attributes.get("SeriesDescription", ""),
+        modality=attributes.get("Modality", ""),
+        model=network_body(prediction.network),
+        read=None if entry.read_at is None else Read(at=entry.read_at, by=entry.read_by),
+        links=links(record.id),
+    )
+
+
+async def table(pages: Pages) -> AsyncIterator[str]:
+    """Format every entry as a line of a CSV table, RFC 4180.
+
+    Parameters
+    ----------
+    pages
+        Reads the page at a cursor: no transaction lasts as long as the table.
+    """
+    yield _lines([_COLUMNS])
+    cursor: str | None = None
+    while True:
+        entries, cursor = await pages(cursor)
+        yield _lines([_row(entry_body(entry)) for entry in entries])
+        if cursor is None:
+            return
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    patient, study, read, model = entry.patient, entry.study, entry.read, entry.model
+    return (
+        *(entry.priority, "; ".join(entry.reason), "; ".join(entry.positive), entry.margin, "; ".join(entry.flags)),
+        *(moment(entry.created), moment(read.at) if read else "", read.by if read else "", entry.accession_number),
+        *(patient.name, patient.id, patient.sex, patient.age, patient.birth_date),
+        *(study.date, study.time, study.description, entry.series_description, entry.modality),
+        *(study.instance_uid, model.name, model.version, entry.id),
+    )
+
+
+def _lines(rows: Sequence[tuple[object, ...]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows([[_defused(cell) for cell in row] for row in rows])
+    return out.getvalue()
+
+
+def _defused(cell: object) -> object:
+    """Put an apostrophe before text that a spreadsheet would run as a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -1,0 +1,67 @@
+"""From a record to what draws its pictures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from service.errors import NotFound
+from service.objects import overlay
+from service.storage.record import Record
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What to draw, and how.
+
+    Attributes
+    ----------
+    width
+        Width in pixels; None is the width of the radiograph.
+    finding
+        Label whose class map the overlay shows; None shows the heat map.
+    box, alpha, colormap
+        Whether the overlay has the box, and opacity and colours of its map.
+    """
+
+    part: Literal["overlay", "image", "heat_map", "crop"] = "overlay"
+    width: int | None = None
+    finding: str | None = None
+    box: bool = True
+    alpha: float = 0.4
+    colormap: overlay.Colormap = "viridis"
+
+
+def draw(record: Record, drawing: Drawing) -> Callable[[npt.NDArray[np.uint8]], bytes]:
+    """Return the function that draws a PNG over display values, [H, W] uint8.
+
+    It is one of `overlay`'s own, so that the process that draws need not load the network.
+
+    Raises
+    ------
+    NotFound
+        `unknown_finding`
+    """
+    box, content = record.prediction.box, record.prediction.content
+    if drawing.part == "image":
+        return partial(overlay.image_png, width=drawing.width)
+    if drawing.part == "crop":
+        return partial(overlay.crop_png, box=box, width=drawing.width)
+    if drawing.part == "heat_map":
+        return partial(overlay.heat_map_png, record.heat_map, width=drawing.width, content=content)
+    heat, caption = record.heat_map, "Attention"
+    if drawing.finding is not None:
+        heat, caption = overlay.relative(_class_map(record, drawing.finding)), drawing.finding
+    options = overlay.Options(drawing.alpha, drawing.colormap, drawing.width, caption)
+    return partial(overlay.overlay_png, heat=heat, box=box if drawing.box else None, options=options, content=content)
+
+
+def _class_map(record: Record, label: str) -> npt.NDArray[np.float32]:
+    labels = [finding.label for finding in record.prediction.findings]
+    if label not in labels:
+        raise NotFound(f"no such finding; the labels are {', '.join(labels)}", "unknown_finding")
+    class_map: npt.NDArray[np.float32] = record.class_maps[labels.index(label)]
+    return class_map

@@ -1,0 +1,101 @@
+"""Records to database rows and back: the only place where a stored prediction is JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from service.storage.record import Record, Summary
+from service.storage.tables import OF_INSTANCE, SEARCHED
+from service.triage.finding import Finding
+from service.triage.prediction import Network, Prediction, Timings
+
+_LITTLE_ENDIAN = np.dtype("<f4")
+_WHOLE = (0.0, 0.0, 1.0, 1.0)  # content of records from before it was stored: every canvas was stretched
+_UNDERSCORED = {"global": "global_"}
+
+
+def instance_values(record: Record) -> dict[str, Any]:
+    """Return the columns of the table `instances`."""
+    searched = {column: record.attributes.get(keyword, "") for column, keyword in SEARCHED.items()}
+    return {name: getattr(record, name) for name in OF_INSTANCE} | searched | {"received": record.created}
+
+
+def prediction_values(record: Record, instance: int) -> dict[str, Any]:
+    """Return the columns of the table `predictions`."""
+    height, width = record.heat_map.shape
+    return {
+        "id": record.id,
+        "instance_id": instance,
+        "artefact_sha256": record.artefact_sha256,
+        "created": record.created,
+        "priority": record.prediction.priority,
+        "margin": record.prediction.margin,
+        "body": to_json(record.prediction),
+        "map_height": height,
+        "map_width": width,
+        "heat_map": record.heat_map.astype(_LITTLE_ENDIAN).tobytes(),
+        "class_maps": record.class_maps.astype(_LITTLE_ENDIAN).tobytes(),
+    }
+
+
+def summary(row: sa.RowMapping) -> Summary:
+    """Read a row of `tables.SUMMARIES`."""
+    return Summary(**_summary_values(row))
+
+
+def record(row: sa.RowMapping) -> Record:
+    """Read a row of `tables.RECORDS`."""
+    height, width = row["map_height"], row["map_width"]
+    heat_map, class_maps = (np.frombuffer(row[name], _LITTLE_ENDIAN) for name in ("heat_map", "class_maps"))
+    return Record(
+        **_summary_values(row),
+        heat_map=heat_map.reshape(height, width).astype(np.float32),
+        class_maps=class_maps.reshape(-1, height, width).astype(np.float32),
+    )
+
+
+def to_json(prediction: Prediction) -> dict[str, Any]:
+    """Return the column `body`; priority and margin have columns of their own."""
+    return {
+        "reason": list(prediction.reason),
+        "findings": [_finding_to_json(finding) for finding in prediction.findings],
+        "box": list(prediction.box),
+        "content": list(prediction.content),
+        "flags": list(prediction.flags),
+        "model": asdict(prediction.network),
+        "timings_ms": asdict(prediction.timings_ms),
+    }
+
+
+def from_json(row: sa.RowMapping) -> Prediction:
+    """Read the columns `priority`, `margin` and `body`."""
+    body = row["body"]
+    x0, y0, x1, y1 = body["box"]
+    left, top, right, bottom = body.get("content", _WHOLE)
+    return Prediction(
+        priority=row["priority"],
+        reason=tuple(body["reason"]),
+        margin=row["margin"],
+        findings=tuple(_finding_from_json(finding) for finding in body["findings"]),
+        box=(x0, y0, x1, y1),
+        content=(left, top, right, bottom),
+        flags=tuple(body["flags"]),
+        network=Network(**body["model"]),
+        timings_ms=Timings(**body["timings_ms"]),
+    )
+
+
+def _summary_values(row: sa.RowMapping) -> dict[str, Any]:
+    names = (*OF_INSTANCE, "id", "artefact_sha256", "created")
+    return {name: row[name] for name in names} | {"prediction": from_json(row)}
+
+
+def _finding_to_json(finding: Finding) -> dict[str, Any]:
+    names = {field: name for name, field in _UNDERSCORED.items()}
+    return {names.get(field, field): value for field, value in asdict(finding).items()}
+
+
+def _finding_from_json(finding: dict[str, Any]) -> Finding:
+    return Finding(**{_UNDERSCORED.get(name, name): value for name, value in finding.items()})

@@ -1,0 +1,66 @@
+"""The stored prediction: what one artefact says about one radiograph."""
+
+from dataclasses import dataclass
+
+from service.triage.finding import Finding
+from service.triage.rule import Priority
+
+Box = tuple[int, int, int, int]
+Content = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Network:
+    """The artefact that made a prediction; `sha256` is the SHA-256 of its file, lower-case hex."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Milliseconds of each stage when the prediction was made."""
+
+    read: float = 0.0
+    decode: float = 0.0
+    prepare: float = 0.0
+    queue: float = 0.0
+    infer: float = 0.0
+    store: float = 0.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Findings, priority and the region that the local branch saw.
+
+    Attributes
+    ----------
+    reason
+        Positive findings that made the priority, in label order; empty for ROUTINE.
+    margin
+        Largest logit margin over a threshold; None without an operating point. Orders a worklist within a priority.
+    findings
+        One finding per label, in the order of the network's outputs.
+    box
+        (x0, y0, x1, y1) in pixels of the radiograph that was sent, exclusive end.
+    content
+        Part of the canvas that the radiograph covers, (x0, y0, x1, y1) in [0, 1].
+    flags
+        What is suspicious about the radiograph, snake_case.
+    """
+
+    priority: Priority
+    reason: tuple[str, ...]
+    margin: float | None
+    findings: tuple[Finding, ...]
+    box: Box
+    content: Content
+    flags: tuple[str, ...]
+    network: Network
+    timings_ms: Timings
+
+    @property
+    def positive(self) -> tuple[str, ...]:
+        """Labels of the positive findings, in label order."""
+        return tuple(finding.label for finding in self.findings if finding.positive)
