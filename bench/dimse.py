@@ -1,10 +1,10 @@
-"""Instances through C-STORE: none lost, none twice, memory flat.
+"""Send many instances by C-STORE and check that none is lost, none is stored twice, and memory stays flat.
 
     python -m bench.dimse --instances 10000 --associations 4
 
-Starts `triage serve` and `triage dimse` on free ports with the artefact that ships, sends radiographs from processes of
-its own, counts the records, and prints the rate and the resident memory of both at the start and after each fifth:
-the first of these fill what either process keeps for good, the last ones tell whether it grows.
+This starts `triage serve` and `triage dimse` on free ports with the artefact that ships, sends radiographs from several
+processes and counts the records. It prints the rate, and the resident memory of both at the start and after each fifth
+of the instances. Memory may grow in the first fifths, while caches fill; growth in the last ones is a leak.
 """
 
 import argparse
@@ -32,83 +32,83 @@ _SECONDS_TO_START = 120
 
 
 def main() -> None:
-    """Run it; the exit status is 1 where an instance was lost or kept twice."""
+    """Run the measurement; the exit status is 1 if an instance was lost, stored twice or not acknowledged."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--instances", type=int, default=10_000)
-    parser.add_argument("--associations", type=int, default=4)
-    parser.add_argument("--side", type=int, default=256, help="rows and columns of a radiograph, 16 bits")
-    parser.add_argument("--artefact", type=Path, help="instead of the one that ships")
-    parser.add_argument("--folder", type=Path, help="where records and instances go; by default a temporary folder")
-    chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-        found = measure(chosen, Path(folder))
-    sys.stdout.write(json.dumps(found, indent=2) + "\n")
-    sys.exit(0 if found["lost"] == found["twice"] == found["not_acknowledged"] == 0 else 1)
+    parser.add_argument("--instances", type=int, default=10_000, help="radiographs to send")
+    parser.add_argument("--associations", type=int, default=4, help="parallel senders")
+    parser.add_argument("--side", type=int, default=256, help="rows and columns of each radiograph")
+    parser.add_argument("--artefact", type=Path, help="ONNX file to use instead of the artefact that ships")
+    parser.add_argument("--folder", type=Path, help="parent of the temporary folder for records and instances")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        results = measure(options, Path(folder))
+    sys.stdout.write(json.dumps(results, indent=2) + "\n")
+    sys.exit(0 if results["lost"] == results["twice"] == results["not_acknowledged"] == 0 else 1)
 
 
-def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, object]:
-    """Send all in fifths, each over associations of its own, and count."""
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
+    """Send all instances, one fifth after another over new associations, and count the records."""
     environment = {"TRIAGE_HTTP__PORT": "0", "TRIAGE_DIMSE__PORT": "0", "TRIAGE_STORAGE__FOLDER": str(folder / "data")}
-    environment |= {"TRIAGE_MODEL__PATH": str(chosen.artefact)} if chosen.artefact else {}
-    with started("serve", environment, folder) as (serve, told):
-        address = told.split()[3]
+    environment |= {"TRIAGE_MODEL__PATH": str(options.artefact)} if options.artefact else {}
+    with started("serve", environment, folder) as (serve, serve_line):
+        address = next(word for word in serve_line.split() if word.startswith("http://"))
         wait_until_ready(address)
         environment["TRIAGE_DIMSE__SERVICE_URL"] = address
-        with started("dimse", environment, folder) as (dimse, greeting):
-            port = int(greeting.split()[-1])
-            warm = chosen.associations * 8
-            acknowledged = send(port, chosen, range(warm))
+        with started("dimse", environment, folder) as (dimse, dimse_line):
+            port = int(dimse_line.split()[-1])
+            warm_up = options.associations * 8
+            acknowledged = send(port, options, range(warm_up))
             memory = [resident(serve, dimse)]
             start = time.perf_counter()
-            bounds = [warm + (chosen.instances - warm) * fifth // 5 for fifth in range(6)]
+            bounds = [warm_up + (options.instances - warm_up) * fifth // 5 for fifth in range(6)]
             for first, end in pairwise(bounds):
-                acknowledged += send(port, chosen, range(first, end))
+                acknowledged += send(port, options, range(first, end))
                 memory.append(resident(serve, dimse))
             seconds = time.perf_counter() - start
             uids = list(records(address))
     return {
-        "instances": chosen.instances,
-        "associations": chosen.associations,
-        "not_acknowledged": chosen.instances - acknowledged,
-        "lost": chosen.instances - len(set(uids)),
+        "instances": options.instances,
+        "associations": options.associations,
+        "not_acknowledged": options.instances - acknowledged,
+        "lost": options.instances - len(set(uids)),
         "twice": len(uids) - len(set(uids)),
-        "instances_per_second": round((chosen.instances - warm) / seconds, 1),
-        "resident_MiB": {name: [one[name] for one in memory] for name in memory[0]},
+        "instances_per_second": round((options.instances - warm_up) / seconds, 1),
+        "resident_MiB": {name: [sample[name] for sample in memory] for name in memory[0]},
     }
 
 
-def send(port: int, chosen: argparse.Namespace, numbers: range) -> int:
-    """Send, each association its own part; how many were acknowledged."""
-    parts = [(port, chosen.side, numbers[first :: chosen.associations]) for first in range(chosen.associations)]
-    with multiprocessing.get_context("spawn").Pool(chosen.associations) as pool:
+def send(port: int, options: argparse.Namespace, numbers: range) -> int:
+    """Send the numbered instances, spread over the associations; return how many were acknowledged."""
+    parts = [(port, options.side, numbers[first :: options.associations]) for first in range(options.associations)]
+    with multiprocessing.get_context("spawn").Pool(options.associations) as pool:
         return sum(pool.starmap(send_part, parts))
 
 
 def send_part(port: int, side: int, numbers: range) -> int:
-    """Send over one association; what is refused for now is sent again, as a PACS does."""
+    """Send over one association and return how many were acknowledged; retry after A700, as a PACS does."""
     radiograph = template(side)
     ae = AE("BENCH")
     ae.maximum_pdu_size = 0
     ae.add_requested_context(radiograph.SOPClassUID, radiograph.file_meta.TransferSyntaxUID)
     association = ae.associate("127.0.0.1", port, ae_title="TRIAGE")
-    taken = 0
+    acknowledged = 0
     for number in numbers:
         pixels = np.random.default_rng(number).integers(0, 4096, (side, side), dtype=np.uint16)
         radiograph.PixelData = pixels.tobytes()
         radiograph.SOPInstanceUID = radiograph.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number + 1}"
         while (status := association.send_c_store(radiograph).get("Status")) in (0xA700, None):
             time.sleep(0.5)
-            if status is None:  # no answer in time: another association, and the same file again
+            if status is None:  # no answer in time: send the same file again over a new association
                 print(f"no answer to {number}", file=sys.stderr, flush=True)
                 association.abort()
                 association = ae.associate("127.0.0.1", port, ae_title="TRIAGE")
-        taken += status == 0
+        acknowledged += status == 0
     association.release()
-    return taken
+    return acknowledged
 
 
 def template(side: int) -> pydicom.Dataset:
-    """A sample, of this size and in 12 bits."""
+    """Return a sample's data set, set to `side` rows and columns of 12 bits, without its pixels."""
     dataset = pydicom.dcmread(BytesIO(SAMPLE.read_bytes()))
     dataset.Rows = dataset.Columns = side
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
@@ -118,7 +118,7 @@ def template(side: int) -> pydicom.Dataset:
 
 
 def records(address: str) -> Iterator[str]:
-    """Every record's SOP Instance UID."""
+    """Iterate over the SOP Instance UIDs of all records."""
     cursor: dict[str, str] = {}
     with httpx.Client(base_url=address, timeout=60) as http:
         while True:
@@ -130,7 +130,7 @@ def records(address: str) -> Iterator[str]:
 
 
 def resident(*processes: subprocess.Popen[str]) -> dict[str, int]:
-    """Resident memory of `serve` and `dimse`, in MiB."""
+    """Return the resident memory of `serve` and `dimse`, in MiB."""
     return {name: _resident(process.pid) for name, process in zip(("serve", "dimse"), processes, strict=True)}
 
 
@@ -141,7 +141,7 @@ def _resident(pid: int) -> int:
 
 @contextmanager
 def started(command: str, variables: dict[str, str], folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run `triage`, and read the line it greets with."""
+    """Run a `triage` command; yield its process and the first line that it prints."""
     with (folder / f"{command}.log").open("w") as log:
         process = subprocess.Popen(
             [TRIAGE, command], env=os.environ | variables, stdout=subprocess.PIPE, stderr=log, text=True
@@ -157,10 +157,10 @@ def started(command: str, variables: dict[str, str], folder: Path) -> Iterator[t
 
 
 def wait_until_ready(address: str) -> None:
-    """Wait for the golden self-test."""
-    until = time.monotonic() + _SECONDS_TO_START
+    """Wait until the service is ready."""
+    deadline = time.monotonic() + _SECONDS_TO_START
     while httpx.get(f"{address}/readyz", timeout=60).status_code != httpx.codes.OK:
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             sys.exit("the service did not become ready")
         time.sleep(0.2)
 

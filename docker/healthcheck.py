@@ -1,4 +1,4 @@
-"""Exit status 0 if the service in this container takes files."""
+"""Exit with status 0 if the service in this container is ready, else with 1."""
 
 import http.client
 import os

@@ -1,5 +1,5 @@
--- Orthanc to the service: every radiograph that arrives. And back: its priority and result as metadata, its overlay as an
--- attachment. A trial: a file that the service refused, or could not take, is not sent again.
+-- Sends every radiograph that Orthanc receives to the service, and stores its priority and result as metadata and its
+-- overlay as an attachment. For a trial only: a file that the service refuses, or cannot accept now, is not sent again.
 
 local SERVICE = 'http://service:8000'
 
@@ -17,7 +17,7 @@ function OnStoredInstance(id, tags, metadata, origin)
   local instance = '/instances/' .. id
   local headers = {['Authorization'] = 'Bearer ' .. key(), ['Content-Type'] = 'application/dicom'}
   local answer = HttpPost(SERVICE .. '/v1/predictions', RestApiGet(instance .. '/file'), headers)
-  if answer == nil or answer:sub(1, 1) ~= '{' then -- nil or a word of Orthanc's own, depending on its version
+  if answer == nil or answer:sub(1, 1) ~= '{' then -- nil or Orthanc's own message, depending on its version
     RestApiPut(instance .. '/metadata/TriagePriority', 'none')
     return
   end

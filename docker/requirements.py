@@ -1,4 +1,4 @@
-"""Print what pyproject.toml asks for: the dependencies, and those of the extras named."""
+"""Print the dependencies in pyproject.toml, and those of the extras given as arguments."""
 
 import sys
 import tomllib

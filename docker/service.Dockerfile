@@ -1,5 +1,5 @@
-# The service: docker build -f docker/service.Dockerfile [--build-arg RUNTIME=gpu] .
-# A package index behind a private CA: --secret id=ca,src=ca.pem; wheels of one's own: --build-context wheels=folder.
+# Image of the service: docker build -f docker/service.Dockerfile [--build-arg RUNTIME=gpu] .
+# For a package index behind a private CA add --secret id=ca,src=ca.pem; for local wheels add --build-context wheels=folder.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM scratch AS wheels

@@ -1,5 +1,6 @@
-# Training: docker build -f docker/training.Dockerfile [--build-arg RUNTIME=cpu] . (torch is what the package index has, or wheels).
-# A package index behind a private CA: --secret id=ca,src=ca.pem; wheels of one's own: --build-context wheels=folder.
+# Image for training: docker build -f docker/training.Dockerfile [--build-arg RUNTIME=cpu] .
+# torch comes from the package index or from local wheels.
+# For a package index behind a private CA add --secret id=ca,src=ca.pem; for local wheels add --build-context wheels=folder.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM scratch AS wheels

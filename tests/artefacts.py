@@ -1,4 +1,4 @@
-"""Builders of small real artefacts for tests: an untrained network, exported as any other."""
+"""Builders of small artefacts for tests: an untrained network, exported by the real exporter."""
 
 import json
 from functools import cache
@@ -18,14 +18,14 @@ from training.evaluation.calibration import Calibration
 from training.export.export import export
 
 CANVAS = 128
-GRID = 3  # cells a side of the heat map of an input of 64 pixels
+GRID = 3  # side of the heat map for an input of 64 pixels, cells
 CONFIG = AgcnnConfig(backbone="squeezenet1_1", canvas_size=CANVAS, input_size=64)
 
 
 def tiny_artefact(folder: Path, **card_overrides: Any) -> Path:
     """Write `agcnn.onnx` with a canvas of 128 pixels into `folder`.
 
-    `card_overrides` replace entries of the card; None takes one out. The network is exported once in a process.
+    `card_overrides` replace entries of the card; None removes one. The network is exported once in each process.
     """
     model = onnx.load_from_string(_exported())
     entry = next(entry for entry in model.metadata_props if entry.key == "agcnn")
@@ -37,26 +37,26 @@ def tiny_artefact(folder: Path, **card_overrides: Any) -> Path:
 
 
 def tiny_card(path: Path) -> dict[str, Any]:
-    """The card in an artefact, as plain JSON."""
+    """Return the card of an artefact as plain JSON."""
     metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     return dict(json.loads(metadata["agcnn"]))
 
 
 def tiny_network(seed: int = 0, config: AgcnnConfig = CONFIG) -> Agcnn:
-    """An untrained network whose findings differ from image to image."""
+    """Return an untrained network whose outputs differ from image to image."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = Agcnn(config).eval()
         for layer in (network.global_branch.classifier, network.local_branch.classifier, network.fusion.classifier):
             nn.init.normal_(layer.weight, std=0.05)
-        _live(network)
+        _randomise_norms(network)
     return network
 
 
-def _live(network: Agcnn) -> None:
-    """Give batch norms weights and statistics as after training, at which no block is its shortcut alone.
+def _randomise_norms(network: Agcnn) -> None:
+    """Set weights and statistics of batch norms as after training, so that no block passes only its shortcut.
 
-    Offsets are small: large ones make features nearly the same everywhere, and a heat map of nothing but rounding.
+    Offsets are small, because large ones make features nearly constant and the heat map only rounding errors.
     """
     for norm in network.modules():
         if isinstance(norm, nn.BatchNorm2d):
@@ -67,7 +67,7 @@ def _live(network: Agcnn) -> None:
 
 
 def evaluated() -> dict[str, Any]:
-    """What evaluation knows of a network: the card's entries that export does not find out itself."""
+    """Return the entries of the card that evaluation provides to the export."""
     return {
         "operating_points": [_operating_point(label) for label in LABELS],
         "training_data": [{"name": "none", "images": 0, "patients": 0, "role": "untrained, for tests"}],
@@ -77,7 +77,7 @@ def evaluated() -> dict[str, Any]:
 
 
 def tiny_typicality(threshold: float) -> dict[str, Any]:
-    """The card's entry of that name, for `CONFIG`: about 0, with deviations of 1."""
+    """Return the card's entry `typicality` for `CONFIG`: means of 0, standard deviations of 1."""
     size = len(LABELS) + len(LABELS) * (len(LABELS) + 1) // 2 + GRID**2
     return {
         "source": "none",
@@ -91,13 +91,13 @@ def tiny_typicality(threshold: float) -> dict[str, Any]:
 
 
 def calibration() -> Calibration:
-    """Slopes about 1 and biases about 0, each its own."""
+    """Return a calibration with slopes near 1 and biases near 0, all different."""
     steps = np.linspace(-1, 1, 3 * len(LABELS)).reshape(3, -1)
     return Calibration(slope=1 + 0.2 * steps, bias=0.1 * steps)
 
 
 def smooth_canvases(count: int, size: int = CANVAS, seed: int = 0) -> list[np.ndarray]:
-    """Clouds, `[1, S, S] float32 in [0, 1]` each: unlike noise, neighbouring pixels are alike."""
+    """Return canvases of clouds, each `[1, S, S] float32 in [0, 1]`: unlike in noise, neighbours are similar."""
     random = np.random.default_rng(seed)
     coarse = random.random((count, 8, 8), dtype=np.float32)
     clouds = [np.asarray(Image.fromarray(cloud).resize((size, size), Image.Resampling.BICUBIC)) for cloud in coarse]
@@ -107,7 +107,7 @@ def smooth_canvases(count: int, size: int = CANVAS, seed: int = 0) -> list[np.nd
 @cache
 def _exported() -> bytes:
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tests run beside each other
+    torch.set_num_threads(1)  # other test processes need the cores
     try:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "agcnn.onnx"
@@ -118,7 +118,7 @@ def _exported() -> bytes:
 
 
 def _operating_point(label: str) -> dict[str, Any] | None:
-    if label == "Hernia":  # as in life, too few positives to fix one
+    if label == "Hernia":  # as in the shipped artefact: too few positives
         return None
     return {
         "threshold": 0.5,

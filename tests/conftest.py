@@ -1,4 +1,4 @@
-"""What every room's tests share: the real data's folder, and the rule that CI skips nothing."""
+"""Fixtures of all tests: the folder of real data, and the rule that CI skips nothing."""
 
 import os
 from collections.abc import Iterator
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is imported, which tests do in every room
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # must be set before any test imports ONNX Runtime
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The repository."""
+    """The root folder of the repository."""
     return ROOT
 
 
@@ -21,23 +21,23 @@ def realdata() -> Path:
     """The folder of real radiographs, which is not part of the repository."""
     folder = Path(os.environ.get("AGCNN_REALDATA", ROOT.parent / "shared" / "data"))
     if not (folder / "dicom").is_dir():
-        pytest.skip(f"no real radiographs in {folder}; AGCNN_REALDATA names their folder")
+        pytest.skip(f"no real radiographs in {folder}; set AGCNN_REALDATA to the folder that has them")
     return folder
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Under CI a test skipped for want of a tool or of data has failed; only a GPU may be missing."""
+    """Under CI, fail a test that is skipped because a tool or data is missing; only a GPU may be missing."""
     report = yield
-    wanted = os.environ.get("CI") == "true" and item.get_closest_marker("cuda") is None
-    if wanted and report.skipped and not hasattr(report, "wasxfail"):
+    required = os.environ.get("CI") == "true" and item.get_closest_marker("cuda") is None
+    if required and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped under CI: {report.longrepr[2] if isinstance(report.longrepr, tuple) else ''}"
     return report
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own TRIAGE_ variables do not reach the tests."""
+def _no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the developer's own TRIAGE_ variables."""
     for name in [name for name in os.environ if name.startswith("TRIAGE_")]:
         monkeypatch.delenv(name)

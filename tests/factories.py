@@ -31,23 +31,23 @@ _ENCODERS = {  # GDCM's RLE encoder, which pydicom would take first, aborts the 
 
 
 def ramp(height: int = 256, width: int = 256, bits: int = 12) -> np.ndarray:
-    """[H, W] from 0 to 2^bits - 1, different at nearly every place; uint8 for 8 bits, else uint16."""
+    """Return [H, W] values that rise from 0 to 2^bits - 1, nearly all different; uint8 for 8 bits, else uint16."""
     rows, columns = np.mgrid[0:height, 0:width]
     share = (rows * width + columns) / (height * width - 1)
     return np.rint(share * (2**bits - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
 
 
 def noise(height: int = 256, width: int = 256, bits: int = 12, seed: int = 0) -> np.ndarray:
-    """[H, W] uniform in 0 .. 2^bits - 1."""
+    """Return [H, W] uniform random values in 0 .. 2^bits - 1; uint8 for 8 bits, else uint16."""
     values = np.random.default_rng(seed).integers(0, 2**bits, (height, width))
     return values.astype(np.uint8 if bits <= 8 else np.uint16)
 
 
 def chest(pixels: np.ndarray, **elements: Any) -> Dataset:
-    """A frontal chest radiograph (DX, FOR PRESENTATION) that the gate accepts.
+    """Return a frontal chest radiograph (DX, FOR PRESENTATION) that the gate accepts.
 
-    `pixels` is [H, W], uint8, uint16, int8 or int16; 16-bit unsigned counts as 12 bits stored where it fits. `elements`
-    are set over the defaults by keyword; None takes one away.
+    `pixels` is [H, W], uint8, uint16, int8 or int16; uint16 pixels below 4096 have 12 bits stored. `elements` replace
+    the defaults by keyword; None removes an element.
     """
     bits = _bits(pixels)
     inverse = elements.get("PhotometricInterpretation") == "MONOCHROME1"
@@ -91,12 +91,12 @@ def chest(pixels: np.ndarray, **elements: Any) -> Dataset:
 
 
 def encode(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> bytes:
-    """A Part 10 file in a native or deflated transfer syntax; `dataset` stays as it is."""
+    """Return a Part 10 file in a native or deflated transfer syntax; `dataset` is not changed."""
     return _write(dataset, transfer_syntax)
 
 
 def compressed_dataset(dataset: Dataset, transfer_syntax: str, error: int = 0) -> Dataset:
-    """A copy compressed by pydicom's encoders: RLE, JPEG-LS (near-lossless with `error`) or JPEG 2000."""
+    """Return a copy compressed by pydicom's encoders: RLE, JPEG-LS (near-lossless with `error`) or JPEG 2000."""
     copy = Dataset.from_json(dataset.to_json())
     copy.file_meta = FileMetaDataset()
     copy.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -107,12 +107,12 @@ def compressed_dataset(dataset: Dataset, transfer_syntax: str, error: int = 0) -
 
 
 def compressed(dataset: Dataset, transfer_syntax: str, error: int = 0) -> bytes:
-    """The Part 10 file of `compressed_dataset`."""
+    """Return the Part 10 file of `compressed_dataset`."""
     return _write(compressed_dataset(dataset, transfer_syntax, error), transfer_syntax)
 
 
 def jpeg_baseline(pixels: np.ndarray, **elements: Any) -> bytes:
-    """A Part 10 file with [H, W] uint8 compressed by Pillow's JPEG encoder."""
+    """Return a Part 10 file with [H, W] uint8 pixels compressed by Pillow's JPEG encoder."""
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=95)
     dataset = chest(pixels, **elements)
@@ -122,7 +122,7 @@ def jpeg_baseline(pixels: np.ndarray, **elements: Any) -> bytes:
 
 
 def dicom_bytes(pixels: np.ndarray, **elements: Any) -> bytes:
-    """The file of `chest(pixels, **elements)`, Explicit VR Little Endian."""
+    """Return the file of `chest(pixels, **elements)` in Explicit VR Little Endian."""
     return encode(chest(pixels, **elements))
 
 

@@ -1,6 +1,7 @@
-"""`docs/conformance.md` says what the code does: classes, syntaxes, statuses, keys, codes."""
+"""The tables of `docs/conformance.md` agree with the code: classes, syntaxes, statuses, keys, codes."""
 
 import re
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,8 @@ from pydicom.uid import UID
 
 from service.dicom.decoder import SYNTAXES
 from service.dicom_web.query import KEYS
-from service.dimse import acceptor as door
-from service.dimse import status
-from service.http import failure_reasons as dicom_reasons
+from service.dimse import acceptor, status
+from service.http import failure_reasons
 from service.objects.codes import LABELS, row
 from service.objects.kinds import DICOM_KINDS
 
@@ -22,31 +22,30 @@ def page(root: Path) -> str:
     return (root / "docs" / "conformance.md").read_text(encoding="utf-8")
 
 
-def table(page: str, head: str) -> list[list[str]]:
-    """The rows under a table's first line, as cells."""
-    _, found, rest = page.partition(f"\n{head}\n")
-    assert found, f"no table {head}"
-    lines = rest.splitlines()[1:]
-    rows = lines[: next((place for place, line in enumerate(lines) if not line.startswith("|")), len(lines))]
+def table(page: str, heading: str) -> list[list[str]]:
+    """Return the cells of each row of the table that begins with the line `heading`."""
+    _, separator, rest = page.partition(f"\n{heading}\n")
+    assert separator, f"no table {heading}"
+    rows = takewhile(lambda line: line.startswith("|"), rest.splitlines()[1:])
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
 
 
 def uids(cell: str) -> list[str]:
-    """`1.2.4.80, .81` are two."""
+    """Return the UIDs in a cell, of which all but the first are shortened: `1.2.4.80, .81`."""
     first, *others = cell.split(", ")
     return [first, *(first.rpartition(".")[0] + other for other in others)]
 
 
-def test_what_is_accepted(page: str) -> None:
+def test_the_accepted_classes_and_syntaxes_are_those_of_the_acceptor(page: str) -> None:
     section = page.partition("#### Accepted presentation contexts")[2]
     accepted = [row[1] for row in table(section, "| abstract syntax | UID |")]
     syntaxes = [uid for row in table(page, "| transfer syntax (all storage contexts) | UID |") for uid in uids(row[1])]
 
-    assert accepted == [VERIFICATION, *door.SOP_CLASSES]
-    assert set(syntaxes) == set(door.SYNTAXES) == set(SYNTAXES)
+    assert accepted == [VERIFICATION, *acceptor.SOP_CLASSES]
+    assert set(syntaxes) == set(acceptor.SYNTAXES) == set(SYNTAXES)
 
 
-def test_what_is_sent(page: str) -> None:
+def test_the_classes_sent_are_those_of_the_objects(page: str) -> None:
     section = page.partition("### 3.3 TRIAGE-STORE-SCU")[2]
 
     assert [row[1] for row in table(section, "| abstract syntax | UID |")] == [
@@ -54,36 +53,36 @@ def test_what_is_sent(page: str) -> None:
     ]
 
 
-def test_what_stands_beside_a_radiograph(page: str) -> None:
-    told = table(page, "| modality | SOP class | Series Number |")
+def test_the_series_found_beside_a_radiograph_are_those_of_the_objects(page: str) -> None:
+    rows = table(page, "| modality | SOP class | Series Number |")
 
-    assert told == [
+    assert rows == [
         [kind.form.modality, UID(kind.form.sop_class_uid).name, str(kind.form.series_number)] for kind in DICOM_KINDS
     ]
 
 
-def test_statuses_and_reasons(page: str) -> None:
+def test_statuses_and_failure_reasons_are_those_of_the_code(page: str) -> None:
     statuses = {int(row[0], 16) for row in table(page, "| status | meaning | when |")}
     reasons = [row[0] for row in table(page, "| Failure Reason (0008,1197) | meaning |")]
 
     assert statuses == {*status.BY_HTTP.values(), *status.BY_CODE.values()}
-    for told in reasons:
-        decimal, hexadecimal = re.fullmatch(r"(\d+) \(([0-9A-F]{4})H\)", told).groups()  # type: ignore[union-attr]
+    for reason in reasons:
+        decimal, hexadecimal = re.fullmatch(r"(\d+) \(([0-9A-F]{4})H\)", reason).groups()  # type: ignore[union-attr]
         assert int(decimal) == int(hexadecimal, 16)
-    numbers = {int(told.split()[0]) for told in reasons}
-    assert numbers == {*dicom_reasons.TABLE.values(), *dicom_reasons.BY_CODE.values()}
+    numbers = {int(reason.split()[0]) for reason in reasons}
+    assert numbers == {*failure_reasons.TABLE.values(), *failure_reasons.BY_CODE.values()}
 
 
-def test_what_can_be_searched_for(page: str) -> None:
-    told = [set(row[1].split(", ")) for row in table(page, "| level | keys |")]
+def test_the_matching_keys_are_those_of_the_search(page: str) -> None:
+    keys = [set(row[1].split(", ")) for row in table(page, "| level | keys |")]
     studies, series, instances = (set(KEYS[level]) for level in ("study", "series", "instance"))
 
-    assert told[0] == studies
-    assert told[0] | told[1] == series
-    assert told[0] | told[1] | told[2] == instances
+    assert keys[0] == studies
+    assert keys[0] | keys[1] == series
+    assert keys[0] | keys[1] | keys[2] == instances
 
 
-def test_codes_of_the_findings(page: str) -> None:
+def test_the_codes_of_the_findings_are_those_of_the_code(page: str) -> None:
     assert table(page, "| label | code | scheme | meaning | source |") == [
         [label, *row(label).finding] for label in LABELS
     ]

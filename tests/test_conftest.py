@@ -1,3 +1,5 @@
+"""The rule of `tests/conftest.py` that CI may skip no test but those that need a GPU."""
+
 import os
 import subprocess
 import sys
@@ -36,14 +38,14 @@ def test_gpu(): pytest.skip("no GPU")
         ("", "1 passed, 4 skipped, 1 xfailed"),
     ],
 )
-def test_ci_skips_nothing_but_for_want_of_a_gpu(tmp_path: Path, root: Path, ci: str, outcome: str) -> None:
+def test_under_ci_every_skip_but_for_a_missing_gpu_fails(tmp_path: Path, root: Path, ci: str, outcome: str) -> None:
     (tmp_path / "test_cases.py").write_text(CASES)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = cuda\n")
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-q", str(tmp_path)]
 
-    ran = subprocess.run(command, cwd=root, env=os.environ | {"CI": ci}, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=root, env=os.environ | {"CI": ci}, capture_output=True, text=True)
 
-    assert ran.stdout.splitlines()[-1].startswith(outcome), ran.stdout
-    assert ran.returncode == (1 if ci else 0)
+    assert result.stdout.splitlines()[-1].startswith(outcome), result.stdout
+    assert result.returncode == (1 if ci else 0)
     for reason in ("no tool", "no data", "no system"):
-        assert (f"skipped under CI: Skipped: {reason}" in ran.stdout) is bool(ci), ran.stdout
+        assert (f"skipped under CI: Skipped: {reason}" in result.stdout) is bool(ci), result.stdout

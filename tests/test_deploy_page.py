@@ -1,6 +1,7 @@
-"""`docs/deploy.md` says what the code and the compose file say."""
+"""`docs/deploy.md` and the files of `docker/` agree with the code and the compose file."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ def page(root: Path) -> str:
     return (root / "docs" / "deploy.md").read_text()
 
 
-def test_its_table_is_the_settings(page: str) -> None:
-    shown = page.partition(OPEN)[2].partition(CLOSE)[0]
+def test_its_table_lists_the_settings(page: str) -> None:
+    table = page.partition(OPEN)[2].partition(CLOSE)[0]
 
-    assert shown == _table(), f"docs/deploy.md wants between its marks:\n{_table()}"
+    assert table == _table(), f"the table in docs/deploy.md must be:\n{_table()}"
 
 
 def test_it_names_every_variable_and_service_of_the_compose_file(page: str, root: Path) -> None:
@@ -31,7 +32,7 @@ def test_it_names_every_variable_and_service_of_the_compose_file(page: str, root
     assert {name for name in [*services, *variables] if f"`{name}`" not in page} == set()
 
 
-def test_nginx_takes_one_mebibyte_more_than_the_service(root: Path) -> None:
+def test_nginx_accepts_bodies_one_mebibyte_larger_than_the_service(root: Path) -> None:
     body, store = re.findall(r"client_max_body_size (\d+)m;", (root / "docker" / "nginx.conf").read_text())
 
     limits = settings.Settings().limits
@@ -39,8 +40,15 @@ def test_nginx_takes_one_mebibyte_more_than_the_service(root: Path) -> None:
     assert int(store) * 2**20 == limits.max_store_bytes + 2**20
 
 
+@pytest.mark.parametrize("name", ["service", "training"])
+def test_the_images_are_labelled_with_the_version_of_the_project(root: Path, name: str) -> None:
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+
+    assert f'org.opencontainers.image.version="{version}"' in (root / "docker" / f"{name}.Dockerfile").read_text()
+
+
 def _table() -> str:
-    rows = [f"| `{one.name}` | {_default(one)} | {one.description} |" for one in variables()]
+    rows = [f"| `{setting.name}` | {_default(setting)} | {setting.description} |" for setting in variables()]
     return "\n".join(["| variable | default | what it is |", "|---|---|---|", *rows, ""])
 
 

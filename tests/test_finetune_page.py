@@ -1,4 +1,4 @@
-"""The commands of `docs/finetune.md`, run as they stand on a folder of tiny images."""
+"""The commands of `docs/finetune.md`, run unchanged on a folder of tiny images."""
 
 import re
 import shlex
@@ -31,8 +31,8 @@ SIZES = {"train": 24, "val": FEWEST_IMAGES, "test": 12}
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the page's commands run: `mine`, `start` and `finetune.toml`."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder in which the page's commands run, with `mine`, `start` and `finetune.toml`."""
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -63,7 +63,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def run(command: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Exit status of one command, in this process."""
+    """Run one command in this process and return its exit status."""
     with monkeypatch.context() as patch:
         words = shlex.split(command)
         while "=" in words[0]:
@@ -75,29 +75,29 @@ def run(command: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.timeout(600)
-def test_every_command_does_what_the_page_says(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = [command for command in COMMANDS if not command.endswith("triage serve")]  # it would not end
+def test_every_command_succeeds_and_writes_what_the_page_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = [command for command in COMMANDS if not command.endswith("triage serve")]  # it runs until it is stopped
     assert [shlex.split(command)[1] for command in commands if command.startswith("agcnn")] == [
         *("check", "train", "train", "train", "train", "train", "evaluate", "export")
     ]
     for command in commands:
         assert run(command, monkeypatch) == 0, command
-    assert (place / "mine.onnx").is_file()
-    assert (place / "runs" / "final" / "report.html").is_file()
+    assert (folder / "mine.onnx").is_file()
+    assert (folder / "runs" / "final" / "report.html").is_file()
 
 
-def test_its_example_of_a_table_is_read(tmp_path: Path) -> None:
+def test_its_example_of_a_table_can_be_read(tmp_path: Path) -> None:
     from training.data.folder_dataset import split_cases
 
     example = re.search(r"with commas:\n\n((?: {4}.*\n)+)", PAGE)
     assert example
     (tmp_path / "labels.csv").write_text(re.sub(r"(?m)^ {4}", "", example[1]))
-    found = split_cases(tmp_path)
-    assert {split: len(cases) for split, cases in found.items()} == {"train": 2, "val": 0, "test": 1}
-    assert found["train"][0].findings[LABELS.index("Effusion")] == 1.0
+    splits = split_cases(tmp_path)
+    assert {split: len(cases) for split, cases in splits.items()} == {"train": 2, "val": 0, "test": 1}
+    assert splits["train"][0].findings[LABELS.index("Effusion")] == 1.0
 
 
-def test_every_file_it_names_is_there() -> None:
-    named = re.findall(r"`((?:docs|model|training)/[\w./]+)`", PAGE)
-    missing = {name for name in named if not (ROOT / name).exists()}
+def test_every_file_it_names_exists() -> None:
+    names = re.findall(r"`((?:docs|model|training)/[\w./]+)`", PAGE)
+    missing = {name for name in names if not (ROOT / name).exists()}
     assert missing <= {"docs/training.md"}

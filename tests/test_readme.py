@@ -1,8 +1,9 @@
-"""What the documentation says is what the code has."""
+"""README agrees with the artefact and the repository."""
 
 import re
 import runpy
 import tomllib
+from itertools import chain
 
 from service.artefact.file import load
 from service.settings import SHIPPED_ARTEFACT
@@ -11,28 +12,28 @@ from tests.conftest import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_its_numbers_are_those_of_the_artefact() -> None:
+def test_its_table_has_the_numbers_of_the_artefact() -> None:
     assert runpy.run_path(str(ROOT / "bench" / "shipped.py"))["section"]() in README
 
 
-def test_every_path_it_links_is_there() -> None:
+def test_every_path_it_links_to_exists() -> None:
     links = re.findall(r"\]\((?!http)([^)]+)\)", README)
     assert links
     assert all((ROOT / link).exists() for link in links)
 
 
-def test_it_says_what_it_is_not() -> None:
+def test_it_says_that_it_is_no_medical_device() -> None:
     assert "Research use only. Not a medical device." in README
 
 
-def test_the_artefact_was_trained_on_what_notice_and_card_say() -> None:
+def test_the_card_of_the_artefact_names_its_training_data_and_test_lists() -> None:
     card = load(SHIPPED_ARTEFACT).card
-    assert all(one.images > 0 and one.patients > 0 for one in card.training_data)
+    assert all(data.images > 0 and data.patients > 0 for data in card.training_data)
     assert {metric.split for metric in card.metrics} >= {"test", "test, collection B"}
 
 
-def test_every_dependency_has_bounds() -> None:
+def test_every_dependency_has_a_lower_and_an_upper_bound() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    every = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
-    assert all(re.fullmatch(r"[\w.\[\],-]+>=[\w.]+,<[\w.]+", one) for one in every)
-    assert not any("pylibjpeg-libjpeg" in one for one in every)  # GPL
+    dependencies = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    assert all(re.fullmatch(r"[\w.\[\],-]+>=[\w.]+,<[\w.]+", dependency) for dependency in dependencies)
+    assert not any("pylibjpeg-libjpeg" in dependency for dependency in dependencies)  # it is under the GPL

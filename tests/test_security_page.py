@@ -1,4 +1,4 @@
-"""What docs/security.md says is shown by a test, is."""
+"""Every test that docs/security.md names exists."""
 
 import ast
 import re
@@ -11,10 +11,10 @@ PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("reference", sorted(set(re.findall(r"`(tests/[^`]+)`", PAGE))))
-def test_a_test_that_is_named_exists(reference: str) -> None:
+def test_a_named_test_exists(reference: str) -> None:
     path, _, name = reference.partition("::")
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
 
     names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    assert any(one.startswith("test") for one in names)
+    assert any(function.startswith("test") for function in names)
     assert not name or name in names

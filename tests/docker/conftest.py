@@ -1,4 +1,4 @@
-"""The engine, the images and the secrets; what was measured is said at the end."""
+"""The Docker engine, the images and the secrets; measurements are printed at the end of the run."""
 
 import json
 import os
@@ -25,22 +25,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def measured(pytestconfig: pytest.Config) -> list[str]:
-    """Lines to say at the end."""
+    """Lines to print at the end of the run."""
     return pytestconfig.stash[MEASURED]
 
 
 @pytest.fixture(scope="session")
 def engine(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """The engine that answers; where none does, one that is started for these tests, and stopped after them."""
+    """A running Docker engine; if there is none, one that is started for these tests and stopped after them."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         pytest.skip("one engine, one process: run these tests without -n")
-    found = Engine(os.environ)
-    if found.answers():
-        yield found
+    running = Engine(os.environ)
+    if running.answers():
+        yield running
         return
     tool = root.parent / "shared" / "tools" / "docker-engine.sh"
     if not tool.exists() or os.geteuid() != 0:
-        pytest.skip(f"no Docker engine answers, and root's {tool} is not there to start one")
+        pytest.skip(f"no Docker engine answers, and none can be started: that needs root and {tool}")
     exports = subprocess.run([tool, "env"], check=True, capture_output=True, text=True).stdout
     own = Engine({**os.environ, **dict(item.split("=", 1) for item in exports.split() if "=" in item)})
     if own.answers():
@@ -56,7 +56,7 @@ def engine(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eng
 
 @pytest.fixture(scope="session")
 def image(engine: Engine, root: Path) -> str:
-    """The service's image, built."""
+    """Build the service's image and return its name."""
     assert (root / "service" / "assets" / "agcnn.onnx").exists(), "no artefact to ship"
     certificates = os.environ.get("PIP_CERT", "")
     secret = ("--secret", f"id=ca,src={certificates}") if certificates else ()
@@ -67,7 +67,7 @@ def image(engine: Engine, root: Path) -> str:
 
 @pytest.fixture(scope="session")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files the compose file asks for, but for the PACS's key."""
+    """The folder of the secrets that the compose file mounts, without `pacs_key`."""
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "database_password").write_text("a pass/word: 100 %@\n")
     request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
@@ -80,39 +80,42 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def published(engine: Engine, root: Path) -> Callable[[str], None]:
-    """See that the published image of a service is there: pulled, or where that cannot be, its stand-in."""
+def obtain_image(engine: Engine, root: Path) -> Callable[[str], None]:
+    """Return a function that pulls the published image of a service or, if it cannot, builds a stand-in."""
     profiles = ("--profile", "postgres", "--profile", "pacs")
     config = engine.run("compose", "-f", str(root / "docker-compose.yml"), *profiles, "config", "--format", "json")
     services = json.loads(config)["services"]
 
     def get(service: str) -> None:
         name = services[service]["image"]
-        if any(engine.try_run(*how, name).returncode == 0 for how in (("image", "inspect"), ("pull", "-q"))):
+        if any(engine.try_run(*command, name).returncode == 0 for command in (("image", "inspect"), ("pull", "-q"))):
             return
-        here = root / "tests" / "docker"
-        stand_ins = ("-f", str(here / "stand_ins.Dockerfile"), "--target", STAND_INS[service])
-        engine.run("build", "-q", *stand_ins, "-t", name, str(here))
+        context = root / "tests" / "docker"
+        stand_in = ("-f", str(context / "stand_ins.Dockerfile"), "--target", STAND_INS[service])
+        engine.run("build", "-q", *stand_in, "-t", name, str(context))
 
     return get
 
 
 @pytest.fixture(scope="module")
 def deploy(
-    engine: Engine, image: str, root: Path, secrets: Path, published: Callable[[str], None]
+    engine: Engine, image: str, root: Path, secrets: Path, obtain_image: Callable[[str], None]
 ) -> Iterator[Callable[..., Deployment]]:
-    """Make a deployment of a profile with these published images; it is taken down after the module."""
-    made: list[Deployment] = []
+    """Return a function that prepares a deployment of a profile and the published images it uses.
+
+    Deployments are taken down after the module.
+    """
+    deployments: list[Deployment] = []
 
     def start(profile: str, *images: str) -> Deployment:
-        for one in images:
-            published(one)
+        for name in images:
+            obtain_image(name)
         deployment = Deployment(engine, root, profile, secrets)
-        made.append(deployment)
+        deployments.append(deployment)
         return deployment
 
     yield start
-    for deployment in made:
+    for deployment in deployments:
         deployment.down()
 
 

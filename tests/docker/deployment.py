@@ -1,4 +1,4 @@
-"""A Docker engine, and one deployment of the compose file, as the tests drive them."""
+"""Drivers of a Docker engine and of a deployment of the compose file."""
 
 import json
 import os
@@ -22,11 +22,12 @@ _ADDRESSES = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
 
 @dataclass(frozen=True)
 class Engine:
-    """Docker's command, in the environment that finds the engine."""
+    """The `docker` command, with the environment variables that select the engine."""
 
     environment: Mapping[str, str]
 
     def try_run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command, whatever its exit status."""
         return subprocess.run(
             ["docker", *arguments],
             env=self.environment,
@@ -38,9 +39,10 @@ class Engine:
         )
 
     def run(self, *arguments: str) -> str:
-        done = self.try_run(*arguments)
-        assert done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout[-8000:]}\n{done.stderr[-8000:]}"
-        return done.stdout.strip()
+        """Run a command that must succeed, and return its output."""
+        result = self.try_run(*arguments)
+        assert result.returncode == 0, f"docker {' '.join(arguments)}\n{result.stdout[-8000:]}\n{result.stderr[-8000:]}"
+        return result.stdout.strip()
 
     def answers(self) -> bool:
         try:
@@ -52,13 +54,13 @@ class Engine:
         return self.run("inspect", "--format", template, container)
 
     def address(self, container: str) -> str:
-        """An address of the container that this machine reaches without a proxy of the engine's between."""
+        """Return an address of the container that this machine reaches without the engine's proxy."""
         return self.inspect(container, _ADDRESSES).split()[0]
 
 
 @dataclass
 class Deployment:
-    """The compose file under a project name, ports and secrets of its own."""
+    """The compose file, with a project name, ports and secrets for this test run."""
 
     engine: Engine
     root: Path
@@ -97,11 +99,11 @@ class Deployment:
         return self.compose("exec", "-T", service, *command)
 
     def headers(self, service: str) -> dict[str, str]:
-        """What a client sends that read the first key as the service says."""
+        """Return the headers of a client that uses the first key."""
         return {"Authorization": f"Bearer {self.inside(service, 'cat', '/data/first_key')}"}
 
     def cold_start_seconds(self, service: str) -> float:
-        """How long after its container was started the service said ready."""
+        """Return the time from the start of the container to the log line `ready`."""
         container = self.container(service)
         started = datetime.fromisoformat(self.engine.inspect(container, "{{.State.StartedAt}}"))
         log = self.engine.try_run("logs", container).stderr
@@ -110,7 +112,7 @@ class Deployment:
 
 
 def stamped(sample: bytes) -> bytes:
-    """The radiograph under a SOP Instance UID of its own."""
+    """Return the radiograph with a new SOP Instance UID."""
     dataset = pydicom.dcmread(BytesIO(sample))
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     buffer = BytesIO()
@@ -119,18 +121,18 @@ def stamped(sample: bytes) -> bytes:
 
 
 def wait_for(url: str, **options: Any) -> httpx.Response:
-    """Ask until the answer is 200."""
-    until = time.monotonic() + 60
+    """Send GET requests until the answer is 200."""
+    deadline = time.monotonic() + 60
     while True:
         try:
             answer = httpx.get(url, timeout=10, **options)
         except httpx.TransportError as error:
-            said: object = error
+            last: object = error
         else:
             if answer.status_code == 200:
                 return answer
-            said = answer.text
-        assert time.monotonic() < until, f"{url}: {said}"
+            last = answer.text
+        assert time.monotonic() < deadline, f"{url}: {last}"
         time.sleep(0.1)
 
 

@@ -1,4 +1,4 @@
-"""Clients that post without pause, each request on a connection of its own."""
+"""Clients that post radiographs without pause, each request over a new connection."""
 
 import threading
 import time
@@ -16,16 +16,16 @@ FILES_PER_CLIENT = 200
 
 @dataclass
 class Load:
-    """Posts radiographs until it is left.
+    """Posts radiographs until the `with` block ends.
 
     Attributes
     ----------
     acknowledged
-        Ids of the predictions answered.
+        Ids of the predictions returned.
     refused
-        How many found nobody listening; nothing was sent.
+        Number of attempts that found no listener, so that no request was sent.
     cut
-        What became of requests that somebody took and did not answer with 200.
+        Errors and bodies of the requests that were accepted but not answered with 200.
     """
 
     post: Callable[[], httpx.Response]
@@ -50,9 +50,9 @@ class Load:
             client.result()
 
     def wait_for_acknowledged(self, count: int) -> None:
-        until = time.monotonic() + 60
+        deadline = time.monotonic() + 60
         while len(self.acknowledged) < count:
-            assert time.monotonic() < until, f"{len(self.acknowledged)} of {count}: {self.cut[:3]}"
+            assert time.monotonic() < deadline, f"{len(self.acknowledged)} of {count}: {self.cut[:3]}"
             time.sleep(0.01)
 
     def _run(self) -> None:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# As the published image: a cluster at the first start, its superuser and database from POSTGRES_USER, reached over the network.
+# Like the published image: creates a cluster at the first start, with superuser and database POSTGRES_USER, and listens on the network.
 set -eu
 if [ ! -e "$PGDATA/PG_VERSION" ]; then
     initdb --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" --auth-local=trust --auth-host=scram-sha-256

@@ -1,4 +1,4 @@
-# What the compose file's published images are to it, from Debian's packages: where no registry can be reached.
+# Stand-ins, built from Debian's packages, for the published images of the compose file: for machines without a registry.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS base

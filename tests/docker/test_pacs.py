@@ -1,4 +1,4 @@
-"""The profile `pacs`: Orthanc sends what it gets, and keeps what comes back."""
+"""The profile `pacs`: Orthanc sends the radiographs it receives and stores the results."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -27,7 +27,7 @@ def orthanc(deploy: Callable[..., Deployment], secrets: Path) -> str:
     return url
 
 
-def test_a_radiograph_comes_back_with_a_priority_and_an_overlay(orthanc: str, samples: dict[str, bytes]) -> None:
+def test_orthanc_stores_the_priority_and_overlay_of_a_radiograph(orthanc: str, samples: dict[str, bytes]) -> None:
     sample = samples["pneumothorax"]
     stored = httpx.post(f"{orthanc}/instances", content=sample, timeout=60).json()
     instance = f"{orthanc}/instances/{stored['ID']}"
@@ -43,7 +43,7 @@ def test_a_radiograph_comes_back_with_a_priority_and_an_overlay(orthanc: str, sa
         assert picture.size == (dataset.Columns, dataset.Rows)
 
 
-def test_what_the_gate_refuses_is_marked(orthanc: str, samples: dict[str, bytes]) -> None:
+def test_a_refused_radiograph_has_the_priority_none(orthanc: str, samples: dict[str, bytes]) -> None:
     stored = httpx.post(f"{orthanc}/instances", content=samples["lateral"], timeout=60).json()
 
     assert wait_for(f"{orthanc}/instances/{stored['ID']}/metadata/TriagePriority").text == "none"

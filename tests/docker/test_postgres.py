@@ -22,9 +22,9 @@ RAW = {"Content-Type": "application/dicom"}
 
 @pytest.fixture(scope="module")
 def deployment(deploy: Callable[..., Deployment]) -> Deployment:
-    made = deploy("postgres", "database", "proxy")
-    made.up()
-    return made
+    deployment = deploy("postgres", "database", "proxy")
+    deployment.up()
+    return deployment
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,12 @@ def url(deployment: Deployment) -> str:
     return f"https://localhost:{deployment.ports['HTTPS']}"
 
 
-def test_the_first_key_opens_both(replicas: list[str], key: dict[str, str]) -> None:
+def test_the_first_key_is_valid_at_both_replicas(replicas: list[str], key: dict[str, str]) -> None:
     assert [httpx.get(f"{replica}/v1/model", headers=key).status_code for replica in replicas] == [200, 200]
     assert [httpx.get(f"{replica}/v1/model").status_code for replica in replicas] == [401, 401]
 
 
-def test_one_instance_at_both_at_once_is_one_record(
+def test_one_instance_sent_to_both_at_once_makes_one_record(
     replicas: list[str], key: dict[str, str], samples: dict[str, bytes]
 ) -> None:
     start = threading.Barrier(4)
@@ -72,40 +72,40 @@ def test_one_instance_at_both_at_once_is_one_record(
     assert [len(page) for page in pages] == [3, 3]
 
 
-def test_what_one_replica_took_the_other_shows(
+def test_a_record_made_by_one_replica_is_shown_by_the_other(
     replicas: list[str], key: dict[str, str], samples: dict[str, bytes]
 ) -> None:
-    taken, other = replicas
-    answer = httpx.post(f"{taken}/v1/predictions", content=samples["normal"], headers=key | RAW, timeout=60).json()
+    first, second = replicas
+    answer = httpx.post(f"{first}/v1/predictions", content=samples["normal"], headers=key | RAW, timeout=60).json()
 
-    assert httpx.get(other + answer["links"]["self"], headers=key).json() == answer
-    assert httpx.get(other + answer["links"]["overlay"], headers=key).headers["content-type"] == "image/png"
+    assert httpx.get(second + answer["links"]["self"], headers=key).json() == answer
+    assert httpx.get(second + answer["links"]["overlay"], headers=key).headers["content-type"] == "image/png"
 
 
-def test_what_happens_at_one_replica_is_told_and_listed_by_the_other(
+def test_events_and_marks_of_one_replica_reach_the_other_and_the_proxy(
     replicas: list[str],
     url: str,
     trust: ssl.SSLContext,
     key: dict[str, str],
     samples: dict[str, bytes],
 ) -> None:
-    """Also through the proxy, which must not hold a stream back."""
-    taken, other = replicas
+    """The proxy must not buffer the stream."""
+    first, second = replicas
     with (
-        httpx.stream("GET", f"{other}/v1/events", headers=key, timeout=60) as there,
-        httpx.stream("GET", f"{url}/v1/events", headers=key, timeout=60, verify=trust) as behind,
+        httpx.stream("GET", f"{second}/v1/events", headers=key, timeout=60) as direct,
+        httpx.stream("GET", f"{url}/v1/events", headers=key, timeout=60, verify=trust) as proxied,
     ):
-        told = [there.iter_lines(), behind.iter_lines()]
-        assert [next(lines) for lines in told] == [": listening"] * 2
+        streams = [direct.iter_lines(), proxied.iter_lines()]
+        assert [next(lines) for lines in streams] == [": listening"] * 2
         sample = stamped(samples["pneumothorax"])
-        record = httpx.post(f"{taken}/v1/predictions", content=sample, headers=key | RAW, timeout=60).json()
+        record = httpx.post(f"{first}/v1/predictions", content=sample, headers=key | RAW, timeout=60).json()
         link = record["links"]["self"]
-        marked = httpx.patch(taken + link, json={"read": True, "by": "AB"}, headers=key).json()
-        listed = httpx.post(f"{other}/v1/worklist/search", json={"q": record["accession_number"]}, headers=key).json()
+        marked = httpx.patch(first + link, json={"read": True, "by": "AB"}, headers=key).json()
+        listed = httpx.post(f"{second}/v1/worklist/search", json={"q": record["accession_number"]}, headers=key).json()
         assert marked in listed["items"]
         assert marked["read"]["by"] == "AB"
-        httpx.delete(taken + link, headers=key).raise_for_status()
-        for lines in told:
+        httpx.delete(first + link, headers=key).raise_for_status()
+        for lines in streams:
             kinds = [json.loads(line[6:])["kind"] for line in islice(filter(_is_data, lines), 3)]
             assert kinds == ["new", "read", "deleted"]
 
@@ -114,9 +114,7 @@ def _is_data(line: str) -> bool:
     return line.startswith("data: ")
 
 
-def test_it_is_reached_over_tls(
-    url: str, trust: ssl.SSLContext, key: dict[str, str], samples: dict[str, bytes]
-) -> None:
+def test_it_answers_over_tls(url: str, trust: ssl.SSLContext, key: dict[str, str], samples: dict[str, bytes]) -> None:
     with httpx.Client(base_url=url, verify=trust, headers=key, timeout=60) as client:
         answer = client.post("/v1/predictions", files={"file": samples["pneumothorax"]})
         overlay = client.get(answer.json()["links"]["overlay"])
@@ -126,12 +124,12 @@ def test_it_is_reached_over_tls(
     assert overlay.headers["content-type"] == "image/png"
 
 
-@pytest.mark.parametrize(("more", "answers"), [(1, "service"), (2**20 + 1, "proxy")])
-def test_a_body_that_is_too_large_is_a_problem(
-    deployment: Deployment, trust: ssl.SSLContext, key: dict[str, str], more: int, answers: str
+@pytest.mark.parametrize(("excess", "refused_by"), [(1, "service"), (2**20 + 1, "proxy")])
+def test_a_body_that_is_too_large_is_answered_with_a_problem(
+    deployment: Deployment, trust: ssl.SSLContext, key: dict[str, str], excess: int, refused_by: str
 ) -> None:
     connection = http.client.HTTPSConnection("localhost", deployment.ports["HTTPS"], timeout=30, context=trust)
-    headers = key | RAW | {"Content-Length": str(2**28 + more)}
+    headers = key | RAW | {"Content-Length": str(2**28 + excess)}
     connection.request("POST", "/v1/predictions", headers=headers)
     answer = connection.getresponse()
     problem = json.load(answer)
@@ -139,10 +137,10 @@ def test_a_body_that_is_too_large_is_a_problem(
 
     assert (answer.status, problem["status"], problem["code"]) == (413, 413, "body_too_large")
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert ("request_id" in problem) == (answers == "service")
+    assert ("request_id" in problem) == (refused_by == "service")
 
 
-def test_nobody_else_reaches_the_database(deployment: Deployment, engine: Engine) -> None:
+def test_only_the_replicas_reach_the_database(deployment: Deployment, engine: Engine) -> None:
     config = deployment.config()
     services = config["services"]
 
@@ -160,10 +158,10 @@ def test_no_secret_is_in_an_environment(deployment: Deployment, engine: Engine, 
             assert password not in engine.inspect(container, "{{json .Config}}")
 
 
-def test_a_replica_stops_and_no_client_notices(
+def test_a_replica_that_stops_cuts_no_request(
     deployment: Deployment, url: str, trust: ssl.SSLContext, key: dict[str, str], samples: dict[str, bytes]
 ) -> None:
-    first, _ = deployment.containers("replica")
+    replica, _ = deployment.containers("replica")
     sample = samples["normal"]
 
     def post() -> httpx.Response:
@@ -171,14 +169,16 @@ def test_a_replica_stops_and_no_client_notices(
 
     with Load(post) as load:
         load.wait_for_acknowledged(8)
-        deployment.engine.run("stop", first)
+        deployment.engine.run("stop", replica)
         load.wait_for_acknowledged(len(load.acknowledged) + 8)
 
     assert (load.cut, load.refused) == ([], 0)
-    assert deployment.engine.inspect(first, "{{.State.ExitCode}}") == "0"
+    assert deployment.engine.inspect(replica, "{{.State.ExitCode}}") == "0"
 
 
-def test_without_a_replica_the_proxy_says_to_try_again(deployment: Deployment, url: str, trust: ssl.SSLContext) -> None:
+def test_without_a_replica_the_proxy_answers_503_with_retry_after(
+    deployment: Deployment, url: str, trust: ssl.SSLContext
+) -> None:
     deployment.compose("stop", "replica")
     answer = httpx.get(f"{url}/readyz", verify=trust, timeout=60)
 

@@ -1,4 +1,4 @@
-"""`docker compose up`: the service on SQLite and one volume."""
+"""The profile `default`: the service with SQLite and one volume."""
 
 import time
 from collections.abc import Callable
@@ -20,9 +20,9 @@ RAW = {"Content-Type": "application/dicom"}
 
 @pytest.fixture(scope="module")
 def deployment(deploy: Callable[..., Deployment]) -> Deployment:
-    made = deploy("default")
-    made.up()
-    return made
+    deployment = deploy("default")
+    deployment.up()
+    return deployment
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +35,15 @@ def key(deployment: Deployment) -> dict[str, str]:
     return deployment.headers("service")
 
 
-def test_start_and_rest_are_measured(deployment: Deployment, engine: Engine, measured: list[str]) -> None:
+def test_cold_start_and_memory_at_rest_are_measured(
+    deployment: Deployment, engine: Engine, measured: list[str]
+) -> None:
     memory = engine.run("stats", "--no-stream", "--format", "{{.MemUsage}}", deployment.container("service"))
     measured.append(f"cold start to ready {deployment.cold_start_seconds('service'):.1f} s")
     measured.append(f"memory at rest {memory.partition(' /')[0]}")
 
 
-def test_a_stranger_gets_nothing(url: str, samples: dict[str, bytes]) -> None:
+def test_a_client_without_a_key_is_answered_401(url: str, samples: dict[str, bytes]) -> None:
     answers = [
         httpx.post(f"{url}/v1/predictions", content=samples["normal"], headers=RAW),
         httpx.get(f"{url}/v1/predictions"),
@@ -51,7 +53,7 @@ def test_a_stranger_gets_nothing(url: str, samples: dict[str, bytes]) -> None:
     assert [answer.status_code for answer in answers] == [401] * 3
 
 
-def test_the_samples_are_answered_and_their_overlays_drawn(
+def test_every_suitable_sample_gets_a_prediction_and_an_overlay(
     url: str, key: dict[str, str], samples: dict[str, bytes]
 ) -> None:
     for name, sample in samples.items():
@@ -67,11 +69,13 @@ def test_the_samples_are_answered_and_their_overlays_drawn(
 
 
 def test_it_can_write_nowhere_but_in_its_volume(deployment: Deployment, engine: Engine) -> None:
-    look = "for folder in / /etc /opt/triage /usr/local/bin; do touch $folder/x 2>/dev/null && echo $folder; done; true"
+    script = (
+        "for folder in / /etc /opt/triage /usr/local/bin; do touch $folder/x 2>/dev/null && echo $folder; done; true"
+    )
     status = deployment.inside("service", "cat", "/proc/self/status")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
 
-    assert deployment.inside("service", "sh", "-c", look) == ""
+    assert deployment.inside("service", "sh", "-c", script) == ""
     assert {name: int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapBnd")} == dict.fromkeys(
         ("CapEff", "CapPrm", "CapBnd"), 0
     )
@@ -79,7 +83,7 @@ def test_it_can_write_nowhere_but_in_its_volume(deployment: Deployment, engine: 
     assert engine.inspect(deployment.container("service"), "{{.HostConfig.ReadonlyRootfs}}") == "true"
 
 
-def test_only_this_machine_reaches_it(deployment: Deployment) -> None:
+def test_its_port_is_published_on_this_machine_only(deployment: Deployment) -> None:
     [port] = deployment.config()["services"]["service"]["ports"]
 
     assert (port["host_ip"], port["target"]) == ("127.0.0.1", 8000)
@@ -96,10 +100,10 @@ def test_a_record_outlives_a_restart(
     assert httpx.get(url + before["links"]["image"], headers=key).status_code == 200
 
 
-def test_a_backup_brings_everything_back(
+def test_a_restored_backup_has_every_record_and_file(
     deployment: Deployment, url: str, key: dict[str, str], samples: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """As docs/deploy.md has it."""
+    """Uses the commands of docs/deploy.md."""
     tmp_path.chmod(0o777)
     tar = (
         "run",
@@ -125,7 +129,7 @@ def test_a_backup_brings_everything_back(
     assert httpx.get(url + before["links"]["image"], headers=key).status_code == 200
 
 
-def test_nothing_acknowledged_is_lost_when_it_is_killed(
+def test_a_kill_loses_nothing_that_was_acknowledged(
     deployment: Deployment, url: str, key: dict[str, str], samples: dict[str, bytes], measured: list[str]
 ) -> None:
     with Load(_client(deployment, key, samples["normal"])) as load:
@@ -143,14 +147,15 @@ def test_sigterm_cuts_no_request(
     deployment: Deployment, url: str, key: dict[str, str], samples: dict[str, bytes], measured: list[str]
 ) -> None:
     container = deployment.container("service")
-    # A connection made in the instant of the signal is closed before its request is read: no request in hand, but the
-    # client cannot tell. Several are in hand at every signal, so a service that cut those would cut some every time.
+    # A connection that is accepted at the moment of the signal is closed before its request is read. The client cannot
+    # tell this from a request that was cut. Several requests are in progress at each signal, so a service that cut them
+    # would do so in all three rounds.
     for _ in range(3):
         with Load(_client(deployment, key, samples["normal"])) as load:
             load.wait_for_acknowledged(8)
-            began, answered = time.monotonic(), len(load.acknowledged)
+            start, answered = time.monotonic(), len(load.acknowledged)
             deployment.compose("stop", "service")
-            seconds = time.monotonic() - began
+            seconds = time.monotonic() - start
         assert load.refused > 0
         assert len(load.acknowledged) > answered
         assert deployment.engine.inspect(container, "{{.State.ExitCode}}") == "0"
@@ -165,13 +170,13 @@ def test_sigterm_cuts_no_request(
 
 
 def _client(deployment: Deployment, key: dict[str, str], sample: bytes) -> Callable[[], httpx.Response]:
-    """Posts past the engine's own proxy, which takes connections even where nobody listens."""
+    """Return a function that posts past the engine's proxy, which accepts connections even if nothing listens."""
     url = f"http://{deployment.engine.address(deployment.container('service'))}:8000/v1/predictions"
     return lambda: httpx.post(url, content=stamped(sample), headers=key | RAW, timeout=60)
 
 
 def _lost(url: str, key: dict[str, str], ids: list[str]) -> list[str]:
-    """Which records, or their instances, are gone."""
+    """Return the links to records and images that can no longer be read."""
     links = [f"{url}/v1/predictions/{id}{part}" for id in ids for part in ("", "/image.png?width=16")]
     with httpx.Client(headers=key, timeout=60) as client:
         return [link for link in links if client.get(link).status_code != 200]

@@ -1,4 +1,4 @@
-"""The backbones once more, in float64 and NumPy, read off the papers and torchvision's names: the tests' oracle."""
+"""The backbones in NumPy and float64, written from the papers and torchvision's names: an oracle for the tests."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 
 class Weights:
-    """A state dict under a prefix, as float64."""
+    """The entries of a state dict under a prefix, as float64."""
 
     def __init__(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
         self.state, self.prefix = state, prefix
@@ -21,18 +21,19 @@ class Weights:
         return self.state[self.prefix + name].double().numpy()
 
     def __contains__(self, name: str) -> bool:
-        return any(found.startswith(self.prefix + name) for found in self.state)
+        return any(key.startswith(self.prefix + name) for key in self.state)
 
     def at(self, name: str) -> "Weights":
+        """Return the entries of a submodule."""
         return Weights(self.state, f"{self.prefix}{name}.")
 
 
-def of(module: nn.Module) -> Weights:
+def weights(module: nn.Module) -> Weights:
     return Weights(module.state_dict())
 
 
 def taps(x: Array, size: int, stride: int, padding: int, fill: float) -> Array:
-    """[B, C, H, W] to [size, size, B, C, h, w]: what each place of a window sees."""
+    """Return for each position in a window the values that it covers: [B, C, H, W] to [size, size, B, C, h, w]."""
     x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), constant_values=fill)
     h, w = ((side - size) // stride + 1 for side in x.shape[2:])
     rows = [
@@ -60,7 +61,7 @@ def stem(x: Array, w: Weights, convolution_name: str, norm_name: str) -> Array:
 
 
 def gate(x: Array, w: Weights, ceiling: float = 1.0) -> Array:
-    """Squeeze and excite, one image and one channel after the other."""
+    """Squeeze and excite one image and one channel at a time: [B, C, h, w] to [B, C, h, w]."""
     out = np.empty_like(x)
     for image, maps in enumerate(x):
         squeezed = [channel.sum() / channel.size for channel in maps]
@@ -71,16 +72,16 @@ def gate(x: Array, w: Weights, ceiling: float = 1.0) -> Array:
 
 
 def non_local(x: Array, w: Weights) -> Array:
-    """Every place i of every image asks every place j, one after the other."""
+    """Compute the non-local block with loops over all images and pairs of positions: [B, C, h, w] to [B, C, h, w]."""
     out = np.empty((x.shape[0], x.shape[1] // 2, *x.shape[2:]))
     theta, phi, g = (
         convolution(x, w[f"{name}.weight"]) + w[f"{name}.bias"][:, None, None] for name in ("theta", "phi", "g")
     )
-    places = list(np.ndindex(x.shape[2:]))
+    positions = list(np.ndindex(x.shape[2:]))
     for image in range(len(x)):
-        for i in places:
-            f = [np.exp(np.dot(theta[image, :, *i], phi[image, :, *j])) for j in places]
-            out[image, :, *i] = sum(one * g[image, :, *j] for one, j in zip(f, places, strict=True)) / sum(f)
+        for i in positions:
+            f = [np.exp(np.dot(theta[image, :, *i], phi[image, :, *j])) for j in positions]
+            out[image, :, *i] = sum(weight * g[image, :, *j] for weight, j in zip(f, positions, strict=True)) / sum(f)
     return x + norm(convolution(out, w["w_z.weight"]), w.at("bn"))
 
 
@@ -96,7 +97,7 @@ def bottleneck(x: Array, w: Weights, stride: int) -> Array:
 
 
 def resnet50(x: Array, w: Weights) -> Array:
-    """Also with gates and with a non-local block, where the weights have them."""
+    """Compute ResNet-50, with gates and a non-local block if the weights have them: [B, 1, H, W] to [B, 2048, h, w]."""
     x = stem(x, w, "conv1", "bn1")
     for group, blocks in (("layer1", 3), ("layer2", 4), ("layer3", 6), ("layer4", 3)):
         for block in range(blocks):
@@ -107,7 +108,7 @@ def resnet50(x: Array, w: Weights) -> Array:
 
 
 def densenet121(x: Array, w: Weights) -> Array:
-    """Also with gates, where the weights have them."""
+    """Compute DenseNet-121, with gates if the weights have them: [B, 1, H, W] to [B, 1024, h, w]."""
     x = stem(x, w, "conv0", "norm0")
     for block, layers in enumerate((6, 12, 24, 16), 1):
         for layer in range(1, layers + 1):
@@ -123,7 +124,7 @@ def densenet121(x: Array, w: Weights) -> Array:
 
 
 def trained(module: nn.Module) -> nn.Module:
-    """Make batch norms, gates and attention as after training: none is the identity, none looks everywhere alike."""
+    """Set batch norms, gates and attention at random, as after training, so that none is the identity or uniform."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             for tensor, low, high in (

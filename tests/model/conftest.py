@@ -1,4 +1,4 @@
-"""Shared by the tests of `model/`: a fixed seed, one thread, and maps as `heat_map` would scale them."""
+"""Fixtures of the tests of `model/`: a fixed seed, one thread, and random heat maps."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,7 +13,7 @@ HeatMaps = Callable[[int, int, float], Tensor]
 
 @pytest.fixture(autouse=True)
 def _seeded_on_one_thread() -> Iterator[None]:
-    """Small tensors: threads would wait for one another, and for other workers' tests, longer than they compute."""
+    """Set the seed, and use one thread: on small tensors threads wait longer for one another than they compute."""
     torch.manual_seed(0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -23,7 +23,7 @@ def _seeded_on_one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def heat_maps() -> HeatMaps:
-    """Uniform random maps [count, side, side], smoothed by a Gaussian of `sigma` cells, each scaled to [0, 1]."""
+    """Return a builder of random maps, smoothed by a Gaussian of `sigma` cells: [count, side, side] in [0, 1]."""
 
     def build(count: int, side: int, sigma: float) -> Tensor:
         maps = np.random.default_rng(side).random((count, side, side))

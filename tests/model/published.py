@@ -1,4 +1,4 @@
-"""States with the names and shapes of published files, written out from torchvision's and CheXNet's layouts."""
+"""State dicts with the names and shapes of the files that torchvision and CheXNet published."""
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ def densenet121() -> dict[str, Tensor]:
 
 
 def chexnet() -> dict[str, Tensor]:
-    """CheXNet's: DataParallel around a class with a `densenet121` under its oldest names, and a sigmoid at the end."""
+    """CheXNet's state: a DataParallel around a `densenet121` with torchvision's oldest names, with a sigmoid."""
     trunk = {name: value for name, value in densenet121().items() if name.startswith("features.")}
     for number in ("1", "2"):
         for kind in ("norm", "conv"):

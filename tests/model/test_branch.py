@@ -32,21 +32,21 @@ def test_every_parameter_learns(backbone: str) -> None:
 
 @every_backbone
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
-def test_mixed_precision_sees_nearly_the_same_and_learns(
+def test_mixed_precision_gives_nearly_the_same_features_and_learns(
     backbone: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thin(monkeypatch)
     branch = Branch(backbone, findings=3)
     for norm in branch.modules():
         if isinstance(norm, nn.BatchNorm2d):
-            nn.init.ones_(norm.weight)  # a block that begins as its shortcut would compute nothing that counts
+            nn.init.ones_(norm.weight)  # a new block passes only its shortcut, which would test nothing
     image = functional.interpolate(torch.rand(4, 1, 12, 12), (96, 96), mode="bilinear")
-    wanted = branch(image).features.flatten(1)
+    expected = branch(image).features.flatten(1)
     with torch.autocast("cpu", precision):
         output = branch(image)
     output.logits.float().square().sum().backward()
-    assert torch.cosine_similarity(output.features.float().flatten(1), wanted).min() > 0.9
-    assert all(one.grad is not None and one.grad.isfinite().all() for one in branch.parameters())
+    assert torch.cosine_similarity(output.features.float().flatten(1), expected).min() > 0.9
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in branch.parameters())
 
 
 def test_pooling_is_the_maximum_or_the_average() -> None:
@@ -56,7 +56,7 @@ def test_pooling_is_the_maximum_or_the_average() -> None:
         assert torch.equal(output.pooled, pooled(output.features, (2, 3)))
 
 
-def test_class_maps_average_to_the_logits_where_pooling_averages() -> None:
+def test_with_average_pooling_the_mean_of_a_class_map_is_its_logit() -> None:
     branch = Branch("squeezenet1_1", pooling="average")
     torch.nn.init.normal_(branch.classifier.bias)
     output = branch(torch.rand(2, 1, 96, 96))
@@ -84,7 +84,7 @@ def test_a_branch_loads_its_own_state(backbone: str) -> None:
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in branch.state_dict().items())
 
 
-def test_names_that_do_not_match_are_told_both_ways_and_for_other_shapes() -> None:
+def test_unmatched_names_of_both_sides_and_other_shapes_are_returned() -> None:
     branch = Branch("squeezenet1_1")
     kept = branch.classifier.weight.clone()
     state = Branch("squeezenet1_1", findings=1000).state_dict()
@@ -105,37 +105,37 @@ def test_an_empty_state_matches_nothing() -> None:
     assert load_trunk(branch, {}) == sorted(branch.state_dict())
 
 
-# Published states...
+# Published states
 
 
-def test_torchvisions_resnet_loads_but_for_its_thousand_classes() -> None:
+def test_torchvisions_resnet_loads_except_its_classifier() -> None:
     branch, state = Branch("resnet50"), published.resnet50()
     assert load_trunk(branch, state) == [*CLASSIFIER, "fc.bias", "fc.weight"]
     assert torch.equal(branch.features.layer4[2].conv3.weight, state["layer4.2.conv3.weight"])
     assert torch.equal(branch.features.layer1[0].downsample[1].running_var, state["layer1.0.downsample.1.running_var"])
 
 
-def test_torchvisions_densenet_loads_but_for_its_thousand_classes() -> None:
+def test_torchvisions_densenet_loads_except_its_classifier() -> None:
     branch, state = Branch("densenet121"), published.densenet121()
     assert load_trunk(branch, state) == CLASSIFIER
-    found = branch.features.denseblock3.denselayer24.norm2.running_mean
-    assert torch.equal(found, state["features.denseblock3.denselayer24.norm2.running_mean"])
+    loaded = branch.features.denseblock3.denselayer24.norm2.running_mean
+    assert torch.equal(loaded, state["features.denseblock3.denselayer24.norm2.running_mean"])
 
 
-def test_chexnet_loads_whole_with_its_fourteen_findings() -> None:
+def test_chexnet_loads_completely() -> None:
     branch, state = Branch("densenet121"), published.chexnet()
     assert load_trunk(branch, state) == []
     assert torch.equal(branch.classifier.weight, state["module.densenet121.classifier.0.weight"])
-    found = branch.features.denseblock1.denselayer1.conv2.weight
-    assert torch.equal(found, state["module.densenet121.features.denseblock1.denselayer1.conv.2.weight"])
+    loaded = branch.features.denseblock1.denselayer1.conv2.weight
+    assert torch.equal(loaded, state["module.densenet121.features.denseblock1.denselayer1.conv.2.weight"])
 
 
-def test_chexnets_classifier_is_told_under_its_own_name_where_the_findings_differ() -> None:
-    told = [f"module.densenet121.classifier.0.{kind}" for kind in ("bias", "weight")]
-    assert load_trunk(Branch("densenet121", findings=15), published.chexnet()) == [*CLASSIFIER, *told]
+def test_chexnets_classifier_is_returned_by_its_own_name_if_the_number_of_findings_differs() -> None:
+    unmatched = [f"module.densenet121.classifier.0.{kind}" for kind in ("bias", "weight")]
+    assert load_trunk(Branch("densenet121", findings=15), published.chexnet()) == [*CLASSIFIER, *unmatched]
 
 
-def test_a_resnet_of_fourteen_outputs_loads_whole() -> None:
+def test_a_resnet_with_fourteen_outputs_loads_completely() -> None:
     branch = Branch("resnet50")
     state = published.resnet50() | published.linear("fc", 14, 2048)
     assert load_trunk(branch, {f"module.{name}": value for name, value in state.items()}) == []
@@ -150,7 +150,7 @@ def test_a_resnet_of_fourteen_outputs_loads_whole() -> None:
         ("se_densenet121", published.chexnet, ".gate"),
     ],
 )
-def test_a_plain_networks_weights_leave_a_mechanisms_own_and_tell_them(backbone, state, own: str) -> None:
+def test_weights_that_a_plain_network_lacks_are_kept_and_returned(backbone, state, own: str) -> None:
     branch, plain = Branch(backbone), state()
     before = {name: value.clone() for name, value in branch.state_dict().items() if own in name}
     unmatched = [name for name in load_trunk(branch, plain) if not name.startswith(("classifier.", "fc."))]
@@ -158,13 +158,13 @@ def test_a_plain_networks_weights_leave_a_mechanisms_own_and_tell_them(backbone,
     assert all(torch.equal(branch.state_dict()[name], value) for name, value in before.items())
 
 
-def test_a_gated_networks_weights_tell_the_gates_a_plain_one_has_no_room_for() -> None:
+def test_gates_that_a_plain_network_lacks_are_returned() -> None:
     unmatched = load_trunk(Branch("resnet50"), Branch("se_resnet50").state_dict())
     assert len(unmatched) == 2 * 16
     assert all(".gate.fc" in name for name in unmatched)
 
 
-def test_two_names_for_one_parameter_are_not_both_taken_in_silence() -> None:
+def test_of_two_names_for_one_parameter_the_unused_one_is_returned() -> None:
     state = Branch("densenet121").state_dict()
     state["classifier.0.bias"] = torch.ones(14)
     branch = Branch("densenet121")
@@ -172,7 +172,7 @@ def test_two_names_for_one_parameter_are_not_both_taken_in_silence() -> None:
     assert torch.equal(branch.classifier.bias, torch.ones(14))
 
 
-def test_a_colour_stem_without_its_norm_names_what_is_missing() -> None:
+def test_a_colour_stem_without_its_norm_is_an_error_that_names_the_entry() -> None:
     state = published.resnet50()
     del state["bn1.running_mean"]
     with pytest.raises(KeyError, match=r"features\.bn1\.running_mean"):

@@ -9,7 +9,7 @@ WHOLE = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
 
 
 def ramp(side: int) -> Tensor:
-    """Value = x of the pixel's centre, in [0, 1] of the canvas: [1, 1, S, S]."""
+    """Return a canvas whose values are the x of each pixel's centre: [1, 1, S, S] in [0, 1]."""
     return ((torch.arange(side) + 0.5) / side).expand(1, 1, side, side)
 
 
@@ -20,39 +20,39 @@ def test_the_whole_canvas_is_averaged_over_areas(ratio: int) -> None:
     assert torch.allclose(whole, functional.avg_pool2d(canvas, ratio), atol=1e-5)
 
 
-def test_half_of_the_canvas_is_its_own_area_average() -> None:
+def test_a_quarter_of_the_canvas_is_averaged_over_areas() -> None:
     canvas = torch.rand(1, 1, 32, 32)
     half = crop(canvas, torch.tensor([[0.5, 0.25, 1.0, 0.75]]), 8)
     assert torch.allclose(half, functional.avg_pool2d(canvas[:, :, 8:24, 16:32], 2), atol=1e-5)
 
 
-def test_a_linear_ramp_stays_one() -> None:
+def test_a_linear_ramp_stays_linear() -> None:
     x0, x1, size = 0.1234, 0.8111, 24
     rows = crop(ramp(96), torch.tensor([[x0, 0.3, x1, 0.4]]), size)
-    wanted = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
-    assert torch.allclose(rows, wanted.expand(1, 1, size, size), atol=1e-5)
+    expected = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
+    assert torch.allclose(rows, expected.expand(1, 1, size, size), atol=1e-5)
     columns = crop(ramp(96).transpose(2, 3), torch.tensor([[0.3, x0, 0.4, x1]]), size)
-    assert torch.allclose(columns, wanted[:, None].expand(1, 1, size, size), atol=1e-5)
+    assert torch.allclose(columns, expected[:, None].expand(1, 1, size, size), atol=1e-5)
 
 
 def test_a_small_box_is_interpolated() -> None:
     x0, x1, size = 0.5, 0.53, 16  # three pixels of 96
-    wanted = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
-    got = crop(ramp(96), torch.tensor([[x0, 0.5, x1, 0.53]]), size)
-    assert torch.allclose(got, wanted.expand(1, 1, size, size), atol=1e-5)
+    expected = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
+    actual = crop(ramp(96), torch.tensor([[x0, 0.5, x1, 0.53]]), size)
+    assert torch.allclose(actual, expected.expand(1, 1, size, size), atol=1e-5)
 
 
-def test_detail_finer_than_the_result_is_averaged_out() -> None:
+def test_detail_finer_than_the_crop_is_averaged_out() -> None:
     stripes = (torch.arange(128) % 2).float().expand(1, 1, 128, 128)
     assert (crop(stripes, WHOLE, 32) - 0.5).abs().max() < 1e-5
-    inside = crop(stripes, torch.tensor([[0.21, 0.21, 0.68, 0.68]]), 16)  # 3.8 pixels to one
+    inside = crop(stripes, torch.tensor([[0.21, 0.21, 0.68, 0.68]]), 16)  # 3.8 canvas pixels to one of the crop
     assert (inside - 0.5).abs().max() < 0.1
     coarser = (torch.arange(128) // 4 % 2).float().expand(1, 1, 128, 128)
-    large = crop(coarser, torch.tensor([[0.03, 0.03, 0.97, 0.97]]), 16)  # 7.5 pixels to one, sampled 1.9 apart
+    large = crop(coarser, torch.tensor([[0.03, 0.03, 0.97, 0.97]]), 16)  # 7.5 canvas pixels to one, sampled 1.9 apart
     assert (large - 0.5).abs().max() < 0.2
 
 
-def test_at_one_pixel_to_one_it_is_smoothed_a_little() -> None:
+def test_at_a_scale_of_one_the_crop_is_slightly_smoothed() -> None:
     canvas = torch.zeros(1, 1, 8, 8)
     canvas[0, 0, 4, 4] = 1
     weights = torch.tensor([1 / 8, 3 / 4, 1 / 8])

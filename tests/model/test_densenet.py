@@ -12,7 +12,7 @@ NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def torchvision_names() -> set[str]:
-    """The keys of torchvision's `densenet121().features.state_dict()`, written out."""
+    """Return the keys of torchvision's `densenet121().features.state_dict()`."""
     convolutions, norms = ["conv0"], ["norm0", "norm5"]
     for block, layers in enumerate(BLOCKS, 1):
         for layer in range(1, layers + 1):
@@ -39,13 +39,13 @@ def test_it_has_the_published_number_of_parameters() -> None:
     assert trunk + two_more_channels + classifier == 7_978_856
 
 
-def test_224_pixels_make_7_by_7_features_none_of_them_negative() -> None:
+def test_224_pixels_give_7_by_7_features_of_at_least_zero() -> None:
     features = densenet121().eval()(torch.randn(1, 1, 224, 224))
     assert features.shape == (1, 1024, 7, 7)
     assert features.min() == 0
 
 
-def test_a_colour_stem_is_folded_exactly_but_for_the_border() -> None:
+def test_a_folded_colour_stem_is_exact_except_at_the_border() -> None:
     branch = Branch("densenet121").eval()
     state = three_channels(branch.state_dict())
     state["features.norm0.running_mean"] = torch.randn(64)

@@ -17,17 +17,17 @@ every_statistic = pytest.mark.parametrize("statistic", get_args(Statistic))
 
 
 @pytest.mark.parametrize(
-    ("statistic", "wanted"),
+    ("statistic", "expected"),
     [
         ("max", [[1.0, 0.0], [0.5, 0.25]]),  # max |f|: 5 1 / 3 2
         ("l1", [[0.8, 0.0], [0.4, 1.0]]),  # Σ |f|: 5 1 / 3 6
         ("l2", [[1.0, 0.0], [0.5, (12**0.5 - 1) / 4]]),  # √Σ f²: 5 1 / 3 √12
     ],
 )
-def test_each_statistic_by_hand(statistic: Statistic, wanted: list[list[float]]) -> None:
+def test_each_statistic_by_hand(statistic: Statistic, expected: list[list[float]]) -> None:
     first, second, third = [[-5.0, 1.0], [0.0, 2.0]], [[0.0, 0.0], [-3.0, -2.0]], [[0.0, 0.0], [0.0, 2.0]]
     features = torch.tensor([[first, second, third]])
-    assert torch.allclose(heat_map(features, statistic), torch.tensor([wanted]))
+    assert torch.allclose(heat_map(features, statistic), torch.tensor([expected]))
 
 
 @every_statistic
@@ -38,26 +38,26 @@ def test_a_flat_map_is_all_zero(value: float, statistic: Statistic) -> None:
 
 @every_statistic
 @pytest.mark.parametrize("scale", [1e-30, 1e20, 1e35])
-def test_neither_large_nor_small_features_leave_float32(scale: float, statistic: Statistic) -> None:
+def test_large_and_small_features_neither_overflow_nor_underflow(scale: float, statistic: Statistic) -> None:
     features = torch.rand(2, 64, 5, 5)
     assert torch.allclose(heat_map(features * scale, statistic), heat_map(features, statistic), atol=1e-5)
 
 
 @every_statistic
-def test_black_features_leave_a_neighbour_in_the_batch_alone(statistic: Statistic) -> None:
+def test_zero_features_do_not_affect_other_images_of_the_batch(statistic: Statistic) -> None:
     features = torch.rand(2, 8, 3, 3)
     features[0] = 0
     assert torch.equal(heat_map(features, statistic)[1:], heat_map(features[1:], statistic))
     assert not heat_map(features, statistic)[0].any()
 
 
-def test_rounding_is_not_attention() -> None:
+def test_differences_of_the_size_of_rounding_give_a_flat_map() -> None:
     features = torch.full((1, 1, 2, 2), 1.0)
     features[0, 0, 0, 0] += 2**-22
     assert not heat_map(features).any()
 
 
-def test_each_image_is_scaled_on_its_own() -> None:
+def test_each_image_is_scaled_separately() -> None:
     features = torch.rand(3, 4, 5, 5) * torch.tensor([1.0, 100.0, 0.01])[:, None, None, None]
     heat = heat_map(features)
     assert torch.equal(heat.amax((1, 2)), torch.ones(3))
@@ -73,5 +73,5 @@ def test_it_does_not_depend_on_the_scale_of_the_features(statistic: Statistic, e
     assert torch.equal(heat_map(features * 2.0**exponent, statistic), heat_map(features, statistic))
 
 
-def test_half_precision_features_make_a_float32_map() -> None:
+def test_half_precision_features_give_a_float32_map() -> None:
     assert heat_map(torch.rand(1, 2, 3, 3).bfloat16()).dtype == torch.float32

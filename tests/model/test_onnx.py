@@ -1,4 +1,4 @@
-"""The network as a graph: plain operators, any batch, the same answers."""
+"""The network exported to ONNX: standard operators, any batch size, equal outputs."""
 
 import numpy as np
 import onnx
@@ -12,7 +12,7 @@ from model.heat_map import Statistic
 from tests.model import by_hand
 from tests.model.thin import thin
 
-NOT_PLAIN = {"Loop", "If", "Scan", "ScatterND", "ScatterElements", "NonZero", "SequenceAt"}
+FORBIDDEN = {"Loop", "If", "Scan", "ScatterND", "ScatterElements", "NonZero", "SequenceAt"}
 
 
 def canvases(count: int, side: int) -> Tensor:
@@ -29,17 +29,17 @@ def export(network: Agcnn, side: int) -> onnx.ModelProto:
     return program.model_proto
 
 
-@pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # torch's exporter, of itself
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # raised inside torch's exporter
 @pytest.mark.parametrize(
     ("backbone", "statistic"),
-    [  # with gates, a network has every operator of the plain one
+    [  # a network with gates also has every operator of the plain one
         ("squeezenet1_1", "max"),
         ("se_densenet121", "l1"),
         ("se_resnet50", "l2"),
         ("nonlocal_resnet50", "max"),
     ],
 )
-def test_the_exported_graph_is_plain_and_answers_as_the_network(
+def test_the_exported_graph_has_standard_operators_and_equals_the_network(
     backbone: str, statistic: Statistic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thin(monkeypatch)
@@ -47,14 +47,14 @@ def test_the_exported_graph_is_plain_and_answers_as_the_network(
     by_hand.trained(network)
     proto = export(network, 256)
     assert not proto.functions
-    assert not NOT_PLAIN & {node.op_type for node in proto.graph.node}
+    assert not FORBIDDEN & {node.op_type for node in proto.graph.node}
     assert {node.domain for node in proto.graph.node} == {""}
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     for batch in (1, 3):
         canvas = torch.cat([canvases(batch, 256)[:-1], torch.zeros(1, 1, 256, 256)])
         with torch.no_grad():
-            wanted = network(canvas)
-        got = session.run(None, {session.get_inputs()[0].name: canvas.numpy()})
-        for name, tensor, array in zip(wanted._fields, wanted, got, strict=True):
+            expected = network(canvas)
+        actual = session.run(None, {session.get_inputs()[0].name: canvas.numpy()})
+        for name, tensor, array in zip(expected._fields, expected, actual, strict=True):
             assert array.shape == tuple(tensor.shape), name
             assert np.abs(array - tensor.numpy()).max() < 1e-4, name

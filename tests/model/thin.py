@@ -1,4 +1,4 @@
-"""Deep backbones of few blocks: every kind of operator, built, run and exported in a fraction of the time."""
+"""Backbones of few blocks, which have every kind of operator but are faster to build, run and export."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from model.branch import BACKBONES
 
 
 def thin(patch: pytest.MonkeyPatch) -> None:
-    """Make every backbone of `BACKBONES` shallow, until the patch is undone."""
-    patch.setattr(resnet, "BLOCKS", (1, 1, 2, 1))  # two where the non-local block stands between
+    """Reduce every backbone of `BACKBONES` to few blocks, until the patch is undone."""
+    patch.setattr(resnet, "BLOCKS", (1, 1, 2, 1))  # two blocks in the group that has the non-local block
     patch.setattr(densenet, "BLOCKS", (1, 1, 1, 1))
     channels = densenet.densenet121()[-2].num_features
     for name in ("densenet121", "se_densenet121"):

@@ -1,4 +1,4 @@
-"""Orthanc with its DICOMweb plug-in, started for a test (Debian: orthanc, orthanc-dicomweb)."""
+"""Orthanc with its DICOMweb plug-in, process for a test (Debian: orthanc, orthanc-dicomweb)."""
 
 import json
 import shutil
@@ -20,44 +20,44 @@ _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 @dataclass(frozen=True)
 class Ports:
-    """Two that are free."""
+    """Two free ports."""
 
     http: int
     dicom: int
 
 
 class Orthanc:
-    """Its REST interface."""
+    """A client of Orthanc's REST interface."""
 
     def __init__(self, http: httpx.Client, ports: Ports) -> None:
         self.http, self.ports = http, ports
 
-    def ask(self, method: str, path: str, **options: Any) -> Any:
-        """Ask for JSON; nothing but 200 will do."""
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """Send a request that must be answered 200, and return the JSON of the answer."""
         answer = self.http.request(method, path, **options)
         assert answer.status_code == 200, (path, answer.text)
         return answer.json() if answer.content else None
 
-    def know(self, service: str, dimse: int) -> None:
-        """Enter the service, under the name `triage`, as a DICOMweb server and as a modality."""
+    def configure(self, service: str, dimse: int) -> None:
+        """Configure the service as a modality and a DICOMweb server, both named `triage`."""
         modality = {"AET": "TRIAGE", "Host": "127.0.0.1", "Port": dimse}
         assert self.http.put("/modalities/triage", json=modality).status_code == 200
         server = {"Url": f"{service}/dicom-web/"}
         assert self.http.put("/dicom-web/servers/triage", json=server).status_code == 200
 
     def upload(self, data: bytes) -> str:
-        """Give it a file, as a modality would; its own id of it."""
-        return str(self.ask("POST", "/instances", content=data)["ID"])
+        """Upload a file and return Orthanc's id of the instance."""
+        return str(self.request("POST", "/instances", content=data)["ID"])
 
-    def of_study(self, uid: str) -> dict[str, str]:
-        """Find a study's instances: Modality to Orthanc's id."""
+    def instances(self, uid: str) -> dict[str, str]:
+        """Find the instances of a study; return Orthanc's id of each by its Modality."""
         query = {"Level": "Instance", "Query": {"StudyInstanceUID": uid}}
-        ids = self.ask("POST", "/tools/find", json=query)
-        return {self.ask("GET", f"/instances/{id}/simplified-tags")["Modality"]: id for id in ids}
+        ids = self.request("POST", "/tools/find", json=query)
+        return {self.request("GET", f"/instances/{id}/simplified-tags")["Modality"]: id for id in ids}
 
 
 def free_ports() -> Ports:
-    """Find two ports that nobody listens on."""
+    """Find two ports that are not in use."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", 0))
         second.bind(("127.0.0.1", 0))
@@ -66,32 +66,32 @@ def free_ports() -> Ports:
 
 @contextmanager
 def orthanc(folder: Path, ports: Ports) -> Iterator[Orthanc]:
-    """Run one that keeps everything in `folder`."""
+    """Run an Orthanc that stores everything in `folder`."""
     if not (Path(_PROGRAM).exists() and _PLUGIN.exists()):
-        pytest.skip("no Orthanc here; Debian's packages orthanc and orthanc-dicomweb have it")
+        pytest.skip("Orthanc is not installed; install Debian's packages orthanc and orthanc-dicomweb")
     folder.mkdir()
     (folder / "orthanc.json").write_text(json.dumps(_configuration(folder, ports)))
     with (folder / "log").open("w") as log:
-        started = subprocess.Popen([_PROGRAM, str(folder / "orthanc.json")], stdout=log, stderr=log)
+        process = subprocess.Popen([_PROGRAM, str(folder / "orthanc.json")], stdout=log, stderr=log)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{ports.http}", timeout=60) as http:
-            _wait(http, started, folder / "log")
+            _wait(http, process, folder / "log")
             yield Orthanc(http, ports)
     finally:
-        started.terminate()
-        started.wait(60)
+        process.terminate()
+        process.wait(60)
 
 
-def _wait(http: httpx.Client, started: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 60
+def _wait(http: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
     while True:
         try:
             if http.get("/dicom-web/servers").status_code == 200:
                 return
         except httpx.TransportError:
             pass
-        assert started.poll() is None, log.read_text()
-        assert time.monotonic() < until, log.read_text()
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
 
 

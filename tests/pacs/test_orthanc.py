@@ -1,4 +1,4 @@
-"""A PACS that this project did not write, on both sides: it sends to us, and takes what we make of it."""
+"""Orthanc as an independent PACS: it sends radiographs to the service, and receives the objects made from them."""
 
 import json
 import time
@@ -17,41 +17,42 @@ from tests.factories import dicom_bytes, noise
 from tests.pacs.orthanc import Orthanc, Ports, free_ports, orthanc
 from tests.service.dimse.serving import Process, door, environment, service
 
-MADE = {"SR", "SEG", "OT", "PR"}  # Modality of the four objects; OT: Secondary Capture
+OBJECTS = {"SR", "SEG", "OT", "PR"}  # Modality of each object; OT is Secondary Capture
 
 
 @dataclass(frozen=True)
 class Hospital:
-    """The PACS, and the service with its two doors."""
+    """The PACS, the REST service and the C-STORE acceptor."""
 
     pacs: Orthanc
     http: httpx.Client
     dimse: Process
 
     def record(self, uid: str) -> dict[str, Any]:
-        """Find the one record of an instance."""
+        """Return the only record of an instance."""
         items = self.http.get("/v1/predictions", params={"limit": 500}).json()["items"]
-        [found] = [item for item in items if item["sop_instance_uid"] == uid]
-        return dict(found)
+        [record] = [item for item in items if item["sop_instance_uid"] == uid]
+        return dict(record)
 
     def sent(self, id: str, destination: str) -> list[dict[str, Any]]:
-        """Wait until all that was ordered at a destination ended."""
+        """Wait until no object is waiting for a destination, and return the sends."""
         return wait_for_end(self.http, id, destination)
 
 
 def wait_for_end(http: httpx.Client, id: str, destination: str) -> list[dict[str, Any]]:
-    until = time.monotonic() + 120
+    """Wait until no object of the prediction is waiting for the destination, and return the sends."""
+    deadline = time.monotonic() + 120
     while True:
         items = http.get(f"/v1/predictions/{id}/sends").json()["items"]
-        mine = [item for item in items if item["destination"] == destination]
-        if mine and all(item["state"] != "waiting" for item in mine):
-            return mine
-        assert time.monotonic() < until, mine
+        sends = [item for item in items if item["destination"] == destination]
+        if sends and all(item["state"] != "waiting" for item in sends):
+            return sends
+        assert time.monotonic() < deadline, sends
         time.sleep(0.1)
 
 
 def destinations(ports: Ports) -> dict[str, str]:
-    """The same PACS by either protocol."""
+    """Return settings that name the PACS as two destinations, one for each protocol."""
     dimse = {"name": "dimse", "host": "127.0.0.1", "port": ports.dicom, "ae_title": "ORTHANC"}
     web = {"name": "web", "url": f"http://127.0.0.1:{ports.http}/dicom-web"}
     return {"TRIAGE_SENDING__DESTINATIONS": json.dumps([dimse, web]), "TRIAGE_SENDING__PAUSE_SECONDS": "0.5"}
@@ -67,38 +68,38 @@ def hospital(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         door(variables, http.address, folder / "log") as dimse,
         httpx.Client(base_url=http.address, timeout=60) as client,
     ):
-        pacs.know(http.address, dimse.port)
+        pacs.configure(http.address, dimse.port)
         yield Hospital(pacs, client, dimse)
 
 
 def file(number: int, **elements: Any) -> bytes:
-    """A radiograph in a study of its own."""
+    """Return a radiograph in a study of its own."""
     uids = {"StudyInstanceUID": f"2.25.80{number}", "SOPInstanceUID": f"2.25.81{number}"}
     return dicom_bytes(noise(seed=number), **uids, **elements)
 
 
-def test_it_finds_us_by_echo(hospital: Hospital) -> None:
-    hospital.pacs.ask("POST", "/modalities/triage/echo", content="{}")
+def test_orthanc_verifies_the_acceptor_by_c_echo(hospital: Hospital) -> None:
+    hospital.pacs.request("POST", "/modalities/triage/echo", content="{}")
 
 
-def test_it_sends_by_c_store(hospital: Hospital) -> None:
+def test_orthanc_sends_by_c_store(hospital: Hospital) -> None:
     id = hospital.pacs.upload(file(1))
 
-    done = hospital.pacs.ask("POST", "/modalities/triage/store", json={"Resources": [id], "Synchronous": True})
+    result = hospital.pacs.request("POST", "/modalities/triage/store", json={"Resources": [id], "Synchronous": True})
 
-    assert (done["InstancesCount"], done["FailedInstancesCount"]) == (1, 0)
+    assert (result["InstancesCount"], result["FailedInstancesCount"]) == (1, 0)
     assert hospital.record("2.25.811")["study_instance_uid"] == "2.25.801"
 
 
-def test_it_sends_by_stow_rs(hospital: Hospital) -> None:
+def test_orthanc_sends_by_stow_rs(hospital: Hospital) -> None:
     id = hospital.pacs.upload(file(2))
 
-    hospital.pacs.ask("POST", "/dicom-web/servers/triage/stow", json={"Resources": [id], "Synchronous": True})
+    hospital.pacs.request("POST", "/dicom-web/servers/triage/stow", json={"Resources": [id], "Synchronous": True})
 
     assert hospital.record("2.25.812")["study_instance_uid"] == "2.25.802"
 
 
-def test_what_we_refuse_it_keeps_and_says_so(hospital: Hospital) -> None:
+def test_orthanc_reports_and_keeps_an_instance_that_is_refused(hospital: Hospital) -> None:
     id = hospital.pacs.upload(file(3, ViewPosition="LL"))
 
     refused = hospital.pacs.http.post("/modalities/triage/store", json={"Resources": [id], "Synchronous": True})
@@ -109,10 +110,10 @@ def test_what_we_refuse_it_keeps_and_says_so(hospital: Hospital) -> None:
 
 
 @pytest.mark.parametrize(("number", "destination"), [(4, "dimse"), (5, "web")])
-def test_it_takes_lists_and_renders_what_we_make(hospital: Hospital, number: int, destination: str) -> None:
+def test_orthanc_stores_lists_and_renders_the_objects(hospital: Hospital, number: int, destination: str) -> None:
     study = f"2.25.80{number}"
     source = hospital.pacs.upload(file(number))
-    hospital.pacs.ask("POST", "/modalities/triage/store", json={"Resources": [source], "Synchronous": True})
+    hospital.pacs.request("POST", "/modalities/triage/store", json={"Resources": [source], "Synchronous": True})
     id = hospital.record(f"2.25.81{number}")["id"]
 
     ordered = hospital.http.post(f"/v1/predictions/{id}/send", json={"destination": destination})
@@ -120,17 +121,17 @@ def test_it_takes_lists_and_renders_what_we_make(hospital: Hospital, number: int
 
     assert ordered.status_code == 202
     assert [(item["state"], item["error"]) for item in items] == [("sent", None)] * 4
-    stored = hospital.pacs.of_study(study)
-    assert set(stored) == MADE | {"DX"}
-    listed = hospital.pacs.ask("GET", f"/dicom-web/studies/{study}/series")
-    assert {series["00080060"]["Value"][0] for series in listed} == MADE | {"DX"}
+    stored = hospital.pacs.instances(study)
+    assert set(stored) == OBJECTS | {"DX"}
+    listed = hospital.pacs.request("GET", f"/dicom-web/studies/{study}/series")
+    assert {series["00080060"]["Value"][0] for series in listed} == OBJECTS | {"DX"}
     for modality in ("OT", "SEG"):
         assert picture(hospital.pacs, f"/instances/{stored[modality]}/preview").size == (256, 256)
-    captured = kept(hospital.pacs, stored["OT"])
-    of_it = f"/dicom-web/studies/{study}/series/{captured.SeriesInstanceUID}/instances/{captured.SOPInstanceUID}"
-    assert picture(hospital.pacs, f"{of_it}/rendered").size == (256, 256)
-    made = hospital.http.get(f"/v1/predictions/{id}/sr.dcm").content
-    assert kept(hospital.pacs, stored["SR"]) == pydicom.dcmread(BytesIO(made))
+    capture = stored_file(hospital.pacs, stored["OT"])
+    path = f"/dicom-web/studies/{study}/series/{capture.SeriesInstanceUID}/instances/{capture.SOPInstanceUID}"
+    assert picture(hospital.pacs, f"{path}/rendered").size == (256, 256)
+    report = hospital.http.get(f"/v1/predictions/{id}/sr.dcm").content
+    assert stored_file(hospital.pacs, stored["SR"]) == pydicom.dcmread(BytesIO(report))
 
 
 def picture(pacs: Orthanc, path: str) -> Image.Image:
@@ -139,28 +140,28 @@ def picture(pacs: Orthanc, path: str) -> Image.Image:
     return Image.open(BytesIO(answer.content))
 
 
-def kept(pacs: Orthanc, id: str) -> pydicom.Dataset:
+def stored_file(pacs: Orthanc, id: str) -> pydicom.Dataset:
     return pydicom.dcmread(BytesIO(pacs.http.get(f"/instances/{id}/file").content))
 
 
-def test_what_was_ordered_arrives_although_the_pacs_was_down_and_we_were_killed(artefact: Path, tmp_path: Path) -> None:
+def test_objects_arrive_although_the_pacs_was_down_and_the_service_was_killed(artefact: Path, tmp_path: Path) -> None:
     ports = free_ports()
     variables = environment(artefact, tmp_path, **destinations(ports), TRIAGE_SENDING__SEND_ALL='["dimse"]')
     with service(variables, tmp_path / "log") as first, httpx.Client(base_url=first.address, timeout=60) as http:
         answer = http.post("/v1/predictions", content=file(6), headers={"Content-Type": "application/dicom"})
         id = answer.json()["id"]
-        until = time.monotonic() + 60
+        deadline = time.monotonic() + 60
         while not any(item["error"] for item in http.get(f"/v1/predictions/{id}/sends").json()["items"]):
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.1)
         first.process.kill()
         first.process.wait(30)
 
     with (
         orthanc(tmp_path / "orthanc", ports) as pacs,
-        service(variables, tmp_path / "log") as again,
-        httpx.Client(base_url=again.address, timeout=60) as http,
+        service(variables, tmp_path / "log") as second,
+        httpx.Client(base_url=second.address, timeout=60) as http,
     ):
         wait_for_end(http, id, "dimse")
-        assert set(pacs.of_study("2.25.806")) == MADE
+        assert set(pacs.instances("2.25.806")) == OBJECTS
     assert "Canary" not in (tmp_path / "log").read_text()
