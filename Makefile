@@ -9,7 +9,7 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DATA    ?= $(or $(AGCNN_REALDATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test docker-test image lint types audit sbom clean
+.PHONY: help serve test docker-test image lint lint-js types audit sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,18 @@ lint: $(TEST)  ## ruff
 
 types: $(TEST)  ## mypy --strict
 	$(BIN)/mypy
+
+# Node comes from PyPI, so that this needs nothing but Python and make either.
+build/js/made: $(wildcard .ci/js/*)
+	@$(PYTHON) -m venv --clear build/js
+	@build/js/bin/python -m pip --disable-pip-version-check --quiet install -r .ci/js/node.txt
+	@cp .ci/js/* build/js
+	@cd build/js && PATH="$$PWD/bin:$$PATH" bin/npm ci --no-audit --no-fund --silent
+	@touch $@
+
+lint-js: build/js/made  ## check the JavaScript of the page: eslint, tsc
+	build/js/bin/node build/js/node_modules/eslint/bin/eslint.js --max-warnings 0 --config build/js/eslint.config.js service/web
+	build/js/bin/node build/js/node_modules/typescript/bin/tsc --project .ci/js/tsconfig.json
 
 build/tools/made: .ci/tools.txt
 	@$(PYTHON) -m venv build/tools

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.conftest import ROOT
 from tests.factories import dicom_bytes
 
-_SERVE = "from service.cli import main; main()"  # of this tree, wherever the command was installed from
+_SERVE = "from service.cli.app import main; main()"  # of this tree, wherever the command was installed from
 
 
 @contextmanager

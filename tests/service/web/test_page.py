@@ -134,10 +134,10 @@ def test_where_a_key_is_wanted_the_person_is_asked_and_the_tab_keeps_it(
 
     tab.page.fill("#key", "schlüssel")
     tab.key("Enter")
-    tab.page.wait_for_selector("#key-reason:has-text('of ASCII')")
+    tab.page.wait_for_selector("#key-reason:has-text('ASCII letters')")
     tab.page.fill("#key", "wrong")
     tab.key("Enter")
-    tab.page.wait_for_selector("#key-reason:has-text('does not know this key')")
+    tab.page.wait_for_selector("#key-reason:has-text('unknown or has been revoked')")
     tab.page.fill("#key", key)
     tab.key("Enter")
 

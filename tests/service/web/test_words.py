@@ -43,7 +43,7 @@ def test_ages(modules: Modules, age: str, born: str, study: str, wanted: str) ->
     [(-5, "< 1 min"), (0.9, "< 1 min"), (1, "1 min"), (59.9, "59 min"), (65, "1 h 05 min"), (24 * 60 + 61, "1 d 1 h")],
 )
 def test_waiting(modules: Modules, minutes: float, wanted: str) -> None:
-    assert modules.call("age.js", "(m, waited) => m.waiting(waited)", minutes * 60_000) == wanted
+    assert modules.call("age.js", "(m, waited) => m.duration(waited)", minutes * 60_000) == wanted
 
 
 def test_findings_in_the_order_of_their_margin_and_those_without_a_point_last(modules: Modules) -> None:

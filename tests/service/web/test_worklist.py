@@ -160,7 +160,7 @@ def test_a_search_finds_and_leaves_no_name_in_an_address(tab: Tab, sent: list[di
     assert addresses
     assert not any("two" in address for address in [*addresses, tab.page.url])
     tab.page.fill("[name=q]", "nobody at all")
-    tab.page.wait_for_selector("#empty:has-text('Nothing fits')")
+    tab.page.wait_for_selector("#empty:has-text('No radiographs match')")
 
 
 def test_what_arrives_while_one_types_does_not_undo_the_search(modules: Modules) -> None:
@@ -225,7 +225,7 @@ def test_filters(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
 
     tab.page.select_option("[name=finding]", "")
     tab.page.select_option("[name=read]", "1")
-    tab.page.wait_for_selector("#empty:has-text('Nothing fits')")
+    tab.page.wait_for_selector("#empty:has-text('No radiographs match')")
 
 
 def test_a_read_mark_says_who_and_when_and_can_be_taken_back(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
