@@ -36,7 +36,9 @@ def place(request: pytest.FixtureRequest, foreign: Path, tmp_path: Path) -> tupl
 
 def run(command: list[str], place: tuple[Path, dict[str, str]]) -> str:
     cwd, environment = place
-    process = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    process = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert process.returncode == 0, process.stderr
     return process.stdout
 
