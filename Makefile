@@ -1,6 +1,6 @@
-# make serve   the service, on this machine, with the artefact that ships
-# make test    lint, types and every test that needs no Docker engine
-# make help    the rest
+# make serve   run the service on this machine with the artefact that ships
+# make test    run the linter, the type checker and all tests that need no Docker engine
+# make help    list all targets
 
 PYTHON  ?= python3
 BIN     := .venv/bin
@@ -9,17 +9,18 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DATA    ?= $(or $(AGCNN_REALDATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test docker-test image lint types audit sbom clean
+.PHONY: help serve test docker-test image lint lint-js types audit sbom clean
 
-help:  ## this list
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/made:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; PYTHON=... names one"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is required; name one with PYTHON=..."; exit 2; }
 	@$(PYTHON) -m venv .venv
 	@touch $@
 
-# The stamps name the runtime: a machine that gains or loses its driver is installed anew, with one ONNX Runtime only.
+# The stamps name the runtime, so that the packages are installed again when a GPU driver is added or removed: CPU and GPU
+# builds of ONNX Runtime cannot be installed together.
 SERVE := .venv/serve-$(RUNTIME)
 TEST  := .venv/test-$(RUNTIME)
 
@@ -38,38 +39,50 @@ $(TEST): $(SERVE)
 serve: $(SERVE)  ## run the service on 127.0.0.1:8000
 	@$(BIN)/triage serve
 
-test: lint types  ## lint, types, tests
+test: lint types  ## run ruff, mypy and the tests
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile -m "not docker"
 
-docker-test: $(TEST)  ## build the images, run them, break them; needs a Docker engine
+docker-test: $(TEST)  ## test the images, including failures; needs a Docker engine
 	$(BIN)/python -m pytest -m docker tests/docker
 
-image:  ## the service's image, agcnn-triage:cpu
+image:  ## build the service's image, agcnn-triage:cpu
 	docker build -f docker/service.Dockerfile --build-arg REVISION=$$(git rev-parse HEAD) -t agcnn-triage:cpu .
 
-lint: $(TEST)  ## ruff
+lint: $(TEST)  ## check style and format with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(TEST)  ## mypy --strict
+types: $(TEST)  ## check types with mypy --strict
 	$(BIN)/mypy
+
+# Node comes from PyPI, so that no other package manager is needed.
+build/js/made: $(wildcard .ci/js/*)
+	@$(PYTHON) -m venv --clear build/js
+	@build/js/bin/python -m pip --disable-pip-version-check --quiet install -r .ci/js/node.txt
+	@cp .ci/js/* build/js
+	@cd build/js && PATH="$$PWD/bin:$$PATH" bin/npm ci --no-audit --no-fund --silent
+	@touch $@
+
+lint-js: build/js/made  ## check the page's JavaScript with eslint and tsc
+	build/js/bin/node build/js/node_modules/eslint/bin/eslint.js --max-warnings 0 --config build/js/eslint.config.js service/web
+	build/js/bin/node build/js/node_modules/typescript/bin/tsc --project .ci/js/tsconfig.json
 
 build/tools/made: .ci/tools.txt
 	@$(PYTHON) -m venv build/tools
 	@build/tools/bin/python -m pip --disable-pip-version-check --quiet install -r .ci/tools.txt
 	@touch $@
 
-# What the image is made of, and nothing else
+# An environment with the packages of the image and nothing else
 build/runtime/made: build/tools/made pyproject.toml constraints.txt
 	@$(PYTHON) -m venv --clear --without-pip build/runtime
 	@$(PYTHON) docker/requirements.py cpu postgres >build/runtime/requirements.txt
 	@build/tools/bin/python -m pip --disable-pip-version-check --quiet --python build/runtime/bin/python install -c constraints.txt -r build/runtime/requirements.txt
 	@touch $@
 
-audit: build/tools/made  ## known vulnerabilities of the pinned packages
+audit: build/tools/made  ## look up known vulnerabilities of the pinned packages
 	@build/tools/bin/python .ci/audit.py
 
-sbom: build/runtime/made  ## build/sbom.cdx.json: what the service is made of (CycloneDX)
+sbom: build/runtime/made  ## write the software bill of materials (CycloneDX) to build/sbom.cdx.json
 	@build/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o build/sbom.cdx.json build/runtime/bin/python
 	@echo "build/sbom.cdx.json: $$(grep -c '"bom-ref"' build/sbom.cdx.json) components"
 
@@ -163,5 +176,5 @@ $(foreach one,$(VARIANTS),$(eval $(call variant,$(one))))
 # A run's document is written whole at its end: an interrupted make shall not take it away.
 .PRECIOUS: $(RUNS)/%/run.json $(RUNS)/%/metrics.json $(VARIANTS:%=$(RUNS)/phantoms/%/run.json)
 
-clean:  ## remove the virtual environment and caches
+clean:  ## remove the virtual environment, build outputs and caches
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,7 +1,7 @@
-"""Hold the pinned packages against a vulnerability service, and never take its silence for health.
+"""Look up the pinned packages in a vulnerability database.
 
-pip-audit says "No known vulnerabilities found" also where the service knew none of the packages it was asked for. Here
-that is exit status 3. 0: none known in any package; 1: some known, or some packages that were not looked up.
+pip-audit reports "No known vulnerabilities found" even if the database knows none of the packages. This script exits
+with status 3 in that case, 0 if all packages were looked up and none has a known vulnerability, and 1 otherwise.
 """
 
 import json
@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 CONSTRAINTS = Path(__file__).resolve().parents[1] / "constraints.txt"
-PROBE = "pydicom"  # any that every service must know
+PROBE = "pydicom"  # a package that every database knows
 SERVICES = ("pypi", "osv")
-SOUND, UNSOUND, UNKNOWN = 0, 1, 3
+SAFE, UNSAFE, UNKNOWN = 0, 1, 3
 
 Report = list[dict[str, Any]]
 
 
 def pins(text: str) -> list[str]:
-    """Take the lines that pin a package."""
+    """Return the lines that pin a package."""
     return [line for line in text.splitlines() if "==" in line and not line.startswith("#")]
 
 
-def ask(requirements: Sequence[str], service: str) -> Report | None:
-    """Ask pip-audit; None where the service does not answer, or knows none of them."""
+def look_up(requirements: Sequence[str], service: str) -> Report | None:
+    """Run pip-audit; return None if the database does not answer or knows none of the packages."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(requirements))
         file.flush()
@@ -37,31 +37,31 @@ def ask(requirements: Sequence[str], service: str) -> Report | None:
         report: Report = json.loads(answer.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):
         return None
-    return None if all("skip_reason" in one for one in report) else report
+    return None if all("skip_reason" in package for package in report) else report
 
 
 def verdict(report: Report | None) -> tuple[int, list[str]]:
-    """Judge a report: exit status, and what to say."""
+    """Return the exit status and the lines to print for a report."""
     if report is None:
-        return UNKNOWN, ["NOT AUDITED: no vulnerability service answered. Nothing is known of these packages."]
-    known = [f"{one['name']} {one['version']}: {_ids(one)}" for one in report if one.get("vulns")]
-    skipped = [f"{one['name']}: not looked up" for one in report if "skip_reason" in one]
-    found = f"{len(report) - len(skipped)} packages looked up, {len(known)} with known vulnerabilities"
-    return (UNSOUND if known or skipped else SOUND), [*known, *skipped, found]
+        return UNKNOWN, ["NOT AUDITED: no vulnerability database answered. Vulnerabilities, if any, are not known."]
+    known = [f"{package['name']} {package['version']}: {_ids(package)}" for package in report if package.get("vulns")]
+    skipped = [f"{package['name']}: not looked up" for package in report if "skip_reason" in package]
+    summary = f"{len(report) - len(skipped)} packages looked up, {len(known)} with known vulnerabilities"
+    return (UNSAFE if known or skipped else SAFE), [*known, *skipped, summary]
 
 
-def _ids(one: dict[str, Any]) -> str:
-    fixed = sorted({version for vulnerability in one["vulns"] for version in vulnerability["fix_versions"]})
-    ids = ", ".join(vulnerability["id"] for vulnerability in one["vulns"])
+def _ids(package: dict[str, Any]) -> str:
+    fixed = sorted({version for vulnerability in package["vulns"] for version in vulnerability["fix_versions"]})
+    ids = ", ".join(vulnerability["id"] for vulnerability in package["vulns"])
     return f"{ids} (fixed in {', '.join(fixed) or 'no version'})"
 
 
 def main() -> int:
-    """Audit constraints.txt by the first service that answers."""
-    wanted = pins(CONSTRAINTS.read_text(encoding="utf-8"))
-    probe = [pin for pin in wanted if pin.startswith(f"{PROBE}==")]
-    service = next((one for one in SERVICES if ask(probe, one) is not None), None)
-    status, lines = verdict(ask(wanted, service) if service else None)
+    """Audit constraints.txt with the first database that answers."""
+    requirements = pins(CONSTRAINTS.read_text(encoding="utf-8"))
+    probe = [pin for pin in requirements if pin.startswith(f"{PROBE}==")]
+    service = next((name for name in SERVICES if look_up(probe, name) is not None), None)
+    status, lines = verdict(look_up(requirements, service) if service else None)
     sys.stdout.write("".join(f"audit: {line}\n" for line in lines))
     return status
 

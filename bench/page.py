@@ -1,8 +1,8 @@
-"""What a reader waits for, in Chromium: `python -m bench.page [--rounds 5]`.
+"""Measure how fast the page is in Chromium: `python -m bench.page [--rounds 5]`.
 
-A radiograph of 2500 x 3000 pixels is opened from the worklist, and its window is dragged. Measured in the browser: from
-the click to the frame in which the picture stands, and frames a second of a drag that moves with every frame. Chromium
-has no graphics card and shares its processors with the service, so a reader's own machine should not be slower.
+A radiograph of 2500 x 3000 pixels is opened from the worklist, and its window is dragged. This measures the time from
+the click to the first frame with the picture, and the frame rate of a drag that moves in every frame. Chromium runs
+without a graphics card and shares the processors with the service, so a reader's own machine should not be slower.
 """
 
 import argparse
@@ -24,7 +24,7 @@ HEIGHT, WIDTH = 3000, 2500
 FRAMES = 90
 _OPEN = """(id) => new Promise((resolve) => {
     const start = performance.now();
-    const [viewer, stage] = ["viewer", "stage"].map((one) => document.getElementById(one));
+    const [viewer, stage] = ["viewer", "stage"].map((name) => document.getElementById(name));
     new MutationObserver((_, observer) => {
         if (viewer.dataset.shown !== id || !["moving", "settled"].includes(stage.dataset.drawn)) return;
         observer.disconnect();
@@ -56,7 +56,7 @@ _DRAG = """(frames) => new Promise((resolve) => {
 
 
 def film(number: int) -> bytes:
-    """12 bits, clouds and grain, JPEG-free: most of what a receiver gets is uncompressed."""
+    """Return an uncompressed 12-bit radiograph of smooth random values with noise, as most that a service receives."""
     random = np.random.default_rng(number)
     coarse = random.random((12, 10), dtype=np.float32)
     clouds = np.asarray(Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
@@ -65,15 +65,15 @@ def film(number: int) -> bytes:
     return encode(chest(pixels.astype(np.uint16), PatientName=f"PHANTOM^{number}", **uids))
 
 
-def opened(tab: Tab, id: str) -> float:
-    """Milliseconds from the click on a row of the list to the picture."""
+def opening_time(tab: Tab, id: str) -> float:
+    """Return the milliseconds from the click on a row of the list to the picture."""
     tab.open().listed()
     return float(tab.page.evaluate(_OPEN, id))
 
 
-def dragged(tab: Tab) -> list[float]:
-    """Milliseconds of each frame of a drag."""
-    return [float(spent) for spent in tab.page.evaluate(_DRAG, FRAMES)]
+def frame_times(tab: Tab) -> list[float]:
+    """Return the milliseconds of each frame of a drag."""
+    return [float(time) for time in tab.page.evaluate(_DRAG, FRAMES)]
 
 
 def measure(client: httpx.Client, ids: list[str], size: tuple[int, int]) -> str:
@@ -81,14 +81,14 @@ def measure(client: httpx.Client, ids: list[str], size: tuple[int, int]) -> str:
         opening, frames = [], []
         for id in ids:
             tab = Tab(browser, str(client.base_url).rstrip("/"), size)
-            opening.append(opened(tab, id))
+            opening.append(opening_time(tab, id))
             tab.settled()
-            frames += dragged(tab)
+            frames += frame_times(tab)
             tab.close()
     slow = float(np.percentile(frames, 95))
     return (
         f"{size[0]} x {size[1]}: first picture {statistics.median(opening):.0f} ms (worst {max(opening):.0f}); "
-        f"drag {1000 / statistics.median(frames):.0f} frames a second (slowest twentieth {1000 / slow:.0f})"
+        f"drag {1000 / statistics.median(frames):.0f} frames per second (slowest 5 %: {1000 / slow:.0f})"
     )
 
 

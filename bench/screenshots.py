@@ -1,4 +1,4 @@
-"""Pictures of the page for README and docs, from the phantoms in `samples/`: `python -m bench.screenshots`."""
+"""Take the screenshots for README and docs, with the phantoms in `samples/`: `python -m bench.screenshots`."""
 
 import tempfile
 from io import BytesIO
@@ -15,21 +15,21 @@ from tests.service.web.running import post, running
 
 ROOT = Path(__file__).parents[1]
 SIZE = (1366, 768)
-MOST_BYTES = 400_000
+MAX_BYTES = 400_000
 SAMPLES = ("effusion", "cardiomegaly", "nodule_monochrome1", "normal", "pneumothorax")
-COPIES = 2  # of each, with tags of their own, so that there is a list to look at
+COPIES = 2  # of each sample, as different patients, so that the list is longer
 
 
 def files() -> list[bytes]:
-    """Every sample, then every sample again as another study."""
+    """Return every sample, and every sample again as another study."""
     return [
-        _again(ROOT / "samples" / f"{name}.dcm", copy, number)
+        _copy(ROOT / "samples" / f"{name}.dcm", copy, number)
         for copy in range(COPIES)
         for number, name in enumerate(SAMPLES)
     ]
 
 
-def _again(path: Path, copy: int, number: int) -> bytes:
+def _copy(path: Path, copy: int, number: int) -> bytes:
     if not copy:
         return path.read_bytes()
     dataset = pydicom.dcmread(path)
@@ -52,18 +52,18 @@ def take(browser: Browser, client: httpx.Client, folder: Path) -> None:
     tab.page.locator("#rows .mark").last.click()
     tab.page.wait_for_selector("#rows tr.read")
     tab.page.locator("h1").click()
-    keep(tab, folder / "worklist.png")
+    save(tab, folder / "worklist.png")
     tab.view(first)
     tab.page.mouse.move(5, 5)
-    keep(tab, folder / "viewer.png")
+    save(tab, folder / "viewer.png")
     tab.close()
 
 
-def keep(tab: Tab, path: Path) -> None:
-    """As it is: a palette would draw steps into the map."""
+def save(tab: Tab, path: Path) -> None:
+    """Save a screenshot in full colour: a palette would add steps to the attention map."""
     Image.open(BytesIO(tab.page.screenshot())).convert("RGB").save(path, optimize=True)
     size = path.stat().st_size
-    assert size <= MOST_BYTES, f"{path.name} has {size} bytes"
+    assert size <= MAX_BYTES, f"{path.name} has {size} bytes"
     print(path.relative_to(ROOT), size)
 
 

@@ -1,4 +1,4 @@
-"""How long the worklist takes at its full length: fill a database, print medians.
+"""Measure the queries of a long worklist: fill a database and print median times.
 
 python -m bench.worklist --rows 100000 [--url postgresql+psycopg://…]
 """
@@ -25,13 +25,13 @@ LABELS = (
 )
 BATCH = 2000
 REPEATS = 11
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def rows(random: Random, numbers: range) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
-    """Instance, prediction and entry; maps of 28 x 28, as the artefact that ships has them."""
+    """Yield the rows of three tables for each radiograph; the maps have 28 x 28 cells, as in the shipped artefact."""
     for number in numbers:
-        id, created = f"{random.getrandbits(128):032x}", BEGIN + timedelta(seconds=40 * number)
+        id, created = f"{random.getrandbits(128):032x}", START + timedelta(seconds=40 * number)
         name, patient, accession = (
             f"Patient{number % 7919}^Given{number % 613}",
             f"P{number // 2:07d}",
@@ -93,29 +93,29 @@ def rows(random: Random, numbers: range) -> Iterator[tuple[dict[str, Any], dict[
 def fill(database: Database, count: int) -> None:
     random = Random(0)
     for first in range(0, count, BATCH):
-        made = list(rows(random, range(first, min(first + BATCH, count))))
+        batch = list(rows(random, range(first, min(first + BATCH, count))))
         with database.write() as connection:
-            for place, table in enumerate((INSTANCES, PREDICTIONS, WORKLIST)):
-                connection.execute(sa.insert(table), [one[place] for one in made])
+            for index, table in enumerate((INSTANCES, PREDICTIONS, WORKLIST)):
+                connection.execute(sa.insert(table), [row[index] for row in batch])
 
 
-def median_ms(ask: Callable[[], object]) -> float:
-    spent = []
+def median_ms(query: Callable[[], object]) -> float:
+    times = []
     for _ in range(REPEATS):
-        began = time.perf_counter()
-        ask()
-        spent.append(1e3 * (time.perf_counter() - began))
-    return statistics.median(spent)
+        start = time.perf_counter()
+        query()
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
 
 
 def measure(worklist: Worklist, count: int) -> None:
-    deep, place = None, 0
-    while place < 0.9 * count:
+    deep, position = None, 0
+    while position < 0.9 * count:
         _, deep = worklist.page(Filters(), 500, deep)
-        place += 500
-    asked: dict[str, Callable[[], object]] = {
+        position += 500
+    queries: dict[str, Callable[[], object]] = {
         "first page of 50": lambda: worklist.page(Filters(), 50, None),
-        f"page of 50 after {place:,}": lambda: worklist.page(Filters(), 50, deep),
+        f"page of 50 after {position:,}": lambda: worklist.page(Filters(), 50, deep),
         "first page, unread": lambda: worklist.page(Filters(read=False), 50, None),
         "first page, ROUTINE": lambda: worklist.page(Filters(priority="ROUTINE"), 50, None),
         "first page, finding Hernia": lambda: worklist.page(Filters(finding="Hernia"), 50, None),
@@ -125,8 +125,8 @@ def measure(worklist: Worklist, count: int) -> None:
         "counts, search": lambda: worklist.counts(Filters(q="patient77")),
         "counts, finding and unread": lambda: worklist.counts(Filters(finding="Hernia", read=False)),
     }
-    for name, ask in asked.items():
-        print(f"{name:32}{median_ms(ask):9.1f} ms")
+    for name, query in queries.items():
+        print(f"{name:32}{median_ms(query):9.1f} ms")
 
 
 def main() -> None:
@@ -137,9 +137,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(options.url or f"sqlite:///{Path(folder) / 'triage.sqlite'}")
         database.open()
-        began = time.perf_counter()
+        start = time.perf_counter()
         fill(database, options.rows)
-        print(f"{options.rows:,} rows filled in {time.perf_counter() - began:.0f} s")
+        print(f"{options.rows:,} rows filled in {time.perf_counter() - start:.0f} s")
         measure(Worklist(database), options.rows)
         database.close()
 

@@ -19,7 +19,7 @@ RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
     python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/triage/lib
 
 FROM dependencies AS application
-COPY README.md LICENSE NOTICE ./
+COPY README.md LICENSE NOTICE agcnn_triage.py ./
 COPY service service
 RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
@@ -31,7 +31,7 @@ FROM ${BASE_IMAGE}
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="AG-CNN triage" \
       org.opencontainers.image.description="Chest X-ray triage: DICOM in, findings and priority out. Research use only, not a medical device." \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="https://github.com/agcnn-triage/agcnn-triage" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -17,7 +17,7 @@ RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
     /opt/pip/bin/pip --python /opt/triage/bin/python install --no-compile -c constraints.txt -r requirements.txt
 
 FROM dependencies AS application
-COPY README.md LICENSE NOTICE ./
+COPY README.md LICENSE NOTICE agcnn_triage.py ./
 COPY model model
 COPY training training
 COPY service service
@@ -29,7 +29,7 @@ FROM ${BASE_IMAGE}
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="AG-CNN triage, training" \
       org.opencontainers.image.description="Trains, evaluates and exports the network of AG-CNN triage. Research use only." \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="https://github.com/agcnn-triage/agcnn-triage" \
       org.opencontainers.image.licenses="Apache-2.0"

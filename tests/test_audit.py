@@ -1,4 +1,4 @@
-"""The audit of packages: silence of the service is not health."""
+"""The audit of packages: an audit that looked nothing up does not pass."""
 
 import importlib.util
 import subprocess
@@ -20,24 +20,26 @@ def audit() -> ModuleType:
     return module
 
 
-SOUND = {"name": "a", "version": "1", "vulns": []}
-UNSOUND = {"name": "b", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["3"]}]}
+SAFE = {"name": "a", "version": "1", "vulns": []}
+UNSAFE = {"name": "b", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["3"]}]}
 SKIPPED = {"name": "c", "skip_reason": "not found"}
 
 
 @pytest.mark.parametrize(
     ("report", "status", "first"),
     [
-        (None, 3, "NOT AUDITED: no vulnerability service answered. Nothing is known of these packages."),
-        ([SOUND], 0, "1 packages looked up, 0 with known vulnerabilities"),
-        ([SOUND, UNSOUND], 1, "b 2: CVE-1 (fixed in 3)"),
-        ([SOUND, SKIPPED], 1, "c: not looked up"),
+        (None, 3, "NOT AUDITED: no vulnerability database answered. Vulnerabilities, if any, are not known."),
+        ([SAFE], 0, "1 packages looked up, 0 with known vulnerabilities"),
+        ([SAFE, UNSAFE], 1, "b 2: CVE-1 (fixed in 3)"),
+        ([SAFE, SKIPPED], 1, "c: not looked up"),
     ],
 )
-def test_a_report_is_judged(audit: ModuleType, report: list[dict[str, Any]] | None, status: int, first: str) -> None:
-    found, lines = audit.verdict(report)
+def test_the_status_of_a_report(
+    audit: ModuleType, report: list[dict[str, Any]] | None, status: int, first: str
+) -> None:
+    actual, lines = audit.verdict(report)
 
-    assert (found, lines[0]) == (status, first)
+    assert (actual, lines[0]) == (status, first)
 
 
 @pytest.mark.parametrize(
@@ -49,15 +51,15 @@ def test_a_report_is_judged(audit: ModuleType, report: list[dict[str, Any]] | No
         ("Traceback", False),
     ],
 )
-def test_a_service_that_knows_no_package_has_not_answered(
+def test_a_database_that_knows_no_package_counts_as_no_answer(
     audit: ModuleType, monkeypatch: pytest.MonkeyPatch, printed: str, answered: bool
 ) -> None:
     monkeypatch.setattr(audit.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, printed, ""))
 
-    assert (audit.ask(["a==1"], "pypi") is not None) == answered
+    assert (audit.look_up(["a==1"], "pypi") is not None) == answered
 
 
-def test_every_pinned_package_is_asked_about(audit: ModuleType) -> None:
+def test_every_pinned_package_is_looked_up(audit: ModuleType) -> None:
     pins = audit.pins(audit.CONSTRAINTS.read_text())
 
     assert any(pin.startswith(f"{audit.PROBE}==") for pin in pins)

@@ -1,4 +1,4 @@
-"""Under what terms the service's libraries come, as they say themselves: nothing that would bind what uses it."""
+"""Licences of the service's libraries, as their metadata state them: none may impose its terms on the service."""
 
 import re
 from importlib import metadata
@@ -9,53 +9,53 @@ from packaging.utils import canonicalize_name
 
 SERVICE = "agcnn-triage"
 EXTRAS = ("cpu", "postgres")
-NOT_NEEDED_FOR_TESTS = {"psycopg"}  # LGPL-3.0-only; only the image has it
+NOT_NEEDED_FOR_TESTS = {"psycopg"}  # LGPL-3.0-only; installed in the image only
 
-# Used as they are published, as libraries that anyone may replace, which the LGPL asks for and no more.
+# Unmodified libraries that users can replace, which is what the LGPL requires.
 LESSER = {"pebble", "psycopg", "psycopg-binary"}
 _GPL = re.compile(r"(?<![A-Za-z])A?GPL|(?<!Lesser )General Public License|Affero", re.IGNORECASE)
 _LESSER = re.compile(r"LGPL|(Library or )?Lesser General Public License", re.IGNORECASE)
 
 
 def closure(root: str, extras: tuple[str, ...]) -> tuple[set[str], set[str]]:
-    """Everything that is installed with it, and what would be but is not."""
-    waiting, seen, missing = [(root, extra) for extra in ("", *extras)], set[tuple[str, str]](), set[str]()
-    while waiting:
-        name, extra = waiting.pop()
+    """Return the installed dependencies of a distribution, and the ones that are not installed."""
+    queue, visited, missing = [(root, extra) for extra in ("", *extras)], set[tuple[str, str]](), set[str]()
+    while queue:
+        name, extra = queue.pop()
         try:
-            wanted = metadata.distribution(name).requires or ()
+            requirements = metadata.distribution(name).requires or ()
         except metadata.PackageNotFoundError:
             missing.add(name)
             continue
-        seen.add((name, extra))
-        for one in map(Requirement, wanted):
-            if one.marker is None or one.marker.evaluate({"extra": extra}):
-                found = {(canonicalize_name(one.name), inner) for inner in ("", *one.extras)}
-                waiting += found - seen
-    return {name for name, _ in seen} - {root}, missing
+        visited.add((name, extra))
+        for requirement in map(Requirement, requirements):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                name = canonicalize_name(requirement.name)
+                queue += {(name, inner) for inner in ("", *requirement.extras)} - visited
+    return {name for name, _ in visited} - {root}, missing
 
 
 def licence(name: str) -> str:
-    said = metadata.metadata(name)
-    classifiers = [one for one in said.get_all("Classifier") or () if one.startswith("License ::")]
-    return said.get("License-Expression") or " ".join(classifiers) or said.get("License") or ""
+    fields = metadata.metadata(name)
+    classifiers = [text for text in fields.get_all("Classifier") or () if text.startswith("License ::")]
+    return fields.get("License-Expression") or " ".join(classifiers) or fields.get("License") or ""
 
 
 LIBRARIES, MISSING = closure(SERVICE, EXTRAS)
 
 
-def test_the_libraries_are_known() -> None:
+def test_the_libraries_are_complete() -> None:
     assert {"pydicom", "onnxruntime", "starlette", "pydantic-core"} <= LIBRARIES
     assert MISSING <= NOT_NEEDED_FOR_TESTS
 
 
 @pytest.mark.parametrize("name", sorted(LIBRARIES))
-def test_a_library_says_its_licence_and_it_is_not_the_gpl(name: str) -> None:
-    said = licence(name)
+def test_a_library_states_a_licence_other_than_the_gpl(name: str) -> None:
+    stated = licence(name)
 
-    assert said, "no licence stated"
-    assert not is_gpl(said), said
-    assert not _LESSER.search(said) or name in LESSER, said
+    assert stated, "no licence stated"
+    assert not is_gpl(stated), stated
+    assert not _LESSER.search(stated) or name in LESSER, stated
 
 
 def is_gpl(licence: str) -> bool:
@@ -74,5 +74,5 @@ def is_gpl(licence: str) -> bool:
         ("GNU Affero General Public License", True),
     ],
 )
-def test_the_gpl_is_told_from_others(licence: str, gpl: bool) -> None:
+def test_the_gpl_is_recognised(licence: str, gpl: bool) -> None:
     assert is_gpl(licence) is gpl

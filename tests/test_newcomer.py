@@ -1,4 +1,4 @@
-"""The README's first command, as a newcomer runs it: a clean clone, an empty home, nothing installed."""
+"""The README's first command as a new user runs it: in a clean clone, with an empty home and nothing installed."""
 
 import os
 import re
@@ -18,11 +18,11 @@ MINUTES = 10
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """What a fresh login has, and how this machine reaches its package index."""
+    """Return the environment of a fresh login, and the variables by which this machine reaches its package index."""
     kept = re.compile(r"PATH|LANG|LC_.*|.*_CERT|.*_CA_.*|.*CERT_.*|PIP_.*|.*_proxy|.*_PROXY")
     environment = {name: value for name, value in os.environ.items() if kept.fullmatch(name)}
-    own = str(Path(sys.executable).parent)
-    path = os.pathsep.join(part for part in environment["PATH"].split(os.pathsep) if part != own)
+    this_environment = str(Path(sys.executable).parent)
+    path = os.pathsep.join(part for part in environment["PATH"].split(os.pathsep) if part != this_environment)
     return environment | {"HOME": str(home), "PATH": path, "TRIAGE_HTTP__PORT": "0", "PIP_NO_CACHE_DIR": "1"}
 
 
@@ -38,7 +38,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(clone: Path) -> Iterator[str]:
-    """Where `make serve` says that it serves."""
+    """Start `make serve` and return the address that it prints."""
     with (clone.parent / "out").open("w+") as out:
         process = subprocess.Popen(
             ["make", "serve"],
@@ -56,11 +56,11 @@ def address(clone: Path) -> Iterator[str]:
 
 
 def _address(process: subprocess.Popen[bytes], out: Path) -> str:
-    until = time.monotonic() + 60 * MINUTES
-    while time.monotonic() < until and process.poll() is None:
-        said = re.search(r"curl -F file=@\S+ (http://\S+)/v1/predictions", out.read_text())
-        if said is not None and ready(said[1]):
-            return said[1]
+    deadline = time.monotonic() + 60 * MINUTES
+    while time.monotonic() < deadline and process.poll() is None:
+        match = re.search(r"curl -F file=@\S+ (http://\S+)/v1/predictions", out.read_text())
+        if match is not None and ready(match[1]):
+            return match[1]
         time.sleep(0.5)
     pytest.fail(f"not ready:\n{out.read_text()}")
 
@@ -74,7 +74,7 @@ def ready(address: str) -> bool:
 
 @pytest.mark.newcomer
 @pytest.mark.timeout(60 * (MINUTES + 2))
-def test_make_serve_answers_the_curl_it_prints(clone: Path, address: str) -> None:
+def test_make_serve_answers_the_curl_command_that_it_prints(clone: Path, address: str) -> None:
     curl = ["curl", "--silent", "--fail", "-F", f"file=@{clone}/samples/pneumothorax.dcm", f"{address}/v1/predictions"]
     answer = httpx.Response(200, content=subprocess.run(curl, check=True, capture_output=True).stdout).json()
     assert len(answer["findings"]) == 14

@@ -1,25 +1,44 @@
-// How old the patient was, as the record has it.
+// Ages, dates and waiting times as text.
 
+/** @import { Patient } from "./api.js" */
+
+/** @type {Record<string, string>} */
 const UNITS = { D: "d", W: "wk", M: "mo", Y: "y" };
 
-/** Patient Age (`045Y`, PS3.5 6.2 AS), else from birth to study (`YYYYMMDD`), else nothing. */
+/**
+ * Return Patient Age (`045Y`, PS3.5 6.2 AS) if it is valid, otherwise the age computed from the date of birth and the
+ * study date (`YYYYMMDD`), otherwise an empty string.
+ * @param {Pick<Patient, "age" | "birth_date">} patient
+ * @param {string} studyDate
+ */
 export function age(patient, studyDate) {
-  const stated = /^(\d{3})([DWMY])$/.exec(patient.age);
-  if (stated) return `${Number(stated[1])} ${UNITS[stated[2]]}`;
-  const [birth, study] = [patient.birth_date, studyDate].map((text) => /^(\d{4})(\d\d)(\d\d)$/.exec(text ?? ""));
+  const [, number, unit] = /^(\d{3})([DWMY])$/.exec(patient.age) ?? [];
+  if (number !== undefined && unit !== undefined) return `${Number(number)} ${UNITS[unit]}`;
+  const [birth, study] = [parsedDate(patient.birth_date), parsedDate(studyDate)];
   if (!birth || !study) return "";
-  const [from, to] = [birth, study].map(([, year, month, day]) => [Number(year), Number(month + day)]);
-  const years = to[0] - from[0] - (to[1] < from[1] ? 1 : 0);
+  const years = study.year - birth.year - (study.monthAndDay < birth.monthAndDay ? 1 : 0);
   return years >= 0 ? `${years} y` : "";
 }
 
-/** `20260102` as `2026-01-02`; anything else as it is. */
+/** @param {string} text */
+function parsedDate(text) {
+  const match = /^(\d{4})(\d{4})$/.exec(text);
+  return match && { year: Number(match[1]), monthAndDay: Number(match[2]) };
+}
+
+/**
+ * Format `20260102` as `2026-01-02`; return any other text unchanged.
+ * @param {string} text
+ */
 export function date(text) {
   return /^\d{8}$/.test(text) ? `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6)}` : text;
 }
 
-/** Milliseconds waiting, in the two units that matter. */
-export function waiting(milliseconds) {
+/**
+ * Format a duration in its two largest units of days, hours and minutes.
+ * @param {number} milliseconds
+ */
+export function duration(milliseconds) {
   const minutes = Math.max(0, Math.floor(milliseconds / 60_000));
   if (minutes < 60) return minutes < 1 ? "< 1 min" : `${minutes} min`;
   const [hours, days] = [Math.floor(minutes / 60), Math.floor(minutes / 1440)];

@@ -1,61 +1,168 @@
-// The service's interface: every request goes to where the page came from, with the key if there is one.
+// Requests to the service, which also serves this page. They carry the API key if there is one.
 
 import { authorization, key, renew } from "./key.js";
 import { Problem, problemOf, UNREACHABLE } from "./problem.js";
 
+/**
+ * @typedef {"STAT" | "HIGH" | "ROUTINE"} Priority
+ * @typedef {[number, number, number, number]} Box  x0, y0, x1, y1, exclusive end
+ * @typedef {{ name: string, version: string, sha256: string }} Model
+ * @typedef {{ name: string, id: string, sex: string, age: string, birth_date: string }} Patient
+ * @typedef {{ date: string, description: string }} Study
+ * @typedef {{ at: string, by: string }} ReadMark
+ *
+ * @typedef {object} Finding
+ * @property {string} label
+ * @property {number} probability  calibrated probability of the fusion branch
+ * @property {number} global
+ * @property {number} local
+ * @property {number | null} threshold
+ * @property {number | null} sensitivity
+ * @property {number | null} specificity
+ * @property {boolean | null} positive
+ *
+ * @typedef {object} Prediction
+ * @property {string} id
+ * @property {Priority} priority
+ * @property {Finding[]} findings
+ * @property {Box} box  pixels of the image
+ * @property {string[]} flags
+ * @property {Model} model
+ * @property {Record<string, string>} links
+ *
+ * @typedef {object} Entry  one radiograph of the worklist
+ * @property {string} id
+ * @property {string} created
+ * @property {Priority} priority
+ * @property {string[]} positive
+ * @property {string[]} flags
+ * @property {Patient} patient
+ * @property {Study} study
+ * @property {string} accession_number
+ * @property {string} series_description
+ * @property {Model} model
+ * @property {ReadMark | null} read
+ *
+ * @typedef {{ q?: string, priority?: string, finding?: string, read?: boolean }} Filters
+ * @typedef {{ limit?: number, cursor?: string }} Paging
+ * @typedef {{ items: Entry[], next: string | null, total: number, unread: Record<Priority, number> }} Page
+ *
+ * @typedef {object} Window  PS3.3 C.11.2.1
+ * @property {string} name
+ * @property {number} center
+ * @property {number} width
+ * @property {string} function
+ *
+ * @typedef {object} PixelHeader  JSON of the header `X-Pixels`
+ * @property {number} rows
+ * @property {number} columns
+ * @property {number} slope
+ * @property {number} intercept
+ * @property {number | null} padding  stored value of padding pixels
+ * @property {boolean} invert
+ * @property {Window[]} windows
+ * @property {[number, number] | null} spacing  millimetres between rows, between columns
+ * @property {string | null} spacing_from  keyword of the attribute
+ * @property {number} aspect  height of a pixel over its width
+ * @property {[string, string] | null} orientation
+ *
+ * @typedef {{ content: Box, heat_map: number[][], class_maps: Record<string, number[][]> }} Maps
+ * @typedef {{ header: PixelHeader, values: Uint16Array }} Pixels
+ * @typedef {Pixels & { prediction: Prediction, maps: Maps }} Radiograph
+ */
+
 const ROOT = new URL("../v1/", import.meta.url);
 
+/** @param {string} path */
 export function url(path) {
   return new URL(path, ROOT);
 }
 
-/** Send a request, again after a new key where one is wanted; an answer that is no success is thrown as a Problem. */
+/**
+ * Send a request. After a 401 the user is asked for a key and the request is sent again.
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @throws {Problem} for any other answer that is not a success
+ */
 export async function request(path, options = {}) {
   for (;;) {
-    const sent = key();
+    const sentKey = key();
     const headers = { ...options.headers, ...authorization() };
-    const sending = { ...options, headers, cache: "no-store" }; // nothing of a patient on the browser's disk
-    const response = await fetch(url(path), sending).catch((error) => {
+    const init = { ...options, headers, cache: /** @type {const} */ ("no-store") }; // keeps patient data off the disk
+    const response = await fetch(url(path), init).catch((/** @type {Error} */ error) => {
       throw error.name === "AbortError" ? error : new Problem(UNREACHABLE);
     });
     if (response.ok) return response;
     if (response.status !== 401) throw await problemOf(response);
-    await renew(sent);
+    await renew(sentKey);
   }
 }
 
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
 export async function json(path, options) {
   return (await request(path, options)).json();
 }
 
-/** A page of the worklist; asked for with a body, as a search holds a patient's name and addresses are kept in logs. */
-export function worklist(filters, page) {
-  return json("worklist/search", post({ ...filters, ...page }));
+/**
+ * Fetch one page of the worklist. The search is sent in a body because URLs are logged and it may hold a patient's name.
+ * @param {Filters} filters
+ * @param {Paging} paging
+ * @returns {Promise<Page>}
+ */
+export function worklist(filters, paging) {
+  return json("worklist/search", post({ ...filters, ...paging }));
 }
 
+/**
+ * @param {string} id
+ * @returns {Promise<Entry>}
+ */
 export function entry(id) {
   return json(`worklist/${encodeURIComponent(id)}`);
 }
 
+/**
+ * @param {string} id
+ * @param {boolean} read
+ * @param {string} by
+ * @returns {Promise<Entry>}
+ */
 export function markRead(id, read, by) {
   const body = by ? { read, by } : { read };
   return json(`predictions/${encodeURIComponent(id)}`, { ...post(body), method: "PATCH" });
 }
 
-/** What the viewer shows of one radiograph and never changes. */
+/**
+ * Fetch everything the viewer shows of a radiograph that does not change.
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @returns {Promise<Radiograph>}
+ */
 export async function radiograph(id, signal) {
-  const of = `predictions/${encodeURIComponent(id)}`;
+  const path = `predictions/${encodeURIComponent(id)}`;
   const [prediction, pixels, maps] = await Promise.all([
-    json(of, { signal }), pixelsOf(`${of}/pixels`, { signal }), json(`${of}/maps.json`, { signal }),
+    json(path, { signal }), fetchPixels(`${path}/pixels`, { signal }), json(`${path}/maps.json`, { signal }),
   ]);
   return { prediction, maps, ...pixels };
 }
 
+/**
+ * @param {object} body
+ * @returns {RequestInit}
+ */
 export function post(body) {
   return { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
 }
 
-/** Save what a request gives as a file. */
+/**
+ * Send a request and offer the answer as a download.
+ * @param {string} name  name of the file
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
 export async function save(name, path, options) {
   const address = URL.createObjectURL(await (await request(path, options)).blob());
   const link = document.createElement("a");
@@ -64,9 +171,14 @@ export async function save(name, path, options) {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-async function pixelsOf(path, options) {
+/**
+ * @param {string} path
+ * @param {RequestInit} options
+ * @returns {Promise<Pixels>}
+ */
+async function fetchPixels(path, options) {
   const response = await request(path, options);
-  const header = JSON.parse(response.headers.get("X-Pixels"));
+  const header = JSON.parse(response.headers.get("X-Pixels") ?? "null");
   const bytes = await response.arrayBuffer();
   return { header, values: new Uint16Array(bytes) }; // browsers run on little-endian machines
 }

@@ -1,44 +1,68 @@
-// What the viewer's buttons and fields say of its state.
+// The viewer's buttons and fields: show the state of the display in them.
 
-import { drawBar } from "./colormap.js";
+import { drawLegend } from "./colormap.js";
 import { byId, element } from "./element.js";
 import { label } from "./findings.js";
 
-export function press(key, on) {
-  document.querySelector(`#viewer .tools [data-key="${key}"]`).setAttribute("aria-pressed", String(on));
+/**
+ * @import { Display } from "./display.js"
+ * @import { Appearance } from "./display.js"
+ * @import { View } from "./view.js"
+ */
+
+const CUSTOM = -1; // value of the preset menu when the window was set by hand
+
+/**
+ * @param {string} key  key of the tool's button
+ * @param {boolean} on
+ */
+export function showPressed(key, on) {
+  document.querySelector(`#viewer .tools [data-key="${key}"]`)?.setAttribute("aria-pressed", String(on));
 }
 
-/** What there is to choose from of one radiograph. */
-export function offer(display) {
-  const presets = display.presets.map((one, index) => element("option", { value: index }, capitalised(one.name)));
-  byId("preset").replaceChildren(...presets, element("option", { value: -1, hidden: true }, "By hand"));
-  const maps = Object.keys(display.maps).filter(Boolean);
-  const findings = maps.map((name) => element("option", { value: name }, label(name)));
+/**
+ * Fill the menus of window presets and attention maps.
+ * @param {Display} display
+ */
+export function fillMenus(display) {
+  const presets = display.presets.map((preset, index) => element("option", { value: index }, capitalised(preset.name)));
+  byId("preset").replaceChildren(...presets, element("option", { value: CUSTOM, hidden: true }, "Custom"));
+  const labels = Object.keys(display.maps).filter(Boolean);
+  const findings = labels.map((name) => element("option", { value: name }, label(name)));
   byId("map").replaceChildren(element("option", { value: "" }, "Overall"), ...findings);
 }
 
+/** @param {Display} display */
 export function showWindow({ window, preset, inverted }) {
-  byId("preset").value = preset;
-  byId("level").value = rounded(window.center);
-  byId("width").value = rounded(window.width);
-  press("i", inverted);
+  byId("preset", HTMLSelectElement).value = String(preset ?? CUSTOM);
+  byId("level", HTMLInputElement).value = String(rounded(window.center));
+  byId("width", HTMLInputElement).value = String(rounded(window.width));
+  showPressed("i", inverted);
 }
 
+/** @param {Appearance} appearance */
 export function showLegend({ heat, colormap }) {
   byId("legend").hidden = !heat;
-  drawBar(byId("legend-bar"), colormap);
+  drawLegend(byId("legend-bar", HTMLCanvasElement), colormap);
 }
 
-/** In the corner of the picture: window, zoom, and the value under the pointer. */
-export function showState({ window }, view, hover) {
+/**
+ * Show window, zoom and the value under the pointer in the corner of the image.
+ * @param {Display} display
+ * @param {View} view
+ * @param {string} pointer
+ */
+export function showState({ window }, view, pointer) {
   const zoom = Math.round(100 * view.scaleX);
-  byId("state").textContent = `L ${rounded(window.center)}  W ${rounded(window.width)}  ${zoom} %${hover}`;
+  byId("state").textContent = `L ${rounded(window.center)}  W ${rounded(window.width)}  ${zoom} %${pointer}`;
 }
 
+/** @param {number} value */
 export function rounded(value) {
   return Math.abs(value) < 10 ? Number(value.toFixed(2)) : Math.round(value);
 }
 
+/** @param {string} text */
 function capitalised(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

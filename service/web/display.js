@@ -1,37 +1,75 @@
-// How a radiograph is shown: window, inversion, map, box. Values here, the drawing elsewhere.
+// How a radiograph is displayed: window, inversion, attention map and box. Drawing is done by pane.js.
 
 import { colours } from "./colormap.js";
 import { grid, relative } from "./heat_map.js";
 import { Raster } from "./raster.js";
 import { dragged, fullRange, greys } from "./window.js";
 
-const STEPS = 1024; // pixels of a drag that cross all values of the image
+/**
+ * @import { Box, Radiograph, Window } from "./api.js"
+ * @import { Grid } from "./heat_map.js"
+ * @import { Spacing } from "./ruler.js"
+ * @import { Point } from "./view.js"
+ *
+ * @typedef {{ heat: boolean, box: boolean, colormap: string, opacity: number }} Appearance
+ * @typedef {{ map: Grid, content: Box, table: Uint32Array, opacity: number }} Heat
+ *
+ * @typedef {object} Picture
+ * @property {Raster} raster
+ * @property {Uint32Array} greys
+ * @property {Heat | null} heat
+ * @property {Box | null} box
+ * @property {Spacing | null} spacing
+ * @property {[string, string] | null} orientation
+ */
+
+const STEPS = 1024; // length in pixels of a drag that spans all values of the image
 
 export class Display {
-  map = ""; // of a finding, or the whole
+  map = ""; // label of the finding whose map is shown, or "" for the overall map
   inverted = false;
+  /** @type {number | null} */
+  preset = 0; // index in `presets`, or null for a window set by hand
 
-  /** @param loaded as `api.radiograph` gives it; `looks` outlives it: {heat, box, colormap, opacity} */
-  constructor({ header, values, maps, prediction }, looks) {
-    Object.assign(this, { header, looks, box: prediction.box, content: maps.content });
+  /**
+   * @param {Radiograph} radiograph
+   * @param {Appearance} appearance  shared by all radiographs that are shown
+   */
+  constructor({ header, values, maps, prediction }, appearance) {
+    this.header = header;
+    this.appearance = appearance;
+    this.box = prediction.box;
+    this.content = maps.content;
     this.raster = new Raster(values, header);
+    /** @type {Record<string, Grid>} */
     this.maps = { "": grid(maps.heat_map) };
     for (const [label, rows] of Object.entries(maps.class_maps)) this.maps[label] = relative(grid(rows));
     const full = fullRange(header, this.raster.range);
-    const known = header.windows.some((window) => window.name === full.name);
-    this.presets = known ? header.windows : [...header.windows, full];
+    const isListed = header.windows.some((window) => window.name === full.name);
+    this.presets = isListed ? header.windows : [...header.windows, full];
     this.step = full.width / STEPS;
-    this.choose(0);
+    this.window = this.presets[0];
   }
 
+  /** @param {number} index */
   choose(index) {
     this.preset = index;
     this.window = this.presets[index];
   }
 
-  drag(dx, dy, begin) {
-    this.window = dragged(begin, dx, dy, this.step);
-    this.preset = -1;
+  /** @param {Window} window */
+  setWindow(window) {
+    this.preset = null;
+    this.window = window;
+  }
+
+  /**
+   * @param {number} dx
+   * @param {number} dy
+   * @param {Window} start  window at the start of the drag
+   */
+  drag(dx, dy, start) {
+    this.setWindow(dragged(start, dx, dy, this.step));
   }
 
   reset() {
@@ -39,26 +77,45 @@ export class Display {
     this.choose(0);
   }
 
+  /**
+   * Return the value after the Modality LUT at a point of the image, or null outside of the image.
+   * @param {Point} point
+   */
   value(point) {
     const stored = this.raster.at(point.x, point.y);
     return stored === null ? null : stored * this.header.slope + this.header.intercept;
   }
 
-  /** Greys of a window: of the one that is chosen, or as the network saw it. */
-  greys(window = this.window, inverted = this.inverted) {
-    return greys(this.header, window, this.header.invert !== inverted, this.raster.range);
+  /** Return the grey of each stored value in the chosen window. */
+  greys() {
+    return this.#greys(this.window, this.inverted);
   }
 
+  /** Return the grey of each stored value as the network received it: in the file's own window, not inverted. */
+  originalGreys() {
+    return this.#greys(this.presets[0], false);
+  }
+
+  /** @returns {Picture} */
   picture() {
-    const { heat, box, colormap, opacity } = this.looks;
-    const shown = { map: this.maps[this.map], content: this.content, table: colours(colormap), opacity };
+    const { heat, box, colormap, opacity } = this.appearance;
+    const { spacing, spacing_from: source, orientation } = this.header;
+    const layer = { map: this.maps[this.map], content: this.content, table: colours(colormap), opacity };
     return {
       raster: this.raster,
       greys: this.greys(),
-      heat: heat ? shown : null,
+      heat: heat ? layer : null,
       box: box ? this.box : null,
-      spacing: this.header.spacing && { pair: this.header.spacing, from: this.header.spacing_from },
-      orientation: this.header.orientation,
+      spacing: spacing && { pair: spacing, from: source },
+      orientation,
     };
+  }
+
+  /**
+   * @param {Window} window
+   * @param {boolean} inverted
+   */
+  #greys(window, inverted) {
+    return greys(this.header, window, this.header.invert !== inverted, this.raster.range);
   }
 }

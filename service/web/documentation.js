@@ -1,4 +1,4 @@
-// Swagger UI over the service's own description; the library is served from the package that brings it.
+// Shows the service's OpenAPI description with Swagger UI, whose files the service brings along.
 "use strict";
 
 SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, displayRequestDuration: true });

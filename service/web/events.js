@@ -1,67 +1,96 @@
-// Server-sent events read with fetch, as EventSource cannot send a key.
+// Server-sent events, read with fetch because EventSource cannot send an API key.
 
 import { request } from "./api.js";
 
-const PATIENCE = 45_000; // three comment lines that did not come
-const PAUSES = [500, 1000, 2000, 5000, 10_000];
+/**
+ * @import { Priority } from "./api.js"
+ *
+ * @typedef {{ event: string, data: string }} ServerEvent
+ * @typedef {{ kind: string, id: string, priority: Priority }} Change
+ * @typedef {"live" | "waiting"} ConnectionState
+ */
 
-/** Call `changed(event)` for each event and `state("live" | "waiting")`, over one connection after another. */
-export async function follow(changed, state) {
+const SILENCE_MS = 45_000; // three comment lines are overdue
+const PAUSES_MS = [500, 1000, 2000, 5000, 10_000];
+
+/**
+ * Follow the changes of the worklist for ever; a connection that fails or falls silent is opened again.
+ * @param {(change: Change) => void} changed
+ * @param {(state: ConnectionState) => void} connected
+ */
+export async function follow(changed, connected) {
   for (let failures = 0; ; failures++) {
     try {
-      const watch = new Watch();
-      watch.seen();
-      const response = await request("events", { signal: watch.signal });
-      await read(response.body, watch, changed, () => {
+      const watchdog = new Watchdog();
+      watchdog.restart();
+      const response = await request("events", { signal: watchdog.signal });
+      await read(response, watchdog, changed, () => {
         failures = -1;
-        state("live");
+        connected("live");
       });
     } catch {
-      // whatever broke the stream, it is opened again
+      // the stream is opened again, whatever the error
     }
-    state("waiting");
-    await new Promise((resolve) => setTimeout(resolve, PAUSES[Math.min(failures + 1, PAUSES.length - 1)]));
+    connected("waiting");
+    await new Promise((resolve) => setTimeout(resolve, PAUSES_MS[Math.min(failures + 1, PAUSES_MS.length - 1)]));
   }
 }
 
-/** Splits text as it comes into events, {event, data}; comments are passed over. */
+/** Splits the text of a stream into events. Comments are ignored. */
 export class Parser {
   #rest = "";
 
+  /**
+   * Return the events that the next part of the text completes.
+   * @param {string} text
+   */
   push(text) {
     const blocks = (this.#rest + text).replaceAll("\r\n", "\n").split("\n\n");
-    this.#rest = blocks.pop();
-    return blocks.map(event).filter((one) => one.data !== "");
+    this.#rest = blocks.pop() ?? "";
+    return blocks.map(parse).filter((event) => event.data !== "");
   }
 }
 
-function event(block) {
-  const found = { event: "message", data: [] };
+/**
+ * @param {string} block
+ * @returns {ServerEvent}
+ */
+function parse(block) {
+  let event = "message";
+  const data = [];
   for (const line of block.split("\n")) {
-    const [, field, value] = /^(\w+):? ?(.*)$/.exec(line) ?? [];
-    if (field === "event") found.event = value;
-    if (field === "data") found.data.push(value);
+    const [, field, value = ""] = /^(\w+):? ?(.*)$/.exec(line) ?? [];
+    if (field === "event") event = value;
+    if (field === "data") data.push(value);
   }
-  return { event: found.event, data: found.data.join("\n") };
+  return { event, data: data.join("\n") };
 }
 
-/** The first thing that comes says that from now on every change is told. */
-async function read(body, watch, changed, listening) {
+/**
+ * Read a stream to its end. From its first bytes on, the service reports every change.
+ * @param {Response} response
+ * @param {Watchdog} watchdog
+ * @param {(change: Change) => void} changed
+ * @param {() => void} opened
+ */
+async function read(response, watchdog, changed, opened) {
+  if (!response.body) return;
   const parser = new Parser();
-  let first = true;
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  for (;;) {
+  const decoder = new TextDecoder();
+  const reader = response.body.getReader();
+  for (let first = true; ; first = false) {
     const { done, value } = await reader.read();
     if (done) return;
-    watch.seen();
-    if (first) listening();
-    first = false;
-    for (const one of parser.push(value)) if (one.event === "changed") changed(JSON.parse(one.data));
+    watchdog.restart();
+    if (first) opened();
+    for (const event of parser.push(decoder.decode(value, { stream: true }))) {
+      if (event.event === "changed") changed(JSON.parse(event.data));
+    }
   }
 }
 
-/** Aborts a connection on which nothing comes any more. */
-class Watch {
+/** Aborts a connection that has been silent for too long. */
+class Watchdog {
   #controller = new AbortController();
   #timer = 0;
 
@@ -69,8 +98,8 @@ class Watch {
     return this.#controller.signal;
   }
 
-  seen() {
+  restart() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#controller.abort(), PATIENCE);
+    this.#timer = setTimeout(() => this.#controller.abort(), SILENCE_MS);
   }
 }

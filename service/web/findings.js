@@ -1,40 +1,56 @@
-// Findings and flags in words.
+// Findings and flags as text.
 
+/** @import { Finding, Priority } from "./api.js" */
+
+/** @type {Record<string, string>} */
 const FLAGS = {
-  window_missing: "No window in the file; shown from lowest to highest value",
-  window_width_invalid: "The file's window has no width; shown from lowest to highest value",
-  voi_function_unknown: "Unknown VOI function, taken as linear",
-  polarity_conflict: "Contradictory polarity in the file",
+  window_missing: "No window in the file; shown over the full range of values",
+  window_width_invalid: "Invalid window width in the file; shown over the full range of values",
+  voi_function_unknown: "Unknown VOI LUT function; treated as linear",
+  polarity_conflict: "Contradictory greyscale polarity in the file",
   pixels_not_square: "Pixels are not square",
   view_position_missing: "View position not stated",
   body_part_missing: "Body part not stated",
   presentation_intent_missing: "Presentation intent not stated",
   low_resolution: "Low resolution",
   burned_in_annotation: "Text burned into the image",
-  orientation_unusual: "Unusual orientation; shown as it was sent",
+  orientation_unusual: "Unusual orientation; shown as stored",
 };
+/** @type {Record<Priority, string>} */
 export const PRIORITIES = { STAT: "STAT", HIGH: "High", ROUTINE: "Routine" };
 
+/** @param {string} name */
 export function label(name) {
   const text = name.replaceAll("_", " ");
   return text.charAt(0).toUpperCase() + text.slice(1).toLowerCase();
 }
 
+/** @param {string} name */
 export function flag(name) {
   return FLAGS[name] ?? label(name);
 }
 
-/** What is positive, as a reader would say it. */
+/**
+ * Describe the positive findings.
+ * @param {string[]} positive  labels
+ */
 export function sentence(positive) {
   return positive.length ? positive.map(label).join(", ") : "No finding above its operating point";
 }
 
-/** How far over its operating point, in logits; what has none comes last. */
+/**
+ * Return the distance from the threshold in logits, or -Infinity without an operating point.
+ * @param {Finding} finding
+ */
 export function margin(finding) {
   if (finding.threshold === null) return -Infinity;
   return logit(finding.probability) - logit(finding.threshold);
 }
 
+/**
+ * Return the findings by descending margin.
+ * @param {Finding[]} findings
+ */
 export function ordered(findings) {
   return [...findings].sort((one, other) => {
     const [first, second] = [margin(one), margin(other)];
@@ -42,24 +58,31 @@ export function ordered(findings) {
   });
 }
 
-/** What the bar's mark means. */
-export function operatingPoint(finding) {
-  if (finding.threshold === null) return "No operating point: too few positive cases to fix one";
-  const names = ["threshold", "sensitivity", "specificity"];
-  const [threshold, sensitivity, specificity] = names.map((name) => share(finding[name]));
-  return `Operating point ${threshold}: sensitivity ${sensitivity}, specificity ${specificity}`;
+/**
+ * Describe the operating point of a finding.
+ * @param {Finding} finding
+ */
+export function operatingPoint({ threshold, sensitivity, specificity }) {
+  if (threshold === null) return "No operating point: too few positive cases to determine one";
+  return `Operating point ${number(threshold)}: sensitivity ${number(sensitivity)}, specificity ${number(specificity)}`;
 }
 
-export function share(value) {
+/**
+ * Format a number in [0, 1] with two decimals.
+ * @param {number | null} value
+ */
+export function number(value) {
   return value === null ? "–" : value.toFixed(2);
 }
 
+/** @param {Finding} finding */
 export function verdict(finding) {
   if (finding.positive === null) return "no operating point";
   return finding.positive ? "above operating point" : "below operating point";
 }
 
+/** @param {number} probability */
 function logit(probability) {
-  const clipped = Math.min(Math.max(probability, 1e-7), 1 - 1e-7); // as service/triage/rule.py
+  const clipped = Math.min(Math.max(probability, 1e-7), 1 - 1e-7); // as in service/triage/rule.py
   return Math.log(clipped / (1 - clipped));
 }

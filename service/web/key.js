@@ -1,41 +1,51 @@
-// The API key, where the service asks for one: asked of the person, kept for this tab alone.
+// The API key. The user is asked for it if the service requires one; it is kept in this tab only.
 
 import { byId } from "./element.js";
 
-const NAME = "triage-key";
-const SENDABLE = /^[\x21-\x7e]+$/; // another character cannot stand in a header
+const STORED_AS = "triage-key";
+const VALID = /^[\x21-\x7e]+$/; // a header can hold no other characters
+/** @type {Promise<void> | null} */
 let asking = null;
 
 export function key() {
-  return sessionStorage.getItem(NAME);
+  return sessionStorage.getItem(STORED_AS);
 }
 
+/** @returns {Record<string, string>} headers */
 export function authorization() {
   return key() ? { Authorization: `Bearer ${key()}` } : {};
 }
 
-/** Ask once however many requests were refused; `rejected` is the key that they were sent with. */
+/**
+ * Ask for a new key, once for all requests that were rejected with the old one.
+ * @param {string | null} rejected
+ */
 export async function renew(rejected) {
   if (key() !== rejected) return;
   asking ??= ask(rejected).finally(() => (asking = null));
   await asking;
 }
 
+/**
+ * @param {string | null} rejected
+ * @returns {Promise<void>}
+ */
 function ask(rejected) {
-  const [dialog, field] = [byId("key-dialog"), byId("key")];
-  if (rejected) byId("key-reason").textContent = "The service does not know this key, or it was revoked.";
+  const [dialog, field] = [byId("key-dialog", HTMLDialogElement), byId("key", HTMLInputElement)];
+  if (rejected) byId("key-reason").textContent = "This key is unknown or has been revoked.";
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", function closed() {
-      const given = field.value.trim();
-      if (!SENDABLE.test(given)) {
-        if (given) byId("key-reason").textContent = "A key has only letters, digits and signs of ASCII, and no space.";
-        return dialog.showModal(); // nothing works without one
+      const entered = field.value.trim();
+      if (VALID.test(entered)) {
+        dialog.removeEventListener("close", closed);
+        sessionStorage.setItem(STORED_AS, entered);
+        field.value = "";
+        resolve();
+      } else {
+        if (entered) byId("key-reason").textContent = "A key has only ASCII letters, digits and punctuation, no spaces.";
+        dialog.showModal(); // the page does nothing without a key
       }
-      dialog.removeEventListener("close", closed);
-      sessionStorage.setItem(NAME, given);
-      field.value = "";
-      resolve();
     });
   });
 }

@@ -1,10 +1,13 @@
-// Single keys and what they do: in the list, in the viewer, everywhere. They can be switched off (WCAG 2.1.4).
+// Keyboard shortcuts of the list, of the viewer and of both. Single-key shortcuts can be switched off (WCAG 2.1.4).
 
-import { byId, element } from "./element.js";
+import { byId, element, targetOf } from "./element.js";
 
-const NAME = "triage-keys";
-export const MEANINGS = {
-  Anywhere: [["?", "All keys"], ["U", "Add DICOM files"], ["Esc", "Back to the worklist"]],
+/** @typedef {Record<string, (() => void) | undefined>} Actions  by key, letters in lower case */
+
+const STORED_AS = "triage-keys";
+/** @type {Record<string, [string, string][]>} */
+export const SHORTCUTS = {
+  Anywhere: [["?", "Keyboard shortcuts"], ["U", "Add DICOM files"], ["Esc", "Back to the worklist"]],
   Worklist: [
     ["J", "Next row"], ["K", "Previous row"], ["Enter", "Open"], ["M", "Mark read or unread"], ["/", "Search"],
     ["N", "Next page"], ["P", "Previous page"],
@@ -12,54 +15,54 @@ export const MEANINGS = {
   Viewer: [
     ["J", "Next radiograph"], ["K", "Previous radiograph"], ["M", "Mark read or unread"], ["H", "Attention map"],
     ["B", "Attention box"], ["O", "Original and overlay side by side"], ["S", "Scores of each branch"],
-    ["W", "Next window preset"], ["D", "Drag changes the window"], ["P", "Drag pans"], ["L", "Drag measures"],
+    ["W", "Next window preset"], ["D", "Drag to change the window"], ["P", "Drag to pan"], ["L", "Drag to measure"],
     ["F", "Fit"], ["1", "One to one"], ["I", "Invert"], ["R", "Reset"], ["Arrows", "Pan"], ["+ −", "Zoom"],
   ],
 };
-const TYPED = "input:not([type=range]):not([type=checkbox]), select, textarea";
+const TEXT_FIELDS = "input:not([type=range]):not([type=checkbox]), select, textarea";
+const REPEATING = new Set(["j", "k", "+", "=", "-", "arrowleft", "arrowright", "arrowup", "arrowdown"]);
 
-const HELD = new Set(["j", "k", "+", "=", "-", "arrowleft", "arrowright", "arrowup", "arrowdown"]); // act while held
-
-/** @param actions () => key -> function, of what is shown now; keys are lower case */
+/** @param {() => Actions} actions  returns the actions of the view that is shown */
 export function listen(actions) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (document.querySelector("dialog[open]")) return;
-    const typing = event.target.matches(TYPED);
+    const target = targetOf(event);
+    const typing = target.matches(TEXT_FIELDS);
     if (typing && event.key === "Escape") {
-      event.preventDefault(); // else the browser empties a search
-      return event.target.blur();
+      event.preventDefault(); // otherwise the browser empties a search field
+      if (target instanceof HTMLElement) target.blur();
+      return;
     }
-    if (event.target.matches("[type=range]") && event.key.startsWith("Arrow")) return; // they move the slider
-    if (event.repeat && !HELD.has(event.key.toLowerCase())) return;
+    if (target.matches("[type=range]") && event.key.startsWith("Arrow")) return; // arrow keys move the slider
+    if (event.repeat && !REPEATING.has(event.key.toLowerCase())) return;
     if (typing || (event.key.length === 1 && !areOn())) return;
     const action = actions()[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (action && !(event.key === "Enter" && event.target.closest("button, a"))) {
+    if (action && !(event.key === "Enter" && target.closest("button, a"))) {
       event.preventDefault();
-      action(event);
+      action();
     }
   });
 }
 
-export function areOn() {
-  return sessionStorage.getItem(NAME) !== "off";
+function areOn() {
+  return sessionStorage.getItem(STORED_AS) !== "off";
 }
 
 export function showHelp() {
-  byId("help").showModal();
+  byId("help", HTMLDialogElement).showModal();
 }
 
-/** The dialog that lists every key. */
+/** Fill the dialog that lists all shortcuts. */
 export function prepareHelp() {
-  const lists = Object.entries(MEANINGS).map(([place, keys]) => {
-    const rows = keys.map(([key, meaning]) =>
+  const lists = Object.entries(SHORTCUTS).map(([place, shortcuts]) => {
+    const rows = shortcuts.map(([key, meaning]) =>
       element("div", {}, element("dt", {}, element("kbd", {}, key)), element("dd", {}, meaning)));
     return element("section", {}, element("h3", {}, place), element("dl", {}, ...rows));
   });
   byId("key-lists").replaceChildren(...lists);
   byId("help-button").addEventListener("click", showHelp);
-  byId("keys-on").checked = areOn();
-  byId("keys-on").addEventListener("change", (event) => {
-    sessionStorage.setItem(NAME, event.target.checked ? "on" : "off");
-  });
+  const singleKeys = byId("keys-on", HTMLInputElement);
+  singleKeys.checked = areOn();
+  singleKeys.addEventListener("change", () => sessionStorage.setItem(STORED_AS, singleKeys.checked ? "on" : "off"));
 }

@@ -1,4 +1,4 @@
-// The page put together: which of the two views is shown, keys, what arrives.
+// Entry point: connects the worklist, the viewer, the keyboard and the service's events.
 
 import { json } from "./api.js";
 import { byId } from "./element.js";
@@ -12,7 +12,10 @@ import { chooseFiles, prepareUploads } from "./upload.js";
 import { Viewer } from "./viewer.js";
 import { Worklist } from "./worklist.js";
 
+/** @import { ConnectionState } from "./events.js" */
+
 const RETRY_MS = 2000;
+/** @type {Record<ConnectionState, string>} */
 const STATES = { live: "Live", waiting: "Not connected" };
 
 async function start() {
@@ -21,8 +24,10 @@ async function start() {
   prepareUploads();
   const { labels } = await model();
   const listing = new Listing();
-  const go = (id) => (location.hash = `#/${id}`);
-  const close = () => (location.hash = "#/");
+  const go = (/** @type {string} */ id) => {
+    location.hash = `#/${id}`;
+  };
+  const close = () => go("");
   const worklist = new Worklist(listing, go, labels);
   const viewer = new Viewer(listing, go, close);
   await worklist.refresh();
@@ -30,19 +35,24 @@ async function start() {
   addEventListener("hashchange", route);
   route();
   listen(() => ({ "?": showHelp, u: chooseFiles, ...(viewer.id ? viewer.actions : worklist.actions) }));
-  follow(
-    (event) => {
-      worklist.changed(event);
-      viewer.changed(event);
+  await follow(
+    (change) => {
+      worklist.changed(change);
+      viewer.changed(change);
     },
-    (name) => {
-      state(name);
-      if (name === "live") worklist.refresh(); // what changed before nobody listened
+    (state) => {
+      showConnection(state);
+      if (state === "live") worklist.refresh(); // changes while disconnected were not reported
     },
   );
 }
 
-/** `#/ID` is a radiograph, anything else the list; an id is the service's own and tells nothing of anybody. */
+/**
+ * Show the view that the address names: `#/ID` is a radiograph, anything else the list. An ID is made by the service and
+ * identifies no patient.
+ * @param {Worklist} worklist
+ * @param {Viewer} viewer
+ */
 function show(worklist, viewer) {
   const [, id] = /^#\/([\w-]+)$/.exec(location.hash) ?? [];
   const before = viewer.id;
@@ -57,22 +67,26 @@ function show(worklist, viewer) {
   }
 }
 
-/** What is served; asked for until the service tells. */
+/**
+ * Fetch the description of the model, again until the service answers.
+ * @returns {Promise<{ labels: string[] }>}
+ */
 async function model() {
   for (;;) {
     try {
       return await json("model");
     } catch (error) {
-      state("waiting");
+      showConnection("waiting");
       say(words(error), "problem");
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
 }
 
-function state(name) {
-  byId("live").dataset.state = name;
-  byId("live").querySelector(".words").textContent = STATES[name];
+/** @param {ConnectionState} state */
+function showConnection(state) {
+  byId("live").dataset.state = state;
+  byId("live").querySelector(".words")?.replaceChildren(STATES[state]);
 }
 
 start().catch((error) => say(words(error), "problem"));

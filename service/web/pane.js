@@ -1,4 +1,4 @@
-// One picture of the radiograph in layers: grey values, the attention map over them, and lines over both.
+// One pane of the viewer in layers: the radiograph, the attention map over it, and lines over both.
 
 import { element } from "./element.js";
 import { draw as drawHeatMap } from "./heat_map.js";
@@ -6,61 +6,119 @@ import { marks } from "./orientation.js";
 import { length, words } from "./ruler.js";
 import { covered, panned, toStage } from "./view.js";
 
+/**
+ * @import { Box } from "./api.js"
+ * @import { Heat } from "./display.js"
+ * @import { Raster } from "./raster.js"
+ * @import { Spacing } from "./ruler.js"
+ * @import { Point, Size, View } from "./view.js"
+ *
+ * @typedef {[Point, Point]} Ruler  start and end on the image
+ */
+
 const SVG = "http://www.w3.org/2000/svg";
+/** @type {("left" | "right" | "top" | "bottom")[]} */
+const EDGES = ["left", "right", "top", "bottom"];
 
 export class Pane {
+  /** @type {Size} */
+  size = { width: 0, height: 0 };
+  ratio = 1; // device pixels per CSS pixel
+
+  /** @param {string} name */
   constructor(name) {
-    this.radiograph = element("canvas", { class: "radiograph" });
-    this.heat = element("canvas", { class: "heat" });
+    this.name = name;
+    this.radiograph = canvas("radiograph");
+    this.heat = canvas("heat");
     this.lines = svg("svg", { class: "lines", "aria-hidden": "true" });
-    this.edges = ["left", "right", "top", "bottom"].map((edge) => element("span", { class: `edge ${edge}` }));
+    this.edges = EDGES.map((edge) => element("span", { class: `edge ${edge}` }));
     const layers = [this.radiograph, this.heat, this.lines, ...this.edges];
     this.element = element("div", { class: "pane", "data-pane": name }, ...layers);
   }
 
+  /**
+   * @param {Size} size  device pixels
+   * @param {number} ratio
+   */
   resize(size, ratio) {
     this.lines.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
-    Object.assign(this, { size, ratio });
+    [this.size, this.ratio] = [size, ratio];
   }
 
+  /**
+   * @param {Raster} raster
+   * @param {View} view
+   * @param {Uint32Array} greys
+   * @param {boolean} moving
+   */
   drawGrey(raster, view, greys, moving) {
     const shifted = this.#place(this.radiograph, raster, view);
     raster.draw(this.radiograph, shifted, greys, moving);
   }
 
-  /** @param shown {map, content, table, opacity}, or null for none */
-  drawHeat(shown, raster, view) {
-    this.heat.hidden = !shown;
-    if (!shown) return;
-    this.heat.style.opacity = Math.round(255 * shown.opacity) / 255; // as the service's own pictures have it
+  /**
+   * @param {Heat | null} heat
+   * @param {Raster} raster
+   * @param {View} view
+   */
+  drawHeat(heat, raster, view) {
+    this.heat.hidden = !heat;
+    if (!heat) return;
+    this.heat.style.opacity = String(Math.round(255 * heat.opacity) / 255); // as service/objects/overlay.py rounds it
     const shifted = this.#place(this.heat, raster, view);
-    drawHeatMap(this.heat, shown.map, shown.content, shown.table, { image: raster, view: shifted });
+    drawHeatMap(this.heat, heat.map, heat.content, heat.table, { image: raster, view: shifted });
   }
 
-  /** Put a canvas where the image is and no further: each pixel of a layer costs, with every frame. */
-  #place(canvas, image, view) {
+  /**
+   * Put a layer's canvas where the image is, no larger than it: every pixel of a layer takes time in every frame.
+   * @param {HTMLCanvasElement} layer
+   * @param {Raster} image
+   * @param {View} view
+   */
+  #place(layer, image, view) {
     const [x0, y0, x1, y1] = covered(view, image, this.size);
     const [width, height] = [Math.max(1, x1 - x0), Math.max(1, y1 - y0)];
-    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
-    const place = { left: x0, top: y0, width, height };
-    for (const [edge, length] of Object.entries(place)) canvas.style[edge] = `${length / this.ratio}px`;
+    if (layer.width !== width || layer.height !== height) [layer.width, layer.height] = [width, height];
+    for (const [property, pixels] of Object.entries({ left: x0, top: y0, width, height })) {
+      layer.style.setProperty(property, `${pixels / this.ratio}px`);
+    }
     return panned(view, -x0, -y0);
   }
 
-  /** @param box [x0, y0, x1, y1] or null; `rulers` lists [from, to] on the image */
+  /**
+   * @param {Box | null} box  on the image
+   * @param {Ruler[]} rulers
+   * @param {Spacing | null} spacing
+   * @param {View} view
+   */
   drawLines(box, rulers, spacing, view) {
     const parts = box ? boxLines(box, view, this.ratio) : [];
-    for (const [from, to] of rulers) parts.push(...rulerLines(from, to, spacing, view, this.ratio));
+    for (const ruler of rulers) parts.push(...rulerLines(ruler, spacing, view, this.ratio));
     this.lines.replaceChildren(...parts);
   }
 
+  /** @param {[string, string] | null} orientation */
   mark(orientation) {
-    const names = marks(orientation);
-    for (const edge of this.edges) edge.textContent = names[edge.className.split(" ")[1]];
+    const letters = marks(orientation);
+    this.edges.forEach((edge, index) => {
+      edge.textContent = letters[EDGES[index]];
+    });
   }
 }
 
-/** White between two dark lines, so that it shows on bone and on air; inside the edges, which are exclusive. */
+/** @param {string} name */
+function canvas(name) {
+  const created = document.createElement("canvas");
+  created.className = name;
+  return created;
+}
+
+/**
+ * A white line on a broader dark one, visible on bone and on air. It lies inside the box, whose end is exclusive.
+ * @param {Box} box
+ * @param {View} view
+ * @param {number} ratio
+ */
 function boxLines([x0, y0, x1, y1], view, ratio) {
   const [from, to] = [toStage(view, { x: x0, y: y0 }), toStage(view, { x: x1, y: y1 })];
   const place = { x: from.x, y: from.y, width: to.x - from.x, height: to.y - from.y, fill: "none" };
@@ -70,7 +128,13 @@ function boxLines([x0, y0, x1, y1], view, ratio) {
   ];
 }
 
-function rulerLines(from, to, spacing, view, ratio) {
+/**
+ * @param {Ruler} ruler
+ * @param {Spacing | null} spacing
+ * @param {View} view
+ * @param {number} ratio
+ */
+function rulerLines([from, to], spacing, view, ratio) {
   const [start, end] = [toStage(view, from), toStage(view, to)];
   const line = { x1: start.x, y1: start.y, x2: end.x, y2: end.y };
   const text = svg("text", { x: end.x + 8 * ratio, y: end.y - 8 * ratio, "font-size": 14 * ratio, class: "length" });
@@ -82,8 +146,12 @@ function rulerLines(from, to, spacing, view, ratio) {
   ];
 }
 
+/**
+ * @param {string} name
+ * @param {Record<string, string | number>} attributes
+ */
 function svg(name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
-  return made;
+  const created = document.createElementNS(SVG, name);
+  for (const [attribute, value] of Object.entries(attributes)) created.setAttribute(attribute, String(value));
+  return created;
 }

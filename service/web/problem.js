@@ -1,29 +1,63 @@
-// Problems of the service (RFC 9457) in words.
+// Problem documents of the service (RFC 9457) as text.
+
+/**
+ * @typedef {object} ProblemDocument
+ * @property {number} [status]
+ * @property {string} [title]
+ * @property {string} [detail]
+ * @property {string} [code]
+ * @property {{ message: string }[] | null} [errors]
+ */
 
 export class Problem extends Error {
-  constructor({ status = 0, title = "", detail = "", code = "", errors = [] }) {
+  /** @param {ProblemDocument} document */
+  constructor({ status = 0, title = "", detail = "", code = "", errors = null }) {
     super(detail || title);
-    Object.assign(this, { status, title, detail, code, errors });
+    this.status = status;
+    this.title = title;
+    this.detail = detail;
+    this.code = code;
+    this.errors = errors ?? [];
   }
 }
 
+/** @type {ProblemDocument} */
 export const UNREACHABLE = {
   title: "The service does not answer",
-  detail: "Is it running, and is the network there? Nothing was lost; try again.",
+  detail: "Check that it is running and that this computer can reach it, then try again. Nothing was lost.",
 };
 
-/** What an answer that is no success says; anything but a problem says its status. */
+/**
+ * Return the problem that an unsuccessful response describes; if it describes none, name its status.
+ * @param {Response} response
+ */
 export async function problemOf(response) {
   const body = await response.json().catch(() => ({}));
   return new Problem({ status: response.status, title: `Status ${response.status}`, ...body });
 }
 
-/** Title first, then every reason. */
+/**
+ * Return the title followed by all reasons.
+ * @param {Problem} problem
+ */
 export function lines(problem) {
-  const reasons = problem.errors?.length ? problem.errors.map((error) => error.message) : [problem.detail];
+  const reasons = problem.errors.length ? problem.errors.map((error) => error.message) : [problem.detail];
   return [problem.title, ...reasons].filter(Boolean);
 }
 
+/**
+ * Describe an error in one line.
+ * @param {unknown} error
+ */
 export function words(error) {
-  return error instanceof Problem ? lines(error).join(": ") : `Unexpected: ${error.message}`;
+  return allLines(error).join(": ");
+}
+
+/**
+ * Describe an error in several lines, the title first.
+ * @param {unknown} error
+ */
+export function allLines(error) {
+  if (error instanceof Problem) return lines(error);
+  return [`Unexpected error: ${error instanceof Error ? error.message : String(error)}`];
 }

@@ -1,45 +1,61 @@
-// The radiographs in memory: the one that is open and those beside it.
+// The radiographs in memory: the one that is open and its neighbours.
 
 import { radiograph } from "./api.js";
 
-const KEPT = 3; // this one and its neighbours
+/**
+ * @import { Radiograph } from "./api.js"
+ *
+ * @typedef {{ loading: Promise<Radiograph>, isLoaded: boolean, abort: AbortController }} Slot
+ */
+
+const CAPACITY = 3; // the open one and two neighbours
 
 export class Radiographs {
-  #held = new Map(); // id -> what it will be, whether it is there, and how to stop it; the latest comes last
+  /** @type {Map<string, Slot>} */
+  #slots = new Map(); // by id, the last used one last
 
-  /** What is shown of one, fetched unless it is here; whatever else is still on its way is given up. */
+  /**
+   * Return a radiograph, fetching it if it is not in memory. Other downloads in progress are aborted.
+   * @param {string} id
+   */
   load(id) {
-    const held = this.#held.get(id) ?? started(id);
-    held.loading.catch(() => this.#held.get(id) === held && this.drop(id)); // it is asked for again when opened
-    for (const [other, { here }] of this.#held) if (other !== id && !here) this.drop(other);
-    this.#held.delete(id);
-    this.#held.set(id, held);
-    for (const old of [...this.#held.keys()].slice(0, -KEPT)) this.drop(old);
-    return held.loading;
+    const slot = this.#slots.get(id) ?? fetched(id);
+    slot.loading.catch(() => this.#slots.get(id) === slot && this.drop(id)); // so that the next call fetches it again
+    for (const [other, { isLoaded }] of this.#slots) if (other !== id && !isLoaded) this.drop(other);
+    this.#slots.delete(id);
+    this.#slots.set(id, slot);
+    for (const old of [...this.#slots.keys()].slice(0, -CAPACITY)) this.drop(old);
+    return slot.loading;
   }
 
+  /** @param {string} id */
   has(id) {
-    return this.#held.has(id);
+    return this.#slots.has(id);
   }
 
-  /** Whether it is here whole. */
-  isHere(id) {
-    return this.#held.get(id)?.here ?? false;
+  /** @param {string} id */
+  isLoaded(id) {
+    return this.#slots.get(id)?.isLoaded ?? false;
   }
 
+  /** @param {string} id */
   drop(id) {
-    this.#held.get(id)?.stop.abort();
-    this.#held.delete(id);
+    this.#slots.get(id)?.abort.abort();
+    this.#slots.delete(id);
   }
 
   clear() {
-    for (const id of [...this.#held.keys()]) this.drop(id);
+    for (const id of [...this.#slots.keys()]) this.drop(id);
   }
 }
 
-function started(id) {
-  const stop = new AbortController();
-  const held = { stop, here: false, loading: radiograph(id, stop.signal) };
-  held.loading.then(() => (held.here = true), () => {}); // whoever waits for it hears of a failure
-  return held;
+/**
+ * @param {string} id
+ * @returns {Slot}
+ */
+function fetched(id) {
+  const abort = new AbortController();
+  const slot = { abort, isLoaded: false, loading: radiograph(id, abort.signal) };
+  slot.loading.then(() => (slot.isLoaded = true), () => {}); // callers of load() handle the failure
+  return slot;
 }

@@ -1,14 +1,18 @@
-// Who reads: typed once, kept for this tab, sent with a read mark.
+// Name or initials of the reader: entered once, kept in this tab, sent with each read mark.
 
 import { byId } from "./element.js";
 
-const NAME = "triage-reader";
+const STORED_AS = "triage-reader";
 
 export function reader() {
-  return byId("reader").value.trim();
+  return field().value.trim();
 }
 
 export function keepReader() {
-  byId("reader").value = sessionStorage.getItem(NAME) ?? "";
-  byId("reader").addEventListener("input", () => sessionStorage.setItem(NAME, reader()));
+  field().value = sessionStorage.getItem(STORED_AS) ?? "";
+  field().addEventListener("input", () => sessionStorage.setItem(STORED_AS, reader()));
+}
+
+function field() {
+  return byId("reader", HTMLInputElement);
 }

@@ -1,51 +1,77 @@
-// Where the radiograph is looked at: one pane or two with one view, and what the pointer and the arrow keys do.
+// The stage: one or two panes with a common view, moved by the pointer, the wheel and the arrow keys.
 
-import { byId } from "./element.js";
+import { byId, targetOf } from "./element.js";
 import { Pane } from "./pane.js";
 import { actual, fit, panned, toImage, zoomed } from "./view.js";
 
-const NOTCH = 1.0015; // zoom for each unit of a wheel's turn
-const STEP = 1.25; // of a key
-const REST_MS = 120; // after the last movement all that the screen can show is drawn
-const SHORTEST = 3; // pixels of the screen; a shorter ruler is a click, and the next click ends it
+/**
+ * @import { Window } from "./api.js"
+ * @import { Picture } from "./display.js"
+ * @import { Actions } from "./keys.js"
+ * @import { Ruler } from "./pane.js"
+ * @import { Image, Point, Size, View } from "./view.js"
+ *
+ * @typedef {"window" | "pan" | "ruler"} Tool
+ * @typedef {"grey" | "heat" | "lines"} Layer
+ *
+ * @typedef {object} Listener
+ * @property {() => Picture | null} picture  what to draw
+ * @property {() => Window | null} window  the window at the start of a drag
+ * @property {(dx: number, dy: number, start: Window) => void} dragged
+ * @property {(point: Point | null) => void} hovered  point of the image under the pointer
+ * @property {(view: View) => void} drawn
+ */
+
+const WHEEL_FACTOR = 1.0015; // zoom for each unit of the wheel
+const KEY_FACTOR = 1.25; // zoom for each press of a key
+const REST_MS = 120; // time after the last movement until the picture is drawn in full quality
+const SHORTEST = 3; // screen pixels; a shorter ruler is a click that starts one, and the next click ends it
+/** @type {Layer[]} */
+const LAYERS = ["grey", "heat", "lines"];
 
 export class Stage {
+  /** @type {Tool} */
   tool = "window";
+  /** @type {Ruler[]} */
   rulers = [];
+  /** @type {View | null} */
+  view = null;
+  /** @type {Size | null} */
+  size = null; // device pixels of each pane
+  /** @type {Pane[]} */
+  panes = [];
+  /** @type {Set<Layer>} */
   #dirty = new Set();
   #frame = 0;
   #rest = 0;
   #moving = false;
   #mode = "fit";
 
-  /**
-   * @param picture () => what to draw, as `Display.picture` tells it, or null
-   * @param dragged (dx, dy, begin) => changes the window from what it was; without `begin` it tells what it is
-   * @param hovered (point) => on the image, or null
-   */
-  constructor(picture, dragged, hovered) {
-    Object.assign(this, { picture, dragged, hovered });
+  /** @param {Listener} listener */
+  constructor(listener) {
+    this.listener = listener;
     this.element = byId("stage");
-    this.panes = [];
     this.arrange(["overlay"]);
     new ResizeObserver(() => this.#resize()).observe(byId("panes"));
     this.element.addEventListener("pointerdown", (event) => this.#down(event));
-    this.element.addEventListener("pointermove", (event) => this.hovered(this.#imagePoint(event)));
-    this.element.addEventListener("pointerleave", () => this.hovered(null));
+    this.element.addEventListener("pointermove", (event) => listener.hovered(this.#imagePoint(event)));
+    this.element.addEventListener("pointerleave", () => listener.hovered(null));
     this.element.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.element.addEventListener("dblclick", () => (this.#mode === "fit" ? this.actual() : this.fit()));
   }
 
+  /** @returns {Actions} */
   get actions() {
     const pan = 40 * devicePixelRatio;
     return {
       ArrowLeft: () => this.pan(pan, 0), ArrowRight: () => this.pan(-pan, 0),
       ArrowUp: () => this.pan(0, pan), ArrowDown: () => this.pan(0, -pan),
-      "+": () => this.zoom(STEP), "=": () => this.zoom(STEP), "-": () => this.zoom(1 / STEP),
+      "+": () => this.zoom(KEY_FACTOR), "=": () => this.zoom(KEY_FACTOR), "-": () => this.zoom(1 / KEY_FACTOR),
       f: () => this.fit(), 1: () => this.actual(),
     };
   }
 
+  /** @param {("original" | "overlay")[]} names */
   arrange(names) {
     this.panes = names.map((name) => new Pane(name));
     byId("panes").replaceChildren(...this.panes.map((pane) => pane.element));
@@ -54,101 +80,129 @@ export class Stage {
 
   fit() {
     this.#mode = "fit";
-    this.#look(fit);
+    this.#show(fit);
   }
 
   actual() {
     this.#mode = "actual";
-    this.#look(actual);
+    this.#show(actual);
   }
 
-  zoom(factor, at = { x: this.size.width / 2, y: this.size.height / 2 }) {
-    if (!this.view) return;
+  /**
+   * @param {number} factor
+   * @param {Point} [at]  the middle by default
+   */
+  zoom(factor, at) {
+    if (!this.view || !this.size) return;
     this.#mode = "free";
-    this.view = zoomed(this.view, factor, at);
-    this.redraw("all");
+    this.view = zoomed(this.view, factor, at ?? { x: this.size.width / 2, y: this.size.height / 2 });
+    this.redraw();
   }
 
+  /** @param {number} dx @param {number} dy */
   pan(dx, dy) {
     if (!this.view) return;
     this.#mode = "free";
     this.view = panned(this.view, dx, dy);
-    this.redraw("all");
+    this.redraw();
   }
 
-  /** Draw again with the next frame: "grey" where only the window changed, "heat", "lines" or "all". */
-  redraw(layer, moving = true) {
-    for (const one of layer === "all" ? ["grey", "heat", "lines"] : [layer]) this.#dirty.add(one);
+  /**
+   * Draw layers again in the next frame.
+   * @param {Layer[]} layers
+   * @param {boolean} moving  draw quickly now and in full quality once the movement has ended
+   */
+  redraw(layers = LAYERS, moving = true) {
+    for (const layer of layers) this.#dirty.add(layer);
     this.element.dataset.drawn = "pending";
     this.#moving = moving;
-    this.#frame ||= requestAnimationFrame(() => this.#draw());
+    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#draw());
     clearTimeout(this.#rest);
-    if (moving) this.#rest = setTimeout(() => this.redraw("grey", false), REST_MS);
+    if (moving) this.#rest = setTimeout(() => this.redraw(["grey"], false), REST_MS);
   }
 
   #draw() {
     this.#frame = 0;
-    const picture = this.picture();
+    const picture = this.listener.picture();
     if (!picture || !this.view) return;
     for (const pane of this.panes) {
-      const overlaid = pane.element.dataset.pane === "overlay";
+      const isOverlay = pane.name === "overlay";
       if (this.#dirty.has("grey")) pane.drawGrey(picture.raster, this.view, picture.greys, this.#moving);
-      if (this.#dirty.has("heat")) pane.drawHeat(overlaid ? picture.heat : null, picture.raster, this.view);
+      if (this.#dirty.has("heat")) pane.drawHeat(isOverlay ? picture.heat : null, picture.raster, this.view);
       if (this.#dirty.has("lines")) {
-        pane.drawLines(overlaid ? picture.box : null, this.rulers, picture.spacing, this.view);
+        pane.drawLines(isOverlay ? picture.box : null, this.rulers, picture.spacing, this.view);
         pane.mark(picture.orientation);
       }
     }
     this.#dirty.clear();
     this.element.dataset.drawn = this.#moving ? "moving" : "settled";
-    this.drawn?.();
+    this.listener.drawn(this.view);
   }
 
-  #look(how) {
-    const picture = this.picture();
+  /** @param {(image: Image, stage: Size) => View} placement */
+  #show(placement) {
+    const picture = this.listener.picture();
     if (!picture || !this.size) return;
-    this.view = how(picture.raster, this.size);
-    this.redraw("all", false);
+    this.view = placement(picture.raster, this.size);
+    this.redraw(LAYERS, false);
   }
 
   #resize() {
-    const place = this.panes[0].element.getBoundingClientRect();
+    const rect = this.panes[0].element.getBoundingClientRect();
     const ratio = devicePixelRatio;
-    const edge = (length) => Math.round(length * ratio); // the browser puts edges on whole pixels, too
-    const size = { width: edge(place.right) - edge(place.left), height: edge(place.bottom) - edge(place.top) };
+    const edge = (/** @type {number} */ position) => Math.round(position * ratio); // as the browser snaps edges to pixels
+    const size = { width: edge(rect.right) - edge(rect.left), height: edge(rect.bottom) - edge(rect.top) };
     if (!size.width || !size.height) return;
     const before = this.size ?? size;
     this.size = size;
     for (const pane of this.panes) pane.resize(size, ratio);
-    if (this.#mode === "fit") return this.fit();
-    if (this.#mode === "actual") return this.actual();
-    this.pan((size.width - before.width) / 2, (size.height - before.height) / 2);
+    if (this.#mode === "fit") this.fit();
+    else if (this.#mode === "actual") this.actual();
+    else this.pan((size.width - before.width) / 2, (size.height - before.height) / 2);
   }
 
+  /** @param {WheelEvent} event */
   #wheel(event) {
     event.preventDefault();
-    const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
-    this.zoom(NOTCH ** (-event.deltaY * lines), this.#point(event));
+    const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
+    this.zoom(WHEEL_FACTOR ** (-event.deltaY * unit), this.#point(event));
   }
 
+  /** @param {PointerEvent} event */
   #down(event) {
-    if (!this.view || event.target.closest("a, button")) return;
-    const tool = event.button === 1 || event.shiftKey ? "pan" : event.button === 0 ? this.tool : "";
-    const move = tool && this.#mover(tool, event);
+    if (!this.view || targetOf(event).closest("a, button")) return;
+    const tool = this.#toolOf(event);
+    const move = tool && this.#startDrag(tool, event);
     if (!move) return;
     event.preventDefault();
     this.element.focus({ preventScroll: true });
     this.element.setPointerCapture(event.pointerId);
-    const done = new AbortController();
-    const { signal } = done;
+    const drag = new AbortController();
+    const { signal } = drag;
     this.element.addEventListener("pointermove", move, { signal });
-    for (const end of ["pointerup", "pointercancel"]) {
-      this.element.addEventListener(end, () => (done.abort(), this.#finish(tool)), { signal });
-    }
+    const end = () => {
+      drag.abort();
+      if (tool === "ruler") this.redraw(["lines"]);
+    };
+    for (const type of ["pointerup", "pointercancel"]) this.element.addEventListener(type, end, { signal });
   }
 
-  /** What a drag does, from where it began; all movement counts from there, so that none is lost between frames. */
-  #mover(tool, start) {
+  /**
+   * @param {PointerEvent} event
+   * @returns {Tool | null}
+   */
+  #toolOf(event) {
+    if (event.button === 1 || event.shiftKey) return "pan";
+    return event.button === 0 ? this.tool : null;
+  }
+
+  /**
+   * Start a drag and return what to do for each movement, counted from the start so that none is lost between frames.
+   * @param {Tool} tool
+   * @param {PointerEvent} start
+   * @returns {((event: PointerEvent) => void) | null}
+   */
+  #startDrag(tool, start) {
     if (tool === "pan") {
       let last = this.#point(start);
       return (event) => {
@@ -159,36 +213,38 @@ export class Stage {
     }
     if (tool === "ruler") {
       const here = this.#imagePoint(start);
-      const from = this.#begun() ?? here;
+      const from = this.#rulerStart() ?? here;
+      if (!here || !from) return null;
       this.rulers = [[from, here]];
       return (event) => {
-        this.rulers = [[from, this.#imagePoint(event)]];
-        this.redraw("lines");
+        this.rulers = [[from, this.#imagePoint(event) ?? here]];
+        this.redraw(["lines"]);
       };
     }
-    const begin = this.dragged(0, 0, null);
-    return (event) => this.dragged(event.clientX - start.clientX, event.clientY - start.clientY, begin);
+    const window = this.listener.window();
+    if (!window) return null;
+    return (event) => this.listener.dragged(event.clientX - start.clientX, event.clientY - start.clientY, window);
   }
 
-  #finish(tool) {
-    if (tool === "ruler") this.redraw("lines");
+  /** Return the point at which a click started a ruler, for users who cannot drag (WCAG 2.5.7). */
+  #rulerStart() {
+    if (!this.rulers.length || !this.view) return null;
+    const [from, to] = this.rulers[0];
+    return Math.hypot(to.x - from.x, to.y - from.y) * this.view.scaleX < SHORTEST ? from : null;
   }
 
-  /** Where a click began a ruler that another click shall end, for those who do not drag (WCAG 2.5.7). */
-  #begun() {
-    const [from, to] = this.rulers[0] ?? [];
-    const isPoint = from && Math.hypot(to.x - from.x, to.y - from.y) * this.view.scaleX < SHORTEST;
-    return isPoint ? from : null;
-  }
-
+  /** @param {PointerEvent} event */
   #imagePoint(event) {
     return this.view ? toImage(this.view, this.#point(event)) : null;
   }
 
-  /** In device pixels of the pane that the pointer is over, or nearest to. */
+  /**
+   * Return the position of the pointer in device pixels of the pane that is under it or nearest to it.
+   * @param {MouseEvent} event
+   */
   #point(event) {
-    const places = this.panes.map((pane) => pane.element.getBoundingClientRect());
-    const place = places.findLast((one, index) => index === 0 || event.clientX >= one.left);
-    return { x: (event.clientX - place.left) * devicePixelRatio, y: (event.clientY - place.top) * devicePixelRatio };
+    const rects = this.panes.map((pane) => pane.element.getBoundingClientRect());
+    const rect = rects.findLast(({ left }) => event.clientX >= left) ?? rects[0];
+    return { x: (event.clientX - rect.left) * devicePixelRatio, y: (event.clientY - rect.top) * devicePixelRatio };
   }
 }

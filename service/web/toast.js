@@ -1,10 +1,14 @@
-// One line at the foot of the page for what happened, read out by screen readers; then it goes.
+// A one-line message at the foot of the page. Screen readers announce it, and it disappears after a few seconds.
 
 import { byId } from "./element.js";
 
 const SECONDS = 6;
 let timer = 0;
 
+/**
+ * @param {string} text
+ * @param {"news" | "problem"} kind
+ */
 export function say(text, kind = "news") {
   const toast = byId("toast");
   toast.textContent = text;

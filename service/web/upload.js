@@ -1,15 +1,18 @@
-// DICOM files sent by drop or dialog: each its own request, with a bar of its own, and what the service says of it.
+// Uploads of DICOM files that were dropped or chosen: one request and one progress bar for each file.
 
 import { url } from "./api.js";
 import { byId, element } from "./element.js";
 import { PRIORITIES } from "./findings.js";
 import { authorization, key, renew } from "./key.js";
-import { lines, Problem, UNREACHABLE } from "./problem.js";
+import { allLines, Problem, UNREACHABLE } from "./problem.js";
 import { say } from "./toast.js";
 
-const TOGETHER = 3; // requests at once
+/** @import { Prediction } from "./api.js" */
 
-const waiting = [];
+const CONCURRENCY = 3; // requests at once
+
+/** @type {{ file: File, line: Line }[]} */
+const queue = [];
 let running = 0;
 
 export function prepareUploads() {
@@ -18,21 +21,22 @@ export function prepareUploads() {
     byId("uploads").hidden = true;
     byId("upload-button").focus();
   });
-  byId("files").addEventListener("change", (event) => {
-    send([...event.target.files]);
-    event.target.value = "";
+  const input = byId("files", HTMLInputElement);
+  input.addEventListener("change", () => {
+    send([...(input.files ?? [])]);
+    input.value = "";
   });
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
-    byId("drop").hidden = !event.dataTransfer.types.includes("Files");
+    byId("drop").hidden = !event.dataTransfer?.types.includes("Files");
   });
   document.addEventListener("dragleave", (event) => {
-    if (event.relatedTarget === null) byId("drop").hidden = true; // out of the window
+    if (event.relatedTarget === null) byId("drop").hidden = true; // the pointer left the browser's window
   });
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     byId("drop").hidden = true;
-    send([...event.dataTransfer.files]);
+    send([...(event.dataTransfer?.files ?? [])]);
   });
 }
 
@@ -40,53 +44,65 @@ export function chooseFiles() {
   byId("files").click();
 }
 
+/** @param {File[]} files */
 function send(files) {
   if (!files.length) return;
   byId("uploads").hidden = false;
   for (const file of files) {
     const line = new Line(file.name);
     byId("upload-list").prepend(line.item);
-    waiting.push({ file, line });
+    queue.push({ file, line });
   }
-  while (running < TOGETHER && waiting.length) work();
+  while (running < CONCURRENCY && queue.length) work();
 }
 
 async function work() {
   running += 1;
-  for (let next = waiting.shift(); next; next = waiting.shift()) {
+  for (let next = queue.shift(); next; next = queue.shift()) {
     try {
-      next.line.accepted(await post(next.file, next.line));
+      next.line.showAccepted(await post(next.file, next.line));
     } catch (error) {
-      next.line.refused(error instanceof Problem ? lines(error) : [`Unexpected: ${error.message}`]);
+      next.line.showRefused(allLines(error));
     }
   }
   running -= 1;
 }
 
+/**
+ * @param {File} file
+ * @param {Line} line
+ * @returns {Promise<Prediction>}
+ */
 async function post(file, line) {
   for (;;) {
-    const sent = key();
-    const { status, body } = await once(file, line);
-    if (status === 401) await renew(sent);
-    else if (status === 200) return body;
-    else throw new Problem({ status, title: `Status ${status}`, ...body });
+    const sentKey = key();
+    const { status, body } = await attempt(file, line);
+    if (status === 200) return body;
+    if (status !== 401) throw new Problem({ status, title: `Status ${status}`, ...body });
+    await renew(sentKey);
   }
 }
 
-/** fetch does not tell how much has been sent; an XMLHttpRequest does. */
-function once(file, line) {
+/**
+ * Send a file once, by XMLHttpRequest because fetch does not report the progress of an upload.
+ * @param {File} file
+ * @param {Line} line
+ * @returns {Promise<{ status: number, body: any }>}
+ */
+function attempt(file, line) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", url("predictions"));
     request.setRequestHeader("Content-Type", "application/dicom");
     for (const [name, value] of Object.entries(authorization())) request.setRequestHeader(name, value);
-    request.upload.addEventListener("progress", (event) => line.progress(event.loaded / event.total));
+    request.upload.addEventListener("progress", (event) => line.showProgress(event.loaded / event.total));
     request.addEventListener("load", () => resolve({ status: request.status, body: parsed(request.responseText) }));
     request.addEventListener("error", () => reject(new Problem(UNREACHABLE)));
     request.send(file);
   });
 }
 
+/** @param {string} text */
 function parsed(text) {
   try {
     return JSON.parse(text);
@@ -95,28 +111,33 @@ function parsed(text) {
   }
 }
 
-/** What the list of sent files says of one. */
+/** The line of one file in the list of uploads. */
 class Line {
+  /** @param {string} name */
   constructor(name) {
     this.name = name;
-    this.bar = element("progress", { max: "1", value: "0", "aria-label": `${name}, sent` });
+    this.bar = document.createElement("progress");
+    [this.bar.max, this.bar.value, this.bar.ariaLabel] = [1, 0, `Upload of ${name}`];
     this.status = element("div", { class: "status" }, "Waiting");
     this.item = element("li", {}, element("span", { class: "file" }, name), this.bar, this.status);
   }
 
-  progress(share) {
+  /** @param {number} share */
+  showProgress(share) {
     this.bar.value = share;
-    this.status.textContent = share < 1 ? `Sending, ${Math.round(100 * share)} %` : "Reading";
+    this.status.textContent = share < 1 ? `Sending, ${Math.round(100 * share)} %` : "Analysing";
   }
 
-  accepted(prediction) {
+  /** @param {Prediction} prediction */
+  showAccepted(prediction) {
     this.bar.remove();
     this.item.dataset.state = "accepted";
     const link = element("a", { href: `#/${prediction.id}` }, `${PRIORITIES[prediction.priority]}: open`);
     this.status.replaceChildren(link);
   }
 
-  refused(reasons) {
+  /** @param {string[]} reasons  the title first */
+  showRefused(reasons) {
     this.bar.remove();
     this.item.dataset.state = "refused";
     const [title, ...details] = reasons;

@@ -1,6 +1,14 @@
-// Windows, PS3.3 C.11.2.1: from values after the Modality LUT to grey. Pure.
+// Windows, PS3.3 C.11.2.1: grey of a value after the Modality LUT. Pure functions.
 
-/** One value to [0, 1]; `window` is {center, width, function}. */
+/** @import { PixelHeader, Window } from "./api.js" */
+
+const BLACK = 0xff000000;
+
+/**
+ * Map a value to [0, 1].
+ * @param {number} value
+ * @param {Window} window
+ */
 export function shade(value, window) {
   const { center, width } = window;
   if (window.function === "SIGMOID") return 1 / (1 + Math.exp((-4 * (value - center)) / width)); // C.11.2.1.3.1
@@ -10,34 +18,49 @@ export function shade(value, window) {
 }
 
 /**
- * Colour of every value that a raster can hold, as little-endian RGBA.
- * @param header {slope, intercept, padding}: padding (or null) is black in every window, after the inversion
- * @param range [low, high] of the values that occur: no other is computed
+ * Return the colour of each of 65536 stored values as little-endian RGBA. Padding is black, inverted or not.
+ * @param {Pick<PixelHeader, "slope" | "intercept" | "padding">} header
+ * @param {Window} window
+ * @param {boolean} inverted
+ * @param {[number, number]} range  lowest and highest stored value of the image; the others are not computed
  */
 export function greys(header, window, inverted, range) {
   const table = new Uint32Array(65536);
   for (let stored = range[0]; stored <= range[1]; stored++) {
     const share = shade(stored * header.slope + header.intercept, window);
     const grey = Math.round(255 * (inverted ? 1 - share : share));
-    table[stored] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+    table[stored] = BLACK | (grey << 16) | (grey << 8) | grey;
   }
-  if (header.padding !== null) table[header.padding] = 0xff000000;
+  if (header.padding !== null) table[header.padding] = BLACK;
   return table;
 }
 
-/** Right widens, down raises the centre; `step` is what one pixel of the way is worth. */
+/**
+ * Change a window by a drag: to the right widens it, downwards raises its centre.
+ * @param {Window} window
+ * @param {number} dx
+ * @param {number} dy
+ * @param {number} step  change for each pixel of the drag
+ * @returns {Window}
+ */
 export function dragged(window, dx, dy, step) {
   const narrowest = window.function === "LINEAR" ? 1 : step / 16;
   return { ...window, width: Math.max(narrowest, window.width + dx * step), center: window.center + dy * step };
 }
 
-/** Everything that occurs in the image, whatever the file's windows say. */
+/**
+ * Return the window that spans all values of the image.
+ * @param {Pick<PixelHeader, "slope" | "intercept">} scale
+ * @param {[number, number]} range  lowest and highest stored value
+ * @returns {Window}
+ */
 export function fullRange(scale, range) {
   const ends = range.map((stored) => stored * scale.slope + scale.intercept);
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   return { name: "full range", center: (low + high) / 2, width: Math.max(high - low, 1), function: "LINEAR_EXACT" };
 }
 
+/** @param {number} share */
 function clamp(share) {
-  return share < 0 ? 0 : share > 1 ? 1 : share;
+  return Math.min(Math.max(share, 0), 1);
 }

@@ -1,81 +1,110 @@
-// The worklist: rows in the order that the service gives, filters, pages, and what arrives meanwhile.
+// The worklist: rows in the order of the service, filters, pages, and updates.
 
 import { markRead, post, save } from "./api.js";
-import { byId, element } from "./element.js";
+import { byId, element, targetOf } from "./element.js";
+import { chosenFilters, field } from "./filters.js";
 import { label, PRIORITIES } from "./findings.js";
 import { words } from "./problem.js";
 import { reader } from "./reader.js";
-import { row, waited } from "./row.js";
+import { row, waitingTime } from "./row.js";
 import { say } from "./toast.js";
 
-const TYPING_MS = 250;
-const TOGETHER_MS = 300; // changes that come closer are shown at once
+/**
+ * @import { Entry, Priority } from "./api.js"
+ * @import { Change } from "./events.js"
+ * @import { Actions } from "./keys.js"
+ * @import { Listing } from "./listing.js"
+ */
+
+const TYPING_MS = 250; // pause in typing after which the list is filtered
+const UPDATE_MS = 300; // changes within this time are shown together
 
 export class Worklist {
-  #arrived = [];
-  #timers = {}; // what is typed and what arrives do not wait for each other
+  /** @type {Priority[]} */
+  #arrived = []; // priorities of radiographs that have not been announced yet
+  #timers = { filter: 0, update: 0 };
 
-  /** @param open (id) => shows it; `knownLabels` are the findings to filter by */
-  constructor(listing, open, knownLabels) {
-    Object.assign(this, { listing, open });
-    const finding = byId("filters").elements.finding;
-    for (const name of knownLabels) finding.append(element("option", { value: name }, label(name)));
-    byId("filters").addEventListener("input", () => this.#soon("typed", () => this.#filter(), TYPING_MS));
+  /**
+   * @param {Listing} listing
+   * @param {(id: string) => void} open  shows a radiograph
+   * @param {string[]} labels  findings to filter by
+   */
+  constructor(listing, open, labels) {
+    this.listing = listing;
+    this.open = open;
+    field("finding").append(...labels.map((name) => element("option", { value: name }, label(name))));
+    byId("filters").addEventListener("input", () => this.#after("filter", TYPING_MS, () => this.#filter()));
     byId("filters").addEventListener("submit", (event) => {
       event.preventDefault();
-      clearTimeout(this.#timers.typed);
+      clearTimeout(this.#timers.filter);
       this.#filter().then(() => this.move(1));
     });
     byId("export").addEventListener("click", () => this.exportCsv());
-    byId("page-after").addEventListener("click", () => this.page(1));
-    byId("page-before").addEventListener("click", () => this.page(-1));
+    byId("page-after").addEventListener("click", () => this.turnPage(1));
+    byId("page-before").addEventListener("click", () => this.turnPage(-1));
     byId("rows").addEventListener("click", (event) => this.#clicked(event));
-    setInterval(() => this.#tick(), 1000);
+    setInterval(() => this.#updateWaiting(), 1000);
   }
 
+  /** @returns {Actions} */
   get actions() {
     return {
-      j: () => this.move(1), k: () => this.move(-1), n: () => this.page(1), p: () => this.page(-1),
+      j: () => this.move(1), k: () => this.move(-1), n: () => this.turnPage(1), p: () => this.turnPage(-1),
       ArrowDown: () => this.move(1), ArrowUp: () => this.move(-1),
-      m: () => this.selected && this.toggleRead(this.selected), "/": () => byId("filters").elements.q.focus(),
+      m: () => this.selected && this.toggleRead(this.selected), "/": () => field("q").focus(),
       Enter: () => this.selected && this.open(this.selected.id),
     };
   }
 
+  /** The entry whose row has the focus. */
   get selected() {
-    const id = document.activeElement?.closest("tr[data-id]")?.dataset.id;
-    return this.listing.items.find((item) => item.id === id);
+    return this.#entryOf(document.activeElement);
   }
 
   async refresh() {
-    await this.#shown(this.listing.load());
+    await this.#show(this.listing.load());
   }
 
-  /** Something changed at the service: say what arrived, and fetch the page again. */
-  changed(event) {
-    if (event.kind === "new") this.#arrived.push(event.priority);
-    this.#soon("arrived", async () => {
+  /**
+   * Fetch the page again after a change and announce new radiographs.
+   * @param {Change} change
+   */
+  changed(change) {
+    if (change.kind === "new") this.#arrived.push(change.priority);
+    this.#after("update", UPDATE_MS, async () => {
       await this.refresh();
       if (this.#arrived.length) say(arrivals(this.#arrived));
       this.#arrived = [];
-    }, TOGETHER_MS);
+    });
   }
 
-  async page(step) {
-    await this.#shown(step > 0 ? this.listing.after() : this.listing.before());
+  /** @param {1 | -1} step */
+  async turnPage(step) {
+    await this.#show(step > 0 ? this.listing.next() : this.listing.previous());
     byId("table").scrollTo(0, 0);
-    if (document.activeElement === document.body) this.move(1); // the button that was pressed has nothing to go to
+    if (document.activeElement === document.body) this.move(1); // the button that was pressed is disabled now
   }
 
+  /**
+   * Move the focus to another row.
+   * @param {1 | -1} step
+   */
   move(step) {
-    const links = [...byId("rows").querySelectorAll("a.name")];
-    const at = links.findIndex((link) => link.closest("tr").contains(document.activeElement));
-    const next = links[at < 0 ? (step > 0 ? 0 : links.length - 1) : Math.min(links.length - 1, Math.max(0, at + step))];
-    next?.focus();
+    const rows = [...table().rows];
+    const current = rows.findIndex((tr) => tr.contains(document.activeElement));
+    const start = step > 0 ? 0 : rows.length - 1;
+    const next = current < 0 ? start : Math.min(rows.length - 1, Math.max(0, current + step));
+    if (rows[next]) focusPart(rows[next], "a.name");
   }
 
+  /** @param {Entry} entry */
   async toggleRead(entry) {
-    await markRead(entry.id, !entry.read, reader()).then(() => this.refresh(), (error) => say(words(error), "problem"));
+    try {
+      await markRead(entry.id, !entry.read, reader());
+      await this.refresh();
+    } catch (error) {
+      say(words(error), "problem");
+    }
   }
 
   async exportCsv() {
@@ -83,24 +112,37 @@ export class Worklist {
     await saving.catch((error) => say(words(error), "problem"));
   }
 
-  /** Put the focus on a row: on its name, or on what else of it is asked for; if it is gone, on what stands there. */
-  select(id, part = "a.name", at = 1) {
-    const { rows } = byId("rows");
-    const same = [...rows].find((one) => one.dataset.id === id);
-    const found = same ?? rows[Math.min(at, rows.length) - 1]; // the table's head has the index 0
-    (found?.querySelector(part) ?? byId("filters").elements.q).focus({ preventScroll: !same });
+  /**
+   * Move the focus to an entry's row or, if it has gone, to the row in its place.
+   * @param {string} id
+   * @param {string} part  selector of the part of the row
+   * @param {number} index
+   */
+  select(id, part = "a.name", index = 0) {
+    const rows = [...table().rows];
+    const same = rows.find((tr) => tr.dataset.id === id);
+    const target = same ?? rows[Math.min(index, rows.length - 1)];
+    if (target) focusPart(target, part, Boolean(same));
+    else field("q").focus({ preventScroll: true });
   }
 
   #filter() {
-    return this.#shown(this.listing.filter(chosen(byId("filters").elements)));
+    return this.#show(this.listing.filter(chosenFilters()));
   }
 
-  #soon(name, act, milliseconds) {
-    clearTimeout(this.#timers[name]);
-    this.#timers[name] = setTimeout(act, milliseconds);
+  /**
+   * Act after a pause; a second call for the same purpose starts the pause again.
+   * @param {"filter" | "update"} purpose
+   * @param {number} milliseconds
+   * @param {() => void} act
+   */
+  #after(purpose, milliseconds, act) {
+    clearTimeout(this.#timers[purpose]);
+    this.#timers[purpose] = setTimeout(act, milliseconds);
   }
 
-  async #shown(loading) {
+  /** @param {Promise<boolean>} loading */
+  async #show(loading) {
     try {
       if (await loading) this.#render();
     } catch (error) {
@@ -110,63 +152,92 @@ export class Worklist {
 
   #render() {
     const { items, total, unread, first, filters } = this.listing;
-    const focused = document.activeElement?.closest("#rows tr");
+    const before = [...table().rows].findIndex((tr) => tr.contains(document.activeElement));
+    const focusedRow = table().rows[before];
     const part = document.activeElement?.matches("button.mark") ? "button" : "a.name";
-    const at = focused?.rowIndex;
-    fill(byId("rows"), items);
-    if (focused && !focused.contains(document.activeElement)) this.select(focused.dataset.id, part, at);
-    const filtered = Object.keys(filters).length > 0;
+    fill(table(), items);
+    if (focusedRow && !focusedRow.contains(document.activeElement)) {
+      this.select(focusedRow.dataset.id ?? "", part, before);
+    }
+    const isFiltered = Object.keys(filters).length > 0;
     byId("empty").hidden = items.length > 0;
-    const nothing = filtered ? "Nothing fits these filters." : "Nothing yet. Add DICOM files, or drop them here.";
-    byId("empty").textContent = nothing;
-    const rows = `${first + 1}–${first + items.length} of ${total.toLocaleString("en")}`;
-    byId("position").textContent = items.length ? rows : "";
-    byId("page-before").disabled = !this.listing.hasBefore;
-    byId("page-after").disabled = !this.listing.hasAfter;
-    byId("unread").replaceChildren(...Object.entries(PRIORITIES).map(([name, text]) =>
-      element("li", { class: name.toLowerCase() }, element("b", {}, String(unread[name] ?? 0)), ` ${text} unread`)));
+    byId("empty").textContent = isFiltered
+      ? "No radiographs match these filters."
+      : "No radiographs yet. Add DICOM files or drop them here.";
+    const position = `${first + 1}–${first + items.length} of ${total.toLocaleString("en")}`;
+    byId("position").textContent = items.length ? position : "";
+    byId("page-before", HTMLButtonElement).disabled = !this.listing.hasPrevious;
+    byId("page-after", HTMLButtonElement).disabled = !this.listing.hasNext;
+    byId("unread").replaceChildren(...Object.entries(PRIORITIES).map(([name, text]) => {
+      const count = unread[/** @type {Priority} */ (name)];
+      return element("li", { class: name.toLowerCase() }, element("b", {}, String(count)), ` ${text} unread`);
+    }));
     document.title = unread.STAT ? `(${unread.STAT} STAT) AG-CNN triage` : "AG-CNN triage";
   }
 
+  /** @param {Event} event */
   #clicked(event) {
-    const id = event.target.closest("tr[data-id]")?.dataset.id;
-    const entry = this.listing.items.find((item) => item.id === id);
-    if (!entry || event.target.closest("a") || String(getSelection())) return;
-    if (event.target.closest("button.mark")) this.toggleRead(entry);
-    else this.open(id);
+    const target = targetOf(event);
+    const entry = this.#entryOf(target);
+    if (!entry || target.closest("a") || String(getSelection())) return;
+    if (target.closest("button.mark")) this.toggleRead(entry);
+    else this.open(entry.id);
   }
 
-  #tick() {
+  /** @param {Element | null} part  a row or something in it */
+  #entryOf(part) {
+    const id = part?.closest("tr[data-id]")?.getAttribute("data-id");
+    return this.listing.items.find((item) => item.id === id);
+  }
+
+  #updateWaiting() {
     const cells = byId("rows").querySelectorAll("td.waiting");
     cells.forEach((cell, index) => {
-      const text = waited(this.listing.items[index], Date.now());
+      const text = waitingTime(this.listing.items[index], Date.now());
       if (cell.textContent !== text) cell.textContent = text;
     });
   }
 }
 
-/** Show entries; rows of those that are as they were are not touched: one may be pressed, or read aloud, just now. */
-function fill(table, items) {
-  const told = new Map(items.map((entry) => [entry.id, JSON.stringify(entry)]));
-  for (const shown of [...table.rows]) if (shown.told !== told.get(shown.dataset.id)) shown.remove();
-  const kept = new Map([...table.rows].map((shown) => [shown.dataset.id, shown]));
+/** @type {WeakMap<HTMLTableRowElement, string>} */
+const contents = new WeakMap(); // the entry of each row as JSON
+
+/**
+ * Show entries. Rows of unchanged entries stay in the document: one may just be being pressed or read aloud.
+ * @param {HTMLTableSectionElement} body
+ * @param {Entry[]} items
+ */
+function fill(body, items) {
+  const documents = new Map(items.map((entry) => [entry.id, JSON.stringify(entry)]));
+  for (const tr of [...body.rows]) if (contents.get(tr) !== documents.get(tr.dataset.id ?? "")) tr.remove();
+  const kept = new Map([...body.rows].map((tr) => [tr.dataset.id, tr]));
   items.forEach((entry, index) => {
-    const wanted = kept.get(entry.id) ?? Object.assign(row(entry), { told: told.get(entry.id) });
-    if (table.rows[index] !== wanted) table.insertBefore(wanted, table.rows[index] ?? null);
+    const tr = kept.get(entry.id) ?? row(entry);
+    contents.set(tr, documents.get(entry.id) ?? "");
+    if (body.rows[index] !== tr) body.insertBefore(tr, body.rows[index] ?? null);
   });
 }
 
-/** What the filters say, as the service wants it; what is left open is left out. */
-function chosen({ q, priority, finding, read }) {
-  const filters = { q: q.value.trim(), priority: priority.value, finding: finding.value };
-  const open = Object.entries(filters).filter(([, value]) => value);
-  return { ...Object.fromEntries(open), ...(read.value && { read: read.value === "1" }) };
+function table() {
+  return byId("rows", HTMLTableSectionElement);
 }
 
-/** @param priorities of what came */
+/**
+ * @param {HTMLTableRowElement} tr
+ * @param {string} part  selector of the part of the row
+ * @param {boolean} scroll
+ */
+function focusPart(tr, part, scroll = true) {
+  const target = tr.querySelector(part);
+  if (target instanceof HTMLElement) target.focus({ preventScroll: !scroll });
+}
+
+/**
+ * Describe radiographs that have arrived.
+ * @param {Priority[]} priorities
+ */
 export function arrivals(priorities) {
   const stat = priorities.filter((priority) => priority === "STAT").length;
   const count = priorities.length === 1 ? "1 new radiograph" : `${priorities.length} new radiographs`;
   return stat ? `${count}, ${stat} STAT` : count;
 }
-

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -44,7 +45,7 @@ def test_help_names_the_commands(run: Run) -> None:
 
 
 def test_version(run: Run) -> None:
-    assert run("--version") == (0, "0.1.0\n", "")
+    assert run("--version") == (0, f"{version('agcnn-triage')}\n", "")
 
 
 def test_an_instance_is_found_in_the_log_by_its_hash(run: Run, tmp_path: Path) -> None:

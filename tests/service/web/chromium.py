@@ -1,4 +1,4 @@
-"""Debian's Chromium on the page: what it complains of, and modules called by themselves."""
+"""The page in Debian's Chromium: its errors and warnings, and calls of single modules."""
 
 import shutil
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser that the distribution ships, not one that a test runner downloads."""
+    """Start the browser of the distribution, not one that Playwright downloads."""
     path = shutil.which("chromium")
     if path is None:
-        pytest.skip("no chromium on this machine; Debian's package is wanted")
-    flags = ["--no-sandbox", "--force-color-profile=srgb"]  # tests run as root; and colours are compared
+        pytest.skip("Chromium is not installed; install Debian's package chromium")
+    flags = ["--no-sandbox", "--force-color-profile=srgb"]  # tests run as root and compare colours
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=flags)
         yield browser
@@ -33,7 +33,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Tab:
-    """One tab on the page: a person's eyes and hands, and everything that should not have happened."""
+    """A browser tab with the page. It records errors, warnings and requests to other hosts."""
 
     def __init__(self, browser: Browser, address: str, size: tuple[int, int] = LANDSCAPE) -> None:
         self.address = address
@@ -41,7 +41,7 @@ class Tab:
         self.page: Page = self._context.new_page()
         self.page.set_default_timeout(20_000)
         self.complaints: list[str] = []
-        self.expected: tuple[str, ...] = ("willReadFrequently",)  # it is the tests that read canvases
+        self.expected: tuple[str, ...] = ("willReadFrequently",)  # a warning that the tests cause by reading canvases
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("request", self._request)
@@ -51,12 +51,12 @@ class Tab:
         return self
 
     def listed(self) -> list[str]:
-        """Ids of the rows, from the top."""
+        """Return the ids of the rows from top to bottom."""
         self.page.wait_for_selector("#rows tr")
         return list(self.page.locator("#rows tr").evaluate_all("rows => rows.map(row => row.dataset.id)"))
 
     def view(self, id: str) -> "Tab":
-        """Open a radiograph and wait until all of it is drawn."""
+        """Open a radiograph and wait until it is drawn in full quality."""
         self.open(f"#/{id}")
         return self.drawn(id)
 
@@ -79,7 +79,7 @@ class Tab:
         return self
 
     def beside(self) -> Page:
-        """Another tab of the same browser, nothing of which is watched."""
+        """Open another tab of the same browser, without recording its errors."""
         return self._context.new_page()
 
     def close(self) -> None:
@@ -89,17 +89,17 @@ class Tab:
         return [one for one in self.complaints if not any(part in one for part in self.expected)]
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):  # a breach of the policy is an error here
+        if message.type in ("error", "warning"):  # includes violations of the Content-Security-Policy
             self.complaints.append(f"{message.type}: {message.text}")
 
     def _request(self, request: Request) -> None:
-        found = urlsplit(request.url)
-        if found.scheme not in ("blob", "data") and f"{found.scheme}://{found.netloc}" != self.address:
+        url = urlsplit(request.url)
+        if url.scheme not in ("blob", "data") and f"{url.scheme}://{url.netloc}" != self.address:
             self.complaints.append(f"request to {request.url}")
 
 
 class Modules:
-    """The page's modules without a service, to call one function and see what it gives."""
+    """The page's modules without a service, to call single functions."""
 
     def __init__(self, browser: Browser) -> None:
         self._page = browser.new_page()
@@ -108,7 +108,7 @@ class Modules:
 
     def call(self, module: str, function: str, *arguments: Any) -> Any:
         """`function` is JavaScript that takes the module and the arguments."""
-        script = f"async ([path, given]) => ({function})(await import(path), ...given)"
+        script = f"async ([path, args]) => ({function})(await import(path), ...args)"
         return self._page.evaluate(script, [f"/{module}", list(arguments)])
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 from tests.service.web.chromium import Modules, Tab, chromium
 from tests.service.web.running import running
 
-# Of a module, not of the session: while it runs, Playwright keeps an event loop in this thread, which others need.
+# The scope is a module rather than the session because Playwright keeps an event loop running in this thread.
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def service(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def tab(browser: Browser, service: httpx.Client) -> Iterator[Tab]:
-    """A tab, in which nothing went wrong: no error, no breach of the policy, no request to another host."""
+    """A tab that must end without errors, violations of the policy or requests to other hosts."""
     tab = Tab(browser, str(service.base_url).rstrip("/"))
     yield tab
     tab.close()

@@ -1,4 +1,4 @@
-"""The service as it is run, in a process of its own, for a browser to visit."""
+"""The service in a process of its own, for a browser."""
 
 import os
 import subprocess
@@ -16,12 +16,12 @@ from PIL import Image
 from tests.conftest import ROOT
 from tests.factories import dicom_bytes
 
-_SERVE = "from service.cli import main; main()"  # of this tree, wherever the command was installed from
+_SERVE = "from service.cli.app import main; main()"  # the code of this tree, even if another is installed
 
 
 @contextmanager
 def running(artefact: Path, folder: Path, **settings: str) -> Iterator[httpx.Client]:
-    """Start it on a free port; gives a client of it once it is ready."""
+    """Start the service on a free port and yield a client once it is ready."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TRIAGE_")} | {
         "TRIAGE_HTTP__PORT": "0",
         "TRIAGE_MODEL__PATH": str(artefact),
@@ -32,36 +32,36 @@ def running(artefact: Path, folder: Path, **settings: str) -> Iterator[httpx.Cli
     }
     with (folder / "log").open("a") as log:
         command = [sys.executable, "-c", _SERVE, "serve"]
-        started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
-        assert started.stdout is not None
-        address = started.stdout.readline().split()[3]
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[3]
         with httpx.Client(base_url=address, timeout=60) as client:
-            until = time.monotonic() + 60
+            deadline = time.monotonic() + 60
             while client.get("/readyz").status_code != 200:
-                assert time.monotonic() < until
+                assert time.monotonic() < deadline
                 time.sleep(0.05)
             yield client
     finally:
-        started.terminate()
-        started.communicate(timeout=60)
+        process.terminate()
+        process.communicate(timeout=60)
 
 
 def post(client: httpx.Client, data: bytes) -> dict[str, Any]:
-    """Send one file; gives the prediction."""
+    """Send one file and return the prediction."""
     answer = client.post("/v1/predictions", content=data, headers={"Content-Type": "application/dicom"})
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
 def clouds(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """[H, W] uint16 of 12 bits, smooth, and different with each seed."""
+    """Return a smooth random image [H, W] uint16 in [0, 4095]."""
     coarse = np.random.default_rng(seed).random((6, 6), dtype=np.float32)
     smooth = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
     return np.rint(np.clip(smooth, 0, 1) * 4095).astype(np.uint16)
 
 
 def radiograph(number: int, size: tuple[int, int] = (280, 260), **elements: Any) -> bytes:
-    """A file of clouds, different with each number."""
+    """Return a DICOM file with a smooth random image; each number gives another study."""
     uids = {"SOPInstanceUID": f"2.25.5{number}", "StudyInstanceUID": f"2.25.6{number}"}
     return dicom_bytes(clouds(*size, seed=number), **(uids | elements))

@@ -16,29 +16,31 @@ SAMPLED = """(m, rows, image, content) => {
 
 @pytest.mark.parametrize("content", [(0.0, 0.0, 1.0, 1.0), (0.1, 0.0, 0.9, 1.0), (0.0, 0.2, 1.0, 0.8)])
 @pytest.mark.parametrize("image", [(90, 70), (33, 61), (8, 7)])
-def test_between_cells_it_is_what_pillow_makes(
+def test_the_interpolated_map_equals_that_of_pillow(
     modules: Modules, image: tuple[int, int], content: tuple[float, float, float, float]
 ) -> None:
     part = (content[0] * 7, content[1] * 5, content[2] * 7, content[3] * 5)
-    wanted = np.asarray(Image.fromarray(MAP).resize(image, Image.Resampling.BILINEAR, part))
+    expected = np.asarray(Image.fromarray(MAP).resize(image, Image.Resampling.BILINEAR, part))
 
-    found = modules.call("heat_map.js", SAMPLED, MAP.tolist(), image, content)
+    actual = modules.call("heat_map.js", SAMPLED, MAP.tolist(), image, content)
 
-    assert np.abs(np.reshape(found, wanted.shape) - wanted).max() < 1e-5
+    assert np.abs(np.reshape(actual, expected.shape) - expected).max() < 1e-5
 
 
-def test_a_zoomed_view_takes_the_places_of_its_own_pixels(modules: Modules) -> None:
-    """At twice the size, 6 pixels from the left: pixel 6 is at 0.25 of the image."""
-    place = "(m) => { const one = m.axis(3, { scale: 2, offset: 6 }, 10, [0, 1], 10); return [one.start, one.step]; }"
+def test_a_zoomed_view_samples_the_centres_of_its_own_pixels(modules: Modules) -> None:
+    """At twice the size and an offset of 6, pixel 6 of the canvas is at 0.25 pixels of the image."""
+    axis = "(m) => { const axis = m.axis(3, { scale: 2, offset: 6 }, 10, [0, 1], 10); return [axis.start, axis.step]; }"
 
-    assert modules.call("heat_map.js", place) == pytest.approx([-3.25, 0.5])
+    assert modules.call("heat_map.js", axis) == pytest.approx([-3.25, 0.5])
 
 
 @pytest.mark.parametrize(
-    ("rows", "wanted"), [([[2.0, 4.0], [3.0, 2.0]], [0, 1, 0.5, 0]), ([[7.0, 7.0]], [0, 0]), ([[-1.0, -3.0]], [1, 0])]
+    ("rows", "expected"), [([[2.0, 4.0], [3.0, 2.0]], [0, 1, 0.5, 0]), ([[7.0, 7.0]], [0, 0]), ([[-1.0, -3.0]], [1, 0])]
 )
-def test_a_class_map_is_relative_to_itself(modules: Modules, rows: list[list[float]], wanted: list[float]) -> None:
-    assert modules.call("heat_map.js", "(m, rows) => [...m.relative(m.grid(rows)).values]", rows) == wanted
+def test_a_class_map_is_scaled_to_its_own_range(
+    modules: Modules, rows: list[list[float]], expected: list[float]
+) -> None:
+    assert modules.call("heat_map.js", "(m, rows) => [...m.relative(m.grid(rows)).values]", rows) == expected
 
 
 def rgb(modules: Modules, name: str) -> np.ndarray:
@@ -47,17 +49,17 @@ def rgb(modules: Modules, name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["viridis", "inferno"])
-def test_colours_are_the_known_maps_and_rise_in_lightness(modules: Modules, name: str) -> None:
-    from matplotlib import colormaps  # brings a second: only for this test
+def test_colours_equal_those_of_matplotlib_and_rise_in_lightness(modules: Modules, name: str) -> None:
+    from matplotlib import colormaps  # takes a second to import
 
-    found = rgb(modules, name)
+    actual = rgb(modules, name)
 
-    anchors = [0, 85, 170, 255]  # those of the ten that are levels; between them lines are straight
-    assert np.abs(found[anchors] - 255 * colormaps[name](anchors)[:, :3]).max() <= 1
-    lightness = found @ [0.2126, 0.7152, 0.0722]
+    anchors = [0, 85, 170, 255]  # the anchors that coincide with one of the 256 levels
+    assert np.abs(actual[anchors] - 255 * colormaps[name](anchors)[:, :3]).max() <= 1
+    lightness = actual @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(lightness) > -1).all()
     assert (np.diff(lightness[::16]) > 0).all()
 
 
-def test_only_maps_that_the_colour_blind_can_read_are_offered(modules: Modules) -> None:
+def test_only_colour_maps_for_colour_vision_deficiency_are_offered(modules: Modules) -> None:
     assert modules.call("colormap.js", "(m) => m.NAMES") == ["viridis", "inferno"]

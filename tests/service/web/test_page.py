@@ -15,12 +15,12 @@ from tests.service.web.running import post, radiograph, running
 
 
 @pytest.fixture(scope="module")
-def sent(service: httpx.Client) -> list[dict[str, Any]]:
+def predictions(service: httpx.Client) -> list[dict[str, Any]]:
     missing = {"ViewPosition": None, "PatientOrientation": ["L", "F"]}
     return [post(service, radiograph(number, **missing)) for number in range(3)]
 
 
-# Sending files...
+# Uploads
 
 
 def upload(*numbers: int, **elements: Any) -> list[Any]:
@@ -30,7 +30,7 @@ def upload(*numbers: int, **elements: Any) -> list[Any]:
     ]
 
 
-def test_files_are_sent_each_with_a_bar_and_appear_on_the_list(tab: Tab, service: httpx.Client) -> None:
+def test_each_uploaded_file_has_a_progress_bar_and_appears_in_the_list(tab: Tab, service: httpx.Client) -> None:
     tab.open()
     tab.page.wait_for_selector("#upload-button")
     before = service.get("/v1/worklist").json()["total"]
@@ -52,7 +52,7 @@ def test_files_are_sent_each_with_a_bar_and_appear_on_the_list(tab: Tab, service
     tab.page.wait_for_selector("#viewer[data-shown]")
 
 
-def test_a_refusal_says_its_reasons_in_words_and_spoils_no_other(tab: Tab, sent: list[Any]) -> None:
+def test_a_refused_file_shows_its_reasons_and_does_not_affect_others(tab: Tab, predictions: list[Any]) -> None:
     tab.expected += ("422", "400")
     tab.open().listed()
     lateral = dicom_bytes(noise(), ViewPosition="LL", Modality="CT", SOPInstanceUID="2.25.7")
@@ -67,14 +67,14 @@ def test_a_refusal_says_its_reasons_in_words_and_spoils_no_other(tab: Tab, sent:
     tab.page.wait_for_selector("#upload-list [data-state=accepted]")
     refused = tab.page.locator("#upload-list [data-state=refused]")
     refused.nth(1).wait_for()
-    said = {one.locator(".file").inner_text(): one.inner_text() for one in refused.all()}
-    assert "Refused: Not a frontal chest radiograph" in said["lateral<b>.dcm"]
-    assert "Modality: CR or DX wanted" in said["lateral<b>.dcm"]
-    assert "ViewPosition: PA or AP wanted" in said["lateral<b>.dcm"]
-    assert "Refused: Not a readable DICOM file" in said["letter.txt"]
+    lines = {one.locator(".file").inner_text(): one.inner_text() for one in refused.all()}
+    assert "Refused: Not a frontal chest radiograph" in lines["lateral<b>.dcm"]
+    assert "Modality: CR or DX wanted" in lines["lateral<b>.dcm"]
+    assert "ViewPosition: PA or AP wanted" in lines["lateral<b>.dcm"]
+    assert "Refused: Not a readable DICOM file" in lines["letter.txt"]
 
 
-def test_files_can_be_dropped(tab: Tab, sent: list[Any]) -> None:
+def test_files_can_be_dropped(tab: Tab, predictions: list[Any]) -> None:
     tab.open().listed()
     drop = """(text) => {
         const data = new DataTransfer();
@@ -92,11 +92,9 @@ def test_files_can_be_dropped(tab: Tab, sent: list[Any]) -> None:
     tab.page.wait_for_selector("#upload-list [data-state=accepted]:has-text('dropped.dcm')")
 
 
-def test_u_opens_the_dialog_for_files(tab: Tab) -> None:
+def test_u_opens_the_file_dialog(tab: Tab) -> None:
     chosen: list[FileChooser] = []
-    tab.page.on(
-        "filechooser", lambda chooser: chosen.append(chooser)
-    )  # before the page is: the browser is told with some delay
+    tab.page.on("filechooser", lambda chooser: chosen.append(chooser))  # before open(): it takes effect with a delay
     tab.open()
     tab.page.wait_for_selector('#live[data-state="live"]')
 
@@ -106,12 +104,12 @@ def test_u_opens_the_dialog_for_files(tab: Tab) -> None:
     assert [chooser.is_multiple() for chooser in chosen] == [True]
 
 
-# Who may see it...
+# Access
 
 
 @pytest.fixture(scope="module")
 def locked(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Address of a service that asks for keys, and its first key."""
+    """Address of a service that requires keys, and its first key."""
     folder = tmp_path_factory.mktemp("locked")
     with running(artefact, folder, TRIAGE_HTTP__KEYS="always") as client:
         key = (folder / "data" / "first_key").read_text().strip()
@@ -120,9 +118,7 @@ def locked(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield str(client.base_url).rstrip("/"), key
 
 
-def test_where_a_key_is_wanted_the_person_is_asked_and_the_tab_keeps_it(
-    browser: Browser, locked: tuple[str, str]
-) -> None:
+def test_the_page_asks_for_a_required_key_and_keeps_it_in_the_tab(browser: Browser, locked: tuple[str, str]) -> None:
     address, key = locked
     tab = Tab(browser, address)
     tab.expected += ("401",)
@@ -134,10 +130,10 @@ def test_where_a_key_is_wanted_the_person_is_asked_and_the_tab_keeps_it(
 
     tab.page.fill("#key", "schlüssel")
     tab.key("Enter")
-    tab.page.wait_for_selector("#key-reason:has-text('of ASCII')")
+    tab.page.wait_for_selector("#key-reason:has-text('ASCII letters')")
     tab.page.fill("#key", "wrong")
     tab.key("Enter")
-    tab.page.wait_for_selector("#key-reason:has-text('does not know this key')")
+    tab.page.wait_for_selector("#key-reason:has-text('unknown or has been revoked')")
     tab.page.fill("#key", key)
     tab.key("Enter")
 
@@ -163,7 +159,7 @@ def test_where_a_key_is_wanted_the_person_is_asked_and_the_tab_keeps_it(
     assert tab.problems() == []
 
 
-def test_a_page_opened_before_the_service_answers_comes_to_life(tab: Tab, sent: list[Any]) -> None:
+def test_a_page_opened_before_the_service_answers_loads_later(tab: Tab, predictions: list[Any]) -> None:
     tab.expected += ("ERR_FAILED",)
     tab.page.route("**/v1/model", lambda route: route.abort(), times=1)
     tab.open()
@@ -174,35 +170,37 @@ def test_a_page_opened_before_the_service_answers_comes_to_life(tab: Tab, sent: 
     tab.page.wait_for_selector("#live:has-text('Live')")
 
 
-# What it is made of...
+# Accessibility and sources
 
 
 @pytest.mark.parametrize("size", [LANDSCAPE, PORTRAIT])
-def test_axe_finds_nothing(browser: Browser, service: httpx.Client, sent: list[Any], size: tuple[int, int]) -> None:
+def test_axe_reports_no_violation(
+    browser: Browser, service: httpx.Client, predictions: list[Any], size: tuple[int, int]
+) -> None:
     tab = Tab(browser, str(service.base_url).rstrip("/"), size)
-    found: dict[str, list[str]] = {}
+    violations: dict[str, list[str]] = {}
 
-    def look(place: str) -> None:
+    def check(place: str) -> None:
         results = Axe().run(tab.page).response["violations"]
-        found[place] = [
+        violations[place] = [
             f"{one['id']} ({one['impact']}): {[node['html'][:120] for node in one['nodes']]}" for one in results
         ]
 
     tab.open().listed()
-    look("list")
+    check("list")
     tab.key("?")
-    look("keys")
+    check("keys")
     tab.key("Escape")
-    tab.view(sent[0]["id"])
-    look("viewer")
+    tab.view(predictions[0]["id"])
+    check("viewer")
     tab.key("s").key("o").settled()
-    look("viewer with scores, side by side")
+    check("viewer with scores, side by side")
     tab.close()
-    assert {place: violations for place, violations in found.items() if violations} == {}
+    assert {place: ids for place, ids in violations.items() if ids} == {}
     assert tab.problems() == []
 
 
-def test_focus_can_be_seen_and_goes_in_the_order_of_reading(tab: Tab, sent: list[Any]) -> None:
+def test_the_focus_is_visible_and_follows_the_reading_order(tab: Tab, predictions: list[Any]) -> None:
     tab.open().listed()
     tab.page.evaluate("() => document.getElementById('reader').focus()")
     places = []
@@ -215,20 +213,22 @@ def test_focus_can_be_seen_and_goes_in_the_order_of_reading(tab: Tab, sent: list
     assert places == ["reader", "help-button", "q", "priority", "finding", "read", "export", "upload-button", "table"]
 
 
-def test_a_reader_of_screens_gets_the_findings(tab: Tab, sent: list[Any]) -> None:
+def test_a_screen_reader_gets_the_findings(tab: Tab, predictions: list[Any]) -> None:
     tab.open().listed()
     rows = tab.page.get_by_role("table").get_by_role("row")
     assert rows.count() == 1 + len(tab.listed())
     assert tab.page.get_by_role("table").get_by_role("columnheader").count() == 9
-    tab.view(sent[0]["id"])
+    tab.view(predictions[0]["id"])
 
-    for finding in sent[0]["findings"]:
+    for finding in predictions[0]["findings"]:
         name = tab.page.locator(f'[data-label="{finding["label"]}"]').text_content() or ""
         verdict = {True: "above operating point", False: "below operating point", None: "no operating point"}
         assert f"{verdict[finding['positive']]}, probability {finding['probability']:.2f}" in name
 
 
-def test_the_policy_holds_and_nothing_comes_from_elsewhere(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+def test_the_content_security_policy_blocks_an_inline_script(
+    tab: Tab, service: httpx.Client, predictions: list[Any]
+) -> None:
     breaches = "document.addEventListener('securitypolicyviolation', () => (window.breached = true))"
     tab.page.add_init_script(breaches)
     answer = tab.page.goto(f"{tab.address}/")
@@ -236,21 +236,21 @@ def test_the_policy_holds_and_nothing_comes_from_elsewhere(tab: Tab, service: ht
     policy = answer.headers["content-security-policy"]
     assert "unsafe" not in policy
     tab.listed()
-    tab.view(sent[0]["id"])
+    tab.view(predictions[0]["id"])
 
     assert tab.page.evaluate("() => window.breached") is None
-    plant = """() => {
+    inline = """() => {
         const script = document.createElement("script");
         script.textContent = "window.ran = true";
         document.body.append(script);
         return window.ran;
     }"""
-    assert tab.page.evaluate(plant) is None, "the policy stops what is planted"
+    assert tab.page.evaluate(inline) is None, "the policy blocks the inline script"
     tab.expected += ("Content Security Policy",)
 
 
-def test_sources_hold_no_markup_of_their_own_making() -> None:
-    """One sink is enough to undo the rest."""
+def test_sources_use_no_function_that_parses_markup() -> None:
+    """A single such function could turn a value from a file into HTML."""
     for path in WEB.glob("*.js"):
         text = path.read_text(encoding="utf-8")
         for sink in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage"):
@@ -261,6 +261,6 @@ def test_sources_hold_no_markup_of_their_own_making() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(WEB.iterdir()), ids=lambda path: path.name)
-def test_a_file_of_the_page_is_one_noun(path: Path) -> None:
+def test_a_file_of_the_page_is_short_and_named_for_its_subject(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
     assert path.stem not in {"utils", "util", "common", "base", "core", "helpers", "helper", "types", "misc"}

@@ -20,32 +20,32 @@ DRAWN = """(m, rows, canvas, view, moving) => {
 }"""
 
 
-def test_a_half_is_the_average_of_four(modules: Modules) -> None:
+def test_a_halved_image_averages_four_pixels(modules: Modules) -> None:
     rows = [[0, 4, 10], [8, 4, 20], [65535, 65535, 7]]
 
     assert modules.call("raster.js", HALVED, rows, None) == [2, 2, [4, 15, 65535, 7]]
 
 
-def test_padding_takes_no_part_in_an_average(modules: Modules) -> None:
+def test_padding_is_left_out_of_an_average(modules: Modules) -> None:
     rows = [[9, 9, 0, 9], [9, 9, 6, 9]]
 
     assert modules.call("raster.js", HALVED, rows, 9) == [2, 1, [9, 3]]
 
 
-def test_one_to_one_draws_every_value_where_it_belongs(modules: Modules) -> None:
+def test_one_to_one_draws_every_value_at_its_place(modules: Modules) -> None:
     rows = np.random.default_rng(0).integers(0, 256, (20, 30))
     view = {"scaleX": 1, "scaleY": 1, "x": 3, "y": -4}
 
     drawn = np.reshape(modules.call("raster.js", DRAWN, rows.tolist(), [40, 18], view, False), (18, 40))
 
-    wanted = np.zeros((18, 40))
-    wanted[0:16, 3:33] = rows[4:20]
-    assert np.array_equal(drawn, wanted)
+    expected = np.zeros((18, 40))
+    expected[0:16, 3:33] = rows[4:20]
+    assert np.array_equal(drawn, expected)
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_a_small_picture_shows_averages(modules: Modules, moving: bool) -> None:
-    """A board of black and white points is grey from afar."""
+def test_a_reduced_image_shows_averages(modules: Modules, moving: bool) -> None:
+    """A chessboard of single pixels becomes uniform grey."""
     rows = np.indices((64, 64)).sum(0) % 2 * 200
     view = {"scaleX": 0.25, "scaleY": 0.25, "x": 0, "y": 0}
 

@@ -24,8 +24,8 @@ GEOMETRY = {"PatientOrientation": ["L", "F"], "PixelSpacing": [0.2, 0.2]}
 
 
 @pytest.fixture(scope="module")
-def sent(service: httpx.Client) -> list[dict[str, Any]]:
-    """A radiograph with all that a viewer can show, and two that follow."""
+def predictions(service: httpx.Client) -> list[dict[str, Any]]:
+    """A radiograph with everything that the viewer can show, and two others."""
     first = post(service, radiograph(1, (HEIGHT, WIDTH), **TWO_WINDOWS, **GEOMETRY))
     inverse = {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": None, "WindowWidth": None}
     second = post(service, radiograph(2, (400, 300), **inverse))
@@ -33,12 +33,12 @@ def sent(service: httpx.Client) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def viewer(tab: Tab, sent: list[dict[str, Any]]) -> Tab:
-    return tab.view(sent[0]["id"])
+def viewer(tab: Tab, predictions: list[dict[str, Any]]) -> Tab:
+    return tab.view(predictions[0]["id"])
 
 
 def grey(tab: Tab, height: int = HEIGHT, width: int = WIDTH, canvas: str = "canvas.radiograph") -> np.ndarray:
-    """[H, W] what a canvas holds in its middle: where the image lies at 1:1."""
+    """Return the grey values [H, W] at the centre of a canvas, where the image is at 1:1."""
     script = """([selector, height, width]) => {
         const canvas = document.querySelector(selector);
         const [x, y] = [Math.round((canvas.width - width) / 2), Math.round((canvas.height - height) / 2)];
@@ -60,26 +60,26 @@ def place(stage: float, image: int) -> int:
     return int(np.floor((stage - image) / 2 + 0.5))
 
 
-def seen(tab: Tab) -> np.ndarray:
-    """[H, W, 3] the pixels of the screen where the image lies at 1:1."""
+def screen(tab: Tab) -> np.ndarray:
+    """Return the screen pixels [H, W, 3] where the image is at 1:1."""
     box = tab.page.locator('[data-pane="overlay"] canvas.radiograph').bounding_box()
     assert box is not None
     left, top = box["x"] + place(round(box["width"]), WIDTH), box["y"] + place(round(box["height"]), HEIGHT)
-    assert left == round(left), "between pixels, the browser would blur the picture"
+    assert left == round(left), "the browser would blur an image between pixels"
     assert top == round(top)
     clip = {"x": left, "y": top, "width": WIDTH, "height": HEIGHT}
     return np.asarray(Image.open(BytesIO(tab.page.screenshot(clip=clip))).convert("RGB")).astype(int)  # type: ignore[arg-type]
 
 
 def at(tab: Tab) -> tuple[float, float]:
-    """Where the picture is on the screen."""
+    """Return the position of the image on the screen."""
     box = tab.page.locator("canvas.radiograph").bounding_box()
     assert box is not None
     return box["x"], box["y"]
 
 
 def windowed(center: float, width: float) -> np.ndarray:
-    """Grey that pydicom computes."""
+    """Return the grey values that pydicom computes."""
     dataset = Dataset()
     dataset.BitsStored, dataset.PixelRepresentation, dataset.PhotometricInterpretation = 12, 0, "MONOCHROME2"
     dataset.WindowCenter, dataset.WindowWidth = center, width
@@ -106,13 +106,13 @@ def drag(tab: Tab, dx: int, dy: int, **options: Any) -> None:
     tab.settled()
 
 
-@pytest.mark.parametrize(("size", "look"), [*((size, "viridis") for size in SIZES), (LANDSCAPE, "inferno")])
-def test_the_overlay_is_the_services_own(
-    browser: Browser, service: httpx.Client, sent: list[Any], size: tuple[int, int], look: str
+@pytest.mark.parametrize(("size", "colormap"), [*((size, "viridis") for size in SIZES), (LANDSCAPE, "inferno")])
+def test_the_overlay_equals_that_of_the_service(
+    browser: Browser, service: httpx.Client, predictions: list[Any], size: tuple[int, int], colormap: str
 ) -> None:
-    tab = Tab(browser, str(service.base_url).rstrip("/"), size).view(sent[0]["id"])
-    query, finding = "box=0&alpha=0.4", sent[0]["findings"][3]["label"]
-    if look == "inferno":
+    tab = Tab(browser, str(service.base_url).rstrip("/"), size).view(predictions[0]["id"])
+    query, finding = "box=0&alpha=0.4", predictions[0]["findings"][3]["label"]
+    if colormap == "inferno":
         query = f"box=0&alpha=0.7&colormap=inferno&finding={finding}"
         tab.page.select_option("#colours", "inferno")
         tab.page.select_option("#map", finding)
@@ -121,15 +121,15 @@ def test_the_overlay_is_the_services_own(
     tab.page.click('[data-key="1"]')
     tab.settled()
 
-    found = seen(tab)
+    actual = screen(tab)
 
-    wanted = picture(service, f"{sent[0]['links']['overlay']}?{query}").astype(int)
-    heat = drawn_map(service, sent[0]["id"], finding if look == "inferno" else None)
-    compared = np.abs(heat - 1 / 3) > 1e-6  # there float32 and float64 may fall on different sides of the edge
+    expected = picture(service, f"{predictions[0]['links']['overlay']}?{query}").astype(int)
+    heat = drawn_map(service, predictions[0]["id"], finding if colormap == "inferno" else None)
+    compared = np.abs(heat - 1 / 3) > 1e-6  # near the threshold, float32 and float64 may differ
     compared[-40:] = False  # legend and notice
     assert compared[:-40].mean() > 0.999
-    assert np.abs(found - wanted)[compared].max() <= 2
-    assert (found[compared] - found[compared][:, :1]).any(), "there is colour"
+    assert np.abs(actual - expected)[compared].max() <= 2
+    assert (actual[compared] - actual[compared][:, :1]).any(), "there is colour"
     tab.close()
     assert tab.problems() == []
 
@@ -142,7 +142,7 @@ def drawn_map(service: httpx.Client, id: str, finding: str | None) -> np.ndarray
     return np.asarray(Image.fromarray(rows).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR))
 
 
-def test_a_drag_sets_the_window_and_the_canvas_shows_it(viewer: Tab) -> None:
+def test_a_drag_changes_the_window_of_the_image(viewer: Tab) -> None:
     viewer.key("1").settled()
     assert np.abs(grey(viewer) - windowed(2048, 4096)).max() <= 0.51
 
@@ -151,38 +151,40 @@ def test_a_drag_sets_the_window_and_the_canvas_shows_it(viewer: Tab) -> None:
     step = (int(STORED.max()) - int(STORED.min())) / 1024
     center, width = 2048 - 60 * step, 4096 + 120 * step
     assert window(viewer) == (pytest.approx(center, abs=0.6), pytest.approx(width, abs=0.6))
-    found = grey(viewer)
-    assert np.abs(found - windowed(center, width)).max() <= 0.51
-    assert np.abs(found - windowed(2048, 4096)).max() > 5
+    actual = grey(viewer)
+    assert np.abs(actual - windowed(center, width)).max() <= 0.51
+    assert np.abs(actual - windowed(2048, 4096)).max() > 5
 
 
-def test_it_shows_what_the_service_shows_inverted_or_not(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
-    """MONOCHROME1 without a window: one inversion, from lowest to highest value."""
-    tab.view(sent[1]["id"]).key("1").settled()
-    wanted = picture(service, sent[1]["links"]["image"]).astype(int)
+def test_the_image_equals_that_of_the_service_inverted_or_not(
+    tab: Tab, service: httpx.Client, predictions: list[Any]
+) -> None:
+    """A MONOCHROME1 image without a window is inverted once and shown over its full range."""
+    tab.view(predictions[1]["id"]).key("1").settled()
+    expected = picture(service, predictions[1]["links"]["image"]).astype(int)
 
-    assert np.abs(grey(tab, 400, 300) - wanted).max() <= 1
+    assert np.abs(grey(tab, 400, 300) - expected).max() <= 1
     tab.key("i").settled()
-    assert np.abs(grey(tab, 400, 300) - (255 - wanted)).max() <= 1
+    assert np.abs(grey(tab, 400, 300) - (255 - expected)).max() <= 1
     assert tab.pressed("i")
 
 
-def test_w_goes_through_the_presets_of_the_file(viewer: Tab) -> None:
+def test_w_cycles_through_the_presets_of_the_file(viewer: Tab) -> None:
     preset = "() => document.querySelector('#preset').selectedOptions[0].textContent"
     viewer.key("1").settled()
-    found = []
+    actual = []
     for _ in range(4):
-        found.append((viewer.page.evaluate(preset), *window(viewer)))
+        actual.append((viewer.page.evaluate(preset), *window(viewer)))
         viewer.key("w").settled()
 
-    assert [name for name, *_ in found] == ["NORMAL", "HARDER", "Full range", "NORMAL"]
-    assert found[1][1:] == (1500, 1000)
+    assert [name for name, *_ in actual] == ["NORMAL", "HARDER", "Full range", "NORMAL"]
+    assert actual[1][1:] == (1500, 1000)
     viewer.key("r").settled()
     viewer.key("w").key("1").settled()
     assert np.abs(grey(viewer) - windowed(1500, 1000)).max() <= 0.51
 
 
-def test_level_and_width_can_be_typed(viewer: Tab) -> None:
+def test_level_and_width_can_be_entered(viewer: Tab) -> None:
     viewer.page.fill("#level", "1200")
     viewer.page.fill("#width", "800")
     viewer.page.locator("#width").blur()
@@ -193,54 +195,54 @@ def test_level_and_width_can_be_typed(viewer: Tab) -> None:
     assert window(viewer) == (2048, 4096)
 
 
-def test_the_map_and_the_box_are_on_and_h_and_b_take_them_away(viewer: Tab, sent: list[Any]) -> None:
+def test_h_and_b_switch_off_the_map_and_the_box(viewer: Tab, predictions: list[Any]) -> None:
     viewer.key("1").settled()
-    coloured = seen(viewer)
+    coloured = screen(viewer)
     assert viewer.pressed("h")
     assert viewer.pressed("b")
     assert viewer.page.locator("rect.box").count() == 1
     assert viewer.text("#legend").startswith("Attention map, not a lesion outline")
 
     viewer.key("h").settled()
-    bare = seen(viewer)
+    bare = screen(viewer)
     assert not viewer.pressed("h")
     assert not viewer.page.locator("#legend").is_visible()
     viewer.key("b").settled()
     assert viewer.page.locator("rect.box").count() == 0
 
-    grey_only = seen(viewer)
+    grey_only = screen(viewer)
     assert (grey_only == grey_only[..., :1]).all()
     assert not (coloured == coloured[..., :1]).all()
     assert (bare != grey_only).any(), "the box was drawn"
 
 
-def test_the_box_lies_where_the_prediction_says(viewer: Tab, sent: list[Any]) -> None:
+def test_the_box_is_at_the_place_that_the_prediction_states(viewer: Tab, predictions: list[Any]) -> None:
     viewer.key("1").settled()
     rect = viewer.page.locator("rect.box")
-    found = [float(rect.get_attribute(name) or "nan") for name in ("x", "y", "width", "height")]
+    actual = [float(rect.get_attribute(name) or "nan") for name in ("x", "y", "width", "height")]
     stage = viewer.page.locator("#stage").bounding_box()
     assert stage is not None
 
-    x0, y0, x1, y1 = sent[0]["box"]
-    assert found == [x0 + place(stage["width"], WIDTH), y0 + place(stage["height"], HEIGHT), x1 - x0, y1 - y0]
+    x0, y0, x1, y1 = predictions[0]["box"]
+    assert actual == [x0 + place(stage["width"], WIDTH), y0 + place(stage["height"], HEIGHT), x1 - x0, y1 - y0]
 
 
-def test_a_finding_pressed_shows_its_own_map_and_again_the_whole(viewer: Tab) -> None:
+def test_a_click_on_a_finding_shows_its_map_and_a_second_click_the_overall_map(viewer: Tab) -> None:
     label = viewer.page.locator("#bars button").nth(2).get_attribute("data-label")
     viewer.key("1").settled()
-    whole = seen(viewer)
+    whole = screen(viewer)
 
     viewer.page.locator("#bars button").nth(2).click()
     viewer.settled()
 
     assert viewer.page.input_value("#map") == label
     assert viewer.page.locator("#bars button").nth(2).get_attribute("aria-pressed") == "true"
-    assert (seen(viewer) != whole).any()
+    assert (screen(viewer) != whole).any()
     viewer.page.locator("#bars button").nth(2).click()
     assert viewer.page.input_value("#map") == ""
 
 
-def test_o_shows_the_original_beside_the_overlay_with_one_view(viewer: Tab) -> None:
+def test_o_shows_original_and_overlay_side_by_side_with_a_common_view(viewer: Tab) -> None:
     viewer.key("o").settled()
 
     names = viewer.page.locator(".pane").evaluate_all("panes => panes.map((pane) => pane.dataset.pane)")
@@ -258,11 +260,11 @@ def test_o_shows_the_original_beside_the_overlay_with_one_view(viewer: Tab) -> N
     assert viewer.page.locator(".pane").count() == 1
 
 
-def test_findings_are_words_first_and_s_gives_the_scores(viewer: Tab, sent: list[Any]) -> None:
-    findings = {one["label"]: one for one in sent[0]["findings"]}
-    positive = [one["label"] for one in sent[0]["findings"] if one["positive"]]
-    said = viewer.text("#sentence")
-    assert said == (", ".join(name.replace("_", " ").capitalize() for name in positive) or said)
+def test_findings_are_shown_as_text_and_s_adds_the_scores(viewer: Tab, predictions: list[Any]) -> None:
+    findings = {one["label"]: one for one in predictions[0]["findings"]}
+    positive = [one["label"] for one in predictions[0]["findings"] if one["positive"]]
+    text = viewer.text("#sentence")
+    assert text == (", ".join(name.replace("_", " ").capitalize() for name in positive) or text)
     assert not viewer.page.locator("#bars .scores").first.is_visible()
 
     viewer.key("s")
@@ -276,8 +278,8 @@ def test_findings_are_words_first_and_s_gives_the_scores(viewer: Tab, sent: list
         )
 
 
-def test_an_operating_point_is_marked_and_told_on_focus_and_hover(viewer: Tab, sent: list[Any]) -> None:
-    """Of the small artefact: 0.5 with 0.4 at 0.95, and none for Hernia."""
+def test_an_operating_point_is_marked_and_described_on_focus_and_hover(viewer: Tab, predictions: list[Any]) -> None:
+    """The test artefact has a threshold of 0.5 for all findings but Hernia, which has none."""
     hernia = viewer.page.locator('#bars [data-label="Hernia"]')
     mass = viewer.page.locator('#bars [data-label="Mass"]')
 
@@ -292,16 +294,16 @@ def test_an_operating_point_is_marked_and_told_on_focus_and_hover(viewer: Tab, s
     assert mark["x"] + 1 == pytest.approx(track["x"] + track["width"] / 2, abs=1)
 
 
-def test_the_crop_is_what_the_local_branch_saw(viewer: Tab, service: httpx.Client, sent: list[Any]) -> None:
-    crop = Image.open(BytesIO(service.get(sent[0]["links"]["crop"]).content))
+def test_the_crop_equals_that_of_the_service(viewer: Tab, service: httpx.Client, predictions: list[Any]) -> None:
+    crop = Image.open(BytesIO(service.get(predictions[0]["links"]["crop"]).content))
     canvas = size_of(viewer, "#crop")
     scale = min(canvas[0] / crop.width, canvas[1] / crop.height)
     wide, high = round(crop.width * scale), round(crop.height * scale)
 
     shown = grey(viewer, high, wide, "#crop")
 
-    wanted = np.asarray(crop.resize((wide, high), Image.Resampling.BILINEAR), float)
-    assert np.abs(shown - wanted)[4:-4, 4:-4].max() <= 3  # the browser interpolates in its own way
+    expected = np.asarray(crop.resize((wide, high), Image.Resampling.BILINEAR), float)
+    assert np.abs(shown - expected)[4:-4, 4:-4].max() <= 3  # the browser interpolates differently
 
 
 def test_wheel_keys_and_drags_move_the_view(viewer: Tab) -> None:
@@ -340,7 +342,7 @@ def test_a_ruler_measures_by_the_spacing_of_the_file(viewer: Tab) -> None:
     assert viewer.page.locator("text.length").text_content() == "10.0 mm"  # 30 columns, 40 rows of 0.2
     assert window(viewer) == (2048, 4096)
     x, y = at(viewer)
-    for dx, dy in ((100, 100), (100, 160)):  # two clicks do as a drag does
+    for dx, dy in ((100, 100), (100, 160)):  # two clicks are equivalent to a drag
         viewer.page.mouse.click(x + dx, y + dy)
     viewer.settled()
     assert viewer.page.locator("text.length").text_content() == "12.0 mm"
@@ -348,8 +350,8 @@ def test_a_ruler_measures_by_the_spacing_of_the_file(viewer: Tab) -> None:
     assert viewer.page.locator("text.length").count() == 0
 
 
-def test_pixels_that_are_not_square_are_drawn_as_they_are(tab: Tab, sent: list[Any]) -> None:
-    tab.view(sent[2]["id"]).key("1").key("l").settled()
+def test_pixels_that_are_not_square_are_drawn_as_they_are(tab: Tab, predictions: list[Any]) -> None:
+    tab.view(predictions[2]["id"]).key("1").key("l").settled()
 
     values = grey(tab, 512, 300)
     assert np.abs(values[::2] - values[1::2]).mean() < 1, "a row is two pixels high"
@@ -359,15 +361,17 @@ def test_pixels_that_are_not_square_are_drawn_as_they_are(tab: Tab, sent: list[A
     assert tab.page.locator("text.length").text_content() == "5.0 mm"  # 30 columns of 0.1, 20 rows of 0.2
 
 
-def test_orientation_marks_stand_at_the_edges(viewer: Tab, sent: list[Any]) -> None:
+def test_orientation_letters_are_at_the_edges(viewer: Tab, predictions: list[Any]) -> None:
     edges = {name: viewer.text(f".edge.{name}") for name in ("left", "right", "top", "bottom")}
     assert edges == {"left": "R", "right": "L", "top": "H", "bottom": "F"}
 
-    viewer.view(sent[1]["id"])
+    viewer.view(predictions[1]["id"])
     assert [viewer.text(f".edge.{name}") for name in edges] == ["", "", "", ""]
 
 
-def test_j_and_k_go_through_the_list_and_m_marks(viewer: Tab, service: httpx.Client, sent: list[Any]) -> None:
+def test_j_and_k_step_through_the_list_and_m_marks_as_read(
+    viewer: Tab, service: httpx.Client, predictions: list[Any]
+) -> None:
     order = [entry["id"] for entry in service.get("/v1/worklist").json()["items"]]
     viewer.view(order[0])
 
@@ -407,22 +411,22 @@ def test_every_key_is_listed_and_single_keys_can_be_switched_off(viewer: Tab) ->
     assert not viewer.pressed("h")
 
 
-def test_one_that_is_gone_says_so(tab: Tab, sent: list[Any]) -> None:
+def test_a_radiograph_that_does_not_exist_is_reported(tab: Tab, predictions: list[Any]) -> None:
     tab.expected += ("404",)
     tab.open("#/0123456789abcdef")
 
-    tab.page.wait_for_selector("#stage-message:has-text('Not found')")
+    tab.page.wait_for_selector("#stage-message:has-text('Not actual')")
     assert not tab.page.locator("#panel h2").is_visible()
     tab.key("m").key("i").key("h").key("1").key("Escape")
     tab.page.wait_for_selector("#worklist:not([hidden])")
 
 
-def test_while_another_is_on_its_way_nothing_of_the_last_patient_is_shown(tab: Tab, sent: list[Any]) -> None:
-    tab.page.route(f"**/{sent[1]['id']}/pixels", lambda route: None)  # never answered
-    tab.view(sent[0]["id"])
+def test_while_a_radiograph_loads_nothing_of_the_last_patient_is_shown(tab: Tab, predictions: list[Any]) -> None:
+    tab.page.route(f"**/{predictions[1]['id']}/pixels", lambda route: None)  # never answered
+    tab.view(predictions[0]["id"])
     assert tab.page.locator("#patient").is_visible()
 
-    tab.open(f"#/{sent[1]['id']}")
+    tab.open(f"#/{predictions[1]['id']}")
 
     tab.page.wait_for_selector("#stage-message:has-text('Loading')")
     for place in ("#patient", "#sentence", "canvas.radiograph", "#crop", "#state"):
@@ -431,18 +435,20 @@ def test_while_another_is_on_its_way_nothing_of_the_last_patient_is_shown(tab: T
     assert tab.page.locator("#toast").inner_text() == ""
 
 
-def test_a_value_under_the_pointer_does_not_stand_over_the_next_patient(viewer: Tab, sent: list[Any]) -> None:
+def test_the_value_under_the_pointer_disappears_with_its_radiograph(viewer: Tab, predictions: list[Any]) -> None:
     box = viewer.page.locator("#stage").bounding_box()
     assert box is not None
     viewer.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     viewer.page.wait_for_selector("#state:has-text('):')")
 
-    viewer.view(sent[1]["id"])
+    viewer.view(predictions[1]["id"])
 
     assert "):" not in viewer.text("#state")
 
 
-def test_what_is_deleted_elsewhere_leaves_the_screen(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+def test_a_radiograph_deleted_elsewhere_disappears_from_the_screen(
+    tab: Tab, service: httpx.Client, predictions: list[Any]
+) -> None:
     gone = post(service, radiograph(9))["id"]
     tab.view(gone)
     tab.page.wait_for_selector('#live[data-state="live"]')
@@ -454,7 +460,7 @@ def test_what_is_deleted_elsewhere_leaves_the_screen(tab: Tab, service: httpx.Cl
     assert not tab.page.locator("canvas.radiograph").is_visible()
 
 
-def test_keys_act_where_they_are_meant(viewer: Tab) -> None:
+def test_arrow_keys_move_a_slider_and_a_menu_returns_the_focus_to_the_image(viewer: Tab) -> None:
     active = "() => document.activeElement.id"
     viewer.page.focus("#opacity")
     here = at(viewer)
@@ -467,7 +473,7 @@ def test_keys_act_where_they_are_meant(viewer: Tab) -> None:
     assert viewer.page.evaluate(active) == "stage"
 
 
-def test_a_key_held_marks_once_and_goes_on_stepping(modules: Modules) -> None:
+def test_a_held_key_marks_once_but_steps_repeatedly(modules: Modules) -> None:
     held = """async ({ listen }) => {
         const called = [];
         listen(() => ({ m: () => called.push("m"), j: () => called.push("j") }));
@@ -479,8 +485,8 @@ def test_a_key_held_marks_once_and_goes_on_stepping(modules: Modules) -> None:
     assert modules.call("keys.js", held) == ["m", "j", "j"]
 
 
-def test_what_is_passed_over_is_given_up_and_nothing_is_kept_after_leaving(modules: Modules) -> None:
-    given = """async ({ Radiographs }) => {
+def test_downloads_of_skipped_radiographs_are_aborted_and_leaving_clears_the_memory(modules: Modules) -> None:
+    script = """async ({ Radiographs }) => {
         const stopped = [];
         window.fetch = (address, { signal }) => new Promise((resolve, reject) => {
             const stop = () => {
@@ -497,37 +503,41 @@ def test_what_is_passed_over_is_given_up_and_nothing_is_kept_after_leaving(modul
         return [passed, held, radiographs.has("b"), stopped.length];
     }"""
     pixels = ["/v1/predictions/a/pixels"]
-    assert modules.call("radiographs.js", given) == [pixels, [False, True], False, 6]
+    assert modules.call("radiographs.js", script) == [pixels, [False, True], False, 6]
 
 
-def test_the_next_one_is_told_to_a_reader_of_screens_and_the_focus_is_kept(viewer: Tab, sent: list[Any]) -> None:
+def test_the_next_radiograph_is_announced_and_the_focus_moves_to_the_image(viewer: Tab, predictions: list[Any]) -> None:
     viewer.page.locator("#bars button").first.focus()
 
-    viewer.view(sent[1]["id"])
+    viewer.view(predictions[1]["id"])
 
     assert viewer.page.evaluate("() => document.activeElement.id") == "stage"
-    told = f"{viewer.page.text_content('#priority')}. {viewer.page.text_content('#sentence')}"
-    assert viewer.page.get_by_role("status").get_by_text(told).count() == 1
+    announcement = f"{viewer.page.text_content('#priority')}. {viewer.page.text_content('#sentence')}"
+    assert viewer.page.get_by_role("status").get_by_text(announcement).count() == 1
 
 
-def test_a_mark_made_elsewhere_is_shown_at_once(viewer: Tab, service: httpx.Client, sent: list[Any]) -> None:
+def test_a_read_mark_of_another_user_is_shown_at_once(
+    viewer: Tab, service: httpx.Client, predictions: list[Any]
+) -> None:
     viewer.page.wait_for_selector('#live[data-state="live"]')
     assert viewer.text("#read") == "Not read"
 
-    service.patch(f"/v1/predictions/{sent[0]['id']}", json={"read": True, "by": "CD"}).raise_for_status()
+    service.patch(f"/v1/predictions/{predictions[0]['id']}", json={"read": True, "by": "CD"}).raise_for_status()
 
     viewer.page.wait_for_selector("#read:has-text('Read by CD')")
-    service.patch(f"/v1/predictions/{sent[0]['id']}", json={"read": False}).raise_for_status()
+    service.patch(f"/v1/predictions/{predictions[0]['id']}", json={"read": False}).raise_for_status()
     viewer.page.wait_for_selector("#read:has-text('Not read')")
 
 
-def test_objects_that_a_prediction_links_to_can_be_saved(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
-    links = sent[0]["links"] | {"structured_report": sent[0]["links"]["image"]}  # whatever the service gives there
-    tab.page.route(f"**/predictions/{sent[0]['id']}", lambda route: route.fulfill(json=sent[0] | {"links": links}))
-    tab.view(sent[0]["id"])
+def test_linked_objects_can_be_saved(tab: Tab, service: httpx.Client, predictions: list[Any]) -> None:
+    links = predictions[0]["links"] | {"structured_report": predictions[0]["links"]["image"]}  # any path will do
+    tab.page.route(
+        f"**/predictions/{predictions[0]['id']}", lambda route: route.fulfill(json=predictions[0] | {"links": links})
+    )
+    tab.view(predictions[0]["id"])
 
     with tab.page.expect_download() as started:
         tab.page.click("#downloads button:has-text('Save Structured report')")
 
     assert started.value.suggested_filename == "image.png"
-    assert started.value.path().read_bytes() == service.get(sent[0]["links"]["image"]).content
+    assert started.value.path().read_bytes() == service.get(predictions[0]["links"]["image"]).content

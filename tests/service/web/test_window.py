@@ -13,7 +13,7 @@ GREYS = """(m, header, window, inverted, stored) => {
 
 
 def by_pydicom(window: dict[str, object], slope: float, intercept: float) -> np.ndarray:
-    """Shares of white as pydicom computes them."""
+    """Return the brightness in [0, 1] that pydicom computes."""
     dataset = Dataset()
     dataset.BitsStored, dataset.BitsAllocated, dataset.PixelRepresentation = 16, 16, 0
     dataset.PhotometricInterpretation = "MONOCHROME2"
@@ -38,18 +38,18 @@ def by_pydicom(window: dict[str, object], slope: float, intercept: float) -> np.
         ("SIGMOID", 1500, 2000),
     ],
 )
-def test_greys_are_those_of_the_standard(
+def test_greys_equal_those_of_pydicom(
     modules: Modules, function: str, center: float, width: float, slope: float, intercept: float, inverted: bool
 ) -> None:
     window = {"center": center, "width": width, "function": function}
     header = {"slope": slope, "intercept": intercept, "padding": None}
 
-    found = np.array(modules.call("window.js", GREYS, header, window, inverted, STORED.tolist()))
+    actual = np.array(modules.call("window.js", GREYS, header, window, inverted, STORED.tolist()))
 
     share = by_pydicom(window, slope, intercept)
-    assert (found[:, 3] == 255).all()
-    assert (found[:, :1] == found[:, 1:3]).all()
-    assert np.abs(found[:, 0] - 255 * (1 - share if inverted else share)).max() <= 0.5 + 1e-4
+    assert (actual[:, 3] == 255).all()
+    assert (actual[:, :1] == actual[:, 1:3]).all()
+    assert np.abs(actual[:, 0] - 255 * (1 - share if inverted else share)).max() <= 0.5 + 1e-4
 
 
 @pytest.mark.parametrize("inverted", [False, True])
@@ -61,13 +61,13 @@ def test_padding_is_black_in_every_window(modules: Modules, inverted: bool) -> N
 
 def test_a_drag_widens_to_the_right_and_raises_the_centre_downwards(modules: Modules) -> None:
     window = {"name": "x", "center": 2000, "width": 3000, "function": "LINEAR"}
-    drag = "(m, ...given) => m.dragged(...given)"
+    drag = "(m, ...args) => m.dragged(...args)"
 
     assert modules.call("window.js", drag, window, 10, -5, 4) == window | {"center": 1980, "width": 3040}
     assert modules.call("window.js", drag, window, -5000, 0, 4)["width"] == 1
 
 
-def test_the_full_range_is_black_to_white(modules: Modules) -> None:
+def test_the_full_range_spans_black_to_white(modules: Modules) -> None:
     header = {"slope": -2, "intercept": 10, "padding": None}
     window = modules.call("window.js", "(m, header) => m.fullRange(header, [5, 105])", header)
     shades = "(m, window) => [-200, -100, 0].map((value) => m.shade(value, window))"

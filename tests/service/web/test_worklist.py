@@ -13,8 +13,8 @@ PRIORITIES = {"STAT": 0, "HIGH": 1, "ROUTINE": 2}
 
 
 @pytest.fixture(scope="module")
-def sent(service: httpx.Client) -> list[dict[str, Any]]:
-    """A few radiographs on the list."""
+def predictions(service: httpx.Client) -> list[dict[str, Any]]:
+    """Predictions of a few radiographs on the list."""
     tags: list[dict[str, Any]] = [
         {"PatientName": "Nought^Nora", "PatientID": "P-0", "PatientSex": "F", "PatientAge": "045Y"},
         {"PatientName": NAME, "StudyDescription": MARKUP, "SeriesDescription": MARKUP, "AccessionNumber": "B-1"},
@@ -33,7 +33,9 @@ def cells(tab: Tab, id: str) -> Sequence[str]:
     return tab.page.locator(f'tr[data-id="{id}"] > *').all_inner_texts()
 
 
-def test_rows_stand_as_served_and_that_is_by_urgency(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+def test_rows_are_in_the_order_of_the_service_most_urgent_first(
+    tab: Tab, service: httpx.Client, predictions: list[Any]
+) -> None:
     entries = served(service)
 
     assert tab.open().listed() == [entry["id"] for entry in entries]
@@ -44,9 +46,9 @@ def test_rows_stand_as_served_and_that_is_by_urgency(tab: Tab, service: httpx.Cl
     assert shown == [str(count) for count in unread]
 
 
-def test_a_row_says_who_and_what(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+def test_a_row_shows_the_patient_and_the_findings(tab: Tab, service: httpx.Client, predictions: list[Any]) -> None:
     tab.open().listed()
-    entry = next(one for one in served(service) if one["id"] == sent[0]["id"])
+    entry = next(one for one in served(service) if one["id"] == predictions[0]["id"])
 
     priority, patient, person, study, findings, waiting, _, model, read = cells(tab, entry["id"])
 
@@ -57,25 +59,25 @@ def test_a_row_says_who_and_what(tab: Tab, service: httpx.Client, sent: list[Any
     positive = [label.replace("_", " ").capitalize() for label in entry["positive"]]
     assert findings == (", ".join(positive) or "No finding above its operating point")
     assert waiting == "< 1 min"
-    assert model == sent[0]["model"]["version"]
+    assert model == predictions[0]["model"]["version"]
     assert read == "Mark read"
-    assert "View position not stated" in cells(tab, sent[2]["id"])[6]
+    assert "View position not stated" in cells(tab, predictions[2]["id"])[6]
 
 
-def test_markup_in_a_file_stays_text(tab: Tab, sent: list[dict[str, Any]]) -> None:
+def test_markup_in_a_file_is_shown_as_text(tab: Tab, predictions: list[dict[str, Any]]) -> None:
     tab.open().listed()
 
-    row = cells(tab, sent[1]["id"])
+    row = cells(tab, predictions[1]["id"])
     assert row[1].startswith(NAME)
     assert MARKUP in row[3]
-    assert MARKUP in cells(tab, sent[3]["id"])[3]
-    tab.view(sent[1]["id"])
+    assert MARKUP in cells(tab, predictions[3]["id"])[3]
+    tab.view(predictions[1]["id"])
     assert tab.text("#patient") == NAME
     assert MARKUP in tab.text("#study")
     assert tab.page.locator("img, #main script").count() == 0
 
 
-def test_what_arrives_is_shown_and_said(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+def test_a_new_radiograph_is_shown_and_announced(tab: Tab, service: httpx.Client, predictions: list[Any]) -> None:
     tab.open().listed()
     tab.page.wait_for_selector('#live[data-state="live"]')
 
@@ -87,8 +89,8 @@ def test_what_arrives_is_shown_and_said(tab: Tab, service: httpx.Client, sent: l
     assert tab.page.get_attribute("#toast", "aria-live") == "polite"
 
 
-def test_what_arrives_leaves_the_other_rows_and_the_focus_alone(
-    tab: Tab, service: httpx.Client, sent: list[Any]
+def test_a_new_radiograph_changes_neither_the_other_rows_nor_the_focus(
+    tab: Tab, service: httpx.Client, predictions: list[Any]
 ) -> None:
     tab.open().listed()
     tab.page.wait_for_selector('#live[data-state="live"]')
@@ -102,8 +104,8 @@ def test_what_arrives_leaves_the_other_rows_and_the_focus_alone(
     assert tab.listed() == [entry["id"] for entry in served(service)]
 
 
-def test_a_row_that_goes_leaves_the_focus_to_the_one_in_its_place(
-    tab: Tab, service: httpx.Client, sent: list[Any]
+def test_when_a_row_disappears_the_row_in_its_place_gets_the_focus(
+    tab: Tab, service: httpx.Client, predictions: list[Any]
 ) -> None:
     tab.open().listed()
     tab.page.select_option("[name=read]", "0")
@@ -120,20 +122,21 @@ def test_a_row_that_goes_leaves_the_focus_to_the_one_in_its_place(
     assert tab.listed()[0] == first
 
 
-def test_waiting_goes_on_while_one_looks(tab: Tab, sent: list[Any]) -> None:
+def test_the_waiting_time_is_updated(tab: Tab, predictions: list[Any]) -> None:
     tab.page.clock.install()
     tab.open().listed()
-    assert cells(tab, sent[4]["id"])[5] == "< 1 min"
+    assert cells(tab, predictions[4]["id"])[5] == "< 1 min"
 
     tab.page.clock.fast_forward("02:00:30")
 
     tab.page.wait_for_function(
-        "(id) => document.querySelector(`tr[data-id='${id}'] .waiting`).textContent === '2 h 00 min'", arg=sent[4]["id"]
+        "(id) => document.querySelector(`tr[data-id='${id}'] .waiting`).textContent === '2 h 00 min'",
+        arg=predictions[4]["id"],
     )
 
 
-def test_a_stream_that_broke_is_taken_up_again_and_the_list_with_it(
-    tab: Tab, service: httpx.Client, sent: list[Any]
+def test_after_a_broken_connection_the_list_is_up_to_date(
+    tab: Tab, service: httpx.Client, predictions: list[Any]
 ) -> None:
     tab.expected += ("ERR_FAILED",)
     tab.page.route("**/v1/events", lambda route: route.abort())
@@ -147,7 +150,7 @@ def test_a_stream_that_broke_is_taken_up_again_and_the_list_with_it(
     tab.page.wait_for_selector(f'tr[data-id="{missed["id"]}"]')
 
 
-def test_a_search_finds_and_leaves_no_name_in_an_address(tab: Tab, sent: list[dict[str, Any]]) -> None:
+def test_a_search_finds_a_name_without_putting_it_in_a_url(tab: Tab, predictions: list[dict[str, Any]]) -> None:
     tab.open().listed()
     addresses: list[str] = []
     tab.page.on("request", lambda request: addresses.append(request.url))
@@ -156,15 +159,15 @@ def test_a_search_finds_and_leaves_no_name_in_an_address(tab: Tab, sent: list[di
     tab.page.keyboard.type("two tom")
 
     tab.page.wait_for_function("() => document.querySelectorAll('#rows tr').length === 1")
-    assert tab.listed() == [sent[2]["id"]]
+    assert tab.listed() == [predictions[2]["id"]]
     assert addresses
     assert not any("two" in address for address in [*addresses, tab.page.url])
     tab.page.fill("[name=q]", "nobody at all")
-    tab.page.wait_for_selector("#empty:has-text('Nothing fits')")
+    tab.page.wait_for_selector("#empty:has-text('No radiographs match')")
 
 
-def test_what_arrives_while_one_types_does_not_undo_the_search(modules: Modules) -> None:
-    given = """async ({ Worklist }) => {
+def test_an_update_while_typing_does_not_cancel_the_search(modules: Modules) -> None:
+    script = """async ({ Worklist }) => {
         document.body.innerHTML = `<form id="filters"><input name="q"><select name="priority"></select>
             <select name="finding"></select><select name="read"></select></form><b id="export"></b>
             <b id="page-after"></b><b id="page-before"></b><table><tbody id="rows"></tbody></table><b id="toast"></b>`;
@@ -178,16 +181,16 @@ def test_what_arrives_while_one_types_does_not_undo_the_search(modules: Modules)
         await new Promise((resolve) => setTimeout(resolve, 800));
         return called;
     }"""
-    assert modules.call("worklist.js", given) == ["two", "load"]
+    assert modules.call("worklist.js", script) == ["two", "load"]
 
 
-def test_a_page_that_could_not_be_fetched_is_asked_for_again(modules: Modules) -> None:
-    given = """async ({ Listing }) => {
+def test_a_page_that_could_not_be_fetched_is_requested_again(modules: Modules) -> None:
+    script = """async ({ Listing }) => {
         const answers = [{ items: [{ id: "a" }], total: 2, unread: {}, next: "c" }, null,
                          { items: [{ id: "b" }], total: 2, unread: {}, next: null }];
-        const asked = [];
+        const cursors = [];
         window.fetch = async (address, { body }) => {
-            asked.push(JSON.parse(body).cursor ?? "");
+            cursors.push(JSON.parse(body).cursor ?? "");
             const answer = answers.shift();
             return answer ? Response.json(answer) : new Response("", { status: 503 });
         };
@@ -195,12 +198,12 @@ def test_a_page_that_could_not_be_fetched_is_asked_for_again(modules: Modules) -
         await listing.load();
         const failed = await listing.neighbour("a", 1).catch((error) => error.status);
         const first = listing.first;
-        return [failed, first, (await listing.neighbour("a", 1)).id, asked, listing.first];
+        return [failed, first, (await listing.neighbour("a", 1)).id, cursors, listing.first];
     }"""
-    assert modules.call("listing.js", given) == [503, 0, "b", ["", "c", "c"], 50]
+    assert modules.call("listing.js", script) == [503, 0, "b", ["", "c", "c"], 50]
 
 
-def test_escape_keeps_a_search_and_enter_goes_to_what_it_found(tab: Tab, sent: list[dict[str, Any]]) -> None:
+def test_escape_keeps_a_search_and_enter_moves_to_its_first_result(tab: Tab, predictions: list[dict[str, Any]]) -> None:
     tab.open().listed()
     tab.key("/")
     tab.page.keyboard.type("two tom")
@@ -210,26 +213,30 @@ def test_escape_keeps_a_search_and_enter_goes_to_what_it_found(tab: Tab, sent: l
     tab.key("/").key("Enter")
 
     tab.page.wait_for_function("() => document.activeElement.matches('a.name')")
-    assert tab.page.evaluate("() => document.activeElement.closest('tr').dataset.id") == sent[2]["id"]
+    assert tab.page.evaluate("() => document.activeElement.closest('tr').dataset.id") == predictions[2]["id"]
 
 
-def test_filters(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+def test_the_list_can_be_filtered_by_finding_and_by_read_mark(
+    tab: Tab, service: httpx.Client, predictions: list[Any]
+) -> None:
     entries = served(service)
     tab.open().listed()
     label = next(name for entry in entries for name in entry["positive"])
-    wanted = [entry["id"] for entry in entries if label in entry["positive"]]
+    expected = [entry["id"] for entry in entries if label in entry["positive"]]
 
     tab.page.select_option("[name=finding]", label)
-    tab.page.wait_for_selector(f"#position:has-text('1–{len(wanted)} of {len(wanted)}')")
-    assert tab.listed() == wanted
+    tab.page.wait_for_selector(f"#position:has-text('1–{len(expected)} of {len(expected)}')")
+    assert tab.listed() == expected
 
     tab.page.select_option("[name=finding]", "")
     tab.page.select_option("[name=read]", "1")
-    tab.page.wait_for_selector("#empty:has-text('Nothing fits')")
+    tab.page.wait_for_selector("#empty:has-text('No radiographs match')")
 
 
-def test_a_read_mark_says_who_and_when_and_can_be_taken_back(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
-    id = sent[0]["id"]
+def test_a_read_mark_shows_the_reader_and_can_be_removed(
+    tab: Tab, service: httpx.Client, predictions: list[Any]
+) -> None:
+    id = predictions[0]["id"]
     tab.open().listed()
     tab.page.fill("#reader", "AB")
     tab.page.locator(f'tr[data-id="{id}"] a.name').focus()
@@ -247,7 +254,7 @@ def test_a_read_mark_says_who_and_when_and_can_be_taken_back(tab: Tab, service: 
     assert service.get(f"/v1/worklist/{id}").json()["read"] is None
 
 
-def test_keys_go_through_the_rows_open_one_and_come_back(tab: Tab, sent: list[Any]) -> None:
+def test_keys_move_between_rows_open_one_and_return(tab: Tab, predictions: list[Any]) -> None:
     first, second, *_ = tab.open().listed()
     at = "() => document.activeElement.closest('tr').dataset.id"
 
@@ -265,7 +272,7 @@ def test_keys_go_through_the_rows_open_one_and_come_back(tab: Tab, sent: list[An
     assert tab.page.evaluate(at) == second
 
 
-def test_a_table_to_keep(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+def test_the_list_can_be_exported_as_csv(tab: Tab, service: httpx.Client, predictions: list[Any]) -> None:
     tab.open().listed()
     with tab.page.expect_download() as started:
         tab.page.click("#export")
@@ -274,7 +281,7 @@ def test_a_table_to_keep(tab: Tab, service: httpx.Client, sent: list[Any]) -> No
     assert started.value.path().read_bytes() == service.get("/v1/worklist.csv").content
 
 
-def test_only_a_page_of_a_long_list_is_drawn(tab: Tab, service: httpx.Client, sent: list[Any]) -> None:
+def test_a_long_list_is_shown_page_by_page(tab: Tab, service: httpx.Client, predictions: list[Any]) -> None:
     for number in range(100, 150):
         post(service, radiograph(number, (256, 256)))
     entries = service.get("/v1/worklist?limit=500").json()["items"]
@@ -287,7 +294,7 @@ def test_only_a_page_of_a_long_list_is_drawn(tab: Tab, service: httpx.Client, se
     assert tab.listed() == ids[50:]
     assert tab.page.is_disabled("#page-after")
     tab.view(ids[50])
-    tab.key("k")  # over the edge of the page
+    tab.key("k")  # turns the page
     tab.drawn(ids[49])
     tab.key("j")
     tab.drawn(ids[50])
@@ -295,17 +302,17 @@ def test_only_a_page_of_a_long_list_is_drawn(tab: Tab, service: httpx.Client, se
 
 @pytest.mark.parametrize("size", SIZES)
 def test_nothing_scrolls_sideways(
-    browser: Browser, service: httpx.Client, sent: list[Any], size: tuple[int, int]
+    browser: Browser, service: httpx.Client, predictions: list[Any], size: tuple[int, int]
 ) -> None:
     tab = Tab(browser, str(service.base_url).rstrip("/"), size)
     tab.open().listed()
-    wide = """() => ["html", "#table", "#panel", "#worklist", "#viewer"].every((place) => {
-        const one = document.querySelector(place);
-        return one.scrollWidth <= one.clientWidth;
+    wide = """() => ["html", "#table", "#panel", "#worklist", "#viewer"].every((selector) => {
+        const element = document.querySelector(selector);
+        return element.scrollWidth <= element.clientWidth;
     })"""
 
     assert tab.page.evaluate(wide)
-    tab.view(sent[1]["id"])
+    tab.view(predictions[1]["id"])
     assert tab.page.evaluate(wide)
     assert tab.page.locator(".notice").inner_text() == "Research use only. Not a medical device."
     assert tab.page.locator(".notice").is_visible()
