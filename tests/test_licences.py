@@ -12,7 +12,7 @@ EXTRAS = ("cpu", "postgres")
 NOT_NEEDED_FOR_TESTS = {"psycopg"}  # LGPL-3.0-only; only the image has it
 
 # Used as they are published, as libraries that anyone may replace, which the LGPL asks for and no more.
-LESSER = {"pebble", "psycopg", "psycopg-binary"}
+LESSER = {"psycopg", "psycopg-binary"}
 _GPL = re.compile(r"(?<![A-Za-z])A?GPL|(?<!Lesser )General Public License|Affero", re.IGNORECASE)
 _LESSER = re.compile(r"LGPL|(Library or )?Lesser General Public License", re.IGNORECASE)
 
