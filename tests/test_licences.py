@@ -12,7 +12,7 @@ EXTRAS = ("cpu", "postgres")
 NOT_NEEDED_FOR_TESTS = {"psycopg"}  # LGPL-3.0-only; installed in the image only
 
 # Unmodified libraries that users can replace, which is what the LGPL requires.
-LESSER = {"pebble", "psycopg", "psycopg-binary"}
+LESSER = {"psycopg", "psycopg-binary"}
 _GPL = re.compile(r"(?<![A-Za-z])A?GPL|(?<!Lesser )General Public License|Affero", re.IGNORECASE)
 _LESSER = re.compile(r"LGPL|(Library or )?Lesser General Public License", re.IGNORECASE)
 

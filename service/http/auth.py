@@ -1,20 +1,22 @@
-"""Who may ask for what: keys with scopes, checked on every route that does not say it is open.
+"""Authentication and authorisation: keys with scopes, required on every route that is not listed as open.
 
-A key comes as `Authorization: Bearer KEY`. No key is asked for where the address *listened on* is loopback. What stands
-in front is not seen: behind a reverse proxy on the same machine, set `TRIAGE_HTTP__KEYS=always`.
+A client sends its key as `Authorization: Bearer KEY`. No key is required where the service *listens* on a loopback
+address. It cannot know what is in front of it: behind a reverse proxy on the same machine, set
+`TRIAGE_HTTP__KEYS=always`.
 
-Without keys on loopback, a request must name this machine in `Host`, and in `Origin` where a browser sends one. Else
-any web page that a person on this machine visits could reach the service through the browser (DNS rebinding, forms). A
-proxy that hands on the `Host` it was asked for is refused by that, too.
+Without keys on loopback, `Host` must name this machine, and so must `Origin` where a browser sends it. Otherwise any
+web page that a person on this machine visits could reach the service through the browser (DNS rebinding, forms). This
+also refuses a proxy that forwards the `Host` of the original request.
 """
 
 import asyncio
 import ipaddress
 import math
+from collections.abc import Iterable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import Request, Security
+from fastapi import Request, Security, params
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from service.errors import Forbidden, RateLimited, Unauthenticated
@@ -24,7 +26,7 @@ from service.storage.keys import Key, Keys, Scope
 from service.telemetry import log
 
 REMINDER_SECONDS = 60.0
-OPEN = frozenset(  # tell nothing of anybody, and cost nothing
+OPEN = frozenset(  # hold no patient data, and cost next to nothing
     {"/", "/web/{path:path}", "/livez", "/readyz", "/openapi.json"}
     | {"/docs", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"}
 )
@@ -32,12 +34,12 @@ OPEN = frozenset(  # tell nothing of anybody, and cost nothing
 _BEARER = HTTPBearer(
     auto_error=False,
     scheme_name="key",
-    description="An API key, as `triage keys add` makes it; not asked for where the service listens on loopback.",
+    description="An API key made by `triage keys add`; not required where the service listens on loopback.",
 )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is one that only this machine reaches; of names, only `localhost`."""
+    """Return whether only this machine can reach an address; the only name that counts is `localhost`."""
     if host.lower() == "localhost":
         return True
     try:
@@ -48,19 +50,19 @@ def is_loopback(host: str) -> bool:
 
 
 def requires_keys(http: Http) -> bool:
-    """Whether a service that listens there wants a key."""
+    """Return whether a service with these settings requires keys."""
     return http.keys == "always" or (http.keys == "auto" and not is_loopback(http.host))
 
 
 class Guard:
-    """Lets a request in, or not.
+    """Checks keys, scopes and request rates.
 
     Parameters
     ----------
     keys
-        Keys of clients.
+        Keys of the clients.
     http, limits
-        Whether keys are asked for, and how many requests one client may make.
+        Whether keys are required, and how many requests one client may make.
     """
 
     def __init__(self, keys: Keys, http: Http, limits: Limits) -> None:
@@ -69,54 +71,68 @@ class Guard:
         self.insecure = http.keys == "never"
         self._rate = RateLimit(limits.requests_per_second, limits.requests_burst)
 
-    async def admit(self, request: Request, token: str | None, scopes: list[str]) -> Key | None:
-        """Pass who may; give the key, if one is asked for.
+    async def admit(self, request: Request, scopes: frozenset[str]) -> None:
+        """Admit a request to a route with these scopes; sets `request.state.key`, the name of the key, and `scopes`.
 
         Raises
         ------
         Unauthenticated, Forbidden, RateLimited
         """
+        credentials = await _BEARER(request)
+        key = await self._check(request, credentials.credentials if credentials else None, scopes)
+        request.state.key = key and key.name
+        request.state.scopes = scopes
+
+    async def _check(self, request: Request, token: str | None, scopes: frozenset[str]) -> Key | None:
         if not self._asks:
             self._spend(_address(request))
             if not self.insecure:
                 _check_local(request)
             return None
         key = await asyncio.to_thread(self._keys.find, token) if token else None
-        # A key has a bucket of its own: strangers at the same address, as behind a proxy, cannot empty it.
+        # Each key has its own bucket, so that other clients at the same address, as behind a proxy, cannot empty it.
         self._spend(f"key {key.name}" if key else _address(request))
         if key is None:
             raise Unauthenticated(
-                "the key is unknown or revoked" if token else "wanted a key, as in Authorization: Bearer KEY",
+                "the key is unknown or revoked" if token else "no key was sent; send Authorization: Bearer KEY",
                 "unknown_key" if token else None,
             )
-        if missing := sorted(set(scopes) - key.scopes):
+        if missing := sorted(scopes - key.scopes):
             raise Forbidden(f"the key lacks the scope {', '.join(missing)}", "missing_scope")
         return key
 
     async def remind(self) -> None:
-        """Warn every minute, until cancelled, where keys are switched off."""
+        """Log a warning every minute, until cancelled, where keys are switched off."""
         while self.insecure:
-            log().warning("insecure: no key is asked for, whoever reaches this address may read and delete everything")
+            log().warning(
+                "insecure: no key is required; anybody who reaches this address can read and delete everything"
+            )
             await asyncio.sleep(REMINDER_SECONDS)
 
     def _spend(self, client: str) -> None:
         if wait := self._rate.spend(client):
-            error = RateLimited("too many requests of one client")
+            error = RateLimited("too many requests from one client")
             error.retry_after_s = math.ceil(wait)
             raise error
 
 
 def needs(scope: Scope) -> Any:
-    """Declare the scope of a route: `dependencies=[needs("read")]`."""
-    return Security(_admit, scopes=[scope])
+    """Declare the scope of a route: `dependencies=[needs("read")]`. `Admission` checks it before the body is read."""
+    return Security(_check_admitted, scopes=[scope])
 
 
-async def _admit(
-    request: Request, scopes: SecurityScopes, sent: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+def declared_scopes(dependencies: Iterable[params.Depends]) -> frozenset[str]:
+    """Return the scopes that `needs` declares among the dependencies of a route."""
+    declared = (one for one in dependencies if isinstance(one, params.Security) and one.dependency is _check_admitted)
+    return frozenset(scope for one in declared for scope in one.scopes or ())
+
+
+async def _check_admitted(
+    request: Request, scopes: SecurityScopes, _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 ) -> None:
-    guard: Guard = request.app.state.guard
-    key = await guard.admit(request, sent.credentials if sent else None, scopes.scopes)
-    request.state.key = key and key.name
+    """Refuse a request that `Admission` has not admitted to this route: a second check in case it is bypassed."""
+    if not set(scopes.scopes) <= getattr(request.state, "scopes", frozenset()):
+        raise Unauthenticated("the request was not admitted to this route")
 
 
 def _address(request: Request) -> str:
@@ -125,10 +141,10 @@ def _address(request: Request) -> str:
 
 def _check_local(request: Request) -> None:
     for header, prefix in (("host", "//"), ("origin", "")):
-        sent = request.headers.get(header)
-        if sent is not None and not _names_loopback(prefix + sent):
+        value = request.headers.get(header)
+        if value is not None and not _names_loopback(prefix + value):
             raise Forbidden(
-                f"the header {header.title()} names another machine; TRIAGE_HTTP__KEYS=always serves others, with keys",
+                f"the header {header.title()} names another machine; to serve others, set TRIAGE_HTTP__KEYS=always",
                 "foreign_host",
             )
 

@@ -1,4 +1,4 @@
-"""Files out of a request body: raw DICOM, or the parts of a form."""
+"""The files in a request body: one raw DICOM file, or the parts of a form."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,22 +14,23 @@ from service.settings import Limits
 RAW = ("application/dicom", "application/octet-stream")
 FORM = "multipart/form-data"
 PARTS = ("file", "files")
+_MAX_FIELD_BYTES = 2**16  # of a part that is no file; such parts are ignored
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One file as it was sent; of a form, it may lie in a temporary file until it is read."""
+    """One uploaded file; a file from a form may be in a temporary file until it is read."""
 
     filename: str
     content: bytes | UploadFile
 
     async def read(self) -> bytes:
-        """Give the bytes.
+        """Return the bytes.
 
         Raises
         ------
         InvalidRequest
-            `empty_body`: there are none.
+            `empty_body`: the file is empty.
         """
         data = self.content if isinstance(self.content, bytes) else await self.content.read()
         if not data:
@@ -39,17 +40,17 @@ class Upload:
 
 @asynccontextmanager
 async def received(request: Request, limits: Limits) -> AsyncIterator[Sequence[Upload]]:
-    """Receive the files of a body, at least one; temporary files are gone afterwards.
+    """Receive the files in a body, at least one; temporary files are deleted on exit.
 
     Raises
     ------
     UnsupportedEncoding
         `unsupported_media_type`
     InvalidRequest
-        A form without a file, or with too many, or with one in a part of another name (`unknown_part`), or that ends
-        before its closing boundary (`truncated_form`).
+        The form has no file (`no_file`), too many, one in a part of another name (`unknown_part`), or ends before its
+        closing boundary (`truncated_form`).
     TooLarge
-        `file_too_large`, told while it is still being sent.
+        `file_too_large`, raised while the file is still being received.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type in RAW:
@@ -61,28 +62,29 @@ async def received(request: Request, limits: Limits) -> AsyncIterator[Sequence[U
         finally:
             await form.close()
     else:
-        wanted = f"{FORM} with a part named file, or {RAW[0]}"
-        raise UnsupportedEncoding(f"Content-Type: wanted {wanted}", "unsupported_media_type")
+        raise UnsupportedEncoding(
+            f"Content-Type must be {FORM} with a part named file, or {RAW[0]}", "unsupported_media_type"
+        )
 
 
 async def whole(request: Request, limit: int) -> bytes:
-    """Receive a body that is one file, perhaps empty.
+    """Receive a body that is one file; it may be empty.
 
     Raises
     ------
     TooLarge
-        `file_too_large`, told while it is still being sent.
+        `file_too_large`, raised while the file is still being received.
     """
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > limit:
-            raise TooLarge(f"a file of at most {limit} bytes wanted", "file_too_large")
+            raise TooLarge(f"a file must not be larger than {limit} bytes", "file_too_large")
     return bytes(data)
 
 
 class _Parser(MultiPartParser):
-    """Starlette's parser, which says nothing of a body that ends early and drops its last part."""
+    """Starlette's parser drops the last part of a body that ends early and reports no error; `ended` tells."""
 
     ended = False
 
@@ -97,7 +99,7 @@ async def _form(request: Request, limit: int) -> FormData:
         if not parser.ended:
             raise InvalidRequest("the form ends before its closing boundary", "truncated_form")
 
-    parser = _Parser(request.headers, closed(), max_files=limit, max_fields=limit)
+    parser = _Parser(request.headers, closed(), max_files=limit, max_fields=limit, max_part_size=_MAX_FIELD_BYTES)
     try:
         return await parser.parse()
     except MultiPartException as error:
@@ -107,8 +109,10 @@ async def _form(request: Request, limit: int) -> FormData:
 def _files(form: FormData) -> list[Upload]:
     parts = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
     if any(name not in PARTS for name, _ in parts):
-        raise InvalidRequest(f"a file is in a part that is named neither {' nor '.join(PARTS)}", "unknown_part")
+        raise InvalidRequest(f"the part of a file must be named {' or '.join(PARTS)}", "unknown_part")
     files = [Upload(value.filename or "", value) for _, value in parts]
     if not files:
-        raise InvalidRequest("the form has no file in a part named file, as in curl -F file=@radiograph.dcm", "no_file")
+        raise InvalidRequest(
+            "the form has no file; send it in a part named file, as in curl -F file=@radiograph.dcm", "no_file"
+        )
     return files

@@ -146,8 +146,8 @@ class Predictor:
         """Start a process and check that it can work within its limits."""
         try:
             await self.prepare(b"")
-        except InputError as error:
-            if error.code == "decoder_failed":
+        except (InputError, Overloaded) as error:
+            if error.code in ("decoder_failed", "decoder_unavailable"):
                 raise ConfigurationError(
                     "the decoder processes die at their start; TRIAGE_LIMITS__DECODE_MEMORY_BYTES may be too small"
                 ) from None

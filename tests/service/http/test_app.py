@@ -1,18 +1,13 @@
-import asyncio
 import json
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
 import pytest
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
 
-from service.http.app import Envelope, create_app
+from service.http.app import create_app
 from service.objects.kinds import DICOM_KINDS
 from service.prediction.stored import StoredPredictions
-from service.settings import Limits
 from tests.service.serving import Client, client_of, settings_for
 
 
@@ -76,44 +71,6 @@ def test_an_unexpected_error_is_told_and_logged_without_its_text(
     unexpected = json.loads(log.getvalue().splitlines()[0])
     assert (unexpected["error"], unexpected["request_id"]) == ("ValueError", response.headers["x-request-id"])
     assert "in fail" in unexpected["frames"][-1] or " fail" in unexpected["frames"][-1]
-
-
-async def _swallow(scope: Scope, receive: Receive, send: Send) -> None:
-    """Take the body in, then wait until the client leaves."""
-    await Request(scope, receive).body()
-    await receive()
-    await Response()(scope, receive, send)
-
-
-async def _answer(messages: list[Message], stall: float) -> list[Message]:
-    """Send all but the last message at once and the last after `stall` seconds; what is answered."""
-    waiting, answered = list(messages), []
-
-    async def receive() -> Message:
-        await asyncio.sleep(0 if len(waiting) > 1 else stall)
-        return waiting.pop(0)
-
-    async def send(message: Message) -> None:
-        answered.append(message)
-
-    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
-    await Envelope(_swallow, Limits(idle_seconds=0.1))(scope, receive, send)
-    return answered
-
-
-@pytest.mark.parametrize("parts", [0, 3])
-def test_an_upload_that_stops_is_given_up(parts: int) -> None:
-    sent: list[Message] = [{"type": "http.request", "body": b"x", "more_body": True}] * parts
-
-    start, body = asyncio.run(_answer([*sent, {"type": "http.request"}], stall=60))
-
-    assert (start["status"], json.loads(body["body"])["code"]) == (408, "upload_idle")
-
-
-def test_a_client_that_waits_for_its_answer_is_no_idle_upload() -> None:
-    start, _ = asyncio.run(_answer([{"type": "http.request", "body": b"x"}, {"type": "http.disconnect"}], stall=0.3))
-
-    assert start["status"] == 200
 
 
 def test_the_log_has_the_route_not_the_path(client: Client, log: StringIO) -> None:

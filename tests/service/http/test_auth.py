@@ -108,7 +108,7 @@ def walk(routes: Iterable[Any]) -> Iterator[tuple[str, list[str] | None]]:
         dependencies = getattr(route, "dependencies", None)
         scopes = None
         if dependencies is not None:
-            scopes = [scope for one in dependencies if one.dependency is auth._admit for scope in one.scopes]
+            scopes = sorted(auth.declared_scopes(dependencies))
         yield route.path, scopes
 
 

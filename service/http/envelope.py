@@ -1,0 +1,134 @@
+"""The outermost ASGI layer: request id, bounds on the body, security headers, a log line, an answer to every error."""
+
+import asyncio
+import re
+import secrets
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import telemetry
+from service.errors import TooLarge, UploadIdle
+from service.http import problems
+from service.settings import Limits
+
+STORE = "/dicom-web/studies"  # bodies of this route hold many files and are never held whole
+# The forms that proxies generate, and no other: a patient ID or accession number would fit a looser rule and be logged.
+_ID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+# For every answer but pages, which set their own.
+_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_PROBES = ("/livez", "/readyz")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def declared_length(scope: Scope) -> int:
+    """Return the Content-Length of a request, 0 where it is missing or not a number."""
+    value = Headers(scope=scope).get("content-length", "")
+    return int(value) if value.isdecimal() and len(value) < 20 else 0
+
+
+class Envelope:
+    """ASGI middleware around every request.
+
+    Parameters
+    ----------
+    limits
+        Bounds on the body: its size, and the time between two of its parts.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._max_body_bytes, self._max_store_bytes = limits.max_body_bytes, limits.max_store_bytes
+        self._idle_seconds = limits.idle_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope))
+        exchange = Exchange(scope, send, request_id)
+        with telemetry.request(request_id):
+            try:
+                await self._app(scope, self._bounded(scope, receive), exchange.send)
+            except ClientDisconnect:
+                telemetry.log().info("the client disconnected")
+            except Exception as error:
+                problems.note(error)
+                if not exchange.status:
+                    await problems.answer(error)(scope, receive, exchange.send)
+            finally:
+                exchange.log()
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        declared = declared_length(scope)
+        limit = self._max_store_bytes if scope["path"].startswith(STORE) else self._max_body_bytes
+        received, more = 0, True
+
+        async def bounded() -> Message:
+            nonlocal received, more
+            message = await self._next(receive, more) if declared <= limit else {}
+            received += len(message.get("body", b""))
+            more = message.get("more_body", False)
+            if max(declared, received) > limit:
+                raise TooLarge(f"the body must not be larger than {limit} bytes", "body_too_large")
+            return message
+
+        return bounded
+
+    async def _next(self, receive: Receive, more: bool) -> Message:
+        """Return the next message; only the parts of a body have a deadline, not the wait for a disconnect after it."""
+        try:
+            async with asyncio.timeout(self._idle_seconds if more else None):
+                return await receive()
+        except TimeoutError:
+            raise UploadIdle(f"no part of the body arrived within {self._idle_seconds:g} s; send it again") from None
+
+
+class Exchange:
+    """One answer: adds its headers, and logs it."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self._scope, self._send, self._request_id = scope, send, request_id
+        self._start = time.perf_counter()
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """Send a message, with the headers of every answer added."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._request_id
+            headers.setdefault("Content-Security-Policy", _POLICY)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+    def log(self) -> None:
+        """Log the request, unless it is a probe, by its route: the client chooses the path, which may hold anything."""
+        route = getattr(self._scope.get("route"), "path", None)
+        if route in _PROBES:
+            return
+        key = self._scope.get("state", {}).get("key")
+        telemetry.log().info(
+            "request",
+            **({"key": key} if key else {}),
+            method=self._scope["method"] if self._scope["method"] in _METHODS else "other",
+            route=route,
+            status=self.status,
+            ms=round(1e3 * (time.perf_counter() - self._start), 1),
+        )
+
+
+def _request_id(headers: Headers) -> str:
+    value = headers.get("x-request-id", "")
+    return value if _ID.fullmatch(value) else secrets.token_hex(8)

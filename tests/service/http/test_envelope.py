@@ -1,0 +1,50 @@
+"""The outermost layer: bounds on the body, and the deadline of its parts."""
+
+import asyncio
+import json
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from service.http.envelope import Envelope
+from service.settings import Limits
+
+
+async def _swallow(scope: Scope, receive: Receive, send: Send) -> None:
+    """Take the body in, then wait until the client leaves."""
+    await Request(scope, receive).body()
+    await receive()
+    await Response()(scope, receive, send)
+
+
+async def _answer(messages: list[Message], stall: float) -> list[Message]:
+    """Send all but the last message at once and the last after `stall` seconds; what is answered."""
+    waiting, answered = list(messages), []
+
+    async def receive() -> Message:
+        await asyncio.sleep(0 if len(waiting) > 1 else stall)
+        return waiting.pop(0)
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    await Envelope(_swallow, Limits(idle_seconds=0.1))(scope, receive, send)
+    return answered
+
+
+@pytest.mark.parametrize("parts", [0, 3])
+def test_an_upload_that_stops_is_given_up(parts: int) -> None:
+    sent: list[Message] = [{"type": "http.request", "body": b"x", "more_body": True}] * parts
+
+    start, body = asyncio.run(_answer([*sent, {"type": "http.request"}], stall=60))
+
+    assert (start["status"], json.loads(body["body"])["code"]) == (408, "upload_idle")
+
+
+def test_a_client_that_waits_for_its_answer_is_no_idle_upload() -> None:
+    start, _ = asyncio.run(_answer([{"type": "http.request", "body": b"x"}, {"type": "http.disconnect"}], stall=0.3))
+
+    assert start["status"] == 200
