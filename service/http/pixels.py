@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from service.dicom.unwindowed import Tones
+from service.dicom.unwindowed import Unwindowed
 from service.http.auth import needs
 from service.http.caching import is_fresh, tagged
 from service.http.dependencies import Door
@@ -75,7 +75,7 @@ async def maps(id: str, request: Request, pipeline: Door) -> Response:
     )
 
 
-def _described(found: Tones) -> str:
+def _described(found: Unwindowed) -> str:
     rows, columns = found.codes.shape
     return json.dumps(
         {

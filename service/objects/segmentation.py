@@ -8,11 +8,12 @@ import numpy as np
 from highdicom import seg
 from pydicom import Dataset
 
+from service.dicom.geometry import geometry
 from service.objects import overlay
 from service.objects.codes import CLASS_ACTIVATION, SPATIAL_CONCEPT, row
 from service.objects.derived import algorithm, concept, file, identity, remarks
 from service.objects.report import Report
-from service.objects.source import Source, orientation
+from service.objects.source import Source
 
 KIND = "segmentation"
 
@@ -39,7 +40,7 @@ def segmentation(report: Report, source: Source) -> bytes:
         **identity(report, KIND, 9902, "attention maps"),
     )
     _organise(image, report.uid(f"{KIND}/dimensions"))
-    image.PatientOrientation = orientation(source.image)
+    image.PatientOrientation = list(geometry(source.image).orientation or ())
     image.ImageComments = "\n".join(remarks(report))
     return file(image, report, source)
 

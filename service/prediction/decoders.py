@@ -26,7 +26,7 @@ from pydicom import Dataset
 from service.dicom.canvas import Rule, canvas
 from service.dicom.radiograph import Header, radiograph, unwindowed
 from service.dicom.reader import Bounds, read
-from service.dicom.unwindowed import Tones
+from service.dicom.unwindowed import Unwindowed
 from service.errors import DecodeTimeout, MalformedDicom, TriageError
 
 Result = TypeVar("Result")
@@ -102,7 +102,7 @@ class Decoders:
         """
         return await self._run(_derive, (data, self._bounds, make))
 
-    async def unwindowed(self, data: bytes) -> Tones:
+    async def unwindowed(self, data: bytes) -> Unwindowed:
         """Give a file's values before the window.
 
         Raises

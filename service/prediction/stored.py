@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from service.dicom.unwindowed import Tones
+from service.dicom.unwindowed import Unwindowed
 from service.http.documents import Answer, answer, maps
 from service.objects.kinds import Kind
 from service.objects.rendering import Drawing
@@ -68,7 +68,7 @@ class Archive:
         data = await asyncio.to_thread(self._instances.get, record.instance_file)
         return await self._analyser.render(record, data, kind)
 
-    async def unwindowed(self, id: str) -> Tones:
+    async def unwindowed(self, id: str) -> Unwindowed:
         """Give the values of a record's radiograph before the window.
 
         Raises

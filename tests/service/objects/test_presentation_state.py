@@ -8,7 +8,7 @@ from PIL import Image
 from pydicom import Dataset
 
 from service.dicom.radiograph import radiograph
-from tests.service.objects.rendered import BOX, FAULTY, HEIGHT, WIDTH, parsed, rendered, report, source, table
+from tests.service.objects.rendered import BOX, FAULTY, HEIGHT, WIDTH, parsed, rendered, report, source
 
 
 def state(fault: str = "sound") -> Dataset:
@@ -88,10 +88,11 @@ def test_pixels_keep_their_shape(fault: str, wanted: list[int]) -> None:
         ("sound", (2048, 4096, "LINEAR")),
         ("two windows", (2000, 3000, "SIGMOID")),
         ("no window", None),
-        ("window of nothing", None),
+        ("window of nothing", (2048, 4096, "LINEAR")),  # all values, 0 to 4095
+        ("window too narrow", (2048, 4096, "LINEAR")),
     ],
 )
-def test_the_window_is_the_radiographs_first(fault: str, wanted: tuple[float, float, str] | None) -> None:
+def test_the_window_is_the_one_that_shows_the_radiograph(fault: str, wanted: tuple[float, float, str] | None) -> None:
     dataset = state(fault)
 
     if wanted is None:
@@ -144,19 +145,17 @@ def test_a_big_endian_table_is_turned_round() -> None:
     assert np.frombuffer(item.LUTData, "<u2")[-1] == 65535
 
 
-def test_a_table_that_cannot_be_read_is_left_out() -> None:
-    short = table(10, 4096)
-    short.LUTData = short.LUTData[:40]
+def test_an_intercept_without_a_slope_is_kept() -> None:
+    dataset = state("intercept alone")
 
-    dataset = parsed(rendered("presentation_state", source(VOILUTSequence=[short], WindowCenter=None)))
-    assert "SoftcopyVOILUTSequence" not in dataset
+    assert (dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType) == (1, 100, "US")
 
 
 @pytest.mark.parametrize(
     "fault",
     [
         *("sound", "white is low", "white is low, unsaid", "rescaled", "tables", "no window", "CR", "oblong pixels"),
-        *("implicit", "deflated"),
+        *("implicit", "deflated", "window of nothing", "window too narrow", "intercept alone", "table from below zero"),
     ],
 )
 def test_dcmtk_shows_the_radiograph_by_it_as_the_service_does(tmp_path: Path, fault: str) -> None:
