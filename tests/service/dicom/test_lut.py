@@ -30,7 +30,7 @@ LITTLE, BIG, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.1
 
 
 @pytest.mark.parametrize("syntax", [LITTLE, BIG, IMPLICIT])
-def test_words_by_hand(syntax):
+def test_a_table_of_words(syntax):
     words = table(item([4, 10, 16], [7, 500, 40000, 9]), syntax)
     assert (words.first, words.highest) == (10, 65535)
     values = look_up(np.array([-5.0, 9, 10, 11, 12, 13, 14, 900]), words)
@@ -38,12 +38,12 @@ def test_words_by_hand(syntax):
 
 
 @pytest.mark.parametrize(("syntax", "order"), [(LITTLE, "<"), (BIG, ">")])
-def test_words_given_as_bytes(syntax, order):
+def test_words_in_a_value_of_bytes_have_the_byte_order_of_the_file(syntax, order):
     data = np.array([1, 258, 3], order + "u2").tobytes()
     assert table(item([3, 0, 12], data), syntax).entries.tolist() == [1, 258, 3]
 
 
-def test_bytes():
+def test_a_table_of_bytes():
     assert table(item([3, 0, 8], b"\1\2\3\0"), LITTLE).entries.tolist() == [1, 2, 3]
 
 
@@ -54,7 +54,7 @@ def test_a_first_value_written_without_its_sign_gets_it_back():
     assert table(item([3, 65534, 8], [10, 20, 30]), LITTLE, signed=False).first == 65534
 
 
-def test_bits_understated_by_the_writer():
+def test_bits_that_the_writer_understates_are_corrected():
     assert table(item([2, 0, 8], [0, 1000]), LITTLE).highest == 1023
 
 
@@ -62,7 +62,7 @@ def test_zero_entries_mean_65536():
     assert table(item([0, 0, 16], np.arange(65536, dtype="<u2").tobytes()), LITTLE).entries.size == 65536
 
 
-def test_agrees_with_pydicom():
+def test_a_lookup_agrees_with_pydicom():
     rng = np.random.default_rng(0)
     lut, dataset = within(item([200, 50, 16], rng.integers(0, 65536, 200).tolist()), LITTLE)
     values = np.arange(0, 400)

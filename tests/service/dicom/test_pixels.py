@@ -76,7 +76,7 @@ def test_the_window_of_an_unknown_function_is_as_wide_as_a_linear_one():
 NO_WINDOW = {"WindowCenter": None, "WindowWidth": None, "VOILUTFunction": None}
 
 
-def test_eight_bits_without_window_are_display_values():
+def test_eight_bits_without_window_are_display_values_already():
     stored = ramp(5, 7, 8) // 2
     assert np.array_equal(display(stored, chest(stored)).values, stored / np.float32(255))
     assert flags(stored) == ()
@@ -93,26 +93,26 @@ def test_eight_bits_rescaled_are_stretched():
     assert shown(stored, RescaleSlope=2, RescaleIntercept=0) == [0, 0.5, 1]
 
 
-def test_a_flat_image_is_black():
+def test_a_flat_image_without_window_is_black():
     assert shown(np.full((1, 3), 900, np.uint16), **NO_WINDOW) == [0, 0, 0]
 
 
 # Padding...
 
 
-def test_padding_is_black_and_out_of_the_stretch():
+def test_padding_is_black_and_not_part_of_the_range():
     stored = np.array([[4000, 100, 200, 300]], np.uint16)
     assert shown(stored, PixelPaddingValue=4000, **NO_WINDOW) == [0, 0, 0.5, 1]
 
 
-def test_padding_range_either_way_round():
+def test_a_padding_range_may_be_in_either_order():
     stored = np.array([[4000, 3990, 100, 200, 300]], np.uint16)
     for pair in ((3990, 4000), (4000, 3990)):
         elements = {"PixelPaddingValue": pair[0], "PixelPaddingRangeLimit": pair[1], **NO_WINDOW}
         assert shown(stored, **elements) == [0, 0, 0, 0.5, 1]
 
 
-def test_padding_is_black_also_where_low_is_white():
+def test_padding_is_black_where_low_is_white():
     stored = np.array([[0, 0, 2, 4]], np.uint16)
     elements = {"PixelPaddingValue": 0, "PhotometricInterpretation": "MONOCHROME1", **NO_WINDOW}
     assert shown(stored, **elements) == [0, 0, 1, 0]
@@ -122,11 +122,11 @@ def test_padding_below_zero():
     stored = np.array([[-2000, 0, 10]], np.int16)
     assert shown(stored, PixelPaddingValue=-2000, **NO_WINDOW) == [0, 0, 1]
     dataset = chest(stored, **NO_WINDOW)
-    dataset.add_new("PixelPaddingValue", "US", 2**16 - 2000)  # written without its sign
+    dataset.add_new("PixelPaddingValue", "US", 2**16 - 2000)  # without its sign
     assert display(stored, dataset).values.tolist() == [[0, 0, 1]]
 
 
-def test_nothing_but_padding():
+def test_an_image_of_padding_alone_is_black():
     stored = np.full((2, 2), 7, np.uint16)
     assert shown(stored, PixelPaddingValue=7, **NO_WINDOW) == [0, 0, 0, 0]
 
@@ -140,7 +140,7 @@ def test_rescale_before_window():
     )
 
 
-def test_negative_slope_turns_the_greys_over():
+def test_a_negative_slope_inverts_the_greys():
     assert shown(ROW, RescaleSlope=-1, RescaleIntercept=4, **NO_WINDOW) == [1, 0.75, 0.5, 0.25, 0]
 
 
@@ -200,7 +200,7 @@ def test_polarity(photometric, shape, inverted, raised):
 
 
 @given(arrays.arrays(np.uint16, (4, 5), elements=st.integers(0, 4095)))
-def test_inverted_pixels_with_inverted_meaning_look_the_same(stored):
+def test_inverted_pixels_with_inverted_polarity_look_the_same(stored):
     plain = display(stored, chest(stored)).values
     turned = display(4095 - stored, chest(4095 - stored, PhotometricInterpretation="MONOCHROME1")).values
     assert np.allclose(plain, turned, atol=1e-6)

@@ -48,7 +48,7 @@ def values(result: Unwindowed) -> list[float]:
     return (result.slope * result.codes.astype(np.float64) + result.intercept).ravel().tolist()
 
 
-# Whatever the file says, the first window shows what the service shows
+# For any header the first window shows what the service shows...
 
 stored_values = st.one_of(
     arrays.arrays(np.uint16, (3, 5), elements=st.integers(0, 4095)),
@@ -94,7 +94,7 @@ def test_the_first_window_shows_what_the_service_shows(stored, window, rescale, 
 # By hand...
 
 
-def test_stored_values_are_their_own():
+def test_stored_values_without_a_rescale_are_exact():
     result = result_of(ROW + 7, WindowCenter=9, WindowWidth=5)
 
     assert result.codes.tolist() == [[0, 1, 2, 3, 4]]
@@ -120,8 +120,8 @@ def test_all_sixteen_bits_are_exact():
     assert (result.slope, result.intercept) == (1, 0)
 
 
-def test_one_value_more_than_there_are_codes_costs_half_a_step():
-    """All 65536 values, and padding besides: 65535 codes are left for 65535 steps."""
+def test_one_value_more_than_codes_costs_half_a_step():
+    """65536 values, one of them padding: 65535 codes are left for 65535 steps."""
     stored = np.delete(np.arange(2**16, dtype=np.uint16), 9)[None, :]
     stored = np.append(stored, 9).astype(np.uint16).reshape(256, 256)
 
@@ -150,13 +150,13 @@ def test_padding_that_does_not_occur_has_no_code():
     assert result_of(ROW, PixelPaddingValue=99).padding is None
 
 
-def test_nothing_but_padding_is_black():
+def test_an_image_of_padding_alone_is_black():
     result = result_of(np.full((2, 2), 7, np.uint16), PixelPaddingValue=7, WindowCenter=None, WindowWidth=None)
 
     assert viewed(result, result.windows[0]).tolist() == [[0, 0], [0, 0]]
 
 
-def test_a_voi_lut_is_behind_the_values():
+def test_a_voi_lut_is_applied_to_the_values():
     result = result_of(ROW, VOILUTSequence=table(0, 8, [0, 10, 20, 200, 255]), WindowCenter=2, WindowWidth=5)
 
     assert values(result) == [0, 10, 20, 200, 255]
@@ -164,7 +164,7 @@ def test_a_voi_lut_is_behind_the_values():
     assert result.windows == (Preset("full range", 127.5, 255, "LINEAR_EXACT"),)
 
 
-def test_a_modality_lut_is_behind_the_values():
+def test_a_modality_lut_is_applied_to_the_values():
     result = result_of(ROW, ModalityLUTSequence=table(0, 16, [9, 7, 5, 3, 1]), WindowCenter=5, WindowWidth=9)
 
     assert values(result) == [9, 7, 5, 3, 1]
@@ -172,7 +172,7 @@ def test_a_modality_lut_is_behind_the_values():
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
-def test_numbers_that_no_document_can_hold_are_refused():
+def test_numbers_that_json_cannot_hold_are_refused():
     with pytest.raises(MalformedDicom) as refusal:
         result_of(ROW, RescaleSlope=1e308)
     assert refusal.value.code == "value_invalid"
@@ -181,7 +181,7 @@ def test_numbers_that_no_document_can_hold_are_refused():
 # Presets...
 
 
-def test_the_files_windows_by_name_then_the_full_range():
+def test_the_windows_of_the_file_come_by_name_then_the_full_range():
     result = result_of(
         ROW,
         WindowCenter=[2, 3, 1],
@@ -197,13 +197,13 @@ def test_the_files_windows_by_name_then_the_full_range():
     )
 
 
-def test_without_a_window_the_full_range():
+def test_without_a_window_there_is_the_full_range():
     without = {"WindowCenter": None, "WindowWidth": None}
     assert result_of(ROW, **without).windows == (Preset("full range", 2, 4, "LINEAR_EXACT"),)
     assert result_of(ROW.astype(np.uint8), **without).windows == (Preset("full range", 127.5, 255, "LINEAR_EXACT"),)
 
 
-def test_where_the_first_window_is_wrong_the_full_range_is_first():
+def test_where_the_first_window_is_invalid_the_full_range_comes_first():
     result = result_of(ROW, WindowCenter=[2, 3], WindowWidth=[0, 3])
 
     assert [one.name for one in result.windows] == ["full range", "window 2"]
@@ -220,7 +220,7 @@ def test_the_number_of_windows_is_bounded():
 
 
 @pytest.mark.parametrize(
-    ("said", "name"),
+    ("explanation", "name"),
     [
         ("NORMAL", "NORMAL"),
         ("Soft Tissue 2", "Soft Tissue 2"),
@@ -231,16 +231,16 @@ def test_the_number_of_windows_is_bounded():
         ("<b>NORMAL", "window 1"),
     ],
 )
-def test_a_name_is_told_only_where_it_is_of_nobody(said, name):
-    """It goes into a header, where no word of a data set may be."""
-    assert result_of(ROW, WindowCenterWidthExplanation=said).windows[0].name == name
+def test_a_name_is_given_only_where_it_can_identify_nobody(explanation, name):
+    """It goes into an HTTP header, which is logged."""
+    assert result_of(ROW, WindowCenterWidthExplanation=explanation).windows[0].name == name
 
 
-# Beside the pixels...
+# The other fields...
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value")
-def test_geometry_and_inversion():
+def test_geometry_and_inversion_are_those_of_the_presentation():
     result = result_of(
         ROW,
         PixelAspectRatio=["2", "1"],

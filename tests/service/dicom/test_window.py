@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from service.dicom.window import Span, Window, apply_window, full_span, is_valid, standard_window
 
 
-def test_linear_by_hand():
+def test_window_functions_in_cases_worked_out_by_hand():
     values = np.array([0.0, 1, 2, 3, 4])
     assert apply_window(values, Window(2, 3, "LINEAR")).tolist() == [0, 0.25, 0.75, 1, 1]  # (x - 1.5) / 2 + 0.5
     assert apply_window(values, Window(2, 1, "LINEAR")).tolist() == [0, 0, 1, 1, 1]
