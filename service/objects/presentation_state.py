@@ -50,7 +50,9 @@ def presentation_state(report: Report, source: Source) -> bytes:
 
 def _box(report: Report) -> pr.GraphicObject:
     x0, y0, x1, y1 = report.box
-    corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], np.float32)  # PS3.3 C.10.5.1.2: edges
+    corners = np.array(
+        [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], np.float32
+    )  # edges of pixels, PS3.3 C.10.5.1.2
     return pr.GraphicObject(
         "POLYLINE", corners, "PIXEL", tracking_id="Attention", tracking_uid=report.uid(f"{KIND}/box")
     )

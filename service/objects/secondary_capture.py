@@ -19,7 +19,7 @@ KIND = "secondary_capture"
 
 
 def secondary_capture(report: Report, source: Source, view: npt.NDArray[np.uint8]) -> bytes:
-    """Render a DICOM SC file in RGB; the notice is burned in.
+    """Render a DICOM Secondary Capture file in RGB; the notice is burned in.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def secondary_capture(report: Report, source: Source, view: npt.NDArray[np.uint8
     image.update(source.study)
     image.update(source.loss)
     image.BodyPartExamined = "CHEST"
-    image.ConversionType = "WSD"  # PS3.3 C.8.6.1: made by a workstation
+    image.ConversionType = "WSD"  # workstation, PS3.3 C.8.6.1
     image.ImageType = ["DERIVED", "SECONDARY"]
     image.BurnedInAnnotation = "YES"
     image.DerivationDescription = "Attention of the network drawn over the radiograph, not an outline of disease"

@@ -13,12 +13,12 @@ from pydicom.uid import ComputedRadiographyImageStorage, DigitalXRayImageStorage
 from service.dicom.elements import UID
 from service.dicom.header import first_word, normalised, readable_values, set_element
 
-# PS3.3 C.7.1.1, C.7.2.1, of type 2: empty where unknown
+# Type 2 in PS3.3 C.7.1.1, C.7.2.1: empty where unknown
 _REQUIRED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber"),
 )
-# PS3.3 C.7.1.1, C.7.1.3, C.7.2.1, C.7.2.2, C.7.2.3, of type 3 or by condition, but for what animals have
+# Type 3 or conditional in PS3.3 C.7.1.1, C.7.1.3, C.7.2.1, C.7.2.2, C.7.2.3, without those for animals
 _OPTIONAL = (
     *("ReferencedPatientSequence", "IssuerOfPatientID", "TypeOfPatientID", "IssuerOfPatientIDQualifiersSequence"),
     *("PatientBirthTime", "QualityControlSubject", "OtherPatientNames", "OtherPatientIDsSequence"),

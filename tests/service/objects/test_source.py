@@ -8,7 +8,7 @@ DX, CR = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1"
 
 
 @pytest.mark.parametrize(
-    ("elements", "wanted"),
+    ("elements", "expected"),
     [
         ({"SOPClassUID": CR}, CR),
         ({"SOPClassUID": "1.2.3.4.5"}, "1.2.3.4.5"),
@@ -16,13 +16,13 @@ DX, CR = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1"
         ({"SOPClassUID": None, "Modality": "CR"}, CR),
     ],
 )
-def test_the_true_class_is_kept_and_highdicom_is_shown_one_it_knows(elements: dict[str, str], wanted: str) -> None:
-    seen = source_of(read(source(**elements)))
+def test_the_true_class_is_kept_and_highdicom_gets_one_that_it_knows(elements: dict[str, str], expected: str) -> None:
+    result = source_of(read(source(**elements)))
 
-    assert (seen.sop_class_uid, seen.header.SOPClassUID) == (wanted, DX)
+    assert (result.sop_class_uid, result.header.SOPClassUID) == (expected, DX)
 
 
-def test_what_must_be_there_is_there_though_it_is_empty() -> None:
+def test_required_attributes_are_there_even_if_empty() -> None:
     header = source_of(read(FAULTY["nobody"])).header
 
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"):
@@ -30,7 +30,7 @@ def test_what_must_be_there_is_there_though_it_is_empty() -> None:
         assert not header[keyword].value
 
 
-def test_the_study_is_patient_and_study_and_nothing_of_the_image() -> None:
+def test_the_study_holds_patient_and_study_and_no_attribute_of_the_image() -> None:
     study = source_of(read(FAULTY["sound"])).study
 
     assert study.PatientID == "CANARY-17"
