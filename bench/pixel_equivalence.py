@@ -1,11 +1,11 @@
-"""The tables of docs/conformance.md on pixels, measured: `python -m bench.pixel_equivalence [--write]`."""
+"""Measures the pixel tables of docs/conformance.md: `python -m bench.pixel_equivalence [--write]`."""
 
 import sys
 from pathlib import Path
 
 from bench.scores import between, table
 from tests.service.dicom.conformance import measure
-from tests.service.dicom.conformance.measure import Difference, of_combination, of_syntax
+from tests.service.dicom.conformance.measure import Difference, combination_difference, syntax_differences
 from tests.service.dicom.conformance.pairs import all_pairs, every_pair
 from tests.service.dicom.conformance.syntaxes import SYNTAXES, Syntax
 from tests.service.dicom.conformance.variations import AXES, allowed
@@ -21,44 +21,44 @@ LOSS = ["transfer syntax", "canvas, tolerance", "largest", "probability, toleran
 PAIRS = ["what", "tolerance", "largest"]
 
 
-def exact_row(syntax: Syntax, depth: str, found: Difference | None = None) -> list[str]:
-    """Against the reference; without a measurement its cells are empty."""
+def exact_row(syntax: Syntax, depth: str, difference: Difference | None = None) -> list[str]:
+    """Return the row of a comparison with the reference; without a measurement its cells are empty."""
     name = [syntax.name, syntax.uid, syntax.encoder, syntax.decoder or "the picture", depth]
     canvas, probability = measure.canvas_tolerance(syntax, depth), measure.probability_tolerance(syntax)
-    return [*name, *_cells(canvas, probability, found)]
+    return [*name, *_cells(canvas, probability, difference)]
 
 
-def loss_row(syntax: Syntax, depth: str, found: Difference | None = None) -> list[str]:
-    """Against the picture before it was encoded."""
+def loss_row(syntax: Syntax, depth: str, difference: Difference | None = None) -> list[str]:
+    """Return the row of a comparison with the picture before it was encoded."""
     name = f"{syntax.name}, {depth}"
-    return [name, *_cells(measure.LOSS_CANVAS, measure.LOSS_PROBABILITY, found)]
+    return [name, *_cells(measure.LOSS_CANVAS, measure.LOSS_PROBABILITY, difference)]
 
 
 def axis_rows() -> list[list[str]]:
-    """What is combined."""
+    """Return the rows of the table of axes."""
     return [[axis, ", ".join(values)] for axis, values in AXES.items()]
 
 
 def count() -> str:
-    """How much of it."""
+    """Describe the number of combinations."""
     combinations, pairs = len(all_pairs(AXES, allowed)), len(every_pair(AXES, allowed))
     return f"{combinations} files in which each of {pairs} pairs of values meets"
 
 
-def pair_rows(found: list[float] | None = None) -> list[list[str]]:
-    """Over all combinations."""
-    whats = ("canvas, rule `stretch`", "canvas, rule `pad`", "probability, of every combination under `stretch`")
+def pair_rows(differences: list[float] | None = None) -> list[list[str]]:
+    """Return the rows of the table over all combinations."""
+    names = ("canvas, rule `stretch`", "canvas, rule `pad`", "probability, of every combination under `stretch`")
     tolerances = (measure.CANVAS, measure.CANVAS, measure.PROBABILITY)
-    values = [""] * 3 if found is None else [f"{value:.1e}" for value in found]
-    return [[what, f"{tolerance:.1e}", value] for what, tolerance, value in zip(whats, tolerances, values, strict=True)]
+    values = [""] * 3 if differences is None else [f"{value:.1e}" for value in differences]
+    return [[name, f"{tolerance:.1e}", value] for name, tolerance, value in zip(names, tolerances, values, strict=True)]
 
 
 def section() -> str:
-    """Everything between the marks, measured now."""
+    """Measure everything between the marks of the page."""
     exact, loss = [], []
     for syntax in SYNTAXES:
         for depth in syntax.depths:
-            to_reference, to_picture = of_syntax(syntax, depth)
+            to_reference, to_picture = syntax_differences(syntax, depth)
             exact.append(exact_row(syntax, depth, to_reference))
             loss += [loss_row(syntax, depth, to_picture)] if syntax.decode else []
     combined = table([PAIRS, *pair_rows(pairwise())])
@@ -75,14 +75,14 @@ def section() -> str:
 
 
 def pairwise() -> list[float]:
-    """The largest differences over all combinations: canvas under both rules, probability."""
-    found = [of_combination(chosen)[:2] for chosen in all_pairs(AXES, allowed)]
-    rows = [(stretch.canvas, pad, stretch.probability) for stretch, pad in found]
+    """Return the largest differences over all combinations: canvas under both rules, probability."""
+    results = [combination_difference(chosen)[:2] for chosen in all_pairs(AXES, allowed)]
+    rows = [(stretch.canvas, pad, stretch.probability) for stretch, pad in results]
     return [max(column) for column in zip(*rows, strict=True)]
 
 
-def _cells(canvas: float, probability: float, found: Difference | None) -> list[str]:
-    measured = ("", "") if found is None else (f"{found.canvas:.1e}", f"{found.probability:.1e}")
+def _cells(canvas: float, probability: float, difference: Difference | None) -> list[str]:
+    measured = ("", "") if difference is None else (f"{difference.canvas:.1e}", f"{difference.probability:.1e}")
     return [f"{canvas:.1e}", measured[0], f"{probability:.1e}", measured[1]]
 
 

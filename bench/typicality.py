@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import strangers
+from bench import atypical
 from bench.scores import between, table
 from service.artefact.file import load
 from service.artefact.typicality import Known, distance, features, known
@@ -34,21 +34,21 @@ FAKE = "siim_nih_fake_mono1_jpegbaseline"
 PHANTOMS = ("normal", "pneumothorax", "cardiomegaly", "effusion", "nodule_monochrome1")
 
 
-def kinds() -> strangers.Kinds:
+def kinds() -> atypical.Kinds:
     """Every kind of picture, of which the last few are chests."""
     paths = read(DATA / "nih-subset", "test", 8).paths[::EVERY]
     return {
-        **strangers.drawn(),
-        **strangers.photographs(),
-        **strangers.elsewhere(DATA / "dicom"),
-        **strangers.turned([grey_values(path) for path in paths]),
-        "a chest, falsely MONOCHROME1": strangers.served([DATA / "dicom" / f"{FAKE}.dcm"]),
-        "chests from scanners, DICOM": strangers.served([DATA / "dicom" / f"{name}.dcm" for name in CHESTS]),
-        "phantoms of `samples/`": strangers.served([ROOT / "samples" / f"{name}.dcm" for name in PHANTOMS]),
+        **atypical.drawn(),
+        **atypical.photographs(),
+        **atypical.other_body_parts(DATA / "dicom"),
+        **atypical.transformed([grey_values(path) for path in paths]),
+        "a chest, falsely MONOCHROME1": atypical.displayed([DATA / "dicom" / f"{FAKE}.dcm"]),
+        "chests from scanners, DICOM": atypical.displayed([DATA / "dicom" / f"{name}.dcm" for name in CHESTS]),
+        "phantoms of `samples/`": atypical.displayed([ROOT / "samples" / f"{name}.dcm" for name in PHANTOMS]),
     }
 
 
-def ratios(session: Session, typical: Known, images: list[strangers.Floats]) -> np.ndarray:
+def ratios(session: Session, typical: Known, images: list[atypical.Floats]) -> np.ndarray:
     """[N] distances over the threshold."""
     preprocessing = session.artefact.card.preprocessing
     found = []

@@ -1,11 +1,11 @@
-"""What a radiograph's tags say of patient, study, series and instance: for lists and queries, never for the network."""
+"""Attributes of patient, study, series and instance: for lists and queries, never for the network."""
 
 from pydicom import Dataset
 
 from service.dicom.elements import text
 from service.errors import MalformedDicom
 
-# Those that a worklist shows and that QIDO-RS answers (PS3.18 tables 10.6.3-3 to 10.6.3-5)
+# What a worklist shows and QIDO-RS returns (PS3.18 tables 10.6.3-3 to 10.6.3-5)
 KEYWORDS = (
     "SpecificCharacterSet",
     "SOPClassUID",
@@ -32,13 +32,13 @@ KEYWORDS = (
     "Columns",
     "BitsAllocated",
 )
-LENGTH = 1024  # of one value, in characters: a long one is cut, not refused, as nothing is computed from it
+MAX_LENGTH = 1024  # characters of a value: a longer one is cut, not refused, as nothing is computed from it
 
 
 def attributes(dataset: Dataset) -> dict[str, str]:
-    """Value of each keyword that is there, as text without control characters; unreadable ones are left out."""
-    found = {keyword: _plain(dataset, keyword) for keyword in KEYWORDS}
-    return {keyword: value for keyword, value in found.items() if value}
+    """Return the values by keyword, as text without control characters; absent and unreadable ones are left out."""
+    values = {keyword: _plain(dataset, keyword) for keyword in KEYWORDS}
+    return {keyword: value for keyword, value in values.items() if value}
 
 
 def _plain(dataset: Dataset, keyword: str) -> str:
@@ -46,4 +46,4 @@ def _plain(dataset: Dataset, keyword: str) -> str:
         value = text(dataset, keyword)
     except MalformedDicom:
         return ""
-    return "".join(character for character in value if character.isprintable())[:LENGTH].strip()
+    return "".join(character for character in value if character.isprintable())[:MAX_LENGTH].strip()

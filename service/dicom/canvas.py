@@ -1,6 +1,6 @@
-"""From display values to the square canvas the network sees, and boxes back again.
+"""From display values to the square canvas that the network takes, and from boxes on the canvas back to the image.
 
-The only door for pixels: a PNG of the training data and a DICOM file of the service meet here.
+All pixels pass through here, from PNG files in training and from DICOM files in the service.
 """
 
 from pathlib import Path
@@ -27,11 +27,11 @@ def canvas(values: Floats, size: int = CANVAS_SIZE, rule: Rule = "stretch", aspe
     values
         [H, W] float32 in [0, 1].
     size
-        S, in pixels.
+        S, side of the canvas in pixels.
     rule
-        `stretch` fills the square, as the publisher of ChestX-ray14 did; `pad` keeps the proportions, centred on black.
+        `stretch` fills the square, as ChestX-ray14 was published; `pad` keeps the proportions, centred on black.
     aspect
-        Height over width of one pixel of `values`; used by `pad` alone.
+        Height over width of one pixel of `values`; only `pad` uses it.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def canvas(values: Floats, size: int = CANVAS_SIZE, rule: Rule = "stretch", aspe
 
 
 def content(height: int, width: int, rule: Rule = "stretch", aspect: float = 1.0) -> Box:
-    """Where on the canvas the image lies: (x0, y0, x1, y1) in [0, 1], exclusive end."""
+    """Return the part of the canvas that the image covers: (x0, y0, x1, y1) in [0, 1], exclusive end."""
     if rule == "stretch":
         return (0.0, 0.0, 1.0, 1.0)
     longest = max(width, height * aspect)
@@ -57,20 +57,20 @@ def content(height: int, width: int, rule: Rule = "stretch", aspect: float = 1.0
 def to_image(
     box: Box, height: int, width: int, rule: Rule = "stretch", aspect: float = 1.0
 ) -> tuple[int, int, int, int]:
-    """Bring a box from the canvas back to the image that was sent.
+    """Convert a box on the canvas to pixels of the image.
 
     Parameters
     ----------
     box
         (x0, y0, x1, y1) in [0, 1] of the canvas, exclusive end.
     height, width
-        Of the image that was sent, in pixels.
+        Size of the image in pixels.
     rule, aspect
-        As they were given to `canvas`.
+        The same as for `canvas`.
 
     Returns
     -------
-    (x0, y0, x1, y1) in pixels, exclusive end, edges to the nearest pixel; clipped to the image and never empty.
+    (x0, y0, x1, y1) in pixels, exclusive end, edges rounded to whole pixels; clipped to the image and never empty.
     """
     left, top, right, bottom = content(height, width, rule, aspect)
     x0, x1 = _edges((box[0] - left) / (right - left), (box[2] - left) / (right - left), width)
@@ -79,10 +79,10 @@ def to_image(
 
 
 def grey_values(path: Path) -> Floats:
-    """Read a grey PNG or JPEG as display values.
+    """Read a greyscale PNG or JPEG as display values.
 
-    8 bits are divided by 255, 16 bits by 65535. Grey stored as RGB, RGBA or palette (some of ChestX-ray14 is) is read
-    as grey; a transparency channel is ignored.
+    8-bit values are divided by 255, 16-bit values by 65535. RGB, RGBA and palette images whose channels are equal (some
+    of ChestX-ray14) are read as greyscale; a transparency channel is ignored.
 
     Returns
     -------
@@ -107,10 +107,10 @@ def _grey(image: Image.Image) -> Floats:
     if image.mode in ("1", "L", "LA"):
         return np.asarray(image.convert("L"), np.float32) / np.float32(255)
     if image.mode not in ("RGB", "RGBA", "P"):
-        raise UnsupportedEncoding(f"grey of 8 or 16 bits wanted, got mode {image.mode}", "image_unreadable")
+        raise UnsupportedEncoding(f"expected 8-bit or 16-bit greyscale, got mode {image.mode}", "image_unreadable")
     red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)  # each [H, W]
     if not (np.array_equal(red, green) and np.array_equal(red, blue)):
-        raise UnsupportedEncoding("a grey image wanted, got colour", "colour_image")
+        raise UnsupportedEncoding("expected a greyscale image, got colour", "colour_image")
     return np.asarray(red, np.float32) / np.float32(255)
 
 

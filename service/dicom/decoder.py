@@ -1,4 +1,4 @@
-"""From pixel data to stored values, by transfer syntax."""
+"""From pixel data to stored values, in every transfer syntax that is supported."""
 
 import warnings
 from typing import Any
@@ -31,11 +31,11 @@ from service.errors import MalformedDicom, UnsupportedEncoding
 
 Stored = NDArray[np.integer[Any]]
 
-# One plug-in each: pydicom by itself tries every one that is installed on what the first could not read.
+# One plug-in each: by default pydicom tries every installed plug-in on what the first could not decode.
 _PLUGINS = {
     **dict.fromkeys(map(str, NATIVE), ""),
     str(JPEGBaseline8Bit): "pillow",
-    str(JPEGExtended12Bit): "pillow",  # of 8 bits; pydicom's plug-ins refuse 12
+    str(JPEGExtended12Bit): "pillow",  # 8 bits; pydicom's plug-ins refuse 12
     str(JPEGLossless): "gdcm",
     str(JPEGLosslessSV1): "gdcm",
     str(JPEGLSLossless): "pyjpegls",
@@ -49,7 +49,7 @@ _PLUGINS = {
 }
 SYNTAXES = frozenset(_PLUGINS)
 _LOSSY = {str(uid) for uid in (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)}
-_WITHOUT_STREAM = {*map(str, NATIVE), str(RLELossless)}
+_WITHOUT_CODESTREAM = {*map(str, NATIVE), str(RLELossless)}
 
 
 def decode(dataset: Dataset) -> Stored:
@@ -58,7 +58,7 @@ def decode(dataset: Dataset) -> Stored:
     Parameters
     ----------
     dataset
-        As `reader.read` returns it.
+        A data set as `reader.read` returns it.
 
     Returns
     -------
@@ -73,11 +73,11 @@ def decode(dataset: Dataset) -> Stored:
     """
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     if syntax not in SYNTAXES:
-        raise UnsupportedEncoding(f"{name('TransferSyntaxUID')}: this one is not read", "transfer_syntax_unsupported")
+        raise UnsupportedEncoding(f"{name('TransferSyntaxUID')} is not supported", "transfer_syntax_unsupported")
     _check_format(dataset)
     if dataset["PixelData"].is_undefined_length == (syntax in NATIVE):
-        raise _corrupt("in fragments where the transfer syntax is native, or the reverse")
-    if syntax not in _WITHOUT_STREAM:
+        raise _corrupt("must be in fragments exactly where the transfer syntax is compressed")
+    if syntax not in _WITHOUT_CODESTREAM:
         _check_stream(dataset)
     try:
         with warnings.catch_warnings():
@@ -85,7 +85,7 @@ def decode(dataset: Dataset) -> Stored:
             values = _values(dataset, syntax)
     except MemoryError:
         raise
-    except Exception:  # six libraries, each with its own ways to fail on what it cannot read
+    except Exception:  # six libraries, each of which fails in its own ways
         raise _corrupt("cannot be decoded") from None
     if values.shape != (integer(dataset, "Rows"), integer(dataset, "Columns")):
         raise _corrupt("is not Rows x Columns")
@@ -93,10 +93,19 @@ def decode(dataset: Dataset) -> Stored:
 
 
 def significant(values: Stored, dataset: Dataset, clip: bool) -> Stored:
-    """Keep what Bits Stored, High Bit and Pixel Representation say, PS3.5 8.1.1.
+    """Keep the bits that Bits Stored, High Bit and Pixel Representation define, PS3.5 8.1.1.
 
-    Above Bits Stored there may be overlays, which are masked. A lossy decoder may only overshoot, which is clipped:
-    masked, a white pixel would turn black.
+    Parameters
+    ----------
+    values
+        [H, W] integers of Bits Allocated.
+    clip
+        True after a lossy decoder, which may overshoot: masking would turn an overshooting white pixel black. False
+        masks the bits above Bits Stored, where overlays may be.
+
+    Returns
+    -------
+    [H, W] uint8, int8, uint16 or int16.
     """
     allocated, bits, signed = (integer(dataset, key) for key in ("BitsAllocated", "BitsStored", "PixelRepresentation"))
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
@@ -131,12 +140,15 @@ def _values(dataset: Dataset, syntax: str) -> Stored:
 def _check_format(dataset: Dataset) -> None:
     allocated, bits = integer(dataset, "BitsAllocated"), integer(dataset, "BitsStored")
     if integer(dataset, "PixelRepresentation") not in (0, 1) or not 1 <= bits <= allocated:
-        raise MalformedDicom("(0028,0101) BitsStored and (0028,0103) PixelRepresentation do not fit", "value_invalid")
+        raise MalformedDicom(
+            "(0028,0101) BitsStored must be 1 to BitsAllocated, and (0028,0103) PixelRepresentation 0 or 1",
+            "value_invalid",
+        )
     if integer(dataset, "HighBit", bits - 1) >= allocated:
-        raise MalformedDicom(f"{name('HighBit')}: less than BitsAllocated wanted, got more", "value_invalid")
+        raise MalformedDicom(f"{name('HighBit')} must be less than BitsAllocated", "value_invalid")
     if allocated not in (8, 16) or integer(dataset, "SamplesPerPixel", 1) != 1:
         raise UnsupportedEncoding(
-            "one sample of 8 or 16 (0028,0100) BitsAllocated wanted, got another", "pixel_format_unsupported"
+            "(0028,0100) BitsAllocated must be 8 or 16, and (0028,0002) SamplesPerPixel 1", "pixel_format_unsupported"
         )
 
 
@@ -160,5 +172,5 @@ def _is_native(dataset: Dataset) -> bool:
     return dataset.file_meta.TransferSyntaxUID in NATIVE
 
 
-def _corrupt(what: str) -> MalformedDicom:
-    return MalformedDicom(f"{name('PixelData')}: {what}", "pixel_data_corrupt")
+def _corrupt(fault: str) -> MalformedDicom:
+    return MalformedDicom(f"{name('PixelData')} {fault}", "pixel_data_corrupt")

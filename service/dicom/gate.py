@@ -1,4 +1,4 @@
-"""Is this data set a frontal chest radiograph meant for display? Every reason against it at once."""
+"""Checks that a data set is a frontal chest radiograph for presentation, and lists every reason why it is not."""
 
 import re
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from pydicom import Dataset
 from service.dicom.elements import integer, items, name, text, texts
 from service.errors import Reason, UnsuitableImage
 
-SMALLEST, SMALL = 256, 512  # pixels of the shorter side: refused below, flagged below
+MIN_SIDE, LOW_SIDE = 256, 512  # pixels of the shorter side: below them refused, flagged
 
-Outcome = Reason | str | None  # a refusal, a flag, or nothing to say
+Outcome = Reason | str | None  # a refusal, a flag, or neither
 
 _CHEST = {"CHEST", "THORAX", "LUNG", "LUNGS", "CXR", "TORAX", "TORACE", "LUNGE"}
 _FRONTAL = {"PA", "AP", "FRONT", "FRONTAL", "POSTEROANTERIOR", "ANTEROPOSTERIOR"}
@@ -20,7 +20,7 @@ _QUALIFIERS = {
     *("VIEW", "VIEWS", "1", "2", "1V", "2V"),
 }
 _LATERAL = {"LAT", "LATERAL", "LL", "RL", "LLAT", "RLAT", "OBLIQUE", "OBL", "DECUBITUS", "DECUB", "LLD", "RLD"}
-_ELSEWHERE = {
+_OTHER_PARTS = {
     *("TEETH", "TOOTH", "DENTAL", "SKULL", "HEAD", "NECK", "SPINE", "CSPINE", "TSPINE", "LSPINE", "ABDOMEN", "PELVIS"),
     *("HIP", "HIPS", "LEG", "FEMUR", "KNEE", "KNEES", "ANKLE", "FOOT", "FEET", "TOE", "SHOULDER", "ARM", "HUMERUS"),
     *("ELBOW", "FOREARM", "WRIST", "HAND", "HANDS", "FINGER", "EXTREMITY", "BREAST", "ABD", "ABDO", "RIB", "RIBS"),
@@ -36,16 +36,16 @@ _PROCESSING_CLASSES = (
 
 
 def accept(dataset: Dataset) -> tuple[str, ...]:
-    """Hold a data set against every rule.
+    """Check a data set against every rule.
 
     Returns
     -------
-    Flags: what the rules could not make sure of, or what the reader of a result should know.
+    Flags: what the rules could not verify, or what the reader of a result should know.
 
     Raises
     ------
     UnsuitableImage
-        With all reasons, in the order of `RULES`.
+        All reasons, in the order of `RULES`.
     MalformedDicom
         `element_missing`, `value_invalid`.
     """
@@ -57,92 +57,99 @@ def accept(dataset: Dataset) -> tuple[str, ...]:
 
 
 def modality(dataset: Dataset) -> Outcome:
-    """CR or DX, whatever the SOP class: secondary captures of radiographs are common."""
+    """Modality must be CR or DX; any SOP class is allowed, as secondary captures of radiographs are common."""
     if text(dataset, "Modality").upper() in ("CR", "DX"):
         return None
-    return _refusal("modality_unsuitable", "Modality", "CR or DX")
+    return _refusal("modality_unsuitable", "Modality", "must be CR or DX")
 
 
 def body_part(dataset: Dataset) -> Outcome:
-    """Chest, by name, or else by code; a description can only speak against it."""
+    """The body part must be the chest, by name, or else by code; a description can only refuse it."""
     words = _words(dataset, "BodyPartExamined")
     if words or text(dataset, "BodyPartExamined"):
-        chest = bool(words & _CHEST) and not words & _ELSEWHERE
-        return None if chest else _refusal("body_part_unsuitable", "BodyPartExamined", "a chest")
+        chest = bool(words & _CHEST) and not words & _OTHER_PARTS
+        return None if chest else _refusal("body_part_unsuitable", "BodyPartExamined", "must be the chest alone")
     codes = _codes(dataset, "AnatomicRegionSequence")
+    if codes & _CHEST_CODES:
+        return None
     if codes:
-        return None if codes & _CHEST_CODES else _refusal("body_part_unsuitable", "AnatomicRegionSequence", "a chest")
-    for keyword in ("SeriesDescription", "StudyDescription"):  # a study may be of several parts, the series tells more
+        return _refusal("body_part_unsuitable", "AnatomicRegionSequence", "must be the chest")
+    for keyword in (
+        "SeriesDescription",
+        "StudyDescription",
+    ):  # a study may cover several parts, so the series comes first
         described = _words(dataset, keyword)
         if described & _CHEST:
             break
-        if described & _ELSEWHERE:
-            return _refusal("body_part_unsuitable", keyword, "a chest")
+        if described & _OTHER_PARTS:
+            return _refusal("body_part_unsuitable", keyword, "must not name another body part")
     return "body_part_missing"
 
 
 def view(dataset: Dataset) -> Outcome:
-    """Frontal, by name or code; against it may also speak the orientation or, where these are silent, a description."""
+    """The view must be frontal, by name or code; an orientation or, without those two, a description can refuse it."""
     words = _words(dataset, "ViewPosition")
     if (words or text(dataset, "ViewPosition")) and not (words & _FRONTAL and words <= _FRONTAL | _QUALIFIERS | _CHEST):
-        return _refusal("view_unsuitable", "ViewPosition", "PA or AP")
+        return _refusal("view_unsuitable", "ViewPosition", "must be PA or AP")
     codes = _codes(dataset, "ViewCodeSequence")
     if codes and not codes & _FRONTAL_CODES:
-        return _refusal("view_unsuitable", "ViewCodeSequence", "a frontal view")
+        return _refusal("view_unsuitable", "ViewCodeSequence", "must be a frontal view")
     if any(direction[:1] in ("A", "P") for direction in texts(dataset, "PatientOrientation")):
-        return _refusal("view_unsuitable", "PatientOrientation", "a frontal view")
+        return _refusal("view_unsuitable", "PatientOrientation", "must be that of a frontal view")
     if words or codes:
         return None
     for keyword in ("SeriesDescription", "BodyPartExamined"):
         described = _words(dataset, keyword)
         if described & _LATERAL and not described & _FRONTAL:
-            return _refusal("view_unsuitable", keyword, "a frontal view")
+            return _refusal("view_unsuitable", keyword, "must not name another view")
     return "view_position_missing"
 
 
 def orientation(dataset: Dataset) -> Outcome:
-    """Flagged unless the patient's left is on the right and feet are down: nothing is turned here."""
+    """Flag any orientation but left to the right and feet down: the image is not rotated."""
     directions = tuple(direction[:1] for direction in texts(dataset, "PatientOrientation"))
     return "orientation_unusual" if any(directions) and directions != ("L", "F") else None
 
 
 def frames(dataset: Dataset) -> Outcome:
-    """One."""
+    """There must be one frame."""
     if integer(dataset, "NumberOfFrames", 1) == 1:
         return None
-    return _refusal("multi_frame", "NumberOfFrames", "one frame")
+    return _refusal("multi_frame", "NumberOfFrames", "must be 1")
 
 
 def intent(dataset: Dataset) -> Outcome:
-    """FOR PRESENTATION; CR and secondary capture do not say."""
-    stated = text(dataset, "PresentationIntentType").upper()
-    if stated == "FOR PRESENTATION":
+    """The image must be for presentation; CR and secondary capture objects have no such attribute."""
+    intent_type = text(dataset, "PresentationIntentType").upper()
+    if intent_type == "FOR PRESENTATION":
         return None
-    if stated:
-        return _refusal("for_processing", "PresentationIntentType", "FOR PRESENTATION")
+    if intent_type:
+        return _refusal("for_processing", "PresentationIntentType", "must be FOR PRESENTATION")
     if text(dataset, "SOPClassUID") in _PROCESSING_CLASSES:
-        return _refusal("for_processing", "SOPClassUID", "an image for presentation")
+        return _refusal("for_processing", "SOPClassUID", "must be of an image for presentation")
     return "presentation_intent_missing"
 
 
 def colour(dataset: Dataset) -> Outcome:
-    """Grey: MONOCHROME1 or MONOCHROME2, one sample a pixel."""
+    """The image must be greyscale: MONOCHROME1 or MONOCHROME2, one sample a pixel."""
     grey = text(dataset, "PhotometricInterpretation").upper() in ("MONOCHROME1", "MONOCHROME2")
     if grey and integer(dataset, "SamplesPerPixel", 1) == 1:
         return None
-    return _refusal("colour_image", "PhotometricInterpretation", "MONOCHROME1 or MONOCHROME2")
+    return _refusal("colour_image", "PhotometricInterpretation", "must be MONOCHROME1 or MONOCHROME2 with one sample")
 
 
 def size(dataset: Dataset) -> Outcome:
-    """At least `SMALLEST` on the shorter side; flagged below `SMALL`."""
+    """The shorter side must have `MIN_SIDE` pixels; fewer than `LOW_SIDE` are flagged."""
     shorter = min(integer(dataset, "Rows"), integer(dataset, "Columns"))
-    if shorter < SMALLEST:
-        return Reason("image_too_small", f"Rows and Columns: at least {SMALLEST} wanted, got {shorter}")
-    return "low_resolution" if shorter < SMALL else None
+    if shorter < MIN_SIDE:
+        return Reason(
+            "image_too_small", f"(0028,0010) Rows and (0028,0011) Columns must be at least {MIN_SIDE}, got {shorter}"
+        )
+    return "low_resolution" if shorter < LOW_SIDE else None
 
 
 def annotation(dataset: Dataset) -> Outcome:
-    """Letters burned into the pixels are no anatomy."""
+    """Flag text that is burned into the pixels."""
     return "burned_in_annotation" if text(dataset, "BurnedInAnnotation").upper() == "YES" else None
 
 
@@ -159,18 +166,18 @@ RULES: tuple[Callable[[Dataset], Outcome], ...] = (
 )
 
 
-def _refusal(code: str, keyword: str, wanted: str) -> Reason:
-    return Reason(code, f"{name(keyword)}: {wanted} wanted, got another or none")
+def _refusal(code: str, keyword: str, rule: str) -> Reason:
+    return Reason(code, f"{name(keyword)} {rule}")
 
 
 def _words(dataset: Dataset, keyword: str) -> set[str]:
-    """Upper-case words; `P-A`, `P.A.` and `POSTERO-ANTERIOR` are one, `CHEST_PA` two."""
+    """Words in capitals; `P-A`, `P.A.` and `POSTERO-ANTERIOR` are one word, `CHEST_PA` two."""
     joined = re.sub(r"\b(P)[-./](A)\b\.?|\b(A)[-./](P)\b\.?", r"\1\2\3\4", text(dataset, keyword).upper())
     joined = re.sub(r"\b(POSTERO|ANTERO)[-./ ](ANTERIOR|POSTERIOR)\b", r"\1\2", joined)
     return set(re.findall(r"[A-Z0-9]+", joined))
 
 
 def _codes(dataset: Dataset, keyword: str) -> set[str]:
-    """SNOMED codes of a code sequence; other schemes say nothing to us."""
+    """SNOMED codes of a code sequence; codes of other schemes are ignored."""
     coded = items(dataset, keyword)
     return {text(item, "CodeValue") for item in coded if text(item, "CodingSchemeDesignator").upper() in _SNOMED}

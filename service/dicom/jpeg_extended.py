@@ -1,4 +1,4 @@
-"""JPEG Extended of 12 bits (PS3.5 8.2.1, process 4), which pydicom's plug-ins refuse: through GDCM, in memory."""
+"""12-bit JPEG Extended (PS3.5 8.2.1, process 4), which pydicom's plug-ins refuse, decoded by GDCM in memory."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ gdcm: Any = untyped
 
 
 def decode_jpeg_extended(frame: bytes, rows: int, columns: int, bits: int) -> NDArray[np.uint16]:
-    """Decode one grey frame.
+    """Decode one greyscale frame.
 
     Parameters
     ----------
     frame
-        A JPEG stream of at most 12 bits.
+        A JPEG stream of at most 12 bits a pixel.
     bits
         Bits Stored.
 
@@ -26,7 +26,7 @@ def decode_jpeg_extended(frame: bytes, rows: int, columns: int, bits: int) -> ND
     Raises
     ------
     ValueError
-        Where GDCM gives no pixels or another number of them, as it does for what it cannot read.
+        GDCM returned no pixels, or another number of them; so it does with a stream that it cannot decode.
     """
     image = gdcm.Image()
     image.SetNumberOfDimensions(2)
@@ -36,7 +36,7 @@ def decode_jpeg_extended(frame: bytes, rows: int, columns: int, bits: int) -> ND
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4))
     image.SetPixelFormat(gdcm.PixelFormat(1, 16, bits, bits - 1, 0))
     decoded = image.GetBuffer() or ""
-    values = np.frombuffer(decoded.encode("utf-8", "surrogateescape"), "<u2")  # the binding hands bytes on as text
+    values = np.frombuffer(decoded.encode("utf-8", "surrogateescape"), "<u2")  # the binding returns bytes as text
     return values.reshape(rows, columns)
 
 

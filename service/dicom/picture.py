@@ -1,4 +1,4 @@
-"""An image as a picture for people: JPEG or PNG, 8 bits, PS3.18 8.3.5."""
+"""An image rendered as an 8-bit JPEG or PNG, PS3.18 8.3.5."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,7 +15,7 @@ from service.dicom.reader import Bounds, read
 
 @dataclass(frozen=True)
 class Window:
-    """A window that takes the place of the image's own VOI transformation."""
+    """A window that replaces the image's own VOI transformation."""
 
     centre: float
     width: float
@@ -24,16 +24,16 @@ class Window:
 
 @dataclass(frozen=True)
 class Look:
-    """How an image is drawn.
+    """How an image is rendered.
 
     Attributes
     ----------
     window
-        Of grey images; None is the image's own.
+        Window for a greyscale image; None is the image's own VOI transformation.
     viewport
-        (width, height) that the picture fits into, its proportions kept; None is the image's own size.
+        (width, height) in pixels into which the picture is fitted with its proportions; None is the image's own size.
     quality
-        Of JPEG, 1 to 100.
+        JPEG quality, 1 to 100.
     """
 
     form: Literal["JPEG", "PNG"] = "JPEG"
@@ -43,7 +43,7 @@ class Look:
 
 
 def picture(data: bytes, bounds: Bounds, look: Look) -> bytes:
-    """Draw the first frame of a file.
+    """Render the first frame of a file.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def picture(data: bytes, bounds: Bounds, look: Look) -> bytes:
 
 def _image(data: bytes, bounds: Bounds, window: Window | None) -> Image.Image:
     dataset = read(data, bounds)
-    if integer(dataset, "SamplesPerPixel", 1) == 3:  # a secondary capture of our own
+    if integer(dataset, "SamplesPerPixel", 1) == 3:  # a secondary capture made by this service
         return Image.fromarray(np.asarray(dataset.pixel_array, np.uint8))
     if window is not None:
         dataset.pop("VOILUTSequence", None)

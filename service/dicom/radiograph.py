@@ -1,7 +1,6 @@
-"""The whole way from bytes to display values."""
+"""From the bytes of a file to the display values of a radiograph."""
 
 import hashlib
-import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,16 +15,14 @@ from pydicom import Dataset
 
 from service.dicom.attributes import attributes
 from service.dicom.decoder import decode
-from service.dicom.elements import name, text
+from service.dicom.elements import UID, name, text
 from service.dicom.gate import accept
-from service.dicom.pixels import aspect, display
+from service.dicom.pixels import display
 from service.dicom.reader import Bounds, read
-from service.dicom.unwindowed import Tones, tones
+from service.dicom.unwindowed import Unwindowed, without_window
 from service.errors import MalformedDicom, TriageError, about
 
 Result = TypeVar("Result")
-
-_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # PS3.5 9.1
 
 
 @dataclass(frozen=True)
@@ -35,17 +32,17 @@ class Header:
     Attributes
     ----------
     attributes
-        As `attributes` reads them: for lists and queries.
+        Values for lists and queries, see `service.dicom.attributes`.
     flags
-        Of the gate, then of the pixel path; snake_case.
+        Flags of the gate, then of the pixel path; snake_case.
     height, width
-        Of the image that was sent, in pixels.
+        Size of the image in the file, in pixels.
     aspect
         Height over width of a pixel.
     display_sha256
         Hash of the display values before resizing, and of their shape.
     timings_ms
-        `read`, `decode`, `prepare`.
+        Durations of `read`, `decode` and `prepare`.
     """
 
     study_instance_uid: str
@@ -71,34 +68,40 @@ class Radiograph:
 
 
 def radiograph(data: bytes, bounds: Bounds = Bounds()) -> Radiograph:  # noqa: B008 (frozen)
-    """Read, judge, decode and display one file.
+    """Read, check, decode and display one file.
+
+    Returns
+    -------
+    A radiograph with `values` [H, W] float32 in [0, 1].
 
     Raises
     ------
     MalformedDicom, TooLarge, UnsupportedEncoding, UnsuitableImage
         And nothing else, whatever the bytes are.
     """
-    return _blaming_the_file(partial(_radiograph, data, bounds))
+    return _with_errors_of_the_file(partial(_radiograph, data, bounds))
 
 
-def unwindowed(data: bytes, bounds: Bounds = Bounds()) -> Tones:  # noqa: B008 (frozen)
-    """Read, judge and decode one file, and give its values before the window.
+def unwindowed(data: bytes, bounds: Bounds = Bounds()) -> Unwindowed:  # noqa: B008 (frozen)
+    """Read, check and decode one file, and return its values before the window.
 
     Raises
     ------
-    As `radiograph`.
+    MalformedDicom, TooLarge, UnsupportedEncoding, UnsuitableImage
+        And nothing else, whatever the bytes are.
     """
-    return _blaming_the_file(partial(_unwindowed, data, bounds))
+    return _with_errors_of_the_file(partial(_unwindowed, data, bounds))
 
 
 def display_sha256(values: NDArray[np.float32]) -> str:
-    """Hash of [H, W] values as little-endian float32, and of their shape."""
+    """Hash [H, W] float32 values, as little-endian float32, and their shape; lower-case hex."""
     digest = hashlib.sha256(f"{values.shape[0]}x{values.shape[1]}\n".encode())
-    digest.update(np.ascontiguousarray(values + np.float32(0), "<f4").data)  # + 0: there is no -0
+    digest.update(np.ascontiguousarray(values + np.float32(0), "<f4").data)  # + 0 turns -0 into 0
     return digest.hexdigest()
 
 
-def _blaming_the_file(work: Callable[[], Result]) -> Result:
+def _with_errors_of_the_file(work: Callable[[], Result]) -> Result:
+    """Do `work`; whatever fails in it is reported as an error of the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings quote values
@@ -106,31 +109,31 @@ def _blaming_the_file(work: Callable[[], Result]) -> Result:
     except TriageError:
         raise
     except MemoryError:
-        raise MalformedDicom("the image takes more memory than it may", "decoder_failed") from None
-    except Exception:  # the file's fault: other people wrote it, and pydicom converts its values late
+        raise MalformedDicom("the image requires more memory than is allowed", "decoder_failed") from None
+    except Exception:  # files are not trusted, and pydicom converts their values late
         raise MalformedDicom("the data set cannot be interpreted", "value_invalid") from None
 
 
-def _unwindowed(data: bytes, bounds: Bounds) -> Tones:
+def _unwindowed(data: bytes, bounds: Bounds) -> Unwindowed:
     dataset = read(data, bounds)
     with about(text(dataset, "SOPInstanceUID")):
         accept(dataset)
-        return tones(decode(dataset), dataset)
+        return without_window(decode(dataset), dataset)
 
 
 def _radiograph(data: bytes, bounds: Bounds) -> Radiograph:
-    began = perf_counter()
+    start = perf_counter()
     dataset = read(data, bounds)
     with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
-        return _accepted(dataset, began)
+        return _accepted(dataset, start)
 
 
-def _accepted(dataset: Dataset, began: float) -> Radiograph:
+def _accepted(dataset: Dataset, start: float) -> Radiograph:
     flags = accept(dataset)
     uids = {keyword: _uid(dataset, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")}
-    has_read = perf_counter()
+    read_end = perf_counter()
     stored = decode(dataset)
-    has_decoded = perf_counter()
+    decode_end = perf_counter()
     shown = display(stored, dataset)
     header = Header(
         study_instance_uid=uids["StudyInstanceUID"],
@@ -139,12 +142,12 @@ def _accepted(dataset: Dataset, began: float) -> Radiograph:
         sop_class_uid=text(dataset, "SOPClassUID"),
         accession_number=text(dataset, "AccessionNumber"),
         attributes=attributes(dataset),
-        flags=flags + shown.flags,
+        flags=flags + shown.presentation.flags,
         height=stored.shape[0],
         width=stored.shape[1],
-        aspect=aspect(dataset),
+        aspect=shown.presentation.geometry.aspect,
         display_sha256=display_sha256(shown.values),
-        timings_ms=_timings(began, has_read, has_decoded, perf_counter()),
+        timings_ms=_timings(start, read_end, decode_end, perf_counter()),
     )
     return Radiograph(header, shown.values)
 
@@ -152,12 +155,12 @@ def _accepted(dataset: Dataset, began: float) -> Radiograph:
 def _uid(dataset: Dataset, keyword: str) -> str:
     uid = text(dataset, keyword)
     if not uid:
-        raise MalformedDicom(f"{name(keyword)}: a UID wanted, got none", "uid_missing")
-    if len(uid) > 64 or not _UID.fullmatch(uid):
-        raise MalformedDicom(f"{name(keyword)}: a UID of at most 64 digits and dots wanted, got another", "uid_invalid")
+        raise MalformedDicom(f"{name(keyword)} is required", "uid_missing")
+    if len(uid) > 64 or not UID.fullmatch(uid):
+        raise MalformedDicom(f"{name(keyword)} must be a UID of at most 64 digits and dots", "uid_invalid")
     return uid
 
 
 def _timings(*moments: float) -> dict[str, float]:
-    spans = (1000 * (end - start) for start, end in pairwise(moments))
-    return dict(zip(("read", "decode", "prepare"), spans, strict=True))
+    durations = (1000 * (end - start) for start, end in pairwise(moments))
+    return dict(zip(("read", "decode", "prepare"), durations, strict=True))

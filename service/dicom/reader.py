@@ -1,4 +1,4 @@
-"""From bytes to a pydicom `Dataset`, at a cost that is bounded whatever the bytes are."""
+"""From bytes to a pydicom `Dataset`; time and memory are bounded whatever the bytes are."""
 
 import re
 import warnings
@@ -31,9 +31,9 @@ _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")  # 0002, 0008, 0008 big 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one file may cost."""
+    """Limits on one file."""
 
-    max_file_bytes: int = 128 * 2**20  # also after inflating
+    max_file_bytes: int = 128 * 2**20  # before and after inflating
     max_pixels: int = 64 * 2**20  # Rows x Columns
     max_depth: int = 32  # nested sequences
     max_elements: int = 50_000
@@ -41,14 +41,14 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Part10:
-    """A DICOM file whole, and the transfer syntax it declares."""
+    """The bytes of a DICOM file, and the transfer syntax that it declares."""
 
     data: bytes
     transfer_syntax: str
 
 
 def read(data: bytes, bounds: Bounds = Bounds()) -> Dataset:
-    """Parse a DICOM file that holds an image, as `parse` does.
+    """Parse a DICOM file that holds an image.
 
     Raises
     ------
@@ -71,15 +71,17 @@ def parse(data: bytes, bounds: Bounds) -> Dataset:
 
     Returns
     -------
-    The data set, with `file_meta.TransferSyntaxUID` always set: as declared, or as found where nothing is declared.
+    The data set. `file_meta.TransferSyntaxUID` is always set: as declared or, where it is not, as detected.
 
     Raises
     ------
-    MalformedDicom, TooLarge
-        As `read`, but for what is said of images.
+    MalformedDicom
+        `not_dicom`, `truncated`, `structure_invalid`, `too_deep`, `too_many_elements`.
+    TooLarge
+        `file_too_large`, `inflated_too_large`.
     """
     if len(data) > bounds.max_file_bytes:
-        raise TooLarge(f"at most {bounds.max_file_bytes} bytes wanted, got {len(data)}", "file_too_large")
+        raise TooLarge(f"the file must have at most {bounds.max_file_bytes} bytes, got {len(data)}", "file_too_large")
     start = _start(data)
     end = meta_end(data, start, bounds.max_elements)
     with warnings.catch_warnings():
@@ -88,7 +90,7 @@ def parse(data: bytes, bounds: Bounds) -> Dataset:
 
 
 def part10(data: bytes, bounds: Bounds) -> Part10:
-    """Put the Part 10 header before a file that `parse` reads, where it has none; any other is as it was.
+    """Put the Part 10 header before a data set without one; a file that has it stays as it is.
 
     Raises
     ------
@@ -111,23 +113,25 @@ def part10(data: bytes, bounds: Bounds) -> Part10:
 
 
 def _start(data: bytes) -> int:
-    """Where the first element is."""
+    """Position of the first element."""
     if data[128:132] == b"DICM":
         if data.startswith(_EXECUTABLES):
-            raise MalformedDicom("the preamble makes the file a program", "not_dicom")
+            raise MalformedDicom("the preamble makes the file an executable", "not_dicom")
         return 132
     first = Encoding(implicit=not re.fullmatch(rb"[A-Z]{2}", data[4:6]), little=data[:1] != b"\0")
     length = int.from_bytes(data[4:8], "little")
     if data[:2] in _FIRST_GROUPS and (not first.implicit or (first.little and length <= len(data))):
         return 0
-    raise MalformedDicom("neither a Part 10 file nor a bare data set", "not_dicom")
+    raise MalformedDicom("the file is neither a DICOM Part 10 file nor a data set without the header", "not_dicom")
 
 
 def _meta(data: bytes, start: int, end: int) -> FileMetaDataset:
     try:
         return FileMetaDataset(_parse(data, start, end, Encoding(implicit=False, little=True)))
     except (ValueError, TypeError):
-        raise MalformedDicom("the file meta information is not group 0002 alone", "structure_invalid") from None
+        raise MalformedDicom(
+            "the file meta information must consist of group 0002 alone", "structure_invalid"
+        ) from None
 
 
 def _data_set(data: bytes, start: int, meta: FileMetaDataset, bounds: Bounds) -> Dataset:
@@ -151,7 +155,7 @@ def _parse(data: bytes, start: int, end: int, encoding: Encoding) -> Dataset:
         return read_dataset(stream, encoding.implicit, encoding.little, bytelength=end - start)
     except MemoryError:
         raise
-    except Exception:  # the walk has bounded it; what pydicom still finds wrong, it finds in many ways
+    except Exception:  # `walk` has checked the bounds; pydicom fails in many ways on what is still wrong
         raise MalformedDicom("the data set cannot be parsed", "structure_invalid") from None
 
 
@@ -166,7 +170,7 @@ def _inflate(data: bytes, start: int, limit: int) -> bytes:
         return inflated
     if len(inflated) < limit:
         raise MalformedDicom("the file ends inside its deflated data set", "truncated")
-    raise TooLarge(f"at most {limit} bytes wanted after inflating, got more", "inflated_too_large")
+    raise TooLarge(f"the file must have at most {limit} bytes after inflating", "inflated_too_large")
 
 
 def _syntax(encoding: Encoding) -> str:
@@ -177,17 +181,17 @@ def _syntax(encoding: Encoding) -> str:
 
 def _check_image(dataset: Dataset, bounds: Bounds) -> None:
     if "PixelData" not in dataset:
-        raise MalformedDicom(f"{name('PixelData')}: an image wanted, got none", "pixel_data_missing")
+        raise MalformedDicom(f"{name('PixelData')} is required", "pixel_data_missing")
     rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
     if rows < 1 or columns < 1:
-        raise MalformedDicom("(0028,0010) Rows and (0028,0011) Columns: at least 1 wanted", "value_invalid")
+        raise MalformedDicom("(0028,0010) Rows and (0028,0011) Columns must be at least 1", "value_invalid")
     if rows * columns > bounds.max_pixels:
-        raise TooLarge(f"Rows x Columns: at most {bounds.max_pixels} wanted, got {rows * columns}", "image_too_large")
+        raise TooLarge(f"Rows x Columns must be at most {bounds.max_pixels}, got {rows * columns}", "image_too_large")
     size = len(binary(dataset, "PixelData"))
     if size == 0:
-        raise MalformedDicom(f"{name('PixelData')}: an image wanted, got an empty element", "pixel_data_missing")
+        raise MalformedDicom(f"{name('PixelData')} must not be empty", "pixel_data_missing")
     if dataset.file_meta.TransferSyntaxUID in NATIVE and size < _native_bytes(dataset, rows * columns):
-        raise MalformedDicom(f"{name('PixelData')}: shorter than Rows x Columns x frames", "truncated")
+        raise MalformedDicom(f"{name('PixelData')} is shorter than Rows x Columns x frames", "truncated")
 
 
 def _native_bytes(dataset: Dataset, pixels: int) -> int:

@@ -1,7 +1,7 @@
-"""The structure of an encoded data set, walked without reading values, before a parser that recurses is let near it.
+"""Checks of the structure of an encoded data set, without recursion and without reading values.
 
-Every length is held against the bytes that are there, and nesting and number of elements against their bounds: pydicom
-accepts a last element that is cut short, and recurses into nested sequences.
+Every length is checked against the size of the file, and nesting and number of elements against their bounds, before
+pydicom parses the file: pydicom accepts a last element that is cut short, and recurses into nested sequences.
 """
 
 import struct
@@ -25,7 +25,7 @@ class Encoding(NamedTuple):
 
 
 class Header(NamedTuple):
-    """Of one element: where its value starts, and its length, which may be `UNDEFINED`."""
+    """Header of one element: the position of its value, and its length, which may be `UNDEFINED`."""
 
     tag: int
     vr: str | None
@@ -35,21 +35,21 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True)
 class _Level:
-    """A run of elements, or a sequence of items or fragments, that is being walked."""
+    """A run of elements, or a sequence of items or fragments, during the walk."""
 
-    end: int  # it reaches to here, or at most to here where a delimiter ends it
+    end: int  # its exact end, or the latest possible end where a delimiter ends it
     delimited: bool
     content: str  # elements, items, fragments
     implicit: bool
 
 
 def encoding_of(data: bytes, start: int, declared: Encoding | None) -> Encoding:
-    """Encoding in force, from the first element: some files are not written as they declare.
+    """Detect the encoding from the first element: some files are not written in the one that they declare.
 
     Raises
     ------
     MalformedDicom
-        `truncated` where there is no element.
+        `truncated`.
     """
     first = data[start : start + 8]
     if len(first) < 8:
@@ -59,7 +59,7 @@ def encoding_of(data: bytes, start: int, declared: Encoding | None) -> Encoding:
 
 
 def meta_end(data: bytes, start: int, max_elements: int) -> int:
-    """Where the file meta information, group 0002, ends.
+    """Return the position after the file meta information, group 0002.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def walk(data: bytes, start: int, encoding: Encoding, max_depth: int, max_elemen
 
     Returns
     -------
-    Where the last element ends; only zeros may follow.
+    The position after the last element; only zeros may follow.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def walk(data: bytes, start: int, encoding: Encoding, max_depth: int, max_elemen
         position = header.value
         stack.append(inner)
         if len(stack) > 1 + 2 * max_depth:  # a sequence and its item are two levels
-            raise MalformedDicom(f"sequences nested deeper than {max_depth}", "too_deep")
+            raise MalformedDicom(f"sequences are nested deeper than {max_depth}", "too_deep")
     return position
 
 
@@ -133,9 +133,9 @@ def _header(data: bytes, position: int, level: _Level, little: bool) -> Header:
 
 
 def _inner(data: bytes, header: Header, level: _Level, little: bool) -> _Level | None:
-    """Level that the element opens, or None where its value is a plain run of bytes."""
+    """Level that the element opens, or None where its value is plain bytes."""
     if (header.tag == ITEM) != (level.content != "elements") or header.tag in (ITEM_END, SEQUENCE_END):
-        raise MalformedDicom("an item or delimiter where none belongs, or none where one does", "structure_invalid")
+        raise MalformedDicom("an item or a delimiter is in the wrong place or missing", "structure_invalid")
     if level.content == "fragments":
         return None
     content = "elements" if level.content == "items" else _content(data, header, little)
@@ -165,16 +165,16 @@ def _content(data: bytes, header: Header, little: bool) -> str:
 
 def _end(header: Header, level: _Level, size: int) -> int:
     if header.length == UNDEFINED:
-        raise MalformedDicom("an undefined length where none may be", "structure_invalid")
+        raise MalformedDicom("an element that must have a length has an undefined one", "structure_invalid")
     _require(header.value + header.length, level.end, size)
     return header.value + header.length
 
 
-def _require(wanted: int, end: int, size: int) -> None:
-    if wanted > size:
+def _require(position: int, end: int, size: int) -> None:
+    if position > size:
         raise MalformedDicom("the file ends inside a data element", "truncated")
-    if wanted > end:
-        raise MalformedDicom("a data element is longer than the item or sequence it is in", "structure_invalid")
+    if position > end:
+        raise MalformedDicom("a data element is longer than the item or sequence that holds it", "structure_invalid")
 
 
 def _known_vr(tag: int) -> str | None:
@@ -198,9 +198,9 @@ def _is_padding(data: bytes, position: int) -> bool:
     if data[position : position + 8].strip(b"\0"):
         return False
     if data[position:].strip(b"\0"):
-        raise MalformedDicom("zeros where a data element was wanted", "structure_invalid")
+        raise MalformedDicom("expected a data element, got zeros", "structure_invalid")
     return True
 
 
 def _too_many(max_elements: int) -> MalformedDicom:
-    return MalformedDicom(f"more than {max_elements} data elements", "too_many_elements")
+    return MalformedDicom(f"the file has more than {max_elements} data elements", "too_many_elements")

@@ -1,39 +1,25 @@
-"""The values of a radiograph before any window, for a viewer that windows them itself, and how the service would.
+"""The values of a radiograph before any window, for a viewer that applies windows itself.
 
-`display` and this part ways only after `pixels.voi`: what they show with the first window is the same.
+With the first window a viewer shows what `display` shows: both take the same presentation.
 """
 
-import math
-import re
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from service.dicom.elements import items, name, numbers, texts
-from service.dicom.pixels import (
-    Levels,
-    Span,
-    Toned,
-    Window,
-    aspect,
-    is_wide_enough,
-    modality,
-    occurring,
-    padding,
-    polarity,
-    span,
-    voi,
-    windows,
-)
+from service.dicom.elements import name, texts
+from service.dicom.levels import Levels, levels_of
+from service.dicom.lut import Table, look_up
+from service.dicom.presentation import Presentation, Rescale, presentation
+from service.dicom.window import Span, Window, full_span, is_valid, standard_window, windows
 from service.errors import MalformedDicom
 
 FULL_RANGE = "full range"
-_MOST = 16  # windows: they go into a header
-# What makers call windows of a radiograph. A name of any other word may be of anybody, and headers stand in logs.
+_MAX_WINDOWS = 16  # they go into an HTTP header
+# Words in manufacturers' names of windows. A name with any other word may identify somebody, and headers are logged.
 _WORDS = frozenset(
     {
         *("BODY", "BONE", "BONES", "CHEST", "LUNG", "LUNGS", "MEDIASTINUM", "SPINE", "THORAX", "TISSUE"),
@@ -54,13 +40,12 @@ _WORDS = frozenset(
         *"123456789",
     }
 )
-_DIRECTION = re.compile("[APRLHF]{1,3}")  # PS3.3 C.7.6.1.1.1
 _CODES = 2**16
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A window by its name; `function` is LINEAR, LINEAR_EXACT or SIGMOID, PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+    """A window with a name; `function` is LINEAR, LINEAR_EXACT or SIGMOID, PS3.3 C.11.2.1.2 and C.11.2.1.3."""
 
     name: str
     center: float
@@ -69,24 +54,24 @@ class Preset:
 
 
 @dataclass(frozen=True)
-class Tones:
+class Unwindowed:
     """A radiograph before windowing.
 
     Attributes
     ----------
     codes
-        [H, W] uint16; the value after Modality LUT, and VOI LUT where there is one, is slope * code + intercept: the
-        very value where those are evenly spaced, as integers with a rescale are, else off by slope / 2 at most.
+        [H, W] uint16. slope * code + intercept is the value after Modality LUT and, where there is one, VOI LUT. It is
+        exact where the values are evenly spaced, as integers with a rescale are, and else off by slope / 2 at most.
     padding
         Code of the pixels that are no part of the image, black in every window; None where there are none.
     invert
-        To be done once, after the window.
+        Whether to invert once, after the window.
+    voi_lut
+        Whether a VOI LUT is applied already.
     windows
-        The first is what `display` shows.
-    spacing
-        Millimetres from row to row and from column to column, and the keyword that says so; None where none does.
-    orientation
-        Where rows and columns point to, as PatientOrientation has it; None where it is absent or says anything else.
+        The first is the one that `display` uses.
+    spacing, spacing_from, aspect, orientation
+        See `Geometry`.
     """
 
     codes: NDArray[np.uint16]
@@ -102,8 +87,8 @@ class Tones:
     orientation: tuple[str, str] | None
 
 
-def tones(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Tones:
-    """Apply padding and Modality LUT, and VOI LUT where there is one; give the rest as numbers.
+def without_window(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Unwindowed:
+    """Apply padding, Modality LUT and, where there is one, VOI LUT; return the rest of the presentation as numbers.
 
     Parameters
     ----------
@@ -115,99 +100,79 @@ def tones(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Tones:
     MalformedDicom
         `element_missing`, `value_invalid`.
     """
-    index, levels, present = occurring(stored)
-    hidden = padding(levels, dataset)
-    seen = present & ~hidden
-    toned = voi(modality(levels, dataset), seen, dataset)
-    if not np.isfinite(2 * toned.values[seen]).all():
-        raise MalformedDicom(f"{name('RescaleSlope')}: smaller numbers wanted", "value_invalid")
-    inverse, _ = polarity(dataset)
-    has_padding = bool((present & hidden).any())
-    lut = bool(items(dataset, "VOILUTSequence"))
-    step = _step(dataset, lut)
-    coded, slope, intercept = _coded(toned.values, seen, step, _CODES - has_padding)
-    code = (_CODES - 1 if inverse else 0) if has_padding else None
-    if code == 0:
-        coded, intercept = coded + 1, intercept - slope
-    table = np.where(hidden, code or 0, coded).astype(np.uint16)
-    spacing, spacing_from = _spacing(dataset)
-    return Tones(
-        codes=table[index],
+    levels = levels_of(stored, dataset)
+    shown = presentation(levels, dataset)
+    values, window = shown.rescale(levels.values), shown.voi
+    if has_lut := isinstance(window, Table):
+        values, window = look_up(values, window), Span(0, window.highest)
+    if not np.isfinite(2 * values[levels.visible]).all():
+        raise MalformedDicom(f"{name('RescaleSlope')} is too large", "value_invalid")
+    codes, slope, intercept, padding = _encode(values, levels, shown)
+    return Unwindowed(
+        codes=codes[levels.index],
         slope=slope,
         intercept=intercept,
-        padding=code,
-        invert=inverse,
-        voi_lut=lut,
-        windows=_presets(toned, seen, dataset, lut),
-        spacing=spacing,
-        spacing_from=spacing_from,
-        aspect=aspect(dataset),
-        orientation=_orientation(dataset),
+        padding=padding,
+        invert=shown.inverse,
+        voi_lut=has_lut,
+        windows=_presets(window, full_span(values, levels.visible), () if has_lut else windows(dataset), dataset),
+        spacing=shown.geometry.spacing,
+        spacing_from=shown.geometry.spacing_from,
+        aspect=shown.geometry.aspect,
+        orientation=shown.geometry.orientation,
     )
 
 
-def _step(dataset: Dataset, lut: bool) -> float:
-    """Distance of neighbouring values: tables hold whole numbers."""
-    if lut or items(dataset, "ModalityLUTSequence"):
+def _encode(
+    values: NDArray[np.float64], levels: Levels, shown: Presentation
+) -> tuple[NDArray[np.uint16], float, float, int | None]:
+    """Return the code of each level, [N]; slope and intercept that turn codes into values; the code of padding."""
+    has_padding = bool((levels.occurs & levels.padding).any())
+    low, high = full_span(values, levels.visible)
+    count, slope = _CODES - has_padding, _step(shown)
+    if round((high - low) / slope) >= count:
+        slope = (high - low) / (count - 1)
+    codes, intercept = np.clip(np.rint((values - low) / slope), 0, count - 1), low
+    padding = (_CODES - 1 if shown.inverse else 0) if has_padding else None
+    if padding == 0:
+        codes, intercept = codes + 1, intercept - slope
+    return np.where(levels.padding, padding or 0, codes).astype(np.uint16), slope, intercept, padding
+
+
+def _step(shown: Presentation) -> float:
+    """Distance between neighbouring values: tables hold whole numbers."""
+    if isinstance(shown.voi, Table) or not isinstance(shown.modality, Rescale):
         return 1.0
-    return abs((numbers(dataset, "RescaleSlope") or (1.0,))[0])
+    return abs(shown.modality.slope)
 
 
-def _coded(values: Levels, seen: NDArray[np.bool_], step: float, codes: int) -> tuple[Levels, float, float]:
-    """Whole numbers from 0 for values, [N], in as many codes as there are; slope and intercept that give them back."""
-    low, high = span(values, seen)
-    slope = step if round((high - low) / step) < codes else (high - low) / (codes - 1)
-    return np.clip(np.rint((values - low) / slope), 0, codes - 1), slope, low
+def _presets(first: Window | Span, full: Span, others: tuple[Window, ...], dataset: Dataset) -> tuple[Preset, ...]:
+    """The window that `display` uses, then the file's other windows or the full range.
 
-
-def _presets(toned: Toned, seen: NDArray[np.bool_], dataset: Dataset, lut: bool) -> tuple[Preset, ...]:
-    first = _preset(toned.window, _names(dataset)[:1])
-    if lut:  # the windows are the file's other views, of values before the table
-        return (first,)
+    A file with a VOI LUT has no others: its windows are for values before the table.
+    """
+    names = _names(dataset)
     named = [
-        _preset(one, _names(dataset)[place : place + 1], place)
-        for place, one in enumerate(windows(dataset)[:_MOST])
-        if is_wide_enough(one)
+        _preset(window, names[place : place + 1], place)
+        for place, window in enumerate(others[:_MAX_WINDOWS])
+        if is_valid(window)
     ]
-    if named and named[0] == first:
-        return (*named, _preset(span(toned.values, seen), ()))
-    return (first, *named)
+    if isinstance(first, Window):  # it is the first of them
+        return (*named, _preset(full))
+    return (_preset(first), *named)
 
 
 def _names(dataset: Dataset) -> tuple[str, ...]:
-    found = texts(dataset, "WindowCenterWidthExplanation")
-    return tuple(one if set(one.upper().split()) <= _WORDS else "" for one in found)
+    """Names of the file's windows; empty where a name has other words than `_WORDS`."""
+    explanations = texts(dataset, "WindowCenterWidthExplanation")
+    return tuple(text if set(text.upper().split()) <= _WORDS else "" for text in explanations)
 
 
-def _preset(shown: Window | Span, names: tuple[str, ...], place: int = 0) -> Preset:
-    if isinstance(shown, Span):
-        width = shown.high - shown.low
-        if width <= 0:  # black: everything is at the window's lower end
-            return Preset(FULL_RANGE, shown.low + 0.5, 1.0, "LINEAR_EXACT")
-        return Preset(FULL_RANGE, (shown.low + shown.high) / 2, width, "LINEAR_EXACT")
-    function = shown.function if shown.function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR"
-    return Preset((names or ("",))[0] or f"window {place + 1}", shown.centre, shown.width, function)
-
-
-def _spacing(dataset: Dataset) -> tuple[tuple[float, float] | None, str | None]:
-    patient, detector, film = map(
-        partial(_pair, dataset), ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
-    )
-    # PS3.3 10.7.1.1: without a calibration Pixel Spacing, where there is one, repeats the detector's
-    if patient and not (detector and np.allclose(patient, detector, rtol=1e-6, atol=0)):
-        return patient, "PixelSpacing"
-    if detector:
-        return detector, "ImagerPixelSpacing"
-    return (film, "NominalScannedPixelSpacing") if film else (None, None)
-
-
-def _pair(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
-    pair = numbers(dataset, keyword)
-    return (pair[0], pair[1]) if len(pair) == 2 and min(pair) > 0 and math.isfinite(sum(pair)) else None
-
-
-def _orientation(dataset: Dataset) -> tuple[str, str] | None:
-    found = texts(dataset, "PatientOrientation")
-    if len(found) != 2 or not all(map(_DIRECTION.fullmatch, found)):
-        return None
-    return found[0], found[1]
+def _preset(window: Window | Span, names: tuple[str, ...] = (), place: int = 0) -> Preset:
+    if isinstance(window, Span):
+        width = window.high - window.low
+        if width <= 0:  # all black: every value is at the window's lower end
+            return Preset(FULL_RANGE, window.low + 0.5, 1.0, "LINEAR_EXACT")
+        return Preset(FULL_RANGE, (window.low + window.high) / 2, width, "LINEAR_EXACT")
+    centre, width, function = standard_window(window)
+    return Preset((names or ("",))[0] or f"window {place + 1}", centre, width, function)

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.dicom.unwindowed import Tones
+from service.dicom.unwindowed import Unwindowed
 from service.http.auth import needs
 from service.http.bodies import Maps, json_response, maps_body
 from service.http.caching import is_fresh, tagged
@@ -63,7 +63,7 @@ async def maps(id: str, request: Request, pipeline: PipelineDep) -> Response:
     return json_response(maps_body(record), headers)
 
 
-def _described(found: Tones) -> str:
+def _described(found: Unwindowed) -> str:
     rows, columns = found.codes.shape
     return json.dumps(
         {

@@ -1,9 +1,9 @@
-"""What the findings, and what is said of them, are called in coded terminologies: one table.
+"""Codes of findings, body parts and their qualities, in one table.
 
-Public tables for these labels contradict one another, so a row stands here only where DICOM itself publishes the code
-for what the label means; a test holds these against pydicom's copy of PS3.16. The others have a code of this project's
-own: a wrong code is worse than one that a receiver must look up. Cardiomegaly is one of them although PS3.16 CID 12248
-has it: the concept it names there, 287272002, is an enlarged septal foramen in SNOMED CT.
+Public tables for these labels contradict one another. A finding has a published code only where DICOM itself publishes
+one with the meaning of the label; a test compares these with pydicom's copy of PS3.16. The others have private codes: a
+wrong code is worse than one that a receiver must look up. Cardiomegaly has a private code although it is in PS3.16 CID
+12248: the concept there, 287272002, is an enlarged septal foramen in SNOMED CT.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ PRIVATE_NAME = "AG-CNN triage"
 
 
 class Coded(NamedTuple):
-    """A coded concept, and where it stands."""
+    """A coded concept, and the table that publishes it."""
 
     value: str
     scheme: str
@@ -22,7 +22,7 @@ class Coded(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A finding, and where in the body it is."""
+    """A finding, and its site in the body."""
 
     finding: Coded
     site: Coded
@@ -51,39 +51,39 @@ IMAGING_STUDY_REPORT = Coded("18748-4", "LN", "Diagnostic Imaging Report", "PS3.
 ARTIFICIAL_INTELLIGENCE = Coded("123110", "DCM", "Artificial Intelligence", "PS3.16 CID 7162")
 
 
-def _own(value: str, meaning: str) -> Coded:
+def _private(value: str, meaning: str) -> Coded:
     return Coded(value, PRIVATE, meaning, "this project")
 
 
-AT_OPERATING_POINT = _own("OPERATING_POINT", "At the operating point")
-ATTENTION = _own("ATTENTION", "Region of attention of the network")
-PRIORITY = _own("PRIORITY", "Priority in the worklist")
-FLAG = _own("FLAG", "Suspicious, yet usable")
+AT_OPERATING_POINT = _private("OPERATING_POINT", "At the operating point")
+ATTENTION = _private("ATTENTION", "Region of attention of the network")
+PRIORITY = _private("PRIORITY", "Priority in the worklist")
+FLAG = _private("FLAG", "Suspicious, yet usable")
 PRIORITIES = {
-    "STAT": _own("STAT", "Read first"),
-    "HIGH": _own("HIGH", "Read soon"),
-    "ROUTINE": _own("ROUTINE", "Read in turn"),
+    "STAT": _private("STAT", "Read first"),
+    "HIGH": _private("HIGH", "Read soon"),
+    "ROUTINE": _private("ROUTINE", "Read in turn"),
 }
 
 _TABLE = {
-    "Atelectasis": Row(_own("ATELECTASIS", "Atelectasis"), LUNG),
-    "Cardiomegaly": Row(_own("CARDIOMEGALY", "Cardiomegaly"), HEART),
+    "Atelectasis": Row(_private("ATELECTASIS", "Atelectasis"), LUNG),
+    "Cardiomegaly": Row(_private("CARDIOMEGALY", "Cardiomegaly"), HEART),
     "Effusion": Row(Coded("60046008", "SCT", "Pleural effusion", "PS3.16 CID 645"), PLEURA),
     "Infiltration": Row(Coded("112121", "DCM", "Infiltrate", "PS3.16 CID 6104"), LUNG),
     "Mass": Row(Coded("4147007", "SCT", "Mass", "PS3.16 CID 6104"), LUNG),
     "Nodule": Row(Coded("27925004", "SCT", "Nodule", "PS3.16 CID 6104"), LUNG),
-    "Pneumonia": Row(_own("PNEUMONIA", "Pneumonia"), LUNG),
+    "Pneumonia": Row(_private("PNEUMONIA", "Pneumonia"), LUNG),
     "Pneumothorax": Row(Coded("36118008", "SCT", "Pneumothorax", "PS3.16 CID 6102"), PLEURA),
-    "Consolidation": Row(_own("CONSOLIDATION", "Consolidation"), LUNG),
+    "Consolidation": Row(_private("CONSOLIDATION", "Consolidation"), LUNG),
     "Edema": Row(Coded("19242006", "SCT", "Pulmonary edema", "PS3.16 CID 3700"), LUNG),
-    "Emphysema": Row(_own("EMPHYSEMA", "Emphysema"), LUNG),
+    "Emphysema": Row(_private("EMPHYSEMA", "Emphysema"), LUNG),
     "Fibrosis": Row(Coded("112674009", "SCT", "Fibrosis", "PS3.16 CID 6335"), LUNG),
-    "Pleural_Thickening": Row(_own("PLEURAL_THICK", "Pleural thickening"), PLEURA),
-    "Hernia": Row(_own("HERNIA", "Hernia"), CHEST),
+    "Pleural_Thickening": Row(_private("PLEURAL_THICK", "Pleural thickening"), PLEURA),
+    "Hernia": Row(_private("HERNIA", "Hernia"), CHEST),
 }
 LABELS = tuple(_TABLE)
 
 
 def row(label: str) -> Row:
-    """The row of a label; another network's label gets a private code, cut to what an SH holds."""
-    return _TABLE.get(label) or Row(_own(label.upper()[:16], label), CHEST)  # PS3.5 6.2
+    """Return the row of a label; a label that is not in the table gets a private code."""
+    return _TABLE.get(label) or Row(_private(label.upper()[:16], label), CHEST)  # an SH, PS3.5 6.2

@@ -1,6 +1,6 @@
-"""What all derived DICOM objects share: who made them, when, and the file around them.
+"""What all derived DICOM objects share: equipment, dates, and the file around them.
 
-Asked for twice, an object is the same, byte for byte: UIDs are derived from the record, and dates are the record's.
+The same object is the same bytes every time: UIDs are derived from the record, and dates are the record's.
 """
 
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from service.objects.overlay import NOTICE
 from service.objects.report import NAME, REPOSITORY, VERSION, Report
 from service.objects.source import Source
 
-_MADE = ("InstanceCreation", "Content", "Series", "PresentationCreation")
-_TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")  # PS3.5 6.1.2.2: what Specific Character Set is of
+_DATED = ("InstanceCreation", "Content", "Series", "PresentationCreation")
+_TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")  # the VRs to which Specific Character Set applies, PS3.5 6.1.2.2
 
 
 def identity(report: Report, kind: str, series_number: int, description: str) -> dict[str, Any]:
-    """What highdicom's constructors ask of every object: a series of its own in the study, and who made it."""
+    """Return what highdicom's constructors require for every object: a series of its own, and the equipment."""
     return {
         "series_instance_uid": report.uid(f"{kind}/series"),
         "series_number": series_number,
@@ -32,17 +32,17 @@ def identity(report: Report, kind: str, series_number: int, description: str) ->
         "manufacturer": NAME,
         "manufacturer_model_name": report.network.name[:64],  # LO
         "software_versions": (VERSION, report.network.version[:64]),
-        "device_serial_number": report.network.sha256,  # 64 digits are what an LO holds
+        "device_serial_number": report.network.sha256,  # 64 digits fit an LO
     }
 
 
 def concept(coded: Coded) -> CodedConcept:
-    """A coded concept as highdicom takes it."""
+    """Convert a coded concept to highdicom's."""
     return CodedConcept(coded.value, coded.scheme, coded.meaning)
 
 
 def algorithm(report: Report) -> AlgorithmIdentificationSequence:
-    """The network as the algorithm of a segment."""
+    """Describe the network as the algorithm of a segment."""
     network = report.network
     return AlgorithmIdentificationSequence(
         network.name[:64],
@@ -53,18 +53,18 @@ def algorithm(report: Report) -> AlgorithmIdentificationSequence:
 
 
 def remarks(report: Report) -> list[str]:
-    """What must stand in every object: what it is not, and what is suspicious of the radiograph."""
+    """Return what every object must state: the notice, and the flags of the radiograph."""
     return [NOTICE, *(f"Flag: {flag}" for flag in report.flags)]
 
 
 def file(derived: Dataset, report: Report, source: Source) -> bytes:
-    """Make a Part 10 file of an object as highdicom leaves it."""
+    """Complete an object that highdicom made, and write it as a Part 10 file."""
     derived.ContentQualification = "RESEARCH"
     scheme = Dataset()
     scheme.CodingSchemeDesignator, scheme.CodingSchemeName = PRIVATE, PRIVATE_NAME
     scheme.CodingSchemeResponsibleOrganization = REPOSITORY
     derived.CodingSchemeIdentificationSequence = [scheme]
-    _date(derived, moment(report, source))
+    _date(derived, creation_time(report, source))
     if offset := source.header.get("TimezoneOffsetFromUTC"):
         derived.TimezoneOffsetFromUTC = offset
     for item in _items(derived):
@@ -80,23 +80,23 @@ def file(derived: Dataset, report: Report, source: Source) -> bytes:
 
 
 def reference(source: Source) -> Dataset:
-    """The source as one that an image was derived from, PS3.3 C.12.4.1."""
+    """Return an item of Source Image Sequence for the radiograph, PS3.3 C.12.4.1."""
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = source.sop_class_uid, source.header.SOPInstanceUID
     item.PurposeOfReferenceCodeSequence = [concept(SOURCE)]
     return item
 
 
-def moment(report: Report, source: Source) -> datetime:
-    """When the record was made: in the source's time zone, else in this machine's, as every device writes its dates."""
+def creation_time(report: Report, source: Source) -> datetime:
+    """Return the time of the record, in the source's time zone if it states one, else in that of this machine."""
     offset = source.header.get("TimezoneOffsetFromUTC")
     return report.created.astimezone(datetime.strptime(offset, "%z").tzinfo if offset else None)
 
 
-def _date(derived: Dataset, made: datetime) -> None:
-    """Every date is the record's: highdicom took the clock's."""
-    day, time = made.strftime("%Y%m%d"), made.strftime("%H%M%S.%f")
-    for keyword in _MADE:
+def _date(derived: Dataset, created: datetime) -> None:
+    """Set every date to the record's: highdicom set the current time."""
+    day, time = created.strftime("%Y%m%d"), created.strftime("%H%M%S.%f")
+    for keyword in _DATED:
         if f"{keyword}Date" in derived or keyword == "Series":
             derived[f"{keyword}Date"] = DataElement(f"{keyword}Date", "DA", day)
             derived[f"{keyword}Time"] = DataElement(f"{keyword}Time", "TM", time)
@@ -107,7 +107,7 @@ def _date(derived: Dataset, made: datetime) -> None:
 
 
 def _items(dataset: Dataset) -> Iterator[Dataset]:
-    """A data set, and every item in it, however deep."""
+    """The data set, and every item in it at any depth."""
     yield dataset
     for element in dataset:
         if element.VR == "SQ":

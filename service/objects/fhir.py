@@ -1,4 +1,4 @@
-"""The answer as FHIR R4: a bundle of a preliminary report, an observation a finding, and the device that made them."""
+"""The prediction as FHIR R4: a bundle of a preliminary report, one observation per finding, and the device."""
 
 import json
 from datetime import UTC
@@ -26,7 +26,7 @@ from service.objects.report import NAME, REPOSITORY, VERSION, Report
 from service.objects.source import Source
 from service.triage.finding import Finding
 
-_SYSTEMS = {  # HL7's names of coding schemes
+_SYSTEMS = {  # HL7's URLs of coding schemes
     "SCT": "http://snomed.info/sct",
     "DCM": "http://dicom.nema.org/resources/ontology/DCM",
     "LN": "http://loinc.org",
@@ -39,16 +39,16 @@ Json = dict[str, Any]
 
 
 def fhir(report: Report, source: Source) -> bytes:
-    """Render a Bundle, UTF-8 JSON; patient, order and study are in it as identifiers alone."""
+    """Render a Bundle, UTF-8 JSON; it refers to patient, order and study by identifiers alone."""
     observations = [
-        *(_finding(finding, report) for finding in report.findings),
+        *map(_finding, report.findings),
         _observation(PRIORITY, {"valueCodeableConcept": _concept(PRIORITIES[report.priority])}),
         *(_observation(FLAG, {"valueString": flag}) for flag in report.flags),
     ]
-    about = _about(source) | _made(report)
-    placed = [(_url(report, f"observation/{index}"), one | about) for index, one in enumerate(observations)]
-    told = _diagnostic_report(report, source) | {"result": [{"reference": url} for url, _ in placed]}
-    entries = [(_url(report, "report"), told), *placed, (_url(report, "device"), _device(report))]
+    context = _context(report, source)
+    results = [(_url(report, f"observation/{index}"), one | context) for index, one in enumerate(observations)]
+    document = _diagnostic_report(report, source) | {"result": [{"reference": url} for url, _ in results]}
+    entries = [(_url(report, "report"), document), *results, (_url(report, "device"), _device(report))]
     bundle = {
         "resourceType": "Bundle",
         "id": report.id,
@@ -77,10 +77,10 @@ def _diagnostic_report(report: Report, source: Source) -> Json:
     }
 
 
-def _finding(finding: Finding, report: Report) -> Json:
-    """Present or absent at the operating point; where there is none, only the probability is told."""
+def _finding(finding: Finding) -> Json:
+    """Observe presence or absence at the operating point; without an operating point, the probability alone."""
     coded = row(finding.label)
-    shares = (
+    components = (
         (PROBABILITY, finding.probability),
         (THRESHOLD, finding.threshold),
         (SENSITIVITY, finding.sensitivity),
@@ -89,7 +89,9 @@ def _finding(finding: Finding, report: Report) -> Json:
     return _observation(coded.finding, _presence(finding)) | {
         "bodySite": _concept(coded.site),
         "component": [
-            {"code": _concept(name), "valueQuantity": _percent(value)} for name, value in shares if value is not None
+            {"code": _concept(name), "valueQuantity": _percent(value)}
+            for name, value in components
+            if value is not None
         ],
     }
 
@@ -113,12 +115,10 @@ def _observation(name: Coded, value: Json) -> Json:
     }
 
 
-def _about(source: Source) -> Json:
-    return _subject(source) | {"derivedFrom": [_study(source)]}
-
-
-def _made(report: Report) -> Json:
-    return {"issued": _instant(report), "device": {"reference": _url(report, "device")}}
+def _context(report: Report, source: Source) -> Json:
+    """What every observation states: patient, study, time and device."""
+    origin = _subject(source) | {"derivedFrom": [_study(source)]}
+    return origin | {"issued": _instant(report), "device": {"reference": _url(report, "device")}}
 
 
 def _device(report: Report) -> Json:
@@ -152,7 +152,7 @@ def _order(accession: str) -> Json:
 
 
 def _concept(coded: Coded) -> Json:
-    """A code without a display: SNOMED and LOINC have names of their own for some; the text is DICOM's."""
+    """A code without `display`, as SNOMED and LOINC name some concepts differently; the text is DICOM's."""
     return {"coding": [{"system": _SYSTEMS[coded.scheme], "code": coded.value}], "text": coded.meaning}
 
 
@@ -160,13 +160,13 @@ def _code(system: str, code: str) -> Json:
     return {"coding": [{"system": system, "code": code}]}
 
 
-def _percent(share: float) -> Json:
-    return {"value": round(100 * share, 4), "unit": "%", "system": _SYSTEMS["UCUM"], "code": PERCENT.value}
+def _percent(fraction: float) -> Json:
+    return {"value": round(100 * fraction, 4), "unit": "%", "system": _SYSTEMS["UCUM"], "code": PERCENT.value}
 
 
 def _instant(report: Report) -> str:
     return report.created.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _url(report: Report, what: str) -> str:
-    return f"urn:uuid:{uuid5(NAMESPACE_URL, f'{REPOSITORY}/{VERSION}/{report.id}/fhir/{what}')}"
+def _url(report: Report, part: str) -> str:
+    return f"urn:uuid:{uuid5(NAMESPACE_URL, f'{REPOSITORY}/{VERSION}/{report.id}/fhir/{part}')}"

@@ -1,8 +1,8 @@
-"""Pictures of one radiograph: where the network looked, drawn over it.
+"""Pictures of a radiograph with the attention of the network drawn over it.
 
-The map has one opacity wherever it is drawn, set by the reader, and the background, what is under a third of its range,
-is clear. An opacity that follows the value would hide the radiograph most where the reader must see it, and DICOM's
-presentation states could not hold it.
+The map has one opacity, which the reader sets, and values below a third of its range are not drawn. An opacity that
+follows the value would hide the radiograph most where the reader must see it, and a DICOM presentation state could not
+hold it.
 """
 
 import io
@@ -21,10 +21,10 @@ Box = tuple[int, int, int, int]
 Content = tuple[float, float, float, float]
 
 NOTICE = "Research use only. Not a medical device."
-MAX_PIXELS = 64 * 2**20  # of a picture larger than its view
-BACKGROUND = 1 / 3  # of the map's range, not drawn; the colours span the rest
+MAX_PIXELS = 64 * 2**20  # of a picture that is larger than its radiograph
+BACKGROUND = 1 / 3  # share of the map's range that is not drawn; the colours span the rest
 WHOLE = (0.0, 0.0, 1.0, 1.0)
-_ANCHORS: dict[Colormap, str] = {  # evenly spaced, linear between them
+_ANCHORS: dict[Colormap, str] = {  # evenly spaced; colours between them are interpolated linearly
     "viridis": "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725",
     "inferno": "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4",
     "turbo": "30123b 4145ab 4675ed 39a2fc 1bcfd4 24eca6 61fc6c a4fc3b d1e834 f3c63a fe9b2d f36315 d93806 b11901 7a0403",
@@ -44,13 +44,14 @@ class Options:
     colormap
         `viridis` (the default) and `inferno` rise in lightness and are safe for the colour-blind; `turbo` is not.
     width
-        Of the picture in pixels, height in proportion; None is the view's own.
+        Width of the picture in pixels, height in proportion; None is the width of the view.
     caption
-        What the map shows, written above the colour bar, ASCII.
+        What the map shows, ASCII; written beside the colour bar.
 
     Raises
     ------
     InvalidRequest
+        `alpha` or `colormap` is not allowed.
     """
 
     alpha: float = 0.4
@@ -60,9 +61,9 @@ class Options:
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
-            raise InvalidRequest("alpha: a number from 0 to 1 was wanted")
+            raise InvalidRequest("alpha must be a number from 0 to 1")
         if self.colormap not in _ANCHORS:
-            raise InvalidRequest(f"colormap: one of {', '.join(_ANCHORS)} was wanted")
+            raise InvalidRequest(f"colormap must be one of {', '.join(_ANCHORS)}")
 
 
 def overlay_png(
@@ -77,18 +78,18 @@ def overlay_png(
     Parameters
     ----------
     view
-        [H, W] uint8 display values.
+        [H, W] uint8 display values, 0 black.
     heat
         [h, w] float in [0, 1]: the heat map, or `relative(class_map)`.
     box
-        (x0, y0, x1, y1) pixels of the view, exclusive end.
+        (x0, y0, x1, y1) in pixels of the view, exclusive end.
     content
-        Where on the map the view lies, (x0, y0, x1, y1) in [0, 1]: of a padded canvas only a part.
+        Part of the map that the view covers, (x0, y0, x1, y1) in [0, 1]; not all of a padded canvas.
 
     Raises
     ------
     InvalidRequest
-        The width asked for makes too large a picture.
+        The picture would have more than `MAX_PIXELS` pixels.
     """
     grey = _resized(view, options.width)
     picture = _tinted(grey, upsampled(heat, grey.size, content), options)
@@ -99,10 +100,10 @@ def overlay_png(
 
 
 def relative(class_map: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """[h, w] logit units -> [0, 1], min-max within this one map; flat -> all zero.
+    """Scale [h, w] float in logit units to [h, w] float32 in [0, 1] by the map's own range; a flat map becomes 0.
 
-    So the colours compare places within a map, never one finding or one radiograph with another: class maps are not
-    calibrated, and on one scale a rare finding's would be empty.
+    Colours then compare places within one map, not findings or radiographs: class maps are not calibrated, and on a
+    common scale that of a rare finding would be empty.
     """
     low, high = float(class_map.min()), float(class_map.max())
     if high <= low:
@@ -111,7 +112,7 @@ def relative(class_map: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 
 
 def image_png(view: npt.NDArray[np.uint8], width: int | None = None) -> bytes:
-    """The radiograph alone, 8-bit grey PNG."""
+    """Draw the radiograph alone, [H, W] uint8, as an 8-bit greyscale PNG."""
     return _png(_resized(view, width))
 
 
@@ -121,26 +122,31 @@ def heat_map_png(
     width: int | None = None,
     content: Content = WHOLE,
 ) -> bytes:
-    """The map alone at the size of its picture, 16-bit grey PNG: value = 65535 x heat."""
+    """Draw the map alone, [h, w] float in [0, 1], at the size of the picture of the view, [H, W] uint8.
+
+    Returns
+    -------
+    A 16-bit greyscale PNG: value = 65535 x heat.
+    """
     values = upsampled(heat, _size(view.shape[1], view.shape[0], width), content)
     return _png(Image.fromarray(np.rint(values * 65535).astype(np.uint16)))
 
 
 def crop_png(view: npt.NDArray[np.uint8], box: Box, width: int | None = None) -> bytes:
-    """What the local branch saw, cut from the view, 8-bit grey PNG."""
+    """Draw the part of the view, [H, W] uint8, that the local branch takes, as an 8-bit greyscale PNG."""
     x0, y0, x1, y1 = box
     return _png(_resized(view[y0:y1, x0:x1], width))
 
 
-def _size(width: int, height: int, wanted: int | None) -> tuple[int, int]:
+def _size(width: int, height: int, new_width: int | None) -> tuple[int, int]:
     """Width and height of the picture of a view."""
-    if wanted is None:
+    if new_width is None:
         return width, height
-    if wanted < 1:
-        raise InvalidRequest("width: a positive number of pixels was wanted")
-    size = wanted, max(1, round(height * wanted / width))
+    if new_width < 1:
+        raise InvalidRequest("width must be a positive number of pixels")
+    size = new_width, max(1, round(height * new_width / width))
     if size[0] * size[1] > max(MAX_PIXELS, width * height):
-        raise InvalidRequest(f"width: the picture would have more than {MAX_PIXELS} pixels")
+        raise InvalidRequest(f"width must give a picture of at most {MAX_PIXELS} pixels")
     return size
 
 
@@ -150,7 +156,15 @@ def _resized(view: npt.NDArray[np.uint8], width: int | None) -> Image.Image:
 
 
 def upsampled(heat: npt.NDArray[np.floating], size: tuple[int, int], content: Content) -> npt.NDArray[np.float32]:
-    """[h, w] -> [height, width], bilinear with half-pixel centres: the surface that the region is found on."""
+    """Resize a map, [h, w] float -> [H, W] float32 in [0, 1], bilinear with half-pixel centres as the region is found.
+
+    Parameters
+    ----------
+    size
+        (W, H).
+    content
+        Part of the map that is resized, (x0, y0, x1, y1) in [0, 1].
+    """
     rows, columns = heat.shape
     part = content[0] * columns, content[1] * rows, content[2] * columns, content[3] * rows
     image = Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR, part)
@@ -167,7 +181,7 @@ def _tinted(grey: Image.Image, heat: npt.NDArray[np.float32], options: Options) 
 
 @cache
 def _table(colormap: Colormap) -> npt.NDArray[np.uint8]:
-    """Colour of each of 256 levels, [256, 3]."""
+    """Colours of 256 levels, [256, 3] uint8."""
     anchors = np.array([list(bytes.fromhex(colour)) for colour in _ANCHORS[colormap].split()], np.float64)
     levels = np.linspace(0, len(anchors) - 1, 256)
     channels = [np.interp(levels, np.arange(len(anchors)), channel) for channel in anchors.T]
@@ -176,7 +190,7 @@ def _table(colormap: Colormap) -> npt.NDArray[np.uint8]:
 
 
 def _draw_box(picture: Image.Image, box: Box, scale: tuple[float, float]) -> None:
-    """A white line inside the box's edges, between two dark ones, so that it shows on bone and on air."""
+    """Draw a white line inside the box's edges between two dark ones, so that it is visible on bone and on air."""
     draw = ImageDraw.Draw(picture)
     line = max(2, round(picture.width / 450))
     x0, y0 = round(box[0] * scale[0]), round(box[1] * scale[1])
@@ -187,7 +201,7 @@ def _draw_box(picture: Image.Image, box: Box, scale: tuple[float, float]) -> Non
 
 
 def _draw_legend(picture: Image.Image, options: Options) -> None:
-    """In the lower corners, under the lungs: left the notice, right the bar, and what it means where there is room."""
+    """Draw the notice in the lower left corner, the colour bar in the lower right, and its caption if there is room."""
     line = max(10, round(min(picture.size) / 50))
     gap, bottom = line // 3, picture.height - line // 3
     notice = _text(NOTICE, line)
@@ -203,13 +217,13 @@ def _draw_legend(picture: Image.Image, options: Options) -> None:
 
 
 def _bar(colormap: Colormap, size: tuple[int, int]) -> Image.Image:
-    """Every colour of the map, low to high from left to right."""
+    """All colours of the map, low to high from left to right."""
     return Image.fromarray(_table(colormap)[None]).resize(size)
 
 
 @lru_cache(maxsize=16)
 def _text(text: str, height: int) -> Image.Image:
-    """A mask of white letters, drawn large and reduced: small fonts are spaced unevenly."""
+    """A mask of letters, drawn large and reduced, because small fonts are spaced unevenly."""
     font = ImageFont.load_default(4 * 0.8 * height)
     mask = Image.new("L", (4 * (int(font.getlength(text) / 4) + 2), 4 * height))
     ImageDraw.Draw(mask).text((4, 2 * height), text, 255, font, anchor="lm")
@@ -224,5 +238,5 @@ def _paste_text(picture: Image.Image, text: Image.Image, place: tuple[int, int])
 
 def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    image.save(file, "PNG", compress_level=1)  # a third of the time of 6, a few per cent larger
+    image.save(file, "PNG", compress_level=1)  # takes a third of the time of level 6; files are a few per cent larger
     return file.getvalue()

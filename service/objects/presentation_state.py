@@ -6,17 +6,21 @@ from highdicom.content import PresentationLUTTransformation
 from pydicom import Dataset
 from pydicom.valuerep import format_number_as_ds
 
+from service.dicom.decoder import decode
+from service.dicom.levels import levels_of
+from service.dicom.lut import Table, modality_item, voi_item
+from service.dicom.presentation import Presentation, presentation
+from service.dicom.window import Span, standard_window
 from service.objects.derived import file, identity, remarks
-from service.objects.header import numbers, word
-from service.objects.lut import modality_table, voi_table
 from service.objects.report import Report
-from service.objects.source import Source, aspect
+from service.objects.source import Source
 
 KIND = "presentation_state"
 
 
 def presentation_state(report: Report, source: Source) -> bytes:
-    """Render a DICOM GSPS file: the radiograph in its own window, with the box and a few lines of text."""
+    """Render a DICOM GSPS file: the radiograph as `display` shows it, with the box and a few lines of text."""
+    shown = presentation(levels_of(decode(source.image), source.image), source.image)
     images = [source.header]
     layer = pr.GraphicLayer("AI", 1, description="AG-CNN triage, research use only")
     annotation = pr.GraphicAnnotation(
@@ -31,25 +35,31 @@ def presentation_state(report: Report, source: Source) -> bytes:
         content_description="Attention of the network, not an outline of disease",
         graphic_layers=[layer],
         graphic_annotations=[annotation],
-        presentation_lut_transformation=PresentationLUTTransformation(presentation_lut_shape=_shape(source.image)),
+        presentation_lut_transformation=PresentationLUTTransformation(
+            presentation_lut_shape="INVERSE" if shown.inverse else "IDENTITY"
+        ),
         **identity(report, KIND, 9904, "attention box"),
     )
     state.BodyPartExamined = "CHEST"
-    _shade(state, source.image)
-    _display(state, source.image)
+    _set_modality(state, shown)
+    _set_voi(state, shown)
+    (area,) = state.DisplayedAreaSelectionSequence
+    area.PresentationPixelAspectRatio = list(shown.geometry.ratio)  # highdicom assumes square pixels
     return file(state, report, source)
 
 
 def _box(report: Report) -> pr.GraphicObject:
     x0, y0, x1, y1 = report.box
-    corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], np.float32)  # PS3.3 C.10.5.1.2: edges
+    corners = np.array(
+        [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], np.float32
+    )  # edges of pixels, PS3.3 C.10.5.1.2
     return pr.GraphicObject(
         "POLYLINE", corners, "PIXEL", tracking_id="Attention", tracking_uid=report.uid(f"{KIND}/box")
     )
 
 
 def _text(report: Report) -> pr.TextObject:
-    """In the upper left corner of what is displayed, where neither box nor lung is likely to be."""
+    """Text in the upper left corner of the display, where neither box nor lung is likely to be."""
     positive = [f"{one.label} {one.probability:.0%}" for one in report.findings if one.positive]
     lines = [f"AI priority {report.priority}", *(positive or ["Nothing at or over its threshold"]), *remarks(report)]
     text = "\r\n".join(lines)
@@ -61,42 +71,26 @@ def _text(report: Report) -> pr.TextObject:
     )
 
 
-def _shape(image: Dataset) -> str:
-    """The one inversion that the radiograph asks for: a presentation state takes the place of its polarity."""
-    shape = word(image, "PresentationLUTShape")
-    if shape in ("INVERSE", "IDENTITY"):
-        return shape
-    return "INVERSE" if word(image, "PhotometricInterpretation") == "MONOCHROME1" else "IDENTITY"
-
-
-def _shade(state: Dataset, image: Dataset) -> None:
-    """Modality LUT and VOI as the radiograph has them, the first of several; where it has none, a viewer chooses."""
-    if table := modality_table(image):
-        state.ModalityLUTSequence = [table]
-        table.ModalityLUTType = word(image.ModalityLUTSequence[0], "ModalityLUTType") or "US"  # unspecified
-    elif slope := numbers(image, "RescaleSlope"):
-        intercept = numbers(image, "RescaleIntercept") or (0.0,)
-        state.RescaleSlope, state.RescaleIntercept = _decimal(slope[0]), _decimal(intercept[0])
-        state.RescaleType = word(image, "RescaleType") or "US"
-    voi = Dataset()
-    centres, widths = numbers(image, "WindowCenter"), numbers(image, "WindowWidth")
-    function = word(image, "VOILUTFunction") or "LINEAR"
-    if table := voi_table(image):
-        voi.VOILUTSequence = [table]
-    elif centres and widths and widths[0] >= (1 if function == "LINEAR" else 1e-9):  # PS3.3 C.11.2.1.2.1
-        voi.WindowCenter, voi.WindowWidth = _decimal(centres[0]), _decimal(widths[0])
-        voi.VOILUTFunction = function if function in ("LINEAR", "LINEAR_EXACT", "SIGMOID") else "LINEAR"
-    else:
+def _set_modality(state: Dataset, shown: Presentation) -> None:
+    if shown.modality is None:
         return
+    if isinstance(shown.modality, Table):
+        state.ModalityLUTSequence = [modality_item(shown.modality)]
+        state.ModalityLUTSequence[0].ModalityLUTType = shown.modality_type
+        return
+    slope, intercept = map(format_number_as_ds, shown.modality)
+    state.RescaleSlope, state.RescaleIntercept, state.RescaleType = slope, intercept, shown.modality_type
+
+
+def _set_voi(state: Dataset, shown: Presentation) -> None:
+    """Set what `display` uses; a radiograph without a window has none here, too, and the viewer chooses."""
+    voi = Dataset()
+    if isinstance(shown.voi, Table):
+        voi.VOILUTSequence = [voi_item(shown.voi)]
+    elif isinstance(shown.voi, Span) and "window_width_invalid" not in shown.flags:
+        return
+    else:
+        window = standard_window(shown.voi)
+        voi.WindowCenter, voi.WindowWidth = format_number_as_ds(window.centre), format_number_as_ds(window.width)
+        voi.VOILUTFunction = window.function
     state.SoftcopyVOILUTSequence = [voi]
-
-
-def _display(state: Dataset, image: Dataset) -> None:
-    """The whole radiograph, its pixels in their own shape; highdicom takes them for square."""
-    area = state.DisplayedAreaSelectionSequence[0]
-    area.PresentationPixelAspectRatio = list(aspect(image) or (1, 1))
-
-
-def _decimal(value: float) -> str:
-    """A number in the sixteen characters of a DS."""
-    return format_number_as_ds(value)

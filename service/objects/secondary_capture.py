@@ -1,4 +1,4 @@
-"""The overlay as people see it, as a Secondary Capture: what any viewer can show."""
+"""The overlay as a Secondary Capture, which any viewer can show."""
 
 from io import BytesIO
 
@@ -9,21 +9,22 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.valuerep import format_number_as_ds
 
+from service.dicom.geometry import geometry
 from service.objects.derived import file, identity, reference, remarks
 from service.objects.overlay import overlay_png
 from service.objects.report import Report
-from service.objects.source import Source, aspect, orientation, spacing
+from service.objects.source import Source
 
 KIND = "secondary_capture"
 
 
 def secondary_capture(report: Report, source: Source, view: npt.NDArray[np.uint8]) -> bytes:
-    """Render a DICOM SC file in RGB; the notice is burned in.
+    """Render a DICOM Secondary Capture file in RGB; the notice is burned in.
 
     Parameters
     ----------
     view
-        [H, W] uint8 display values of the source.
+        [H, W] uint8, display values of the source, 0 black.
     """
     picture = overlay_png(view, report.heat_map, report.box, content=report.content)
     header = source.header
@@ -38,23 +39,22 @@ def secondary_capture(report: Report, source: Source, view: npt.NDArray[np.uint8
     )
     image.update(source.study)
     image.update(source.loss)
-    image.PatientOrientation = orientation(source.image)
     image.BodyPartExamined = "CHEST"
-    image.ConversionType = "WSD"  # PS3.3 C.8.6.1: made by a workstation
+    image.ConversionType = "WSD"  # workstation, PS3.3 C.8.6.1
     image.ImageType = ["DERIVED", "SECONDARY"]
     image.BurnedInAnnotation = "YES"
     image.DerivationDescription = "Attention of the network drawn over the radiograph, not an outline of disease"
     image.SourceImageSequence = [reference(source)]
     image.ImageComments = "\n".join(remarks(report))
-    _shape(image, source)
+    _set_geometry(image, source)
     return file(image, report, source)
 
 
-def _shape(image: Dataset, source: Source) -> None:
-    """Lengths in the patient, or else the shape of a pixel: PS3.3 C.8.6.2 has no spacing at the detector."""
-    in_patient, at_detector = (spacing(source.image, name) for name in ("PixelSpacing", "ImagerPixelSpacing"))
-    # PS3.3 10.7.1.1: where both are the same, nothing was calibrated
-    if in_patient and in_patient != at_detector:
-        image.PixelSpacing = [format_number_as_ds(value) for value in in_patient]
-    elif ratio := aspect(source.image):
-        image.PixelAspectRatio = list(ratio)
+def _set_geometry(image: Dataset, source: Source) -> None:
+    """Set orientation and spacing in the patient; without that spacing the aspect: C.8.6.2 has none at the detector."""
+    grid = geometry(source.image)
+    image.PatientOrientation = list(grid.orientation or ())
+    if grid.spacing and grid.spacing_from == "PixelSpacing":
+        image.PixelSpacing = [format_number_as_ds(value) for value in grid.spacing]
+    elif grid.ratio != (1, 1):
+        image.PixelAspectRatio = list(grid.ratio)

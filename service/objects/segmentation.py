@@ -1,24 +1,25 @@
-"""Where the network looked, as a fractional Segmentation over the radiograph's own grid.
+"""The attention of the network, as a fractional Segmentation on the radiograph's own grid.
 
-A fraction here is a share of the map's largest activation, not a probability that tissue is diseased; DICOM has no
-third kind beside probability and occupancy.
+A fraction is a share of the map's largest activation, not a probability of disease; DICOM has no third fractional type
+beside probability and occupancy.
 """
 
 import numpy as np
 from highdicom import seg
 from pydicom import Dataset
 
+from service.dicom.geometry import geometry
 from service.objects import overlay
 from service.objects.codes import CLASS_ACTIVATION, SPATIAL_CONCEPT, row
 from service.objects.derived import algorithm, concept, file, identity, remarks
 from service.objects.report import Report
-from service.objects.source import Source, orientation
+from service.objects.source import Source
 
 KIND = "segmentation"
 
 
 def segmentation(report: Report, source: Source) -> bytes:
-    """Render a DICOM SEG file: the heat map, then the class map of each positive finding, each a segment."""
+    """Render a DICOM SEG file with a segment for the heat map and one for the class map of each positive finding."""
     size = source.header.Columns, source.header.Rows
     positive = [index for index, finding in enumerate(report.findings) if finding.positive]
     maps = [report.heat_map, *(overlay.relative(report.class_maps[index]) for index in positive)]
@@ -38,14 +39,14 @@ def segmentation(report: Report, source: Source) -> bytes:
         omit_empty_frames=False,
         **identity(report, KIND, 9902, "attention maps"),
     )
-    _organise(image, report.uid(f"{KIND}/dimensions"))
-    image.PatientOrientation = orientation(source.image)
+    _set_dimensions_uid(image, report.uid(f"{KIND}/dimensions"))
+    image.PatientOrientation = list(geometry(source.image).orientation or ())
     image.ImageComments = "\n".join(remarks(report))
     return file(image, report, source)
 
 
-def _organise(image: Dataset, uid: str) -> None:
-    """Give the dimensions the report's own UID: highdicom draws one by lot."""
+def _set_dimensions_uid(image: Dataset, uid: str) -> None:
+    """Set a UID of the report: highdicom sets a random one."""
     for item in (*image.DimensionOrganizationSequence, *image.DimensionIndexSequence):
         item.DimensionOrganizationUID = uid
 

@@ -1,4 +1,4 @@
-"""The answer as a Comprehensive 3D SR, TID 1500: one measurement group a finding, one for the region of attention."""
+"""The prediction as a Comprehensive 3D SR, TID 1500: a measurement group per finding, and one for the box."""
 
 import numpy as np
 from highdicom import sr
@@ -31,7 +31,7 @@ KIND = "sr"
 
 
 def structured_report(report: Report, source: Source) -> bytes:
-    """Render a DICOM SR file; partial, preliminary and unverified, as no person has read it."""
+    """Render a DICOM SR file; it is partial, preliminary and unverified, because no person has verified it."""
     content = sr.MeasurementReport(
         observation_context=_observer(report),
         procedure_reported=concept(RADIOGRAPHY),
@@ -56,17 +56,17 @@ def _observer(report: Report) -> sr.ObservationContext:
 
 
 def _algorithm(report: Report) -> sr.AlgorithmIdentification:
-    """TID 4019; the digest of the artefact tells two networks of one name and version apart."""
+    """TID 4019; the digest of the artefact distinguishes networks of one name and version."""
     network = report.network
     return sr.AlgorithmIdentification(network.name, network.version, [f"SHA-256: {network.sha256}"])
 
 
 def _finding(finding: Finding, report: Report) -> sr.MeasurementsAndQualitativeEvaluations:
-    """TID 1501. Without an operating point there is a probability alone: nothing says whether it is present."""
+    """TID 1501; without an operating point it holds the probability alone and states no presence."""
     coded = row(finding.label)
-    measurements = [_share(PROBABILITY, finding.probability)]
+    measurements = [_percentage(PROBABILITY, finding.probability)]
     if finding.threshold is not None:
-        measurements.append(_share(THRESHOLD, finding.threshold))
+        measurements.append(_percentage(THRESHOLD, finding.threshold))
     evaluations = []
     if finding.positive is not None:
         value = PRESENT if finding.positive else ABSENT
@@ -82,9 +82,11 @@ def _finding(finding: Finding, report: Report) -> sr.MeasurementsAndQualitativeE
 
 
 def _attention(report: Report, source: Source) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
-    """TID 1410: where the network looked closer, for all findings alike, so it stands once and by itself."""
+    """TID 1410: the region that the local branch takes; it is one for all findings, so it has its own group."""
     x0, y0, x1, y1 = report.box
-    corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], np.float32)  # PS3.3 C.18.6.1.2: edges
+    corners = np.array(
+        [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], np.float32
+    )  # edges of pixels, PS3.3 C.18.6.1.2
     image = sr.SourceImageForRegion(source.header.SOPClassUID, source.header.SOPInstanceUID)
     return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(report, ATTENTION.meaning),
@@ -96,7 +98,7 @@ def _attention(report: Report, source: Source) -> sr.PlanarROIMeasurementsAndQua
 
 
 def _evaluations(report: Report) -> sr.ContainerContentItem:
-    """TID 1500, row 12: what holds for the whole radiograph."""
+    """TID 1500, row 12: priority and remarks, which concern the whole radiograph."""
     contains = enum.RelationshipTypeValues.CONTAINS
     container = sr.ContainerContentItem(concept(QUALITATIVE_EVALUATIONS), relationship_type=contains)
     priority = PRIORITIES[report.priority]
@@ -109,9 +111,9 @@ def _evaluations(report: Report) -> sr.ContainerContentItem:
     return container
 
 
-def _tracking(report: Report, what: str) -> sr.TrackingIdentifier:
-    return sr.TrackingIdentifier(report.uid(f"{KIND}/{what}"), what)
+def _tracking(report: Report, name: str) -> sr.TrackingIdentifier:
+    return sr.TrackingIdentifier(report.uid(f"{KIND}/{name}"), name)
 
 
-def _share(name: Coded, value: float) -> sr.Measurement:
-    return sr.Measurement(concept(name), round(100 * value, 4), concept(PERCENT))
+def _percentage(name: Coded, fraction: float) -> sr.Measurement:
+    return sr.Measurement(concept(name), round(100 * fraction, 4), concept(PERCENT))

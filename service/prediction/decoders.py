@@ -20,7 +20,7 @@ from pydicom import Dataset
 from service.dicom.canvas import Rule, canvas
 from service.dicom.radiograph import Header, radiograph, unwindowed
 from service.dicom.reader import Bounds, read
-from service.dicom.unwindowed import Tones
+from service.dicom.unwindowed import Unwindowed
 from service.errors import DecodeTimeout, MalformedDicom, Overloaded, TriageError
 from service.prediction.worker import DeadlineExceeded, ProcessDied
 from service.prediction.workers import Unavailable, Workers
@@ -100,7 +100,7 @@ class Decoders:
         """
         return await self._run(_derive, (data, self._bounds, make))
 
-    async def unwindowed(self, data: bytes) -> Tones:
+    async def unwindowed(self, data: bytes) -> Unwindowed:
         """Return the values of a file before any window is applied.
 
         Raises

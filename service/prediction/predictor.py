@@ -11,7 +11,7 @@ from service.artefact.typicality import flags, known
 from service.dicom.canvas import content, to_image
 from service.dicom.radiograph import Header
 from service.dicom.reader import Bounds
-from service.dicom.unwindowed import Tones
+from service.dicom.unwindowed import Unwindowed
 from service.errors import ArtefactError, ConfigurationError, InferenceFailed, InputError, Overloaded, TooLarge
 from service.inference.batcher import Batcher
 from service.inference.session import Outputs, Session
@@ -134,7 +134,7 @@ class Predictor:
         """
         return await _started(self._decoders).derive(data, partial(render, kind=kind, report=report_of(record)))
 
-    async def unwindowed(self, data: bytes) -> Tones:
+    async def unwindowed(self, data: bytes) -> Unwindowed:
         """Return a file's values before the window; raises as `prepare`."""
         return await _started(self._decoders).unwindowed(data)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.dicom.unwindowed import Tones
+from service.dicom.unwindowed import Unwindowed
 from service.objects.drawing import Drawing
 from service.objects.kinds import Kind
 from service.prediction.predictor import Predictor
@@ -62,7 +62,7 @@ class StoredPredictions:
         """
         return await self._predictor.render(record, await self.instance(record), kind)
 
-    async def unwindowed(self, record: Summary) -> Tones:
+    async def unwindowed(self, record: Summary) -> Unwindowed:
         """Return the values of a record's radiograph before the window.
 
         Raises

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import training.export.typicality
-from bench import strangers
+from bench import atypical
 from service.artefact.file import load
 from service.artefact.typicality import FLAG, FLOOR, Known, distance, features, flags, known
 from service.dicom.canvas import canvas, grey_values
@@ -111,9 +111,9 @@ def shipped() -> Session:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> strangers.Kinds:
+def drawn() -> atypical.Kinds:
     """Drawn once: the clouds take seconds."""
-    return strangers.drawn()
+    return atypical.drawn()
 
 
 class TestShipped:
@@ -127,14 +127,14 @@ class TestShipped:
         return flags(found, known(shipped.artefact.card)) == (FLAG,)
 
     def test_other_parts_of_the_body_are_flagged(self, shipped: Session, realdata: Path) -> None:
-        for kind, (values,) in strangers.elsewhere(realdata / "dicom").items():
+        for kind, (values,) in atypical.other_body_parts(realdata / "dicom").items():
             assert self.flagged(shipped, values), kind
 
     @pytest.mark.parametrize(
         "kind",
         ["noise, uniform", "noise, Gaussian", "noise, blurred by 8 pixels", "blank", "gradients", "a page of text"],
     )
-    def test_what_is_drawn_is_flagged(self, shipped: Session, drawn: strangers.Kinds, kind: str) -> None:
+    def test_what_is_drawn_is_flagged(self, shipped: Session, drawn: atypical.Kinds, kind: str) -> None:
         assert all(self.flagged(shipped, values) for values in drawn[kind][:3])
 
     @pytest.mark.parametrize(

@@ -2,17 +2,17 @@ import pytest
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
-from service.dicom.attributes import KEYWORDS, LENGTH, attributes
+from service.dicom.attributes import KEYWORDS, MAX_LENGTH, attributes
 from tests.factories import chest, ramp
 
 
-def test_values_are_text_by_keyword_and_what_is_absent_is_left_out() -> None:
-    found = attributes(chest(ramp(), SeriesNumber=7, PatientAge="054Y"))
+def test_values_are_text_by_keyword_and_absent_ones_are_left_out() -> None:
+    values = attributes(chest(ramp(), SeriesNumber=7, PatientAge="054Y"))
 
-    assert found["PatientName"] == "Canary^Tweety"
-    assert (found["SeriesNumber"], found["PatientAge"], found["Rows"]) == ("7", "054Y", "256")
-    assert "StudyDescription" not in found
-    assert set(found) <= set(KEYWORDS)
+    assert values["PatientName"] == "Canary^Tweety"
+    assert (values["SeriesNumber"], values["PatientAge"], values["Rows"]) == ("7", "054Y", "256")
+    assert "StudyDescription" not in values
+    assert set(values) <= set(KEYWORDS)
 
 
 def test_a_name_in_another_alphabet_is_read_by_its_character_set() -> None:
@@ -22,15 +22,15 @@ def test_a_name_in_another_alphabet_is_read_by_its_character_set() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_control_characters_go_and_what_is_too_long_is_cut() -> None:
-    found = attributes(chest(ramp(), StudyDescription="a\nb\0\x1bc", SeriesDescription="x" * 5000))
+def test_control_characters_are_removed_and_long_values_are_cut() -> None:
+    values = attributes(chest(ramp(), StudyDescription="a\nb\0\x1bc", SeriesDescription="x" * 5000))
 
-    assert found["StudyDescription"] == "abc"
-    assert len(found["SeriesDescription"]) == LENGTH
+    assert values["StudyDescription"] == "abc"
+    assert len(values["SeriesDescription"]) == MAX_LENGTH
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_cannot_be_read_is_left_out_and_refuses_nothing() -> None:
+def test_an_unreadable_value_is_left_out_and_the_others_are_read() -> None:
     dataset = chest(ramp())
     dataset["SeriesNumber"] = RawDataElement(Tag("SeriesNumber"), "FD", 4, b"abcd", 0, False, True)
 

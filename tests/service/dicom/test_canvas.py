@@ -56,7 +56,7 @@ def test_pad_keeps_proportions_centred(height, width, aspect, box):
     assert padded.sum() == (x1 - x0) * (y1 - y0)
 
 
-def test_pad_of_a_sliver_still_shows_it():
+def test_a_padded_sliver_is_still_visible():
     assert canvas(np.ones((1, 5000), np.float32), 32, "pad").max() == 1
 
 
@@ -73,17 +73,18 @@ def test_canvas_stays_in_range(height, width, rule, aspect):
     [
         ((0, 0, 1, 1), "stretch", (0, 0, 200, 100)),
         ((0.25, 0.5, 0.5, 1), "stretch", (50, 50, 100, 100)),
+        ((0.303, 0, 0.6085, 1), "stretch", (61, 0, 122, 100)),  # 60.6 and 121.7, to the nearest pixel
         ((0, 0, 1, 1), "pad", (0, 0, 200, 100)),
         ((0.25, 0.25, 0.5, 0.5), "pad", (50, 0, 100, 50)),
-        ((0.3, 0, 0.6, 0.1), "pad", (60, 0, 120, 1)),  # wholly in the padding: one row is left
+        ((0.3, 0, 0.6, 0.1), "pad", (60, 0, 120, 1)),  # in the padding alone: one row remains
     ],
 )
-def test_to_image_by_hand(box, rule, pixels):
+def test_to_image_in_cases_worked_out_by_hand(box, rule, pixels):
     assert to_image(box, 100, 200, rule) == pixels
 
 
 @given(unit, unit, unit, unit, st.integers(1, 3000), st.integers(1, 3000), st.sampled_from(["stretch", "pad"]))
-def test_to_image_is_inside_and_never_empty(a, b, c, d, height, width, rule):
+def test_a_box_on_the_image_is_inside_it_and_never_empty(a, b, c, d, height, width, rule):
     x0, y0, x1, y1 = to_image((min(a, c), min(b, d), max(a, c), max(b, d)), height, width, rule)
     assert 0 <= x0 < x1 <= width
     assert 0 <= y0 < y1 <= height
@@ -105,7 +106,7 @@ def test_grey_values_of_eight_and_sixteen_bits(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P"])
-def test_grey_stored_as_colour_is_grey(tmp_path, mode):
+def test_greyscale_stored_as_colour_is_read_as_greyscale(tmp_path, mode):
     grey = ramp(20, 30, 8)
     values = grey_values(saved(tmp_path, Image.fromarray(grey).convert(mode)))
     assert np.array_equal(values, grey / np.float32(255))
@@ -120,7 +121,7 @@ def test_colour_is_refused(tmp_path, mode):
     assert refusal.value.code == ("colour_image" if mode == "RGB" else "image_unreadable")
 
 
-def test_what_is_no_picture_is_refused(tmp_path):
+def test_a_file_that_is_no_picture_is_refused(tmp_path):
     (tmp_path / "image.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     with pytest.raises(UnsupportedEncoding) as refusal:
         grey_values(tmp_path / "image.png")

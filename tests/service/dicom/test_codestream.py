@@ -24,11 +24,11 @@ def test_dimensions_of_jpeg_by_hand():
 @pytest.mark.parametrize(
     "frame", [b"", b"\xff", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\x4f\xff\x51", ramp(4, 4).tobytes()]
 )
-def test_dimensions_of_what_declares_none(frame):
+def test_a_stream_without_a_size_has_no_dimensions(frame):
     assert dimensions(frame) is None
     assert not complete(frame)
 
 
 @pytest.mark.parametrize("tail", [b"\xff\xd9", b"\xff\xd9\0\0\0", b"\xff\xd9\xff\xff"])
-def test_complete_with_padding(tail):
+def test_a_padded_stream_is_complete(tail):
     assert complete(b"data" + tail)

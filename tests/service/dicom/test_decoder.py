@@ -69,14 +69,14 @@ def test_overlay_bits_are_masked():
     assert np.array_equal(decode(read(dicom_bytes(dirty, BitsStored=12))), pixels)
 
 
-def test_high_bit_above_the_lowest_place():
+def test_a_high_bit_above_bits_stored_shifts_the_values():
     pixels = ramp(8, 8, 12)
     data = dicom_bytes((pixels << 4).astype(np.uint16), BitsStored=12, HighBit=15)
     assert np.array_equal(decode(read(data)), pixels)
 
 
 def test_signed_values_of_fewer_bits_are_extended():
-    dirty = (SIGNED.view(np.uint16) & 0x0FFF | 0x5000).view(np.int16)  # overlay over the sign's copies
+    dirty = (SIGNED.view(np.uint16) & 0x0FFF | 0x5000).view(np.int16)  # an overlay in place of the sign's copies
     assert np.array_equal(decode(read(dicom_bytes(dirty, BitsStored=12))), SIGNED)
 
 
@@ -97,7 +97,7 @@ def test_overshoot_of_a_lossy_decoder_is_clipped():
         "1.2.3.4",
     ],
 )
-def test_other_syntaxes(syntax):
+def test_other_syntaxes_are_unsupported(syntax):
     dataset = read(compressed(chest(ramp(8, 8)), RLELossless))
     dataset.file_meta.TransferSyntaxUID = syntax
     with pytest.raises(UnsupportedEncoding) as refusal:
@@ -108,7 +108,7 @@ def test_other_syntaxes(syntax):
 @pytest.mark.parametrize(
     "elements", [{"BitsAllocated": 12}, {"SamplesPerPixel": 3}, {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}]
 )
-def test_other_pixel_formats(elements):
+def test_other_pixel_formats_are_unsupported(elements):
     with pytest.raises(UnsupportedEncoding) as refusal:
         decode(read(dicom_bytes(ramp(8, 8), **elements)))
     assert refusal.value.code == "pixel_format_unsupported"
@@ -117,14 +117,14 @@ def test_other_pixel_formats(elements):
 @pytest.mark.parametrize(
     "elements", [{"BitsStored": 0, "HighBit": 0}, {"BitsStored": 17}, {"HighBit": 16}, {"PixelRepresentation": 2}]
 )
-def test_pixel_formats_that_do_not_fit(elements):
+def test_inconsistent_pixel_formats_are_refused(elements):
     with pytest.raises(MalformedDicom) as refusal:
         decode(read(dicom_bytes(ramp(8, 8), **elements)))
     assert refusal.value.code == "value_invalid"
 
 
 @pytest.mark.parametrize("syntax", LOSSLESS)
-def test_garbage_in_a_fragment(syntax):
+def test_garbage_in_a_fragment_is_corrupt(syntax):
     dataset = read(compressed(chest(ramp(64, 64)), syntax))
     dataset.PixelData = encapsulate([b"\xff\xd8 garbage that is no image \xff\xd9"])
     with pytest.raises(MalformedDicom) as refusal:
@@ -133,7 +133,7 @@ def test_garbage_in_a_fragment(syntax):
 
 
 @pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])
-def test_a_stream_cut_short_inside_a_whole_file(syntax):
+def test_a_truncated_stream_in_a_whole_file_is_corrupt(syntax):
     dataset = read(compressed(chest(noise(64, 64)), syntax))
     dataset.PixelData = encapsulate([dataset.PixelData[16:-200]])
     with pytest.raises(MalformedDicom) as refusal:
@@ -142,7 +142,7 @@ def test_a_stream_cut_short_inside_a_whole_file(syntax):
 
 
 @pytest.mark.parametrize("syntax", LOSSLESS)
-def test_an_image_of_other_size_than_declared(syntax):
+def test_an_image_of_another_size_than_declared_is_corrupt(syntax):
     dataset = read(compressed(chest(ramp(64, 64)), syntax))
     dataset.Rows = 128
     with pytest.raises(MalformedDicom) as refusal:
@@ -150,7 +150,7 @@ def test_an_image_of_other_size_than_declared(syntax):
     assert refusal.value.code == "pixel_data_corrupt"
 
 
-def test_compressed_data_declared_native_and_the_reverse():
+def test_compressed_data_declared_native_is_corrupt_and_the_reverse():
     for syntax, other in ((RLELossless, ExplicitVRLittleEndian), (JPEG2000Lossless, JPEGLSLossless)):
         dataset = read(compressed(chest(noise(64, 64, 8)), syntax))
         dataset.file_meta.TransferSyntaxUID = other

@@ -11,7 +11,7 @@ def raw(tag: int, vr: str, value: bytes) -> Dataset:
     return Dataset({Tag(tag): RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)})
 
 
-def test_what_is_there_is_read():
+def test_values_are_read_in_their_type():
     dataset = Dataset()
     dataset.Rows = 7
     dataset.Modality = " DX "
@@ -27,7 +27,7 @@ def test_what_is_there_is_read():
     assert elements.binary(dataset, "PixelData") == b"12"
 
 
-def test_what_is_not_there_is_empty():
+def test_an_absent_value_is_empty():
     assert elements.text(Dataset(), "Modality") == ""
     assert elements.texts(Dataset(), "PatientOrientation") == ()
     assert elements.numbers(Dataset(), "WindowCenter") == ()
@@ -36,8 +36,8 @@ def test_what_is_not_there_is_empty():
     assert elements.integer(Dataset(), "NumberOfFrames", 1) == 1
 
 
-def test_a_required_number_is_missing():
-    with pytest.raises(MalformedDicom, match=r"^\(0028,0010\) Rows: one whole number wanted, got nothing$") as refusal:
+def test_a_missing_required_number_is_refused():
+    with pytest.raises(MalformedDicom, match=r"^\(0028,0010\) Rows is required$") as refusal:
         elements.integer(Dataset(), "Rows")
     assert refusal.value.code == "element_missing"
 

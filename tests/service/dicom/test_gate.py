@@ -52,7 +52,7 @@ ACCEPTED = [
     {"ViewPosition": None, "ViewCodeSequence": coded("R-10206", "SRT")},
     {"PatientOrientation": ["L", "F"]},
     {"PatientOrientation": ["L", "FP"]},
-    {"SeriesDescription": "Knee lateral"},  # said in passing; the elements say otherwise
+    {"SeriesDescription": "Knee lateral"},  # the elements have precedence over a description
     {"NumberOfFrames": 1},
 ]
 
@@ -138,6 +138,6 @@ def test_resolution(shape, flags):
     assert accept(chest(ramp(*shape))) == flags
 
 
-def test_a_size_that_is_missing_is_malformed():
+def test_an_image_without_a_size_is_malformed():
     with pytest.raises(MalformedDicom):
         accept(chest(PIXELS, Rows=None))

@@ -10,13 +10,13 @@ from service.dicom.reader import Bounds
 from tests.factories import chest, encode, ramp
 
 
-def told(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> dict[str, object]:
-    found: dict[str, object] = json.loads(metadata(encode(dataset, syntax), Bounds()))
-    return found
+def document(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> dict[str, object]:
+    result: dict[str, object] = json.loads(metadata(encode(dataset, syntax), Bounds()))
+    return result
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-def test_everything_is_told_but_bulk_data(syntax: str) -> None:
+def test_everything_but_bulk_data_is_there(syntax: str) -> None:
     dataset = chest(ramp(), PatientName="Müller^Änne", SpecificCharacterSet="ISO_IR 100")
     dataset.private_block(0x0009, "X", create=True).add_new(1, "OB", bytes(2000))
     dataset.SourceImageSequence = [Dataset()]
@@ -27,18 +27,18 @@ def test_everything_is_told_but_bulk_data(syntax: str) -> None:
     dataset.VOILUTSequence[0].LUTDescriptor = [1000, 0, 16]
     dataset.VOILUTSequence[0].add_new("LUTData", "OW", bytes(2000))
 
-    found = told(dataset, syntax)
+    elements = document(dataset, syntax)
 
-    assert found["00100010"] == {"vr": "PN", "Value": [{"Alphabetic": "Müller^Änne"}]}
-    assert found["00080005"] == {"vr": "CS", "Value": ["ISO_IR 192"]}
-    assert found["00083002"] == {"vr": "UI", "Value": [syntax]}
-    assert found["00082112"] == {"vr": "SQ", "Value": [{}]}
-    assert not {"7FE00010", "00091001", "60003000"} & set(found)
-    assert list(found["00283010"]["Value"][0]) == ["00283002"]  # type: ignore[index]
+    assert elements["00100010"] == {"vr": "PN", "Value": [{"Alphabetic": "Müller^Änne"}]}
+    assert elements["00080005"] == {"vr": "CS", "Value": ["ISO_IR 192"]}
+    assert elements["00083002"] == {"vr": "UI", "Value": [syntax]}
+    assert elements["00082112"] == {"vr": "SQ", "Value": [{}]}
+    assert not {"7FE00010", "00091001", "60003000"} & set(elements)
+    assert list(elements["00283010"]["Value"][0]) == ["00283002"]  # type: ignore[index]
 
 
-def test_json_has_no_infinity() -> None:
+def test_infinity_and_nan_become_null() -> None:
     dataset = chest(ramp())
     dataset.add_new(0x00189073, "FD", [1.5, np.inf, np.nan])
 
-    assert told(dataset)["00189073"] == {"vr": "FD", "Value": [1.5, None, None]}
+    assert document(dataset)["00189073"] == {"vr": "FD", "Value": [1.5, None, None]}

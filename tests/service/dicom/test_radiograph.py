@@ -29,7 +29,7 @@ def test_header_and_values():
     assert "canary" not in repr(header).lower()
 
 
-def test_hash_by_hand():
+def test_the_hash_is_that_of_shape_and_values():
     values = np.array([[0, 0.5, 1]], np.float32)
     assert display_sha256(values) == hashlib.sha256(b"1x3\n" + values.tobytes()).hexdigest()
     assert display_sha256(values) != display_sha256(values.T)
@@ -40,7 +40,7 @@ def test_hash_by_hand():
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
-def test_one_image_has_one_hash(syntax):
+def test_an_image_has_one_hash_in_every_syntax(syntax):
     dataset = chest(noise(256, 256))
     expected = radiograph(encode(dataset)).header.display_sha256
     assert radiograph(compressed(dataset, syntax)).header.display_sha256 == expected
@@ -48,7 +48,7 @@ def test_one_image_has_one_hash(syntax):
         assert radiograph(encode(dataset, native)).header.display_sha256 == expected
 
 
-def test_hash_knows_polarity():
+def test_the_hash_depends_on_polarity():
     plain, turned = (dicom_bytes(PIXELS, PhotometricInterpretation=f"MONOCHROME{n}") for n in (1, 2))
     assert radiograph(plain).header.display_sha256 != radiograph(turned).header.display_sha256
 
@@ -73,7 +73,7 @@ def test_uids(keyword, uid, code):
     assert refusal.value.code == code
 
 
-def test_a_pydicom_that_fails_is_the_files_fault(monkeypatch):
+def test_an_unexpected_error_is_one_of_the_file(monkeypatch):
     def broken(*_: object) -> None:
         raise RuntimeError("Canary")
 
@@ -84,7 +84,7 @@ def test_a_pydicom_that_fails_is_the_files_fault(monkeypatch):
     assert "Canary" not in refusal.value.message
 
 
-def test_memory_that_is_not_there(monkeypatch):
+def test_running_out_of_memory_is_an_error_of_the_file(monkeypatch):
     def greedy(*_: object) -> None:
         raise MemoryError
 
@@ -111,9 +111,9 @@ BOUNDS = Bounds(max_pixels=2**18)
 
 def survives(data: bytes) -> None:
     with suppress(TriageError):
-        found = unwindowed(data, BOUNDS)
+        result = unwindowed(data, BOUNDS)
         assert json.dumps(
-            [found.slope, found.intercept, found.aspect, found.spacing, [vars(one) for one in found.windows]],
+            [result.slope, result.intercept, result.aspect, result.spacing, [vars(one) for one in result.windows]],
             allow_nan=False,
         )
     try:
@@ -129,7 +129,7 @@ def survives(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_cut_anywhere(name):
+def test_a_file_cut_anywhere_is_refused(name):
     for size in range(0, len(FILES[name]), max(101, len(FILES[name]) // 300)):
         with pytest.raises(TriageError):
             radiograph(FILES[name][:size], BOUNDS)
@@ -140,7 +140,7 @@ def test_cut_anywhere(name):
     st.sampled_from(sorted(FILES)),
     st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 255)), min_size=1, max_size=8),
 )
-def test_changed_bytes_in_the_head(name, changes):
+def test_changed_bytes_in_the_header_give_a_result_or_an_error(name, changes):
     data = bytearray(FILES[name])
     for position, value in changes:
         data[position % len(data)] = value
@@ -149,7 +149,7 @@ def test_changed_bytes_in_the_head(name, changes):
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(FILES)), st.data())
-def test_changed_bytes_anywhere(name, data):
+def test_changed_bytes_anywhere_give_a_result_or_an_error(name, data):
     changed = bytearray(FILES[name])
     for _ in range(data.draw(st.integers(1, 20))):
         changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
@@ -158,7 +158,7 @@ def test_changed_bytes_anywhere(name, data):
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=400))
-def test_bytes_after_a_good_start(tail):
+def test_random_bytes_after_a_valid_start_give_a_result_or_an_error(tail):
     survives(FILES["native"][:600] + tail)
     survives(bytes(128) + b"DICM" + tail)
     survives(b"\x08\x00" + tail)

@@ -55,13 +55,13 @@ def test_without_preamble_but_with_meta():
     assert read(dicom_bytes(SMALL)[132:]).file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
 
 
-def test_encoding_other_than_declared():
+def test_an_encoding_other_than_declared_is_detected():
     data, plain = dicom_bytes(SMALL), encode(chest(SMALL), ImplicitVRLittleEndian)
     assert read(data[: len(data) - len(bare(data))] + bare(plain)).Rows == 16
 
 
 @pytest.mark.parametrize("preamble", [bytes(128), b"II*\0".ljust(128, b"\0"), b"any".ljust(128, b" ")])
-def test_preamble_may_say_what_it_wants(preamble):
+def test_a_preamble_may_hold_anything(preamble):
     assert read(preamble + dicom_bytes(SMALL)[128:]).Rows == 16
 
 
@@ -72,7 +72,7 @@ def test_preamble_that_is_a_program(start):
 
 
 @pytest.mark.parametrize("data", [b"", b"DICM", b"hello world, this is text", b"\x89PNG\r\n\x1a\n" * 40, bytes(1000)])
-def test_what_is_not_dicom(data):
+def test_bytes_that_are_not_dicom(data):
     assert code_of(data) == "not_dicom"
 
 
@@ -82,14 +82,14 @@ def test_meta_alone_is_truncated():
 
 
 @pytest.mark.parametrize("syntax", [*NATIVE, DeflatedExplicitVRLittleEndian])
-def test_truncated_anywhere(syntax):
+def test_a_file_cut_anywhere_is_truncated(syntax):
     data = encode(chest(SMALL), syntax)
     codes = {code_of(data[:size]) for size in range(0, len(data) - 1, 7)}
     assert codes <= {"not_dicom", "truncated", "pixel_data_missing"}
     assert "truncated" in codes
 
 
-def test_truncated_compressed():
+def test_a_compressed_file_cut_anywhere_is_truncated():
     data = compressed(chest(SMALL), RLELossless)
     assert {code_of(data[:size]) for size in range(400, len(data) - 1, 7)} <= {"truncated", "pixel_data_missing"}
 
@@ -103,17 +103,17 @@ def test_trailing_zeros_are_padding():
     assert read(dicom_bytes(SMALL) + bytes(512)).Rows == 16
 
 
-def test_no_image():
+def test_a_file_without_an_image_is_refused():
     assert code_of(dicom_bytes(SMALL, PixelData=None)) == "pixel_data_missing"
     assert code_of(dicom_bytes(SMALL, PixelData=b"")) == "pixel_data_missing"
 
 
 @pytest.mark.parametrize("keyword", ["Rows", "Columns", "BitsAllocated"])
-def test_an_element_the_image_cannot_do_without(keyword):
+def test_an_element_that_an_image_requires(keyword):
     assert code_of(dicom_bytes(SMALL, **{keyword: None})) == "element_missing"
 
 
-def test_no_rows():
+def test_an_image_without_rows_is_refused():
     assert code_of(dicom_bytes(SMALL, Rows=0)) == "value_invalid"
 
 
@@ -168,13 +168,13 @@ def test_elements_are_counted():
     assert code_of(dicom_bytes(SMALL), Bounds(max_elements=10)) == "too_many_elements"
 
 
-def test_nothing_of_the_patient_in_messages():
+def test_messages_hold_nothing_of_the_patient():
     for bounds in (Bounds(max_elements=10), Bounds(max_pixels=1), Bounds(max_file_bytes=5)):
         with pytest.raises((MalformedDicom, TooLarge)) as refusal:
             read(dicom_bytes(SMALL), bounds)
         assert "CANARY" not in refusal.value.message.upper()
 
 
-def test_parsing_does_not_touch_pixels():
+def test_parsing_does_not_change_pixels():
     dataset = read(dicom_bytes(SMALL))
     assert np.array_equal(np.frombuffer(dataset.PixelData, "<u2").reshape(16, 20), SMALL)

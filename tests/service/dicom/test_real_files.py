@@ -113,7 +113,7 @@ def test_fuji_with_and_without_header_is_one_image(file):
     assert one.sop_instance_uid == other.sop_instance_uid
 
 
-def test_siim_and_its_fake_share_uid_and_pixels_and_not_what_is_seen(file):
+def test_siim_and_its_fake_share_uid_and_stored_values_and_not_display_values(file):
     paths = [file(name) for name in ("siim_nih_cr_chest_pa_mono2_jpegbaseline", "siim_nih_fake_mono1_jpegbaseline")]
     stored = [decode(read(path.read_bytes())) for path in paths]
     true, fake = (radiograph(path.read_bytes()) for path in paths)
@@ -137,6 +137,6 @@ def test_a_published_image_as_jpeg_and_as_dicom_gives_one_canvas(realdata):
     values = grey_values(path)
     eight = np.rint(values * 255).astype(np.uint8)
     twelve = np.rint(values * 4095).astype(np.uint16)
-    wanted = canvas(values)
-    assert np.array_equal(canvas(radiograph(dicom_bytes(eight)).values), wanted)
-    assert np.abs(canvas(radiograph(dicom_bytes(twelve)).values) - wanted).max() < 1 / 255
+    expected = canvas(values)
+    assert np.array_equal(canvas(radiograph(dicom_bytes(eight)).values), expected)
+    assert np.abs(canvas(radiograph(dicom_bytes(twelve)).values) - expected).max() < 1 / 255

@@ -61,13 +61,13 @@ GOOD = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_walks_to_the_end(name):
+def test_a_valid_structure_is_walked_to_its_end(name):
     data, encoding = GOOD[name]
     assert walk(data, 0, encoding, 5, 100) == len(data)
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if name != "nothing"])
-def test_every_cut_that_does_not_end_an_element_is_found(name):
+def test_a_cut_inside_an_element_is_detected(name):
     data, encoding = GOOD[name]
     ends = {"open sequence": {0, len(data) - len(LEAF)}, "big endian": {0, 1}}.get(name, {0})  # 1: a zero
     for size in range(len(data)):
@@ -95,7 +95,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_structures(name):
+def test_invalid_structures_are_refused(name):
     data, code = BAD[name]
     with pytest.raises(MalformedDicom) as refusal:
         walk(data, 0, EXPLICIT, 5, 100)
@@ -123,7 +123,7 @@ def test_depth_is_bounded_without_recursion(nest):
     assert refusal.value.code == "too_deep"
 
 
-def test_encoding_is_found_in_the_first_element():
+def test_the_encoding_is_detected_from_the_first_element():
     assert encoding_of(LEAF, 0, None) == EXPLICIT
     assert encoding_of(LEAF, 0, IMPLICIT) == EXPLICIT
     assert encoding_of(implicit(0x00080060, b"DX"), 0, EXPLICIT) == IMPLICIT

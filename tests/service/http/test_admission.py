@@ -84,7 +84,7 @@ def local(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def keys(client: Client) -> dict[str, str]:
-    return {scope: client.pipeline.keys.add(f"only-{scope}", [scope]) for scope in ("read", "predict")}
+    return {scope: client.app.state.keys.add(f"only-{scope}", [scope]) for scope in ("read", "predict")}
 
 
 @pytest.mark.parametrize("headers", [{}, bearer("triage_" + "A" * 43), {"content-length": "100000000"}])

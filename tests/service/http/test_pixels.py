@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.dicom.unwindowed import Preset, Tones
+from service.dicom.unwindowed import Preset, Unwindowed
 from service.http.pixels import Maps
 from tests.factories import dicom_bytes, noise
 from tests.service.dicom.test_unwindowed import viewed
@@ -47,7 +47,7 @@ def test_with_the_first_window_it_is_the_picture(client: Client, links: dict[str
 
     told = json.loads(response.headers["x-pixels"])
     codes = np.frombuffer(response.content, "<u2").reshape(told.pop("rows"), told.pop("columns"))
-    found = Tones(**(told | {"codes": codes, "windows": tuple(Preset(**one) for one in told["windows"])}))
+    found = Unwindowed(**(told | {"codes": codes, "windows": tuple(Preset(**one) for one in told["windows"])}))
     with Image.open(BytesIO(client.get(f"{links[kind]}/image.png").content)) as picture:
         wanted = np.asarray(picture, np.float64) / 255
     assert codes.shape == (HEIGHT, WIDTH)

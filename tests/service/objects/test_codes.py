@@ -8,7 +8,7 @@ from service.objects.codes import PRIVATE, Coded, row
 OURS = [value for value in vars(codes).values() if isinstance(value, Coded)]
 FINDINGS = [row(label).finding for label in LABELS]
 SITES = [row(label).site for label in LABELS]
-UNPUBLISHED = {("C0034375", "UMLS"), ("%", "UCUM")}  # UMLS and UCUM are not among what pydicom has whole
+UNPUBLISHED = {("C0034375", "UMLS"), ("%", "UCUM")}  # pydicom does not have all of UMLS and UCUM
 
 
 def published(coded: Coded) -> list[str]:
@@ -27,7 +27,7 @@ def test_a_published_code_means_what_the_standard_says(coded: Coded) -> None:
 
 
 @pytest.mark.parametrize("coded", [one for one in sorted({*FINDINGS, *SITES}) if one.scheme != PRIVATE], ids=str)
-def test_it_is_in_the_context_group_that_is_its_source(coded: Coded) -> None:
+def test_a_code_is_in_the_context_group_that_is_named_as_its_source(coded: Coded) -> None:
     groups = [
         group for codes in concepts[coded.scheme].values() if coded.value in codes for group in codes[coded.value][1]
     ]
@@ -40,7 +40,7 @@ def test_every_finding_has_a_code_of_its_own() -> None:
     assert set(codes.LABELS) == set(LABELS)
 
 
-def test_a_private_code_fits_and_says_whose_it_is() -> None:
+def test_a_private_code_fits_its_attribute_and_has_a_private_scheme() -> None:
     private = [one for one in {*OURS, *FINDINGS, *codes.PRIORITIES.values()} if one.scheme == PRIVATE]
 
     assert private
@@ -50,8 +50,8 @@ def test_a_private_code_fits_and_says_whose_it_is() -> None:
         assert len(one.meaning) <= 64  # LO
 
 
-def test_cardiomegaly_is_not_what_the_standard_calls_so() -> None:
-    """Of code 287272002 pydicom has both PS3.16's meaning and SNOMED's, and they contradict each other."""
+def test_the_standards_code_for_cardiomegaly_has_two_meanings() -> None:
+    """pydicom has both PS3.16's and SNOMED's meaning of 287272002, and they contradict each other."""
     meanings = published(Coded("287272002", "SCT", "", ""))
 
     assert {"Cardiomegaly", "Enlarged septal foramen of heart (disorder)"} <= set(meanings)

@@ -1,4 +1,4 @@
-"""Held against the tables of HL7 FHIR R4: what a resource must have, and what its codes may be."""
+"""Checks against the tables of HL7 FHIR R4: required elements, known elements and code systems."""
 
 import json
 import re
@@ -18,7 +18,7 @@ REQUIRED = {  # cardinality 1..
     "Observation": {"status", "code"},
     "Device": set(),
 }
-KNOWN = {  # R4 elements that are used; anything else is a slip
+KNOWN = {  # the R4 elements that are used
     "DiagnosticReport": {
         *("resourceType", "basedOn", "status", "category", "code", "subject", "issued", "result", "imagingStudy"),
         *("conclusion", "conclusionCode"),
@@ -58,7 +58,7 @@ def test_it_is_a_collection_of_one_report_its_observations_and_one_device(bundle
     assert len(kinds) == 1 + 14 + 1 + 2 + 1  # findings, priority, flags
 
 
-def test_every_resource_has_what_it_must_and_nothing_unheard_of(bundle: dict[str, Any]) -> None:
+def test_every_resource_has_the_required_elements_and_known_ones_alone(bundle: dict[str, Any]) -> None:
     for one in bundle["entry"]:
         resource = one["resource"]
         kind = resource["resourceType"]
@@ -66,7 +66,7 @@ def test_every_resource_has_what_it_must_and_nothing_unheard_of(bundle: dict[str
         assert all(value not in (None, "", [], {}) for value in resource.values())
 
 
-def test_references_lead_somewhere(bundle: dict[str, Any]) -> None:
+def test_references_resolve(bundle: dict[str, Any]) -> None:
     urls = [one["fullUrl"] for one in bundle["entry"]]
     references = {one["reference"] for one in walk(bundle) if "reference" in one}
 
@@ -77,7 +77,7 @@ def test_references_lead_somewhere(bundle: dict[str, Any]) -> None:
     assert {one["device"]["reference"] for one in resources(bundle, "Observation")} == {urls[-1]}
 
 
-def test_all_is_preliminary_and_dated_as_the_record(bundle: dict[str, Any]) -> None:
+def test_everything_is_preliminary_and_has_the_time_of_the_record(bundle: dict[str, Any]) -> None:
     made = [*resources(bundle, "DiagnosticReport"), *resources(bundle, "Observation")]
 
     assert {one["status"] for one in made} == {"preliminary"}
@@ -88,56 +88,56 @@ def test_all_is_preliminary_and_dated_as_the_record(bundle: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("label", LABELS)
 def test_a_finding_is_an_observation(bundle: dict[str, Any], label: str) -> None:
-    told = next(finding for finding in report().findings if finding.label == label)
+    finding = next(one for one in report().findings if one.label == label)
     coded = row(label).finding
     (one,) = [one for one in resources(bundle, "Observation") if one["code"]["coding"][0]["code"] == coded.value]
 
-    shares = {part["code"]["text"]: part["valueQuantity"] for part in one["component"]}
-    assert shares["Probability"]["value"] == pytest.approx(100 * told.probability, abs=1e-4)
-    assert {(part["unit"], part["code"], part["system"]) for part in shares.values()} == {
+    components = {part["code"]["text"]: part["valueQuantity"] for part in one["component"]}
+    assert components["Probability"]["value"] == pytest.approx(100 * finding.probability, abs=1e-4)
+    assert {(part["unit"], part["code"], part["system"]) for part in components.values()} == {
         ("%", "%", "http://unitsofmeasure.org")
     }
     own = "https://github.com/agcnn-triage/agcnn-triage/codes"
     assert one["code"]["coding"][0]["system"] == (own if coded.scheme == PRIVATE else SYSTEMS[coded.scheme])
-    if told.threshold is None:
-        assert list(shares) == ["Probability"]
+    if finding.threshold is None:
+        assert list(components) == ["Probability"]
         assert "dataAbsentReason" in one
         assert "valueCodeableConcept" not in one  # R4 obs-6: one or the other
     else:
-        assert shares["Threshold Value"]["value"] == pytest.approx(100 * told.threshold, abs=1e-4)
-        assert (shares["Case Sensitivity"]["value"], shares["Case Specificity"]["value"]) == (62.5, 95)
+        assert components["Threshold Value"]["value"] == pytest.approx(100 * finding.threshold, abs=1e-4)
+        assert (components["Case Sensitivity"]["value"], components["Case Specificity"]["value"]) == (62.5, 95)
         presence = one["valueCodeableConcept"]["coding"][0]
-        assert presence["code"] == ("52101004" if told.positive else "272519000")
-        assert one["interpretation"][0]["coding"][0]["code"] == ("POS" if told.positive else "NEG")
+        assert presence["code"] == ("52101004" if finding.positive else "272519000")
+        assert one["interpretation"][0]["coding"][0]["code"] == ("POS" if finding.positive else "NEG")
 
 
-def test_the_report_tells_priority_flags_and_what_is_positive(bundle: dict[str, Any]) -> None:
-    (told,) = resources(bundle, "DiagnosticReport")
+def test_the_report_states_priority_flags_and_positive_findings(bundle: dict[str, Any]) -> None:
+    (document,) = resources(bundle, "DiagnosticReport")
 
-    assert told["conclusion"].startswith("Research use only. Not a medical device. Priority: STAT.")
-    assert "Flag: window_missing." in told["conclusion"]
-    assert [one["coding"][0]["code"] for one in told["conclusionCode"]] == ["60046008", "36118008"]
+    assert document["conclusion"].startswith("Research use only. Not a medical device. Priority: STAT.")
+    assert "Flag: window_missing." in document["conclusion"]
+    assert [one["coding"][0]["code"] for one in document["conclusionCode"]] == ["60046008", "36118008"]
     flags = [one["valueString"] for one in resources(bundle, "Observation") if "valueString" in one]
     assert flags == list(report().flags)
 
 
-def test_patient_order_and_study_are_named_by_identifiers_alone(bundle: dict[str, Any]) -> None:
-    (told,) = resources(bundle, "DiagnosticReport")
+def test_patient_order_and_study_are_referred_to_by_identifiers_alone(bundle: dict[str, Any]) -> None:
+    (document,) = resources(bundle, "DiagnosticReport")
 
-    assert told["subject"]["identifier"] == {"value": "CANARY-17"}
-    assert told["basedOn"][0]["identifier"]["value"] == "A1"
+    assert document["subject"]["identifier"] == {"value": "CANARY-17"}
+    assert document["basedOn"][0]["identifier"]["value"] == "A1"
     study = {"system": "urn:dicom:uid", "value": "urn:oid:2.25.1001"}
-    assert told["imagingStudy"][0]["identifier"] == study
+    assert document["imagingStudy"][0]["identifier"] == study
     assert {json.dumps(one["derivedFrom"][0]["identifier"]) for one in resources(bundle, "Observation")} == {
         json.dumps(study)
     }
     assert "Tweety" not in json.dumps(bundle)
 
 
-def test_of_nobody_it_says_nothing_of_a_patient_or_an_order() -> None:
-    (told,) = resources(json.loads(rendered("fhir", FAULTY["nobody"])), "DiagnosticReport")
+def test_without_identifiers_it_has_no_patient_and_no_order() -> None:
+    (document,) = resources(json.loads(rendered("fhir", FAULTY["nobody"])), "DiagnosticReport")
 
-    assert not {"subject", "basedOn"} & set(told)
+    assert not {"subject", "basedOn"} & set(document)
 
 
 def test_the_device_is_the_artefact(bundle: dict[str, Any]) -> None:

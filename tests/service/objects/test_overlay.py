@@ -57,10 +57,10 @@ class TestHeatMap:
         self, heat: npt.NDArray[np.float32], content: Content
     ) -> None:
         view = np.zeros((45, 61), np.uint8)
-        wanted = surface(heat, 45, 61, content)
-        assert np.abs(pixels(heat_map_png(heat, view, content=content)) / 65535 - wanted).max() < 2e-5
+        expected = surface(heat, 45, 61, content)
+        assert np.abs(pixels(heat_map_png(heat, view, content=content)) / 65535 - expected).max() < 2e-5
 
-    def test_is_16_bit_grey_at_the_width_asked_for(self) -> None:
+    def test_is_16_bit_greyscale_at_the_requested_width(self) -> None:
         with Image.open(io.BytesIO(heat_map_png(FLAT + 1, RAMP, 200))) as image:
             assert (image.mode, image.size) == ("I;16", (200, 150))
             assert image.getextrema() == (65535, 65535)
@@ -82,8 +82,8 @@ class TestOverlay:
         level = np.rint((values - BACKGROUND) / (1 - BACKGROUND) * 255).clip(0, 255).astype(int)
         blend = (1 - alpha) * grey + alpha * overlay._table(colormap)[level]
         drawn, edge = values > BACKGROUND, np.abs(values - BACKGROUND) < 1e-5
-        wanted = np.where(drawn[..., None], blend, grey)
-        assert np.abs(picture - wanted)[~edge].max(initial=0) <= 7  # a level to either side, and rounding
+        expected = np.where(drawn[..., None], blend, grey)
+        assert np.abs(picture - expected)[~edge].max(initial=0) <= 7  # a level to either side, and rounding
 
     def test_a_flat_map_is_clear(self) -> None:
         assert overlay_png(RAMP, FLAT, None, Options(alpha=1)) == overlay_png(RAMP, FLAT, None, Options(alpha=0))
@@ -123,13 +123,13 @@ class TestOverlay:
         assert changed[:, : shape[1] // 4].any(), "the notice"
         assert changed[:, -shape[1] // 8 :].any(), "the bar"
 
-    def test_the_notice_can_be_read(self) -> None:
+    def test_the_notice_is_legible(self) -> None:
         picture = pixels(overlay_png(np.full((1024, 1024), 255, np.uint8), FLAT, None))[..., 0]
         letters = np.asarray(overlay._text(NOTICE, 20)) / 255
         place = picture[1024 - 6 - 20 : 1024 - 6, 6 : 6 + letters.shape[1]]
         assert np.corrcoef(place.ravel(), letters.ravel())[0, 1] > 0.99
 
-    def test_a_narrow_picture_keeps_the_notice_and_lets_the_caption_go(self) -> None:
+    def test_a_narrow_picture_has_the_notice_and_no_caption(self) -> None:
         short, long = (overlay_png(RAMP, FLAT, None, Options(width=256, caption=text)) for text in ("A", "B" * 40))
         assert short == long
 
@@ -140,27 +140,27 @@ class TestOverlay:
         st.floats(0, 1),
     )
     @settings(deadline=None, max_examples=60)
-    def test_any_sizes_go_together(
+    def test_any_sizes_can_be_combined(
         self, shape: tuple[int, int], heat: npt.NDArray[np.float32], width: int | None, alpha: float
     ) -> None:
         view = np.zeros(shape, np.uint8)
         picture = pixels(overlay_png(view, heat, (0, 0, shape[1], shape[0]), Options(alpha=alpha, width=width)))
-        wanted = shape if width is None else (max(1, round(shape[0] * width / shape[1])), width)
-        assert picture.shape == (*wanted, 3)
+        expected = shape if width is None else (max(1, round(shape[0] * width / shape[1])), width)
+        assert picture.shape == (*expected, 3)
 
 
 class TestOptions:
     @pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
-    def test_an_opacity_out_of_range(self, alpha: float) -> None:
+    def test_an_opacity_out_of_range_is_refused(self, alpha: float) -> None:
         with pytest.raises(InvalidRequest, match="alpha"):
             Options(alpha=alpha)
 
-    def test_a_colormap_there_is_not(self) -> None:
+    def test_an_unknown_colormap_is_refused(self) -> None:
         with pytest.raises(InvalidRequest, match="viridis, inferno, turbo"):
             Options(colormap="jet")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("width", [0, -1, 10**6])
-    def test_a_width_that_cannot_be(self, width: int) -> None:
+    def test_an_impossible_width_is_refused(self, width: int) -> None:
         for draw in (
             lambda: overlay_png(RAMP, FLAT, None, Options(width=width)),
             lambda: image_png(RAMP, width),
@@ -170,21 +170,21 @@ class TestOptions:
             with pytest.raises(InvalidRequest, match="width"):
                 draw()
 
-    def test_a_tall_view_cannot_be_blown_up(self) -> None:
+    def test_a_tall_view_cannot_be_enlarged_without_bound(self) -> None:
         with pytest.raises(InvalidRequest):
             image_png(np.zeros((100_000, 1), np.uint8), 1000)
 
 
 class TestColours:
     @pytest.mark.parametrize("colormap", ["viridis", "inferno"])
-    def test_those_for_the_colour_blind_rise_in_lightness(self, colormap: overlay.Colormap) -> None:
+    def test_colormaps_for_the_colour_blind_rise_in_lightness(self, colormap: overlay.Colormap) -> None:
         linear = (overlay._table(colormap) / 255) ** 2.2
         luminance = linear @ [0.2126, 0.7152, 0.0722]  # ITU-R BT.709
         assert (np.diff(luminance) > -1e-3).all()
         assert luminance[-1] - luminance[0] > 0.7
 
     @pytest.mark.parametrize("colormap", ["viridis", "inferno", "turbo"])
-    def test_have_256_levels_without_a_jump(self, colormap: overlay.Colormap) -> None:
+    def test_colormaps_have_256_levels_without_a_jump(self, colormap: overlay.Colormap) -> None:
         table = overlay._table(colormap).astype(int)
         assert table.shape == (256, 3)
         assert np.abs(np.diff(table, axis=0)).max() <= 10

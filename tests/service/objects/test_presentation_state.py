@@ -8,7 +8,7 @@ from PIL import Image
 from pydicom import Dataset
 
 from service.dicom.radiograph import radiograph
-from tests.service.objects.rendered import BOX, FAULTY, HEIGHT, WIDTH, parsed, rendered, report, source, table
+from tests.service.objects.rendered import BOX, FAULTY, HEIGHT, WIDTH, parsed, rendered, report, source
 
 
 def state(fault: str = "sound") -> Dataset:
@@ -41,7 +41,7 @@ def test_a_box_may_be_the_whole_radiograph() -> None:
     assert (min(data), max(data[::2]), max(data[1::2])) == (0, WIDTH, HEIGHT)
 
 
-def test_the_text_says_priority_findings_notice_and_flags() -> None:
+def test_the_text_states_priority_findings_notice_and_flags() -> None:
     (text,) = state().GraphicAnnotationSequence[0].TextObjectSequence
 
     assert text.UnformattedTextValue.split("\r\n") == [
@@ -55,14 +55,14 @@ def test_the_text_says_priority_findings_notice_and_flags() -> None:
     assert text.BoundingBoxAnnotationUnits == "DISPLAY"
 
 
-def test_where_nothing_is_positive_it_says_that_and_no_more() -> None:
+def test_without_a_positive_finding_the_text_states_that() -> None:
     dataset = parsed(rendered("presentation_state", told=report(findings=report().findings[:1], priority="ROUTINE")))
 
     (text,) = dataset.GraphicAnnotationSequence[0].TextObjectSequence
     assert text.UnformattedTextValue.split("\r\n")[:2] == ["AI priority ROUTINE", "Nothing at or over its threshold"]
 
 
-def test_many_flags_are_cut_to_what_a_text_holds() -> None:
+def test_a_long_text_is_cut_to_what_the_attribute_holds() -> None:
     dataset = parsed(rendered("presentation_state", told=report(flags=tuple(f"flag_number_{n}" for n in range(90)))))
 
     (text,) = dataset.GraphicAnnotationSequence[0].TextObjectSequence
@@ -73,36 +73,39 @@ def test_many_flags_are_cut_to_what_a_text_holds() -> None:
 def test_the_whole_radiograph_is_displayed() -> None:
     (area,) = state().DisplayedAreaSelectionSequence
 
-    assert list(area.DisplayedAreaTopLeftHandCorner) == [1, 1]  # PS3.3 C.10.4: here pixels are counted, from one
+    assert list(area.DisplayedAreaTopLeftHandCorner) == [1, 1]  # PS3.3 C.10.4: pixels are counted from one
     assert list(area.DisplayedAreaBottomRightHandCorner) == [WIDTH, HEIGHT]
 
 
-@pytest.mark.parametrize(("fault", "wanted"), [("sound", [1, 1]), ("oblong pixels", [2, 1]), ("zero spacing", [1, 1])])
-def test_pixels_keep_their_shape(fault: str, wanted: list[int]) -> None:
-    assert list(state(fault).DisplayedAreaSelectionSequence[0].PresentationPixelAspectRatio) == wanted
+@pytest.mark.parametrize(
+    ("fault", "expected"), [("sound", [1, 1]), ("oblong pixels", [2, 1]), ("zero spacing", [1, 1])]
+)
+def test_pixels_keep_their_shape(fault: str, expected: list[int]) -> None:
+    assert list(state(fault).DisplayedAreaSelectionSequence[0].PresentationPixelAspectRatio) == expected
 
 
 @pytest.mark.parametrize(
-    ("fault", "wanted"),
+    ("fault", "expected"),
     [
         ("sound", (2048, 4096, "LINEAR")),
         ("two windows", (2000, 3000, "SIGMOID")),
         ("no window", None),
-        ("window of nothing", None),
+        ("window of nothing", (2048, 4096, "LINEAR")),  # all values, 0 to 4095
+        ("window too narrow", (2048, 4096, "LINEAR")),
     ],
 )
-def test_the_window_is_the_radiographs_first(fault: str, wanted: tuple[float, float, str] | None) -> None:
+def test_the_window_is_the_one_that_display_uses(fault: str, expected: tuple[float, float, str] | None) -> None:
     dataset = state(fault)
 
-    if wanted is None:
+    if expected is None:
         assert "SoftcopyVOILUTSequence" not in dataset
         return
     (item,) = dataset.SoftcopyVOILUTSequence
-    assert (item.WindowCenter, item.WindowWidth, item.VOILUTFunction) == wanted
+    assert (item.WindowCenter, item.WindowWidth, item.VOILUTFunction) == expected
 
 
 @pytest.mark.parametrize(
-    ("elements", "wanted"),
+    ("elements", "expected"),
     [
         ({"PhotometricInterpretation": "MONOCHROME2", "PresentationLUTShape": "IDENTITY"}, "IDENTITY"),
         ({"PhotometricInterpretation": "MONOCHROME2", "PresentationLUTShape": None}, "IDENTITY"),
@@ -111,17 +114,17 @@ def test_the_window_is_the_radiographs_first(fault: str, wanted: tuple[float, fl
         ({"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "IDENTITY"}, "IDENTITY"),
     ],
 )
-def test_it_inverts_as_often_as_the_radiograph_does(elements: dict[str, str | None], wanted: str) -> None:
-    assert parsed(rendered("presentation_state", source(**elements))).PresentationLUTShape == wanted
+def test_it_inverts_exactly_where_display_does(elements: dict[str, str | None], expected: str) -> None:
+    assert parsed(rendered("presentation_state", source(**elements))).PresentationLUTShape == expected
 
 
-def test_rescaling_is_the_radiographs() -> None:
+def test_the_rescale_is_that_of_the_radiograph() -> None:
     dataset = state("rescaled")
 
     assert (dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType) == (-2, 1000.5, "US")
 
 
-def test_a_voi_table_is_spread_over_sixteen_bits() -> None:
+def test_a_voi_lut_is_scaled_to_sixteen_bits() -> None:
     (item,) = state("tables").SoftcopyVOILUTSequence[0].VOILUTSequence
 
     entries = np.frombuffer(item.LUTData, "<u2")
@@ -130,7 +133,7 @@ def test_a_voi_table_is_spread_over_sixteen_bits() -> None:
     assert (entries[0], entries[9], entries[-1]) == (0, 128, 65535)
 
 
-def test_a_modality_table_keeps_its_quantities() -> None:
+def test_a_modality_lut_keeps_its_values() -> None:
     (item,) = state("tables").ModalityLUTSequence
 
     entries = np.frombuffer(item.LUTData, "<u2")
@@ -138,29 +141,27 @@ def test_a_modality_table_keeps_its_quantities() -> None:
     assert (entries[1], entries[-1]) == (16, 65535)  # 65535 / 4095 = 16.004
 
 
-def test_a_big_endian_table_is_turned_round() -> None:
+def test_a_big_endian_table_is_written_in_little_endian() -> None:
     (item,) = state("big endian").SoftcopyVOILUTSequence[0].VOILUTSequence
 
     assert np.frombuffer(item.LUTData, "<u2")[-1] == 65535
 
 
-def test_a_table_that_cannot_be_read_is_left_out() -> None:
-    short = table(10, 4096)
-    short.LUTData = short.LUTData[:40]
+def test_an_intercept_without_a_slope_is_kept() -> None:
+    dataset = state("intercept alone")
 
-    dataset = parsed(rendered("presentation_state", source(VOILUTSequence=[short], WindowCenter=None)))
-    assert "SoftcopyVOILUTSequence" not in dataset
+    assert (dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType) == (1, 100, "US")
 
 
 @pytest.mark.parametrize(
     "fault",
     [
         *("sound", "white is low", "white is low, unsaid", "rescaled", "tables", "no window", "CR", "oblong pixels"),
-        *("implicit", "deflated"),
+        *("implicit", "deflated", "window of nothing", "window too narrow", "intercept alone", "table from below zero"),
     ],
 )
-def test_dcmtk_shows_the_radiograph_by_it_as_the_service_does(tmp_path: Path, fault: str) -> None:
-    """But for SIGMOID, of which its presentation states know nothing. DCMTK cuts a grey level off, we round."""
+def test_dcmtk_shows_the_radiograph_with_it_as_the_service_does(tmp_path: Path, fault: str) -> None:
+    """SIGMOID is left out: DCMTK ignores it in presentation states. DCMTK cuts grey levels off, the service rounds."""
     tool = shutil.which("dcmp2pgm")
     if tool is None:
         pytest.skip("no dcmp2pgm (Debian: dcmtk)")

@@ -9,18 +9,18 @@ from service.objects.overlay import overlay_png
 from tests.service.objects.rendered import FAULTY, HEIGHT, WIDTH, parsed, rendered, report
 
 
-def test_it_is_the_overlay_as_people_see_it() -> None:
+def test_it_is_the_overlay() -> None:
     dataset = parsed(rendered("secondary_capture"))
     view = np.rint(radiograph(FAULTY["sound"]).values * 255).astype(np.uint8)
-    told = report()
+    made_of = report()
 
     assert (dataset.PhotometricInterpretation, dataset.SamplesPerPixel) == ("RGB", 3)
     assert dataset.pixel_array.shape == (HEIGHT, WIDTH, 3)
-    seen = np.asarray(Image.open(BytesIO(overlay_png(view, told.heat_map, told.box))))
-    np.testing.assert_array_equal(dataset.pixel_array, seen)
+    picture = np.asarray(Image.open(BytesIO(overlay_png(view, made_of.heat_map, made_of.box))))
+    np.testing.assert_array_equal(dataset.pixel_array, picture)
 
 
-def test_it_says_that_it_is_research_and_that_something_is_burned_in() -> None:
+def test_it_states_that_it_is_research_and_that_text_is_burned_in() -> None:
     dataset = parsed(rendered("secondary_capture"))
 
     assert dataset.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7"
@@ -29,7 +29,7 @@ def test_it_says_that_it_is_research_and_that_something_is_burned_in() -> None:
 
 
 def test_the_notice_is_in_the_pixels() -> None:
-    """White letters in the lower left corner, where a black radiograph has nothing."""
+    """White letters in the lower left corner of a black radiograph."""
     dark = np.zeros((7, 7), np.float32)
     black = FAULTY["white is low"]
 
@@ -59,11 +59,13 @@ def test_pixels_keep_their_shape(fault: str, spacing: list[float] | None, aspect
     assert dataset.get("PixelAspectRatio") == aspect
 
 
-@pytest.mark.parametrize(("fault", "wanted"), [("sound", ["L", "F"]), ("turned", None), ("half an orientation", None)])
-def test_the_orientation_is_copied_where_it_is_one(fault: str, wanted: list[str] | None) -> None:
-    stated = parsed(rendered("secondary_capture", FAULTY[fault])).PatientOrientation
+@pytest.mark.parametrize(
+    ("fault", "expected"), [("sound", ["L", "F"]), ("turned", None), ("half an orientation", None)]
+)
+def test_a_valid_orientation_is_copied(fault: str, expected: list[str] | None) -> None:
+    orientation = parsed(rendered("secondary_capture", FAULTY[fault])).PatientOrientation
 
-    assert (list(stated) if stated else None) == wanted
+    assert (list(orientation) if orientation else None) == expected
 
 
 def test_it_refers_to_the_radiograph() -> None:

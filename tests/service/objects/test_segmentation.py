@@ -8,10 +8,10 @@ from tests.service.objects.rendered import FAULTY, HEIGHT, WIDTH, parsed, render
 
 
 def by_hand(heat: np.ndarray, content: tuple[float, float, float, float], places: list[tuple[int, int]]) -> list[float]:
-    """Values of a map at pixels of the radiograph, one at a time: linear between cells' centres, flat beyond."""
+    """Values of a map at pixels of the radiograph: linear between the centres of cells, constant beyond."""
     rows, columns = heat.shape
     x0, y0, x1, y1 = content
-    found = []
+    values = []
     for y, x in places:
         across = (x0 + (x + 0.5) / WIDTH * (x1 - x0)) * columns - 0.5
         down = (y0 + (y + 0.5) / HEIGHT * (y1 - y0)) * rows - 0.5
@@ -21,8 +21,8 @@ def by_hand(heat: np.ndarray, content: tuple[float, float, float, float], places
             for column in (left, left + 1):
                 weight = (1 - abs(down - row)) * (1 - abs(across - column))
                 total += weight * heat[min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)]
-        found.append(total)
-    return found
+        values.append(total)
+    return values
 
 
 PLACES = [(0, 0), (0, WIDTH - 1), (HEIGHT - 1, 0), (HEIGHT - 1, WIDTH - 1), (150, 130), (151, 130), (37, 201), (222, 3)]
@@ -50,39 +50,39 @@ def test_segments_are_the_heat_map_and_positive_findings_alone(image: hd.seg.Seg
 
 
 def test_values_are_the_heat_map_at_each_pixel(image: hd.seg.Segmentation) -> None:
-    wanted = by_hand(report().heat_map, (0, 0, 1, 1), PLACES)
+    expected = by_hand(report().heat_map, (0, 0, 1, 1), PLACES)
 
     got = [image.pixel_array[0, y, x] / 255 for y, x in PLACES]
-    assert got == pytest.approx(wanted, abs=0.5 / 255 + 1e-6)  # rounded to the nearest of 256 levels
+    assert got == pytest.approx(expected, abs=0.5 / 255 + 1e-6)  # rounded to the nearest of 256 levels
 
 
 @pytest.mark.parametrize(("segment", "finding"), [(1, 2), (2, 7)])
 def test_a_findings_map_spans_its_own_range(image: hd.seg.Segmentation, segment: int, finding: int) -> None:
     class_map = report().class_maps[finding]
-    wanted = by_hand((class_map - class_map.min()) / (class_map.max() - class_map.min()), (0, 0, 1, 1), PLACES)
+    expected = by_hand((class_map - class_map.min()) / (class_map.max() - class_map.min()), (0, 0, 1, 1), PLACES)
 
     got = [image.pixel_array[segment, y, x] / 255 for y, x in PLACES]
     assert report().findings[finding].label in image.SegmentSequence[segment].SegmentLabel
-    assert got == pytest.approx(wanted, abs=0.5 / 255 + 1e-6)
+    assert got == pytest.approx(expected, abs=0.5 / 255 + 1e-6)
 
 
-def test_of_a_padded_canvas_only_the_radiographs_part_is_shown() -> None:
+def test_only_the_part_of_a_padded_canvas_that_the_radiograph_covers_is_shown() -> None:
     content = (0.1, 0.0, 0.9, 1.0)
 
     pixels = parsed(rendered("segmentation", told=report(content=content))).pixel_array
 
-    got = [pixels[0, y, x] / 255 for y, x in PLACES if 20 < x < WIDTH - 20]  # at the edge the map beyond is not seen
-    wanted = by_hand(report().heat_map, content, [place for place in PLACES if 20 < place[1] < WIDTH - 20])
-    assert got == pytest.approx(wanted, abs=0.5 / 255 + 1e-6)
+    got = [pixels[0, y, x] / 255 for y, x in PLACES if 20 < x < WIDTH - 20]  # at the edge the map beyond has no effect
+    expected = by_hand(report().heat_map, content, [place for place in PLACES if 20 < place[1] < WIDTH - 20])
+    assert got == pytest.approx(expected, abs=0.5 / 255 + 1e-6)
 
 
-def test_where_nothing_is_positive_there_is_the_heat_map_alone() -> None:
+def test_without_a_positive_finding_there_is_the_heat_map_alone() -> None:
     dataset = parsed(rendered("segmentation", told=report(findings=report().findings[:1])))
 
     assert [item.SegmentLabel for item in dataset.SegmentSequence] == ["AI Attention"]
 
 
-def test_a_flat_map_is_an_empty_segment_not_none() -> None:
+def test_a_flat_map_is_an_empty_segment_not_a_missing_one() -> None:
     dataset = parsed(rendered("segmentation", told=report(heat_map=np.zeros((7, 7), np.float32))))
 
     assert dataset.NumberOfFrames == 3

@@ -26,7 +26,7 @@ def document(path: Path) -> Dataset:
     return srread(path)
 
 
-def test_nobody_has_read_it_and_it_says_so(document: Dataset) -> None:
+def test_it_states_that_nobody_has_verified_it(document: Dataset) -> None:
     assert document.SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.34"  # Comprehensive 3D SR
     assert (document.CompletionFlag, document.VerificationFlag) == ("PARTIAL", "UNVERIFIED")
     assert document.PreliminaryFlag == "PRELIMINARY"
@@ -44,8 +44,8 @@ def test_the_radiograph_is_its_evidence(document: Dataset) -> None:
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_a_group_for_each_finding_holds_what_the_report_says(document: Dataset, label: str) -> None:
-    told = next(finding for finding in report().findings if finding.label == label)
+def test_each_finding_has_a_group_with_the_values_of_the_report(document: Dataset, label: str) -> None:
+    finding = next(one for one in report().findings if one.label == label)
     coded = row(label)
     (group,) = [
         group for group in document.content.get_image_measurement_groups() if group.tracking_identifier == label
@@ -55,21 +55,21 @@ def test_a_group_for_each_finding_holds_what_the_report_says(document: Dataset, 
     presence = {item.name.value: item.value.meaning for item in group.get_qualitative_evaluations()}
     assert (group.finding_type.value, group.finding_type.scheme_designator) == coded.finding[:2]
     assert [site.value.value for site in group.finding_sites] == [coded.site.value]
-    assert values["Probability"] == (pytest.approx(100 * told.probability, abs=1e-4), codes.UCUM.Percent)
-    if told.threshold is None:
+    assert values["Probability"] == (pytest.approx(100 * finding.probability, abs=1e-4), codes.UCUM.Percent)
+    if finding.threshold is None:
         assert (list(values), presence) == (["Probability"], {})
     else:
-        assert values["Threshold Value"] == (pytest.approx(100 * told.threshold, abs=1e-4), codes.UCUM.Percent)
-        assert presence == {"OPERATING_POINT": "Present" if told.positive else "Absent"}
+        assert values["Threshold Value"] == (pytest.approx(100 * finding.threshold, abs=1e-4), codes.UCUM.Percent)
+        assert presence == {"OPERATING_POINT": "Present" if finding.positive else "Absent"}
 
 
 def test_every_group_names_the_algorithm_its_version_and_the_artefacts_digest(document: Dataset) -> None:
     groups = document.content[0].ContentSequence
     measured = next(group for group in groups if group.name == codes.DCM.ImagingMeasurements).ContentSequence
     for group in measured:
-        said = {item.name.value: item.value for item in group.ContentSequence if item.ValueType == "TEXT"}
-        assert (said["111001"], said["111003"]) == ("agcnn-densenet121", "2.1")  # TID 4019
-        assert said["111002"] == f"SHA-256: {'9f' * 32}"
+        texts = {item.name.value: item.value for item in group.ContentSequence if item.ValueType == "TEXT"}
+        assert (texts["111001"], texts["111003"]) == ("agcnn-densenet121", "2.1")  # TID 4019
+        assert texts["111002"] == f"SHA-256: {'9f' * 32}"
     assert len(measured) == 15
 
 
@@ -92,7 +92,7 @@ def test_a_box_may_be_the_whole_radiograph() -> None:
     assert corners == [0, 0, 260, 0, 260, 300, 0, 300, 0, 0]  # PS3.3 C.18.6.1.2: to Columns\Rows
 
 
-def test_priority_notice_and_flags_stand_for_the_whole(document: Dataset) -> None:
+def test_priority_notice_and_flags_concern_the_whole_radiograph(document: Dataset) -> None:
     last = document.content[0].ContentSequence[-1]
 
     assert last.name.meaning == "Qualitative Evaluations"
@@ -104,7 +104,7 @@ def test_priority_notice_and_flags_stand_for_the_whole(document: Dataset) -> Non
     ]
 
 
-def test_uids_of_findings_are_theirs(document: Dataset) -> None:
+def test_each_finding_has_its_own_uid(document: Dataset) -> None:
     uids = [one.UID for one in _tree(document) if one.get("ConceptNameCodeSequence") and "UID" in one]
 
     assert len(set(uids)) == len(uids) == 16  # the device, the region and fourteen findings
@@ -117,10 +117,10 @@ def test_dcmtk_reads_it(fault: str, tmp_path: Path) -> None:
         pytest.skip("no dsrdump (Debian: dcmtk)")
     (tmp_path / "sr.dcm").write_bytes(rendered("sr", FAULTY[fault]))
 
-    told = subprocess.run([tool, tmp_path / "sr.dcm"], capture_output=True, timeout=60, check=False)
+    result = subprocess.run([tool, tmp_path / "sr.dcm"], capture_output=True, timeout=60, check=False)
 
-    text = told.stdout.decode("utf-8", "replace")
-    assert (told.returncode, re.findall(rb"^[EF]: .*", told.stderr, re.M)) == (0, [])
+    text = result.stdout.decode("utf-8", "replace")
+    assert (result.returncode, re.findall(rb"^[EF]: .*", result.stderr, re.M)) == (0, [])
     assert text.startswith("Comprehensive 3D SR Document")
     assert len(re.findall(r'NUM:.*"Probability"', text)) == 14
     assert len(re.findall(r'NUM:.*"Threshold Value"', text)) == 13

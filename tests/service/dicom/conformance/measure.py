@@ -1,4 +1,4 @@
-"""How far the service's canvas and probabilities are from those of the reference."""
+"""Differences of the service's canvas and probabilities from those of the reference."""
 
 from functools import cache
 from typing import NamedTuple
@@ -17,16 +17,16 @@ from tests.service.dicom.conformance.picture import reference
 from tests.service.dicom.conformance.syntaxes import Syntax
 
 CANVAS = 1e-6  # float32 against float64: a few units in the last place
-# The same through a network in float32, whose box moves by as little and takes the local branch with it.
+# The network computes in float32, and the box moves with its input, which changes the local branch
 PROBABILITY = 1e-5
 STEP_PROBABILITY = 5e-3  # where decoders may be one stored value apart
-LOSS_CANVAS, LOSS_PROBABILITY = 0.02, 0.05  # what the lossy encodings here may change; measured, and rounded up
+LOSS_CANVAS, LOSS_PROBABILITY = 0.02, 0.05  # changes by the lossy encodings, measured and rounded up
 
-SIZE = 512  # of the shipped artefact's canvas; so `pad` is measured, too, which it does not use
+SIZE = 512  # the shipped artefact's canvas; `pad`, which it does not use, is measured at the same size
 
 
 class Difference(NamedTuple):
-    """The largest of any pixel of the canvas, and of any probability of the fusion, global and local branch."""
+    """The largest difference of a pixel of the canvas, and of a probability of the fusion, global or local branch."""
 
     canvas: float
     probability: float
@@ -34,30 +34,30 @@ class Difference(NamedTuple):
 
 @cache
 def session() -> Session:
-    """The artefact that ships, on the processor."""
+    """Load the shipped artefact, on the CPU."""
     return Session(load(SHIPPED_ARTEFACT, None), "cpu", 1)
 
 
 def probabilities(square: np.ndarray) -> np.ndarray:
-    """[3, K] of a canvas."""
-    found = session().run(square[None].astype(np.float32))[0]
-    return np.stack([found.fusion, found.global_, found.local])
+    """Return the fusion, global and local probabilities, [3, K] float32, of a canvas, [1, S, S]."""
+    outputs = session().run(square[None].astype(np.float32))[0]
+    return np.stack([outputs.fusion, outputs.global_, outputs.local])
 
 
-def difference(got: np.ndarray, wanted: np.ndarray) -> Difference:
-    """Of two canvases."""
-    apart = np.abs(probabilities(got) - probabilities(wanted)).max()
-    return Difference(float(np.abs(got - wanted).max()), float(apart))
+def difference(got: np.ndarray, expected: np.ndarray) -> Difference:
+    """Return the differences between two canvases, [1, S, S]."""
+    apart = np.abs(probabilities(got) - probabilities(expected)).max()
+    return Difference(float(np.abs(got - expected).max()), float(apart))
 
 
 @cache
 def encoded(syntax: Syntax, depth: str) -> bytes:
-    """The picture as a file."""
+    """Encode the picture as a file."""
     return syntax.encode(variations.wrap(syntaxes.chosen(depth)))
 
 
-def of_syntax(syntax: Syntax, depth: str) -> tuple[Difference, Difference]:
-    """To the reference, and to the picture before it was encoded: the same where nothing is lost."""
+def syntax_differences(syntax: Syntax, depth: str) -> tuple[Difference, Difference]:
+    """Return the differences from the reference and from the picture before encoding; equal where nothing is lost."""
     data = encoded(syntax, depth)
     before = variations.shades(syntaxes.chosen(depth))
     after = before if syntax.decode is None else syntaxes.shades_of(syntax.decode(data), depth)
@@ -67,17 +67,17 @@ def of_syntax(syntax: Syntax, depth: str) -> tuple[Difference, Difference]:
 
 
 def canvas_tolerance(syntax: Syntax, depth: str) -> float:
-    """To the reference."""
+    """Return the tolerance of the difference from the reference."""
     return CANVAS + (max(syntax.apart, syntaxes.steps(depth)) if syntax.apart else 0)
 
 
 def probability_tolerance(syntax: Syntax) -> float:
-    """To the reference."""
+    """Return the tolerance of the difference from the reference."""
     return STEP_PROBABILITY if syntax.apart else PROBABILITY
 
 
-def of_combination(chosen: Combination) -> tuple[Difference, float, tuple[str, ...]]:
-    """Under `stretch`; of the canvas under `pad`; and the flags."""
+def combination_difference(chosen: Combination) -> tuple[Difference, float, tuple[str, ...]]:
+    """Return the difference under `stretch`, that of the canvas under `pad`, and the flags."""
     read, shades = radiograph(encode(variations.wrap(chosen))), variations.shades(chosen)
     padded = reference(shades, SIZE, "pad", variations.ASPECTS.get(chosen["pixel"], 1.0))
     pad = np.abs(canvas(read.values, SIZE, "pad", read.header.aspect) - padded).max()

@@ -1,4 +1,4 @@
-"""One radiograph, and the canvas that it should become: worked out here in float64, not by the service."""
+"""A radiograph, and its expected canvas, computed in float64 and without the service."""
 
 from functools import cache
 
@@ -9,15 +9,15 @@ from pydicom.encaps import get_frame
 
 from tests.conftest import ROOT
 
-STEP = 3  # 86 greys, each a whole number at 8 bits and more; those between are free for padding
+STEP = 3  # 86 greys, each a whole number at 8 bits and more; the values between are free for padding
 BORDER = 24
 
 
 @cache
 def picture() -> np.ndarray:
-    """[640, 560] uint8, multiples of `STEP` from 0 to 255 that both occur, within a black border.
+    """Return [640, 560] uint8: multiples of `STEP` from 0 to 255, both of which occur, within a black border.
 
-    A phantom of samples/, decoded by CharLS through imagecodecs.
+    It is a phantom of samples/, decoded by CharLS through imagecodecs.
     """
     source = dcmread(ROOT / "samples" / "pneumothorax.dcm")
     stored = imagecodecs.jpegls_decode(get_frame(source.PixelData, 0, number_of_frames=1))
@@ -33,14 +33,14 @@ def picture() -> np.ndarray:
 
 @cache
 def border() -> np.ndarray:
-    """[640, 560] bool: where the picture is black, and padding may be."""
+    """Return [640, 560] bool: the black border, where padding may be."""
     edge = np.ones((640, 560), np.bool_)
     edge[BORDER:-BORDER, BORDER:-BORDER] = False
     return edge
 
 
 def reference(shades: np.ndarray, size: int, rule: str = "stretch", aspect: float = 1.0) -> np.ndarray:
-    """[1, S, S] float64 of [H, W] in [0, 1]: a triangle as wide as the coarser of the two grids' pixels."""
+    """Resize [H, W] in [0, 1] to [1, S, S] float64, with a triangle filter as wide as a pixel of the coarser grid."""
     height, width = shades.shape
     top, left = 0, 0
     rows, columns = size, size
@@ -57,7 +57,7 @@ def reference(shades: np.ndarray, size: int, rule: str = "stretch", aspect: floa
 
 @cache
 def _triangle(old: int, new: int) -> np.ndarray:
-    """[new, old] weights of the old pixels, each row's sum 1."""
+    """Return the weights of the old pixels, [new, old]; each row sums to 1."""
     scale = old / new
     distance = (np.arange(old)[None] + 0.5) - (np.arange(new)[:, None] + 0.5) * scale
     weights = np.maximum(1 - np.abs(distance) / max(scale, 1.0), 0)

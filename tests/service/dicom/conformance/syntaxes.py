@@ -1,4 +1,4 @@
-"""The picture in every transfer syntax, encoded, and where something is lost also decoded, by other programs than ours.
+"""The picture in every transfer syntax, encoded by other programs than ours, which also decode lossy ones.
 
 DCMTK and imagecodecs (OpenJPEG, OpenJPH, libjpeg-turbo) write; the service reads with pydicom, Pillow, GDCM, CharLS and
 OpenJPEG.
@@ -32,7 +32,7 @@ from tests.service.dicom.conformance.variations import PLAIN, depth
 Encoder = Callable[[Dataset], bytes]
 Decoder = Callable[[bytes], np.ndarray]
 
-DEPTHS = {  # as they stand in the table
+DEPTHS = {  # names as in the table
     "8": {"Bits Stored": "8 of 8", "VOI": "none"},
     "12": {"Bits Stored": "12"},
     "12 signed": {"Bits Stored": "12", "Pixel Representation": "signed"},
@@ -44,20 +44,20 @@ UNSIGNED = ("8", "12", "16")
 
 @dataclass(frozen=True)
 class Syntax:
-    """A row of the table.
+    """A row of the table of transfer syntaxes.
 
     Attributes
     ----------
     name, uid
-        As PS3.6 A has them.
+        Name and UID in PS3.6 annex A.
     encoder
-        The program, and how it was asked.
+        The program and its options.
     depths
-        Of `DEPTHS`.
+        Keys of `DEPTHS`.
     decoder
-        Another program's, where something is lost: its pixels are the reference.
+        The other program that decodes a lossy syntax; its pixels are the reference.
     apart
-        How far the reference and ours may be apart, in [0, 1], or one stored value where that is more.
+        Allowed difference from the reference, in [0, 1], or one stored value where that is more.
     """
 
     name: str
@@ -71,22 +71,22 @@ class Syntax:
 
 
 def chosen(name: str) -> Combination:
-    """The plain picture at a depth."""
+    """Return the combination of the plain picture at a depth."""
     return PLAIN | DEPTHS[name]
 
 
 def steps(name: str) -> float:
-    """How far apart in [0, 1] two neighbouring stored values are seen."""
+    """Return the difference of two neighbouring stored values on display, in [0, 1]."""
     return 1 / (255 * depth(chosen(name))[1])
 
 
 def shades_of(values: np.ndarray, name: str) -> np.ndarray:
-    """[H, W] float64: what should be seen of stored values that an encoder has changed."""
+    """Return the expected display values, [H, W] float64, of stored values that an encoder has changed."""
     return np.clip((values.astype(np.float64) - depth(chosen(name))[2]) * steps(name), 0, 1)
 
 
 def run(data: bytes, *command: str) -> bytes:
-    """A program of DCMTK from file to file."""
+    """Run a program of DCMTK from file to file."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.dcm", Path(folder) / "out.dcm"
         source.write_bytes(data)
@@ -99,7 +99,7 @@ def dcmtk(*command: str) -> Encoder:
 
 
 def stream(syntax: str, encoder: Callable[[np.ndarray, int], bytes]) -> Encoder:
-    """An encoder from pixels to a code stream, put into a file as its only fragment."""
+    """Make an encoder that puts the code stream of the pixels into a file as its only fragment."""
 
     def write(dataset: Dataset) -> bytes:
         kind = "i" if dataset.PixelRepresentation else "u"
@@ -114,17 +114,17 @@ def stream(syntax: str, encoder: Callable[[np.ndarray, int], bytes]) -> Encoder:
 
 
 def jpeg2000(level: int | None) -> Callable[[np.ndarray, int], bytes]:
-    """OpenJPEG, at `level` dB of PSNR or lossless."""
+    """Make an encoder with OpenJPEG at `level` dB of PSNR, or lossless."""
     return lambda pixels, bits: bytes(
         imagecodecs.jpeg2k_encode(pixels, level, codecformat="j2k", reversible=level is None, bitspersample=bits)
     )
 
 
 def htj2k(level: float | None) -> Callable[[np.ndarray, int], bytes]:
-    """OpenJPH, which writes RPCL, here with TLM, as HTJ2K RPCL wants it; `level`: a step as a share of the values."""
+    """Make an encoder with OpenJPH, RPCL with TLM as HTJ2K RPCL requires; `level` is a step as a share of the range."""
 
     def encode(pixels: np.ndarray, bits: int) -> bytes:
-        share = 2.0 ** (bits - 8 * pixels.itemsize)  # it takes the step for one of all bits allocated
+        share = 2.0 ** (bits - 8 * pixels.itemsize)  # OpenJPH takes it as a share of the bits allocated
         step = level and level * share
         return bytes(imagecodecs.htj2k_encode(pixels, step, reversible=level is None, tlm=True))
 
@@ -132,12 +132,12 @@ def htj2k(level: float | None) -> Callable[[np.ndarray, int], bytes]:
 
 
 def extended(pixels: np.ndarray, bits: int) -> bytes:
-    """libjpeg-turbo with 12 bits."""
+    """Encode with libjpeg-turbo, 12 bits."""
     return bytes(imagecodecs.jpeg8_encode(pixels, level=95, bitspersample=bits))
 
 
 def through(command: str) -> Decoder:
-    """A decoder of DCMTK, which writes native pixels."""
+    """Make a decoder with a program of DCMTK, which writes native pixels."""
 
     def decode(data: bytes) -> np.ndarray:
         dataset = dcmread(BytesIO(run(data, command)))
@@ -149,7 +149,7 @@ def through(command: str) -> Decoder:
 
 
 def fragment(data: bytes) -> bytes:
-    """The code stream of a file."""
+    """Return the code stream of a file."""
     return get_frame(dcmread(BytesIO(data)).PixelData, 0, number_of_frames=1)
 
 

@@ -1,4 +1,4 @@
-"""One radiograph, however it is stored: one canvas, one prediction, and docs/conformance.md says so of these cases."""
+"""A radiograph has one canvas and one prediction, however it is stored; docs/conformance.md lists these cases."""
 
 import shutil
 from io import BytesIO
@@ -11,7 +11,7 @@ from bench import pixel_equivalence as page
 from service.dicom.decoder import SYNTAXES as READ
 from service.dicom.radiograph import radiograph
 from tests.service.dicom.conformance import measure, variations
-from tests.service.dicom.conformance.measure import encoded, of_combination, of_syntax
+from tests.service.dicom.conformance.measure import combination_difference, encoded, syntax_differences
 from tests.service.dicom.conformance.pairs import Combination, all_pairs
 from tests.service.dicom.conformance.picture import BORDER, picture, reference
 from tests.service.dicom.conformance.syntaxes import SYNTAXES, Syntax, chosen, fragment
@@ -24,7 +24,7 @@ CASES = [pytest.param(one, depth, id=f"{one.name}, {depth}") for one in SYNTAXES
 COMBINATIONS = all_pairs(AXES, allowed)
 
 
-# The picture, and what it is held against...
+# The picture and its reference...
 
 
 def test_the_picture_is_whole_at_every_depth() -> None:
@@ -43,14 +43,14 @@ def test_the_reference_by_hand() -> None:
 # Every transfer syntax...
 
 
-def test_every_syntax_that_is_read_is_here() -> None:
+def test_every_supported_syntax_is_here() -> None:
     assert {syntax.uid for syntax in SYNTAXES} == READ
 
 
 @needs_dcmtk
 @pytest.mark.parametrize(("syntax", "depth"), CASES)
 def test_a_syntax_gives_the_canvas_and_the_prediction(syntax: Syntax, depth: str) -> None:
-    to_reference, to_picture = of_syntax(syntax, depth)
+    to_reference, to_picture = syntax_differences(syntax, depth)
 
     assert to_reference.canvas <= measure.canvas_tolerance(syntax, depth)
     assert to_reference.probability <= measure.probability_tolerance(syntax)
@@ -61,7 +61,7 @@ def test_a_syntax_gives_the_canvas_and_the_prediction(syntax: Syntax, depth: str
 
 @needs_dcmtk
 @pytest.mark.parametrize(("syntax", "depth"), CASES)
-def test_a_file_is_in_the_syntax_that_it_is_said_to_be(syntax: Syntax, depth: str) -> None:
+def test_a_file_is_in_the_syntax_of_its_row(syntax: Syntax, depth: str) -> None:
     dataset = dcmread(BytesIO(encoded(syntax, depth)))
 
     assert dataset.file_meta.TransferSyntaxUID == syntax.uid
@@ -71,7 +71,7 @@ def test_a_file_is_in_the_syntax_that_it_is_said_to_be(syntax: Syntax, depth: st
 
 @needs_dcmtk
 @pytest.mark.parametrize(("syntax", "depth"), [case for case in CASES if not case.values[0].decoder])
-def test_what_is_lossless_shows_the_very_values(syntax: Syntax, depth: str) -> None:
+def test_a_lossless_syntax_gives_exact_display_values(syntax: Syntax, depth: str) -> None:
     shown = radiograph(encoded(syntax, depth))
 
     assert np.array_equal(shown.values, variations.shades(chosen(depth)).astype(np.float32))
@@ -87,12 +87,12 @@ def test_rpcl_is_in_that_order_with_tile_part_lengths() -> None:
     assert b"\xff\x55" in stream[: stream.index(b"\xff\x90")]  # TLM before the first tile part
 
 
-# Every pair of ways to say it...
+# Every pair of variations...
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda chosen: "-".join(chosen.values()).replace(" ", "_"))
 def test_a_combination_gives_the_canvas_the_prediction_and_its_flags(combination: Combination) -> None:
-    stretch, pad, flags = of_combination(combination)
+    stretch, pad, flags = combination_difference(combination)
 
     assert max(stretch.canvas, pad) <= measure.CANVAS
     assert stretch.probability <= measure.PROBABILITY
@@ -100,7 +100,7 @@ def test_a_combination_gives_the_canvas_the_prediction_and_its_flags(combination
     assert set(flags) == variations.flags(combination)
 
 
-def test_all_flags_and_none_occur() -> None:
+def test_combinations_with_every_flag_and_with_none_occur() -> None:
     raised = [variations.flags(combination) for combination in COMBINATIONS]
     assert set().union(*raised) == {"window_missing", "polarity_conflict", "pixels_not_square"}
     assert variations.flags(PLAIN) == set()

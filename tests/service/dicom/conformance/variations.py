@@ -1,7 +1,7 @@
-"""The picture stored in other ways, with what each should look like, worked out by hand.
+"""The picture stored in many ways, each with its expected display values, worked out by hand.
 
-What is seen is g / 255 of the picture's greys g, whatever the way; through SIGMOID it is that curve of it. Stored
-values are base + k u, with u = g or 255 - g: whole numbers at each depth, so that nothing is rounded.
+The display value of a grey g of the picture is g / 255 in every way, or the SIGMOID curve of that. Stored values are
+base + k u, with u = g or 255 - g: whole numbers at each depth, so that nothing is rounded.
 """
 
 from typing import Any
@@ -40,30 +40,30 @@ PLAIN: Combination = {axis: values[0] for axis, values in AXES.items()} | {
 
 
 def allowed(some: Combination) -> bool:
-    """A VOI LUT maps whole numbers, PS3.3 C.11.2.1.1; what it does with a quarter is nowhere said."""
+    """A VOI LUT maps whole numbers, PS3.3 C.11.2.1.1; quarters are not defined."""
     return not (some.get("modality") == "slope 0.25" and some.get("VOI", "").startswith("VOI LUT"))
 
 
 def depth(chosen: Combination) -> tuple[int, int, int]:
-    """(Bits Stored, k, base): beyond 8 bits there is room for padding below and above the picture."""
+    """Return (Bits Stored, k, base); beyond 8 bits they leave values for padding below and above the picture."""
     bits = int(chosen["Bits Stored"].split()[0])
     k, base = ((2**bits - 9) // 255, 4) if bits > 8 else (1, 0)
     return bits, k, base - (2 ** (bits - 1) if chosen["Pixel Representation"] == "signed" else 0)
 
 
 def inverse(chosen: Combination) -> bool:
-    """Whether low is white: the shape decides where there is one, PS3.3 C.11.6; both together turn once."""
+    """Whether low is white: the shape decides where there is one, PS3.3 C.11.6; both together invert once."""
     shape = chosen["Presentation LUT Shape"]
     return shape == "INVERSE" or (shape == "absent" and chosen["Photometric Interpretation"] == "MONOCHROME1")
 
 
 def falls(chosen: Combination) -> bool:
-    """Whether the modality turns the greys over: that of the LUT here does, as a slope below zero."""
+    """Whether the modality transformation inverts the greys: the table here and a negative slope do."""
     return chosen["modality"] in ("slope -1", "Modality LUT")
 
 
 def stored(chosen: Combination) -> np.ndarray:
-    """[H, W] stored values, the border filled with padding where there is any."""
+    """Return the stored values, [H, W]; the border holds padding where there is any."""
     _, k, base = depth(chosen)
     grey = picture().astype(np.int64)
     values = base + k * (255 - grey if inverse(chosen) != falls(chosen) else grey)
@@ -75,7 +75,7 @@ def stored(chosen: Combination) -> np.ndarray:
 
 
 def padding(chosen: Combination) -> tuple[int, ...]:
-    """Codes that the picture leaves free, at the end that would be seen white were they not taken out."""
+    """Return values that the picture does not use, at the end that would be white if it were not padding."""
     bits, k, base = depth(chosen)
     high = inverse(chosen) == falls(chosen)
     if bits == 8:
@@ -86,28 +86,28 @@ def padding(chosen: Combination) -> tuple[int, ...]:
 
 
 def shades(chosen: Combination) -> np.ndarray:
-    """[H, W] float64: what should be seen."""
+    """Return the expected display values, [H, W] float64."""
     grey = picture() / 255
-    seen = 1 / (1 + np.exp(-4 * (grey - 0.5) / 0.6)) if chosen["VOI"] == "SIGMOID" else grey  # PS3.3 C.11.2.1.3.1
-    return np.where(border() & (chosen["padding"] != "none"), 0.0, seen)
+    greys = 1 / (1 + np.exp(-4 * (grey - 0.5) / 0.6)) if chosen["VOI"] == "SIGMOID" else grey  # PS3.3 C.11.2.1.3.1
+    return np.where(border() & (chosen["padding"] != "none"), 0.0, greys)
 
 
 def flags(chosen: Combination) -> set[str]:
-    """What should be said of it."""
+    """Return the expected flags."""
     eight_bits = depth(chosen)[0] == 8 and chosen["Pixel Representation"] == "unsigned" and chosen["modality"] == "none"
     conflict = chosen["Presentation LUT Shape"] != "absent" and inverse(chosen) != (
         chosen["Photometric Interpretation"] == "MONOCHROME1"
     )
-    said = {
+    expected = {
         "window_missing": chosen["VOI"] == "none" and not eight_bits,
         "polarity_conflict": conflict,
         "pixels_not_square": chosen["pixel"] in ASPECTS,
     }
-    return {flag for flag, so in said.items() if so}
+    return {flag for flag, raised in expected.items() if raised}
 
 
 def wrap(chosen: Combination) -> Dataset:
-    """The picture as a data set."""
+    """Return the picture as a data set."""
     elements: dict[str, Any] = {"WindowCenter": None, "WindowWidth": None, "VOILUTFunction": None}
     elements |= {"BitsStored": depth(chosen)[0], "PhotometricInterpretation": chosen["Photometric Interpretation"]}
     shape = chosen["Presentation LUT Shape"]
@@ -142,7 +142,7 @@ def _rescale(chosen: Combination) -> tuple[float, float]:
 
 
 def _line(chosen: Combination) -> tuple[float, float]:
-    """(α, β): value after the modality, α + β h, at the greys h from 0 to 255 before any inversion."""
+    """Return (α, β): the value after the modality is α + β h, with h the greys from 0 to 255 before any inversion."""
     if chosen["modality"] == "Modality LUT":
         return 7.0, 40.0
     _, k, base = depth(chosen)
@@ -155,8 +155,8 @@ def _voi(chosen: Combination) -> dict[str, Any]:
     start, rise = _line(chosen)
     kind, centre, width = chosen["VOI"], start + 127.5 * rise, 255 * rise
     if kind in ("window", "LINEAR"):  # PS3.3 C.11.2.1.2.1: from c - 0.5 - (w - 1)/2 to c - 0.5 + (w - 1)/2
-        found: dict[str, Any] = {"WindowCenter": centre + 0.5, "WindowWidth": width + 1}
-        return found if kind == "window" else found | {"VOILUTFunction": kind}
+        elements: dict[str, Any] = {"WindowCenter": centre + 0.5, "WindowWidth": width + 1}
+        return elements if kind == "window" else elements | {"VOILUTFunction": kind}
     if kind == "LINEAR_EXACT":
         return {"WindowCenter": centre, "WindowWidth": width, "VOILUTFunction": kind}
     if kind == "SIGMOID":
@@ -178,7 +178,7 @@ def _table(chosen: Combination, first: int, entries: np.ndarray, bits: int) -> D
 
 
 def _signed(count: int) -> int:
-    """The 16 bits of an unsigned count, where the descriptor is written with a sign."""
+    """Return the count in 16 bits with a sign, for a descriptor that is written with one."""
     return count - 2**16 if count >= 2**15 else count
 
 

@@ -1,6 +1,6 @@
-"""Pictures that are no upright frontal chest radiograph, by kind, to hold the check of typicality against.
+"""Images that are not upright frontal chest radiographs, by kind, for measuring the typicality check.
 
-Drawn here, or from files that lie beside the project or come with libraries; every draw has its seed.
+They are drawn here, or are from the test data or from libraries. Every drawing has a seed.
 """
 
 import gzip
@@ -23,10 +23,10 @@ Floats = NDArray[np.float32]
 Kinds = dict[str, list[Floats]]
 
 SIDE = 512
-DRAWS = 20  # of each kind that is drawn
+DRAWS = 20  # images of each kind that is drawn
 BLURS = (2, 8, 32, 64)  # pixels of 512
 SAMPLE_DATA = Path(matplotlib.get_data_path()) / "sample_data"
-# Of a hand, unit 1/16 of the picture: root of each finger, its tilt, the lengths of its bones, metacarpal first.
+# Fingers of a hand in units of 1/16 of the image: x and y of the root, tilt, lengths of the bones, metacarpal first
 FINGERS: tuple[tuple[float, float, float, tuple[float, ...]], ...] = (
     (5.2, 11.2, -0.75, (3, 2, 1.4)),
     (6.6, 10.4, -0.2, (3.3, 2.3, 1.5, 1)),
@@ -37,7 +37,7 @@ FINGERS: tuple[tuple[float, float, float, tuple[float, ...]], ...] = (
 
 
 def drawn() -> Kinds:
-    """What needs no file."""
+    """Return images that are drawn: [512, 512] float32 in [0, 1]."""
     return {
         "noise, uniform": [generator(seed).random((SIDE, SIDE), dtype=np.float32) for seed in range(DRAWS)],
         "noise, Gaussian": [
@@ -52,7 +52,7 @@ def drawn() -> Kinds:
 
 
 def photographs() -> Kinds:
-    """The samples of scikit-learn and matplotlib, grey, whole and in quarters; an MR slice of a head."""
+    """Return greyscale samples of scikit-learn and matplotlib: photographs, their quarters, an MR slice of a head."""
     pictures = [Image.fromarray(picture) for picture in load_sample_images().images]
     pictures += [Image.open(SAMPLE_DATA / name) for name in ("grace_hopper.jpg", "Minduka_Present_Blue_Pack.png")]
     whole = [np.asarray(picture.convert("L"), np.float32) / np.float32(255) for picture in pictures]
@@ -64,17 +64,17 @@ def photographs() -> Kinds:
     }
 
 
-def elsewhere(folder: Path) -> Kinds:
-    """Radiographs of other parts of the body, from a folder of DICOM files, past the gate; one file of each image."""
+def other_body_parts(folder: Path) -> Kinds:
+    """Return radiographs of other body parts from a folder of DICOM files, which the gate would refuse."""
     names = {
         "hip, a radiograph": "neg_fuji_cr_hip_mono2_10bit_RG2_J2KR",
         "teeth, a radiograph": "neg_cr_teeth_mono1_modalityLUT_jpegll",
     }
-    return {kind: [ungated(folder / f"{name}.dcm")] for kind, name in names.items()}
+    return {kind: [without_gate(folder / f"{name}.dcm")] for kind, name in names.items()}
 
 
-def turned(chests: Sequence[Floats]) -> Kinds:
-    """Chests otherwise than they are served."""
+def transformed(chests: Sequence[Floats]) -> Kinds:
+    """Return chests, [H, W] float32 in [0, 1], rotated, mirrored, inverted and cropped."""
     return {
         "chests upside down": [chest[::-1] for chest in chests],
         "chests turned left": [np.rot90(chest) for chest in chests],
@@ -85,30 +85,30 @@ def turned(chests: Sequence[Floats]) -> Kinds:
     }
 
 
-def served(paths: Sequence[Path]) -> list[Floats]:
-    """DICOM files as the service shows them."""
+def displayed(paths: Sequence[Path]) -> list[Floats]:
+    """Return the display values, [H, W] float32 in [0, 1], of DICOM files that the gate accepts."""
     return [radiograph(path.read_bytes()).values for path in paths]
 
 
-def ungated(path: Path) -> Floats:
-    """Display values of a DICOM file that the gate would refuse."""
+def without_gate(path: Path) -> Floats:
+    """Return the display values, [H, W] float32 in [0, 1], of any DICOM file."""
     dataset = read(path.read_bytes())
     return display(decode(dataset), dataset).values
 
 
 def generator(seed: int) -> np.random.Generator:
-    """Of this module's own stream."""
+    """Return a generator from this module's own stream."""
     return np.random.default_rng([20, seed])
 
 
 def clouds(seed: int, blur: float) -> Floats:
-    """Noise blurred by `blur` pixels, stretched to [0, 1]."""
+    """Draw noise, blurred by `blur` pixels and scaled to its range: [512, 512] float32 in [0, 1]."""
     smooth = gaussian_filter(generator(seed).random((SIDE, SIDE), dtype=np.float32), blur)
     return np.asarray((smooth - smooth.min()) / (smooth.max() - smooth.min()), np.float32)
 
 
 def gradients() -> Iterator[Floats]:
-    """Rising to each side, and to the middle and from it."""
+    """Draw gradients to each side, from the middle and to it: [512, 512] float32 in [0, 1]."""
     ramp = np.linspace(0, 1, SIDE, dtype=np.float32)
     across = np.broadcast_to(ramp, (SIDE, SIDE))
     yield from (np.rot90(across, turns) for turns in range(4))
@@ -117,7 +117,7 @@ def gradients() -> Iterator[Floats]:
 
 
 def page(seed: int) -> Floats:
-    """Random letters in lines, black on white or white on black."""
+    """Draw lines of random letters, black on white or white on black: [512, 512] float32 in [0, 1]."""
     random, size = generator(seed), 12 + 3 * (seed % 8)
     picture = Image.new("L", (SIDE, SIDE), 255)
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size)
@@ -129,7 +129,7 @@ def page(seed: int) -> Floats:
 
 
 def hand(seed: int) -> Floats:
-    """A hand as a radiograph has it: soft outline, brighter bones with hollow shafts, fingers up, dark around."""
+    """Draw a radiograph of a hand with soft tissue and bones with dark marrow: [512, 512] float32 in [0, 1]."""
     random = generator(seed)
     soft, bone = (Image.new("F", (SIDE, SIDE), 0) for _ in range(2))
     flesh, bones = ImageDraw.Draw(soft), ImageDraw.Draw(bone)
@@ -161,7 +161,7 @@ def hand(seed: int) -> Floats:
 
 
 def shaft(pen: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float], width: float) -> None:
-    """A long bone: thicker ends, and a marrow darker than its rim."""
+    """Draw a long bone with thicker ends and a marrow darker than its rim."""
     pen.line((*start, *end), 0.4, max(int(width), 1))
     for place in (start, end):
         pen.circle(place, 0.62 * width, 0.36)
@@ -169,6 +169,6 @@ def shaft(pen: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float
 
 
 def quarters(values: Floats) -> list[Floats]:
-    """Top left, top right, bottom left, bottom right."""
+    """Return the top left, top right, bottom left and bottom right quarter of [H, W] values."""
     height, width = values.shape[0] // 2, values.shape[1] // 2
     return [values[y : y + height, x : x + width] for y in (0, height) for x in (0, width)]

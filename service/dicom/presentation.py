@@ -1,0 +1,142 @@
+"""How an image is shown: the grayscale chain of PS3.3 C.11 and PS3.4 N.2 with the parameters that it uses.
+
+The header is read for it here alone: pixels, the values for a viewer and derived objects all take what this module
+returns.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from service.dicom.elements import integer, items, name, numbers, text
+from service.dicom.geometry import Geometry, geometry
+from service.dicom.header import first_word
+from service.dicom.levels import Levels
+from service.dicom.lut import Table, look_up, read_table
+from service.dicom.window import FUNCTIONS, Span, Window, apply_window, full_span, is_valid, windows
+from service.errors import MalformedDicom
+
+Values = NDArray[np.float64]
+
+_SQUARE = 0.01  # a deviation of the aspect that nobody sees
+_UNSPECIFIED = "US"  # PS3.3 C.11.1.1.2
+
+
+class Rescale(NamedTuple):
+    """value = slope * stored value + intercept, PS3.3 C.11.1."""
+
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """What shows one image.
+
+    Attributes
+    ----------
+    modality
+        The Modality LUT transformation; None where the header has none.
+    modality_type
+        Modality LUT Type or Rescale Type.
+    voi
+        The VOI transformation: a table, a window of the file, or the span that takes its place.
+    inverse
+        Whether to invert once, after the VOI transformation.
+    geometry
+        The pixel grid.
+    flags
+        `window_missing`, `window_width_invalid`, `voi_function_unknown`, `polarity_conflict`, `pixels_not_square`.
+    """
+
+    modality: Table | Rescale | None
+    modality_type: str
+    voi: Table | Window | Span
+    inverse: bool
+    geometry: Geometry
+    flags: tuple[str, ...]
+
+    def rescale(self, stored: Values) -> Values:
+        """Apply the Modality LUT transformation to stored values, [N] float64 -> [N] float64."""
+        return _rescale(stored, self.modality)
+
+    def shade(self, stored: Values) -> Values:
+        """Bring stored values, [N] float64, to greys, [N] float64 in [0, 1], 0 black."""
+        values, window = self.rescale(stored), self.voi
+        if isinstance(window, Table):
+            values, window = look_up(values, window), Span(0, window.highest)
+        greys = apply_window(values, window)
+        return 1 - greys if self.inverse else greys
+
+
+def presentation(levels: Levels, dataset: Dataset) -> Presentation:
+    """Read how an image with these levels is shown.
+
+    Raises
+    ------
+    MalformedDicom
+        `element_missing`, `value_invalid`.
+    """
+    modality, modality_type = _modality(levels.values, dataset)
+    voi, doubts = _voi(_rescale(levels.values, modality), levels.visible, modality, dataset)
+    inverse, conflict = _polarity(dataset)
+    grid = geometry(dataset)
+    oblong = ("pixels_not_square",) if abs(grid.aspect - 1) > _SQUARE else ()
+    return Presentation(modality, modality_type, voi, inverse, grid, (*doubts, *conflict, *oblong))
+
+
+def _modality(stored: Values, dataset: Dataset) -> tuple[Table | Rescale | None, str]:
+    """Modality LUT before rescaling, PS3.3 C.11.1."""
+    sequence = items(dataset, "ModalityLUTSequence")
+    if sequence:
+        kind = first_word(sequence[0], "ModalityLUTType") or _UNSPECIFIED
+        return read_table(sequence[0], dataset, signed=bool(stored.min() < 0)), kind
+    slopes, intercepts = numbers(dataset, "RescaleSlope"), numbers(dataset, "RescaleIntercept")
+    if slopes[:1] == (0.0,):
+        raise MalformedDicom(f"{name('RescaleSlope')} must not be 0", "value_invalid")
+    kind = first_word(dataset, "RescaleType") or _UNSPECIFIED
+    if not slopes and not intercepts:
+        return None, kind
+    return Rescale((slopes or (1.0,))[0], (intercepts or (0.0,))[0]), kind
+
+
+def _rescale(stored: Values, modality: Table | Rescale | None) -> Values:
+    if modality is None:
+        return stored
+    return look_up(stored, modality) if isinstance(modality, Table) else stored * modality.slope + modality.intercept
+
+
+def _voi(
+    values: Values, visible: NDArray[np.bool_], modality: Table | Rescale | None, dataset: Dataset
+) -> tuple[Table | Window | Span, tuple[str, ...]]:
+    """VOI LUT, else the first window, else what the pixels suggest, PS3.3 C.11.2; and flags."""
+    sequence = items(dataset, "VOILUTSequence")
+    if sequence:
+        return read_table(sequence[0], dataset, signed=bool(values.min() < 0)), ()
+    first = next(iter(windows(dataset)), None)
+    if first is None:
+        if _is_display_ready(modality, dataset):
+            return Span(0, 255), ()
+        return full_span(values, visible), ("window_missing",)
+    unknown = () if first.function in FUNCTIONS else ("voi_function_unknown",)
+    if is_valid(first):
+        return first, unknown
+    return full_span(values, visible), (*unknown, "window_width_invalid")
+
+
+def _is_display_ready(modality: Table | Rescale | None, dataset: Dataset) -> bool:
+    """Whether values are unsigned, of 8 bits and not rescaled."""
+    if integer(dataset, "BitsStored") != 8 or integer(dataset, "PixelRepresentation"):
+        return False
+    return modality is None or (isinstance(modality, Rescale) and modality == Rescale(1.0, 0.0))
+
+
+def _polarity(dataset: Dataset) -> tuple[bool, tuple[str, ...]]:
+    """Presentation LUT Shape decides, or MONOCHROME1 where the shape is absent, PS3.3 C.11.6; and flags."""
+    white_is_low = text(dataset, "PhotometricInterpretation").upper() == "MONOCHROME1"
+    shape = text(dataset, "PresentationLUTShape").upper()
+    inverse = shape == "INVERSE" if shape in ("INVERSE", "IDENTITY") else white_is_low
+    return inverse, (("polarity_conflict",) if inverse != white_is_low else ())
