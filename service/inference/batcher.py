@@ -12,6 +12,8 @@ import numpy as np
 from service.errors import InferenceFailed, Overloaded
 from service.inference.session import Outputs
 
+ANSWER_SECONDS = 300.0  # waiting included; a run that hangs cannot be stopped, but nobody waits for it for ever
+
 
 class Network(Protocol):
     """What `Session.run` does."""
@@ -70,13 +72,17 @@ class Batcher:
         InferenceFailed
             The network did not answer, for this canvas.
         Overloaded
-            Not started, or closing.
+            Not started, closing, or no answer within `ANSWER_SECONDS`.
         """
         if self._task is None:
             raise Overloaded("the network is not running")
         waiter = _Waiter(canvas, asyncio.get_running_loop().create_future())
         self._waiting.put_nowait(waiter)
-        return await waiter.answer
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await waiter.answer
+        except TimeoutError:
+            raise Overloaded("the network did not answer in time; send the file again") from None
 
     async def _serve(self) -> None:
         while True:

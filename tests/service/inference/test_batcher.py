@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service.errors import InferenceFailed, Overloaded
+from service.inference import batcher as module
 from service.inference.batcher import Batcher
 from service.inference.session import Outputs, Session
 
@@ -115,6 +116,20 @@ def test_a_waiter_that_gave_up_is_left_out() -> None:
         assert [isinstance(answer, asyncio.CancelledError) for answer in answers] == [True, False, True, False]
 
     assert served(scenario) == [[0], [1, 3]]
+
+
+def test_nobody_waits_for_ever_for_a_network_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
+
+    async def scenario(batcher: Batcher, echo: Echo) -> None:
+        echo.gate.clear()
+        answers = await asyncio.gather(*(batcher.predict(canvas(value)) for value in (1, 2)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [Overloaded, Overloaded]
+        echo.gate.set()
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 10)
+        assert (await batcher.predict(canvas(3)))[0].fusion == 3
+
+    assert served(scenario) == [[1, 2], [3]]
 
 
 def test_close_answers_what_waits() -> None:

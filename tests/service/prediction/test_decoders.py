@@ -34,7 +34,7 @@ def works(decoders: Decoders) -> bool:
 
 
 @pytest.mark.parametrize("rule", ["stretch", "pad"])
-def test_prepare_is_the_chain_in_another_process(decoders, rule):
+def test_prepare_equals_the_pixel_path_in_this_process(decoders, rule):
     prepared = asyncio.run(decoders.prepare(DATA, 96, rule))
     alone = radiograph(DATA)
     assert np.array_equal(prepared.canvas, canvas(alone.values, 96, rule, alone.header.aspect))
@@ -43,12 +43,12 @@ def test_prepare_is_the_chain_in_another_process(decoders, rule):
     assert list(prepared.header.timings_ms) == ["read", "decode", "prepare"]
 
 
-def test_what_is_drawn_is_eight_bits(decoders):
+def test_drawing_gets_eight_bit_display_values(decoders):
     view = np.frombuffer(asyncio.run(decoders.render(DATA, np.ndarray.tobytes)), np.uint8).reshape(PIXELS.shape)
     assert np.abs(view - PIXELS / 4095 * 255).max() <= 0.5 + 1e-4
 
 
-def test_what_goes_wrong_in_drawing_comes_back_as_itself(decoders):
+def test_errors_while_drawing_are_raised_unchanged(decoders):
     with pytest.raises(InvalidRequest) as caught:
         asyncio.run(decoders.render(DATA, partial(image_png, width=10**6)))
     assert caught.value.message.startswith("width: ")
@@ -61,7 +61,7 @@ def test_what_goes_wrong_in_drawing_comes_back_as_itself(decoders):
     assert works(decoders)
 
 
-def told(dataset, view):
+def describe(dataset, view):
     return f"{dataset.PatientID} {view().shape} {view().dtype} {view().max()}".encode()
 
 
@@ -77,11 +77,11 @@ def exhaust(_dataset, _view):
     return bytes(2**40)
 
 
-def test_what_is_derived_sees_the_data_set_and_may_ask_for_its_view(decoders):
-    assert asyncio.run(decoders.derive(DATA, told)) == b"CANARY-17 (260, 300) uint8 255"
+def test_derive_passes_the_data_set_and_its_display_values(decoders):
+    assert asyncio.run(decoders.derive(DATA, describe)) == b"CANARY-17 (260, 300) uint8 255"
 
 
-def test_what_goes_wrong_in_deriving_is_told_without_a_value(decoders):
+def test_errors_while_deriving_quote_no_value(decoders):
     with pytest.raises(InvalidRequest, match="no"):
         asyncio.run(decoders.derive(DATA, refuse))
     with pytest.raises(MalformedDicom, match="ValueError") as caught:
@@ -91,11 +91,11 @@ def test_what_goes_wrong_in_deriving_is_told_without_a_value(decoders):
         asyncio.run(decoders.derive(DATA, exhaust))
     assert caught.value.code == "decoder_failed"
     with pytest.raises(MalformedDicom):
-        asyncio.run(decoders.derive(DATA[:2000], told))
+        asyncio.run(decoders.derive(DATA[:2000], describe))
     assert works(decoders)
 
 
-def test_refusals_cross_the_border_whole(decoders):
+def test_refusals_keep_their_reasons_across_processes(decoders):
     with pytest.raises(UnsuitableImage) as refusal:
         asyncio.run(decoders.prepare(dicom_bytes(PIXELS, BodyPartExamined="HIP", ViewPosition="LL"), 64, "stretch"))
     assert [reason.code for reason in refusal.value.reasons] == ["body_part_unsuitable", "view_unsuitable"]
@@ -105,7 +105,7 @@ def test_refusals_cross_the_border_whole(decoders):
     assert works(decoders)
 
 
-def test_many_at_once(decoders):
+def test_concurrent_files_get_their_own_canvas(decoders):
     async def many() -> list[float]:
         files = [dicom_bytes(np.full((256, 256), value, np.uint8)) for value in range(0, 250, 25)]
         prepared = await asyncio.gather(*(decoders.prepare(file, 8, "stretch") for file in files))
@@ -114,7 +114,7 @@ def test_many_at_once(decoders):
     assert asyncio.run(many()) == list(range(0, 250, 25))
 
 
-def test_a_worker_knows_neither_network_nor_web(decoders):
+def test_a_worker_imports_neither_network_nor_web_libraries(decoders):
     asyncio.run(decoders.render(DATA, image_png))
     loaded = asyncio.run(decoders._run(eval, ("set(__import__('sys').modules)",)))
     assert "pydicom" in loaded
@@ -124,35 +124,35 @@ def test_a_worker_knows_neither_network_nor_web(decoders):
 # What goes wrong in a worker: the next good file is read...
 
 
-def test_a_worker_that_takes_too_long():
+def test_a_worker_that_takes_too_long_is_replaced():
     with Decoders(workers=1, seconds=1, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
         with pytest.raises(DecodeTimeout):
             asyncio.run(decoders._run(time.sleep, (60,)))
         assert works(decoders)
 
 
-def test_a_worker_stuck_where_python_does_not_hear_signals():
+def test_a_worker_stuck_in_c_code_is_replaced():
     with Decoders(workers=1, seconds=1, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
         with pytest.raises(DecodeTimeout):
             asyncio.run(decoders._run(pow, (3, 10**9)))
         assert works(decoders)
 
 
-def test_a_worker_that_takes_too_much_memory(decoders):
+def test_a_file_that_takes_too_much_memory_is_refused(decoders):
     with pytest.raises(MalformedDicom) as refusal:
         asyncio.run(decoders._run(bytearray, (4 * 2**30,)))
     assert refusal.value.code == "decoder_failed"
     assert works(decoders)
 
 
-def test_a_worker_that_dies_at_work(decoders):
+def test_a_file_that_ends_its_worker_is_refused(decoders):
     with pytest.raises(MalformedDicom) as refusal:
         asyncio.run(decoders._run(os._exit, (9,)))
     assert refusal.value.code == "decoder_failed"
     assert works(decoders)
 
 
-def test_a_worker_that_is_killed_while_idle(decoders):
+def test_a_worker_that_is_killed_while_idle_is_replaced(decoders):
     assert works(decoders)
     for _ in range(2):
         os.kill(asyncio.run(decoders._run(os.getpid, ())), signal.SIGKILL)
@@ -164,7 +164,7 @@ def test_a_worker_that_is_killed_while_idle(decoders):
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("syntax", ["JPLL", "JPLY"])
-def test_streams_that_crash_gdcm_crash_nobody_else(decoders, realdata, syntax):
+def test_streams_that_crash_gdcm_do_not_affect_the_next_file(decoders, realdata, syntax):
     dataset = read((realdata / "dicom" / f"neg_fuji_cr_hip_mono2_10bit_RG2_{syntax}.dcm").read_bytes())
     dataset.BodyPartExamined, dataset.ViewPosition = "CHEST", "PA"
     stream = BytesIO()
@@ -179,7 +179,7 @@ def test_streams_that_crash_gdcm_crash_nobody_else(decoders, realdata, syntax):
     assert works(decoders)
 
 
-def test_a_request_that_is_given_up(decoders):
+def test_a_cancelled_request_stops_its_worker(decoders):
     async def give_up() -> None:
         request = asyncio.create_task(decoders._run(time.sleep, (60,)))
         await asyncio.sleep(0.5)
@@ -191,7 +191,7 @@ def test_a_request_that_is_given_up(decoders):
     assert works(decoders)
 
 
-def test_close_leaves_nobody_behind():
+def test_close_leaves_no_process():
     before = set(multiprocessing.active_children())
     decoders = Decoders(workers=2, seconds=5, memory_bytes=2 * 2**30, bounds=Bounds())
     assert works(decoders)
@@ -202,7 +202,7 @@ def test_close_leaves_nobody_behind():
         asyncio.run(decoders.prepare(DATA, 64, "stretch"))
 
 
-def test_no_worker_ever_hears_an_interrupt():
+def test_workers_never_receive_interrupts():
     mask = ("__import__('signal').pthread_sigmask(0, ())",)
     with Decoders(workers=1, seconds=20, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
         assert signal.SIGINT in asyncio.run(decoders._run(eval, mask))
@@ -212,11 +212,11 @@ def test_no_worker_ever_hears_an_interrupt():
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
-def test_closing_what_never_worked():
+def test_a_pool_that_never_worked_can_be_closed():
     Decoders(workers=1, seconds=5, memory_bytes=2 * 2**30, bounds=Bounds()).close()
 
 
-def test_values_before_the_window_are_those_of_the_chain(decoders):
+def test_unwindowed_equals_the_pixel_path_in_this_process(decoders):
     found = asyncio.run(decoders.unwindowed(DATA))
     alone = unwindowed(DATA)
     assert np.array_equal(found.codes, alone.codes)
