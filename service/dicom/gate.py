@@ -74,10 +74,7 @@ def body_part(dataset: Dataset) -> Outcome:
         return None
     if codes:
         return _refusal("body_part_unsuitable", "AnatomicRegionSequence", "must be the chest")
-    for keyword in (
-        "SeriesDescription",
-        "StudyDescription",
-    ):  # a study may cover several parts, so the series comes first
+    for keyword in ("SeriesDescription", "StudyDescription"):  # a study may cover several parts: the series first
         described = _words(dataset, keyword)
         if described & _CHEST:
             break

@@ -11,15 +11,7 @@ from service.dicom.decoder import decode
 from service.dicom.elements import integer
 from service.dicom.pixels import display
 from service.dicom.reader import Bounds, read
-
-
-@dataclass(frozen=True)
-class Window:
-    """A window that replaces the image's own VOI transformation."""
-
-    centre: float
-    width: float
-    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR"
+from service.dicom.window import Window
 
 
 @dataclass(frozen=True)
@@ -29,7 +21,7 @@ class Look:
     Attributes
     ----------
     window
-        Window for a greyscale image; None is the image's own VOI transformation.
+        Window that replaces the VOI transformation of a greyscale image; None keeps the image's own.
     viewport
         (width, height) in pixels into which the picture is fitted with its proportions; None is the image's own size.
     quality

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from service.dicom.picture import Look, Window
+from service.dicom.picture import Look
+from service.dicom.window import Window, is_valid
 from service.dicom_web.accept import choose
 from service.dicom_web.catalogue import Catalogue
 from service.dicom_web.dependencies import CatalogueDep
@@ -96,7 +97,7 @@ def _window(value: str) -> Window:
     *numbers, function = value.split(",")
     centre, width = _numbers("window", ",".join(numbers), 2)
     name = _FUNCTIONS.get(function.lower())
-    if name is None or width < (1 if name == "LINEAR" else 1e-6):  # PS3.3 C.11.2.1.2.1
+    if name is None or not is_valid(Window(centre, width, name)):
         raise InvalidRequest(f"window: centre, width and one of {', '.join(_FUNCTIONS)} wanted", "invalid_value")
     return Window(centre, width, name)
 

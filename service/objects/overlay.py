@@ -156,7 +156,7 @@ def _resized(view: npt.NDArray[np.uint8], width: int | None) -> Image.Image:
 
 
 def upsampled(heat: npt.NDArray[np.floating], size: tuple[int, int], content: Content) -> npt.NDArray[np.float32]:
-    """Resize a map, [h, w] float -> [H, W] float32 in [0, 1], bilinear with half-pixel centres as the region is found.
+    """Resize a map, [h, w] float -> [H, W] float32 in [0, 1], bilinear with half-pixel centres, like the region.
 
     Parameters
     ----------

@@ -140,6 +140,10 @@ def test_rescale_before_window():
     )
 
 
+def test_an_intercept_needs_no_slope():
+    assert shown(ROW, RescaleIntercept=10, WindowCenter=12.5, WindowWidth=5) == [0, 0.25, 0.5, 0.75, 1]
+
+
 def test_a_negative_slope_inverts_the_greys():
     assert shown(ROW, RescaleSlope=-1, RescaleIntercept=4, **NO_WINDOW) == [1, 0.75, 0.5, 0.25, 0]
 

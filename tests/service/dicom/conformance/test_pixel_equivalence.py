@@ -110,7 +110,7 @@ def test_combinations_with_every_flag_and_with_none_occur() -> None:
 
 
 def between(begin: str, end: str) -> list[list[str]]:
-    """Cells of the table's body that stands between two texts."""
+    """Return the cells of the table between two texts, without its head."""
     part = page.PAGE.read_text(encoding="utf-8").split(begin)[1].split(end)[0]
     lines = [line for line in part.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
@@ -124,13 +124,13 @@ def test_the_page_has_the_rows_that_are_tested() -> None:
         (page.count(), "Over all"): page.axis_rows(),
         ("Over all", "<!-- " + page.MARK + " end"): page.pair_rows(),
     }
-    for (begin, end), wanted in tables.items():
-        found = between(begin, end)
-        assert [fixed(row, like) for row, like in zip(found, wanted, strict=True)] == wanted
+    for (begin, end), expected in tables.items():
+        rows = between(begin, end)
+        assert [fixed(row, like) for row, like in zip(rows, expected, strict=True)] == expected
 
 
 def fixed(row: list[str], like: list[str]) -> list[str]:
-    """A row without its measurements, each of which is within the tolerance before it."""
+    """Remove the measurements from a row, after checking that each is within the tolerance before it."""
     for tolerance, value, cell in zip(row, row[1:], like[1:], strict=False):
         assert cell or float(value) <= float(tolerance)
     return [value if cell else "" for value, cell in zip(row, like, strict=True)]
