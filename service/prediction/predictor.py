@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from service.artefact.file import load
-from service.artefact.typicality import flags, known
+from service.artefact.typicality import flags, typical_images
 from service.dicom.canvas import content, to_image
 from service.dicom.radiograph import Header
 from service.dicom.reader import Bounds
@@ -46,7 +46,7 @@ class Analyser:
         self.artefact = load(settings.model.path, settings.model.sha256)
         self._rule = Rule(settings.triage.stat, settings.triage.high)
         check_rule(self._rule, self.artefact.card.labels)
-        self._typical = known(self.artefact.card)
+        self._typical = typical_images(self.artefact.card)
         self._decoders: Decoders | None = None
         self._batcher: Batcher | None = None
         self.session: Session | None = None
@@ -169,7 +169,7 @@ class Analyser:
             "findings": [_finding(finding) for finding in result.findings],
             "box": list(to_image(prediction.box, *frame)),
             "content": list(content(*frame)),
-            "flags": [*header.flags, *flags(prediction, self._typical)],
+            "flags": [*header.flags, *flags(prediction.class_maps, prediction.heat_map, self._typical)],
             "model": {"name": card.name, "version": card.version, "sha256": self.artefact.sha256},
             "timings_ms": {stage: round(spent, 3) for stage, spent in (header.timings_ms | timings_ms).items()},
         }

@@ -161,11 +161,11 @@ def export(
         network, _ = checkpoint.load(run)
         size, kept = network.config.canvas_size, cache or run.parent / "cache"
         images = canvases(data, "val", size, kept)
-        if len(images) < artefact.FEWEST_IMAGES:
+        if len(images) < artefact.MIN_IMAGES:
             images = canvases(data, "train+val", size, kept)
         card = checkpoint.read_json(run / evaluation.CARD)
         report = artefact.export(
-            network, evaluation.load_calibration(run), card, images.first(artefact.FEWEST_IMAGES), out
+            network, evaluation.load_calibration(run), card, images.first(artefact.MIN_IMAGES), out
         )
         typer.echo(
             f"{out}: {report.size / 1e6:.1f} MB; ONNX Runtime and torch differ by at most {report.difference:.1e} in "
@@ -186,9 +186,9 @@ def typical(
     from training.export import typicality
 
     with one_line():
-        found = typicality.typical(artefact, data, also or (), cache or artefact.parent / "cache")
-        typer.echo(f"{artefact}: typical are {found['images']} images, {found['source']}")
-        for row in found["false_alarms"]:
+        entry = typicality.add_typicality(artefact, data, also or (), cache or artefact.parent / "cache")
+        typer.echo(f"{artefact}: typicality fitted on {entry['images']} images of {entry['source']}")
+        for row in entry["false_alarms"]:
             low, high = row["interval"]
             typer.echo(f"flagged of {row['source']}, {row['images']} images: {row['value']:.1%} ({low:.1%}-{high:.1%})")
 

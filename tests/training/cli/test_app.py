@@ -99,7 +99,7 @@ def test_export_takes_train_too_where_val_is_small(
         counted.append(len(given[3]))
         return ExportReport(0.0, 0.0, 0.0, 1)
 
-    monkeypatch.setattr("training.export.export.FEWEST_IMAGES", fewest)
+    monkeypatch.setattr("training.export.export.MIN_IMAGES", fewest)
     monkeypatch.setattr("training.export.export.export", exported)
     answer = agcnn("export", "--run", tmp_path / "run", "--data", published, "--out", tmp_path / "x.onnx")
     assert (answer.exit_code, counted) == (0, [images]), answer.output

@@ -1,6 +1,6 @@
-"""Pictures that are no upright frontal chest radiograph, by kind, to hold the check of typicality against.
+"""Images that the typicality check should flag, by kind: noise, text, photographs, other body parts, turned chests.
 
-Drawn here, or from files that lie beside the project or come with libraries; every draw has its seed.
+They are drawn here from fixed seeds, or read from the real data and from samples that come with libraries.
 """
 
 import gzip
@@ -23,10 +23,10 @@ Floats = NDArray[np.float32]
 Kinds = dict[str, list[Floats]]
 
 SIDE = 512
-DRAWS = 20  # of each kind that is drawn
+DRAWS = 20  # images of each drawn kind
 BLURS = (2, 8, 32, 64)  # pixels of 512
 SAMPLE_DATA = Path(matplotlib.get_data_path()) / "sample_data"
-# Of a hand, unit 1/16 of the picture: root of each finger, its tilt, the lengths of its bones, metacarpal first.
+# Fingers of a hand, unit 1/16 of the picture: x and y of the root, tilt, lengths of the bones, metacarpal first.
 FINGERS: tuple[tuple[float, float, float, tuple[float, ...]], ...] = (
     (5.2, 11.2, -0.75, (3, 2, 1.4)),
     (6.6, 10.4, -0.2, (3.3, 2.3, 1.5, 1)),
@@ -36,8 +36,8 @@ FINGERS: tuple[tuple[float, float, float, tuple[float, ...]], ...] = (
 )
 
 
-def drawn() -> Kinds:
-    """What needs no file."""
+def drawings() -> Kinds:
+    """Images that are computed, without any file."""
     return {
         "noise, uniform": [generator(seed).random((SIDE, SIDE), dtype=np.float32) for seed in range(DRAWS)],
         "noise, Gaussian": [
@@ -52,7 +52,7 @@ def drawn() -> Kinds:
 
 
 def photographs() -> Kinds:
-    """The samples of scikit-learn and matplotlib, grey, whole and in quarters; an MR slice of a head."""
+    """Sample images of scikit-learn and matplotlib in grey, whole and in quarters; an MR slice of a head."""
     pictures = [Image.fromarray(picture) for picture in load_sample_images().images]
     pictures += [Image.open(SAMPLE_DATA / name) for name in ("grace_hopper.jpg", "Minduka_Present_Blue_Pack.png")]
     whole = [np.asarray(picture.convert("L"), np.float32) / np.float32(255) for picture in pictures]
@@ -64,8 +64,8 @@ def photographs() -> Kinds:
     }
 
 
-def elsewhere(folder: Path) -> Kinds:
-    """Radiographs of other parts of the body, from a folder of DICOM files, past the gate; one file of each image."""
+def other_body_parts(folder: Path) -> Kinds:
+    """Radiographs of other parts of the body from a folder of DICOM files, without the gate."""
     names = {
         "hip, a radiograph": "neg_fuji_cr_hip_mono2_10bit_RG2_J2KR",
         "teeth, a radiograph": "neg_cr_teeth_mono1_modalityLUT_jpegll",
@@ -73,8 +73,8 @@ def elsewhere(folder: Path) -> Kinds:
     return {kind: [ungated(folder / f"{name}.dcm")] for kind, name in names.items()}
 
 
-def turned(chests: Sequence[Floats]) -> Kinds:
-    """Chests otherwise than they are served."""
+def altered_chests(chests: Sequence[Floats]) -> Kinds:
+    """Chests turned, mirrored, inverted or cut."""
     return {
         "chests upside down": [chest[::-1] for chest in chests],
         "chests turned left": [np.rot90(chest) for chest in chests],
@@ -85,8 +85,8 @@ def turned(chests: Sequence[Floats]) -> Kinds:
     }
 
 
-def served(paths: Sequence[Path]) -> list[Floats]:
-    """DICOM files as the service shows them."""
+def display_values(paths: Sequence[Path]) -> list[Floats]:
+    """Display values of DICOM files, as in the service."""
     return [radiograph(path.read_bytes()).values for path in paths]
 
 
@@ -97,7 +97,7 @@ def ungated(path: Path) -> Floats:
 
 
 def generator(seed: int) -> np.random.Generator:
-    """Of this module's own stream."""
+    """Random numbers of this module's own stream."""
     return np.random.default_rng([20, seed])
 
 
@@ -108,7 +108,7 @@ def clouds(seed: int, blur: float) -> Floats:
 
 
 def gradients() -> Iterator[Floats]:
-    """Rising to each side, and to the middle and from it."""
+    """Ramps towards each side, towards the middle and away from it."""
     ramp = np.linspace(0, 1, SIDE, dtype=np.float32)
     across = np.broadcast_to(ramp, (SIDE, SIDE))
     yield from (np.rot90(across, turns) for turns in range(4))
@@ -129,7 +129,7 @@ def page(seed: int) -> Floats:
 
 
 def hand(seed: int) -> Floats:
-    """A hand as a radiograph has it: soft outline, brighter bones with hollow shafts, fingers up, dark around."""
+    """A drawing of a hand radiograph: soft outline, brighter bones with hollow shafts, fingers up, dark background."""
     random = generator(seed)
     soft, bone = (Image.new("F", (SIDE, SIDE), 0) for _ in range(2))
     flesh, bones = ImageDraw.Draw(soft), ImageDraw.Draw(bone)
