@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.scores import between, table
 from model.branch import Branch
 from training.fit.config import STAGES, TrainConfig
-from training.fit.recipe import settled
+from training.fit.recipe import resolve_config
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 IMAGES = 78_468  # of the 70/10/20 list's training part
@@ -49,13 +49,13 @@ def told(hours: float) -> str:
 
 
 def main() -> None:
-    paper = settled("paper", None, {})
+    paper = resolve_config("paper", None, {})
     work = (1 + BACKWARD) * forward_work(paper.backbone, paper.input_size) * PAPER_IMAGES * PAPER_EPOCHS
     share = work / (PAPER_HOURS * 3600) / PEAKS["TITAN Xp, float32"]
     about = f"The paper's six hours for a branch are {share:.0%} of a TITAN Xp's peak; so is every column, of its own."
     rows = [["recipe", "backbone", "stage", *PEAKS]]
     for recipe, backbone in (("paper", "resnet50"), ("paper", "densenet121"), ("modern", "resnet50")):
-        config = settled(recipe, None, {"backbone": backbone})
+        config = resolve_config(recipe, None, {"backbone": backbone})
         for (stage, amount), epochs in zip(stage_work(config).items(), config.epochs, strict=True):
             seconds = [amount / (share * peak) for peak in PEAKS.values()]
             cells = [f"{told(each / 3600)}, {IMAGES * epochs / each:,.0f} images/s" for each in seconds]

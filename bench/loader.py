@@ -18,11 +18,11 @@ from lightning_fabric import Fabric
 
 from bench.scores import table
 from model.agcnn import Agcnn
-from training.data.cache import Canvases, cached
+from training.data.cache import Canvases, cache_canvases
 from training.data.loader import load
 from training.data.order import epoch_order
 from training.data.sources import read
-from training.data.transforms import augment, change
+from training.data.transforms import augment, draw_change
 from training.fit.config import TrainConfig
 from training.fit.learner import Learner
 from training.fit.loss import masked_loss
@@ -72,7 +72,7 @@ def measured(canvases: Canvases, stage: Stage, network: Agcnn, config: TrainConf
 
     def augmented() -> int:
         for place, canvas in enumerate(kept):
-            augment(canvas, change((config.seed,), place, config.augmentation))
+            augment(canvas, draw_change((config.seed,), place, config.augmentation))
         return len(kept)
 
     learner = Learner(fabric, network, stage, config)
@@ -131,7 +131,7 @@ def main() -> None:
     source = replace(source, cases=source.cases[: given.images], paths=source.paths[: given.images])
     with TemporaryDirectory() as folder:
         started = perf_counter()
-        canvases = cached(source, Path(folder))
+        canvases = cache_canvases(source, Path(folder))
         decoded = len(canvases) / (perf_counter() - started)
         rows = [["stage", "canvas", "decode and cache", "loader", "augmentation", "step", "loader / step"]]
         for stage in stages(config)[:2]:

@@ -9,9 +9,9 @@ from bench.scores import Row, between, cell, pick, table
 from training.data.sources import canvases
 from training.evaluation import predictions
 from training.evaluation.localisation import localisation
-from training.evaluation.metrics import OF_CURVE
+from training.evaluation.metrics import CURVE_SCORES
 from training.evaluation.predictions import BRANCHES
-from training.evaluation.scores import Part, Reading, differences, drawn, rows
+from training.evaluation.scores import Part, Reading, differences, resampled_scores, score_rows
 from training.fit import checkpoint
 from training.fit.served_weights import as_served
 
@@ -30,9 +30,11 @@ def judged(run: Path) -> dict[str, list[Row]]:
         predictions.save(kept, predictions.predict(as_served(network), images))
     test = predictions.load(kept)
     part = Part("test", test, tuple(map(Reading, BRANCHES, test.logits)))
-    draws = {reading.name: drawn(part, reading, {"auroc": OF_CURVE["auroc"]}) for reading in part.readings}
+    draws = {
+        reading.name: resampled_scores(part, reading, {"auroc": CURVE_SCORES["auroc"]}) for reading in part.readings
+    }
     return {
-        "metrics": [row for reading in part.readings for row in rows(part, reading, draws[reading.name])],
+        "metrics": [row for reading in part.readings for row in score_rows(part, reading, draws[reading.name])],
         "differences": list(differences(part, ("fusion", "global"), draws)),
         "localisation": localisation(part),
     }

@@ -13,9 +13,9 @@ def found(run: Path) -> dict[str, list[Row]]:
     return json.loads((run / "metrics.json").read_text(encoding="utf-8"))
 
 
-def pick(rows: Iterable[Row], **wanted: object) -> Row:
+def pick(rows: Iterable[Row], **expected: object) -> Row:
     """The one row of these values."""
-    return next(row for row in rows if all(row[name] == value for name, value in wanted.items()))
+    return next(row for row in rows if all(row[name] == value for name, value in expected.items()))
 
 
 def cell(row: Row, signed: bool = False) -> str:

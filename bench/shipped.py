@@ -28,8 +28,8 @@ def table(card: Card) -> str:
 
 def find(card: Card, split: str, label: str, branch: str = "fusion") -> Metric:
     """The one metric of these."""
-    wanted = ("auroc", split, label, branch)
-    return next(one for one in card.metrics if (one.name, one.split, one.label, one.branch) == wanted)
+    expected = ("auroc", split, label, branch)
+    return next(one for one in card.metrics if (one.name, one.split, one.label, one.branch) == expected)
 
 
 def cell(metric: Metric) -> str:

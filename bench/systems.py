@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.scores import between, cell, found, pick, table
 from model.branch import Branch
-from training.report.evaluate import OUT_OF_FOLD
+from training.evaluation.assessment import OUT_OF_FOLD
 
 PAGE = Path(__file__).parents[1] / "docs" / "studies.md"
 WITHIN = ", collection B"

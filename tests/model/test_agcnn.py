@@ -61,8 +61,8 @@ def test_a_black_canvas_gives_finite_logits() -> None:
 
 def test_shrink_averages_over_areas_and_keeps_a_canvas_of_the_input_size() -> None:
     canvas = torch.rand(2, 1, 128, 128)
-    wanted = canvas.reshape(2, 1, 64, 2, 64, 2).mean((3, 5))
-    assert torch.allclose(Agcnn(SMALL).shrink(canvas), wanted)
+    expected = canvas.reshape(2, 1, 64, 2, 64, 2).mean((3, 5))
+    assert torch.allclose(Agcnn(SMALL).shrink(canvas), expected)
     equal = Agcnn(AgcnnConfig(canvas_size=128, input_size=128))
     assert torch.equal(equal.shrink(canvas), canvas)
     assert equal.eval()(canvas).fusion.shape == (2, 14)
@@ -91,10 +91,10 @@ def test_the_crop_can_be_cut_from_what_the_global_branch_saw() -> None:
 def test_the_region_is_found_by_the_statistic_and_the_threshold_of_the_configuration(statistic: Statistic) -> None:
     network = Agcnn(replace(SMALL, statistic=statistic, tau=0.4)).eval()
     attention = network.attend(torch.rand(1, 1, 128, 128))
-    wanted = heat_map(attention.branch.features, statistic)
-    assert torch.equal(attention.heat_map, wanted)
-    assert torch.equal(attention.box, region(wanted, 0.4))
-    assert not torch.equal(attention.box, region(wanted, 0.7))
+    expected = heat_map(attention.branch.features, statistic)
+    assert torch.equal(attention.heat_map, expected)
+    assert torch.equal(attention.box, region(expected, 0.4))
+    assert not torch.equal(attention.box, region(expected, 0.7))
 
 
 # The configuration...

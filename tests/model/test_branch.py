@@ -41,11 +41,11 @@ def test_mixed_precision_sees_nearly_the_same_and_learns(
         if isinstance(norm, nn.BatchNorm2d):
             nn.init.ones_(norm.weight)  # a block that begins as its shortcut would compute nothing that counts
     image = functional.interpolate(torch.rand(4, 1, 12, 12), (96, 96), mode="bilinear")
-    wanted = branch(image).features.flatten(1)
+    expected = branch(image).features.flatten(1)
     with torch.autocast("cpu", precision):
         output = branch(image)
     output.logits.float().square().sum().backward()
-    assert torch.cosine_similarity(output.features.float().flatten(1), wanted).min() > 0.9
+    assert torch.cosine_similarity(output.features.float().flatten(1), expected).min() > 0.9
     assert all(one.grad is not None and one.grad.isfinite().all() for one in branch.parameters())
 
 

@@ -29,17 +29,17 @@ def test_half_of_the_canvas_is_its_own_area_average() -> None:
 def test_a_linear_ramp_stays_one() -> None:
     x0, x1, size = 0.1234, 0.8111, 24
     rows = crop(ramp(96), torch.tensor([[x0, 0.3, x1, 0.4]]), size)
-    wanted = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
-    assert torch.allclose(rows, wanted.expand(1, 1, size, size), atol=1e-5)
+    expected = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
+    assert torch.allclose(rows, expected.expand(1, 1, size, size), atol=1e-5)
     columns = crop(ramp(96).transpose(2, 3), torch.tensor([[0.3, x0, 0.4, x1]]), size)
-    assert torch.allclose(columns, wanted[:, None].expand(1, 1, size, size), atol=1e-5)
+    assert torch.allclose(columns, expected[:, None].expand(1, 1, size, size), atol=1e-5)
 
 
 def test_a_small_box_is_interpolated() -> None:
     x0, x1, size = 0.5, 0.53, 16  # three pixels of 96
-    wanted = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
+    expected = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
     got = crop(ramp(96), torch.tensor([[x0, 0.5, x1, 0.53]]), size)
-    assert torch.allclose(got, wanted.expand(1, 1, size, size), atol=1e-5)
+    assert torch.allclose(got, expected.expand(1, 1, size, size), atol=1e-5)
 
 
 def test_detail_finer_than_the_result_is_averaged_out() -> None:

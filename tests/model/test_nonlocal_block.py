@@ -24,8 +24,8 @@ def test_two_places_by_hand() -> None:
 
 def test_a_block_is_the_loop_over_all_pairs_of_places() -> None:
     block, x = by_hand.trained(NonLocal(64)), torch.randn(2, 64, 3, 4)
-    wanted = by_hand.non_local(x.double().numpy(), by_hand.of(block))
-    np.testing.assert_allclose(block(x).detach().numpy(), wanted, rtol=1e-4, atol=1e-5)
+    expected = by_hand.non_local(x.double().numpy(), by_hand.of(block))
+    np.testing.assert_allclose(block(x).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_place_sees_the_farthest_one() -> None:
@@ -60,10 +60,10 @@ def test_it_begins_as_the_plain_network() -> None:
 
 def test_a_forward_is_the_one_by_hand() -> None:
     trunk, image = by_hand.trained(nonlocal_resnet50()), torch.randn(1, 1, 64, 96)
-    wanted = by_hand.resnet50(image.double().numpy(), by_hand.of(trunk))
+    expected = by_hand.resnet50(image.double().numpy(), by_hand.of(trunk))
     with torch.no_grad():
         found = trunk(image).numpy()
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * wanted.max())
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
 
 
 def test_one_small_image_trains_every_parameter() -> None:

@@ -53,8 +53,8 @@ def test_the_exported_graph_is_plain_and_answers_as_the_network(
     for batch in (1, 3):
         canvas = torch.cat([canvases(batch, 256)[:-1], torch.zeros(1, 1, 256, 256)])
         with torch.no_grad():
-            wanted = network(canvas)
+            expected = network(canvas)
         got = session.run(None, {session.get_inputs()[0].name: canvas.numpy()})
-        for name, tensor, array in zip(wanted._fields, wanted, got, strict=True):
+        for name, tensor, array in zip(expected._fields, expected, got, strict=True):
             assert array.shape == tuple(tensor.shape), name
             assert np.abs(array - tensor.numpy()).max() < 1e-4, name

@@ -44,7 +44,7 @@ def spots(*places: tuple[int, int], side: int = 7, value: float = 1.0) -> Tensor
 
 
 @pytest.mark.parametrize(
-    ("side", "sigma", "wanted"),
+    ("side", "sigma", "expected"),
     [
         (7, 0, 0.97),
         (13, 0, 0.96),
@@ -56,10 +56,10 @@ def spots(*places: tuple[int, int], side: int = 7, value: float = 1.0) -> Tensor
         (3, 0, 0.99),
     ],
 )
-def test_boxes_are_those_of_the_paper(heat_maps, side: int, sigma: float, wanted: float) -> None:
+def test_boxes_are_those_of_the_paper(heat_maps, side: int, sigma: float, expected: float) -> None:
     heat = heat_maps(MAPS, side, sigma)
     boxes = torch.cat([region(part) for part in heat.split(100)]).numpy()
-    assert overlap(boxes, reference(heat)).mean() >= wanted
+    assert overlap(boxes, reference(heat)).mean() >= expected
 
 
 def test_pixels_are_counted_as_the_upsampled_map_has_them(heat_maps) -> None:
@@ -83,8 +83,8 @@ def test_mixed_precision_counts_the_same_pixels(heat_maps, precision: torch.dtyp
 
 def test_a_peak_reaches_to_where_the_map_crosses_the_threshold() -> None:
     # From 1 to 0 over one cell: 0.7 is crossed 0.3 cells away from the centre of the cell.
-    wanted = torch.tensor([[3.5 - 0.3, 2.5 - 0.3, 3.5 + 0.3, 2.5 + 0.3]]) / 7
-    assert torch.allclose(region(spots((2, 3))), wanted)
+    expected = torch.tensor([[3.5 - 0.3, 2.5 - 0.3, 3.5 + 0.3, 2.5 + 0.3]]) / 7
+    assert torch.allclose(region(spots((2, 3))), expected)
 
 
 def test_at_the_border_it_reaches_half_a_cell_further() -> None:

@@ -13,9 +13,9 @@ CLASSIFIER = 2048 * 1000 + 1000
 
 
 def test_parameters_are_named_and_shaped_as_torchvision_has_them() -> None:
-    wanted = {name: value.shape for name, value in published.resnet50().items() if not name.startswith("fc.")}
-    wanted["conv1.weight"] = torch.Size([64, 1, 7, 7])
-    assert {name: value.shape for name, value in resnet50().state_dict().items()} == wanted
+    expected = {name: value.shape for name, value in published.resnet50().items() if not name.startswith("fc.")}
+    expected["conv1.weight"] = torch.Size([64, 1, 7, 7])
+    assert {name: value.shape for name, value in resnet50().state_dict().items()} == expected
 
 
 def test_it_has_the_published_number_of_parameters() -> None:
@@ -34,17 +34,17 @@ def test_a_forward_is_the_one_by_hand() -> None:
     trunk, image = by_hand.trained(resnet50()), torch.randn(1, 1, 32, 64)
     with torch.no_grad():
         found = trunk(image).numpy()
-    wanted = by_hand.resnet50(image.double().numpy(), by_hand.of(trunk))
+    expected = by_hand.resnet50(image.double().numpy(), by_hand.of(trunk))
     assert found.shape == (1, 2048, 1, 2)
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * wanted.max())
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
 
 
 @pytest.mark.parametrize(("channels", "stride"), [(16, 1), (6, 2), (6, 1)])
 def test_a_block_is_the_one_by_hand(channels: int, stride: int) -> None:
     block = by_hand.trained(Bottleneck(channels, 4, stride, convolution, ungated))
     image = torch.randn(2, channels, 5, 8)
-    wanted = by_hand.bottleneck(image.double().numpy(), by_hand.of(block), stride)
-    np.testing.assert_allclose(block(image).detach().numpy(), wanted, rtol=1e-4, atol=1e-5)
+    expected = by_hand.bottleneck(image.double().numpy(), by_hand.of(block), stride)
+    np.testing.assert_allclose(block(image).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_each_block_begins_as_its_shortcut() -> None:
@@ -68,6 +68,6 @@ def test_a_colour_stem_is_folded_exactly_but_for_the_border() -> None:
     mean, std = torch.tensor(RGB_MEAN)[:, None, None], torch.tensor(RGB_STD)[:, None, None]
     weights = by_hand.Weights(state)
     colour = by_hand.convolution(((image - mean) / std).double().numpy(), weights["conv1.weight"], 2, 3)
-    wanted = by_hand.norm(colour, weights.at("bn1"))
+    expected = by_hand.norm(colour, weights.at("bn1"))
     found = branch.features[:2](normalise(image)).detach().numpy()
-    np.testing.assert_allclose(found[:, :, 2:-1, 2:-1], wanted[:, :, 2:-1, 2:-1], atol=1e-4)
+    np.testing.assert_allclose(found[:, :, 2:-1, 2:-1], expected[:, :, 2:-1, 2:-1], atol=1e-4)

@@ -317,10 +317,10 @@ def test_bfloat16_gives_what_float32_gives_once_the_norms_know_their_inputs() ->
             module.momentum = None  # the average over all that was seen: these images
     with torch.no_grad():
         network.train()(images)
-        wanted = network.eval()(images).mean((2, 3))
+        expected = network.eval()(images).mean((2, 3))
         with torch.autocast("cpu", torch.bfloat16):
             found = network(images).float().mean((2, 3))
 
     # Relative to the mean over the images, which is what a finding is told by.
-    difference = functional.cosine_similarity(wanted - wanted.mean(0), found - found.mean(0))
+    difference = functional.cosine_similarity(expected - expected.mean(0), found - found.mean(0))
     assert difference.min() > 0.999

@@ -36,8 +36,8 @@ def test_a_gate_by_hand() -> None:
 @pytest.mark.parametrize("ceiling", [1.0, 2.0])
 def test_a_gate_is_the_loop(ceiling: float) -> None:
     gate, maps = Gate(48, ceiling), torch.randn(3, 48, 4, 5)
-    wanted = by_hand.gate(maps.double().numpy(), by_hand.of(gate), ceiling)
-    np.testing.assert_allclose(gate(maps).detach().numpy(), wanted, rtol=1e-4, atol=1e-6)
+    expected = by_hand.gate(maps.double().numpy(), by_hand.of(gate), ceiling)
+    np.testing.assert_allclose(gate(maps).detach().numpy(), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_an_open_gate_passes_what_comes_and_learns() -> None:
@@ -69,18 +69,18 @@ def test_the_densenet_has_three_hundred_thousand_parameters_more() -> None:
 
 def test_a_forward_of_the_resnet_is_the_one_by_hand() -> None:
     trunk, image = by_hand.trained(se_resnet50()), torch.randn(1, 1, 32, 64)
-    wanted = by_hand.resnet50(image.double().numpy(), by_hand.of(trunk))
+    expected = by_hand.resnet50(image.double().numpy(), by_hand.of(trunk))
     with torch.no_grad():
         found = trunk(image).numpy()
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * wanted.max())
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
 
 
 def test_a_forward_of_the_densenet_is_the_one_by_hand() -> None:
     trunk, image = by_hand.trained(se_densenet121()), torch.randn(1, 1, 32, 64)
-    wanted = by_hand.densenet121(image.double().numpy(), by_hand.of(trunk))
+    expected = by_hand.densenet121(image.double().numpy(), by_hand.of(trunk))
     with torch.no_grad():
         found = trunk(image).numpy()
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * wanted.max())
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
 
 
 def test_the_densenet_begins_as_the_plain_one() -> None:

@@ -47,10 +47,10 @@ def assert_one_channel_equals_three(path: Path) -> None:
     assert load_trunk(branch, read_trunk(path)) == ["classifier.bias", "classifier.weight"]
     image = torch.rand(2, 1, 10, 10).repeat_interleave(9, 2).repeat_interleave(9, 3)
     with np.load(path) as arrays:
-        wanted = reference(image, dict(arrays))
+        expected = reference(image, dict(arrays))
     got = branch(image).features
-    assert wanted.max() > 1
-    assert (got - wanted).abs().max() / wanted.abs().max() < 1e-5
+    assert expected.max() > 1
+    assert (got - expected).abs().max() / expected.abs().max() < 1e-5
 
 
 def test_one_channel_answers_as_the_three_the_weights_were_trained_on(tmp_path: Path) -> None:

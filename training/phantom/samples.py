@@ -1,4 +1,4 @@
-"""The sample files that come with the repository."""
+"""The sample files of the repository."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ SEED = 2017
 
 
 class Recipe(NamedTuple):
-    """What is in a file: the phantom's index and findings, how it is written, and a line about it."""
+    """A sample file: name, number and findings of the phantom, description, and encoding."""
 
     name: str
     number: int

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from training.data import cache
-from training.data.cache import Canvases, cached
+from training.data.cache import Canvases, cache_canvases
 from training.data.chestxray14 import read
 from training.data.pixel_path import Radiographs
 from training.data.sample import Sample
@@ -21,7 +21,7 @@ from training.errors import TrainingError
 
 def test_cached_canvases_are_the_source_s_to_half_a_grey_step(published: Path, tmp_path: Path) -> None:
     source = read(published, "val", 48)
-    found = cached(source, tmp_path / "cache")
+    found = cache_canvases(source, tmp_path / "cache")
     canvas, target = found.batch(np.arange(len(source)))
     for index in range(len(source)):
         np.testing.assert_allclose(canvas[index].numpy(), source[index].canvas, atol=0.5 / 255 + 1e-6)
@@ -32,19 +32,19 @@ def test_cached_canvases_are_the_source_s_to_half_a_grey_step(published: Path, t
 
 def test_a_second_build_reads_no_image(published: Path, tmp_path: Path) -> None:
     source = read(published, "val", 48)
-    first = cached(source, tmp_path / "cache").pixels.copy()
+    first = cache_canvases(source, tmp_path / "cache").pixels.copy()
     for path in source.paths:
         before = path.stat()
         path.write_bytes(b"x" * before.st_size)  # unreadable, and of the same size and time
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    np.testing.assert_array_equal(cached(source, tmp_path / "cache").pixels, first)
+    np.testing.assert_array_equal(cache_canvases(source, tmp_path / "cache").pixels, first)
 
 
 def test_a_run_that_begins_at_the_same_time_takes_nothing_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = cache.mapped(tmp_path / "x.npy", (2, 3))
+    first = cache.open_or_create(tmp_path / "x.npy", (2, 3))
     first[:] = 7
     monkeypatch.setattr(Path, "is_file", lambda _: False)  # the other looked before the first had made it
-    second = cache.mapped(tmp_path / "x.npy", (2, 3))
+    second = cache.open_or_create(tmp_path / "x.npy", (2, 3))
     assert (second == 7).all()
     second[0] = 8
     assert (first[0] == 8).all()
@@ -56,9 +56,9 @@ def test_canvases_that_would_fill_the_disk_are_refused(
 ) -> None:
     monkeypatch.setattr(cache, "disk_usage", lambda _: SimpleNamespace(free=8 * 48 * 48 - 1))
     with pytest.raises(TrainingError, match=r"canvases need 0\.0 GB, and 0\.0 are free"):
-        cached(read(published, "val", 48), tmp_path / "cache")
+        cache_canvases(read(published, "val", 48), tmp_path / "cache")
     monkeypatch.setattr(cache, "disk_usage", lambda _: SimpleNamespace(free=8 * 48 * 48))
-    assert len(cached(read(published, "val", 48), tmp_path / "cache")) == 8
+    assert len(cache_canvases(read(published, "val", 48), tmp_path / "cache")) == 8
 
 
 def test_an_interrupted_build_goes_on(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,12 +75,12 @@ def test_an_interrupted_build_goes_on(published: Path, tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Radiographs, "__getitem__", failing)
     with pytest.raises(OSError):  # noqa: PT011 - the disk's own
-        cached(source, tmp_path / "cache", workers=1)
+        cache_canvases(source, tmp_path / "cache", workers=1)
     reads[:] = range(10)
-    found = cached(source, tmp_path / "cache", workers=1)
+    found = cache_canvases(source, tmp_path / "cache", workers=1)
     assert sorted(reads[10:]) == [3, 4, 5, 6, 7]
     monkeypatch.undo()
-    np.testing.assert_array_equal(found.pixels, cached(source, tmp_path / "other").pixels)
+    np.testing.assert_array_equal(found.pixels, cache_canvases(source, tmp_path / "other").pixels)
 
 
 def test_a_subset_shares_pixels_and_keeps_all_in_step(canvases: Canvases) -> None:
@@ -95,8 +95,8 @@ def test_reduced_is_the_area_mean(canvases: Canvases) -> None:
     small = canvases.subset(np.array([4, 2])).reduced(16)
     found, target = small.batch(np.array([1, 0]))
     for place, index in enumerate((2, 4)):
-        wanted = canvases.pixels[index].reshape(16, 4, 16, 4).mean((1, 3)) / 255
-        np.testing.assert_allclose(found[place, 0], wanted, atol=1e-6)
+        expected = canvases.pixels[index].reshape(16, 4, 16, 4).mean((1, 3)) / 255
+        np.testing.assert_allclose(found[place, 0], expected, atol=1e-6)
         np.testing.assert_array_equal(target[place], canvases.cases[index].findings)
     assert small.size == 16
     twice = small.reduced(8).batch(np.array([1]))[0]
@@ -107,14 +107,14 @@ def test_reduced_is_the_area_mean(canvases: Canvases) -> None:
 
 def test_means_are_those_of_the_images_in_this_order(canvases: Canvases) -> None:
     found = canvases.subset(np.array([7, 1])).means()
-    wanted = [canvases.batch(np.array([index]))[0].double().mean().item() for index in (7, 1)]
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    expected = [canvases.batch(np.array([index]))[0].double().mean().item() for index in (7, 1)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
     assert found.dtype == np.float64
     np.testing.assert_array_equal(canvases.subset(np.array([7, 1])).reduced(16).means(), found)
 
 
 def test_another_process_is_handed_a_name_and_no_pixels(published: Path, tmp_path: Path) -> None:
-    found = cached(read(published, "val", 128), tmp_path / "cache").subset(np.array([5, 2])).reduced(64)
+    found = cache_canvases(read(published, "val", 128), tmp_path / "cache").subset(np.array([5, 2])).reduced(64)
     handed = pickle.dumps(found)
     assert len(handed) < found.pixels.nbytes / 10
     there = pickle.loads(handed)
@@ -130,15 +130,15 @@ def test_canvases_in_memory_are_handed_whole(canvases: Canvases) -> None:
 def test_what_decides_the_pixels_decides_the_file(published: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     for split, size in (("val", 48), ("val", 32), ("test", 48), ("val", 48)):
-        cached(read(published, split, size), folder)
+        cache_canvases(read(published, split, size), folder)
     assert len(list(folder.glob("*.npy"))) == 2 * 3
     source = read(published, "val", 48)
     Image.fromarray(np.zeros((64, 64), np.uint8)).save(source.paths[0])
-    assert cached(read(published, "val", 48), folder).first(1)[0].max() == 0
+    assert cache_canvases(read(published, "val", 48), folder).first(1)[0].max() == 0
 
 
 def test_the_pixels_of_a_finished_cache_cannot_be_written_by_accident(published: Path, tmp_path: Path) -> None:
-    found = cached(read(published, "val", 48), tmp_path / "cache")
+    found = cache_canvases(read(published, "val", 48), tmp_path / "cache")
     with pytest.raises(ValueError, match="read-only"):
         found.pixels[0] = 0
 
@@ -146,8 +146,8 @@ def test_the_pixels_of_a_finished_cache_cannot_be_written_by_accident(published:
 BUILD = """
 import sys, time
 from pathlib import Path
-from training.cache import cached
-from training.chestxray14 import read
+from training.data.cache import cache_canvases
+from training.data.chestxray14 import read
 from training.pixel_path import Radiographs
 get, count = Radiographs.__getitem__, []
 def slowly(self, index):
@@ -158,7 +158,7 @@ Radiographs.__getitem__ = slowly
 source = read(Path(sys.argv[1]), "train", 48)
 print("ready", flush=True)
 sys.stdin.readline()
-cached(source, Path(sys.argv[2]), workers=1)
+cache_canvases(source, Path(sys.argv[2]), workers=1)
 print(len(count))
 """
 
@@ -177,7 +177,7 @@ def test_two_processes_that_build_at_once_do_no_harm(published: Path, tmp_path: 
     assert [process.returncode for process in both] == [0, 0]
     assert min(answers) > 0  # both were at it
     source = read(published, "train", 48)
-    there, anew = cached(source, tmp_path / "cache"), cached(source, tmp_path / "anew")
+    there, anew = cache_canvases(source, tmp_path / "cache"), cache_canvases(source, tmp_path / "anew")
     np.testing.assert_array_equal(there.pixels, anew.pixels)
     assert len(list((tmp_path / "cache").iterdir())) == 2
 

@@ -117,7 +117,7 @@ def test_no_list_at_all_is_one_line(published: Path) -> None:
 
 
 def test_an_unknown_split_is_refused(published: Path) -> None:
-    with pytest.raises(TrainingError, match="wanted one of train, val"):
+    with pytest.raises(TrainingError, match="expected one of train, val"):
         read(published, "dev", 64)
 
 

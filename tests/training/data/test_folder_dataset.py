@@ -11,7 +11,7 @@ from PIL import Image
 
 from model.labels import LABELS
 from tests.training.folder import HEADER, ROWS, folder, stored
-from training.data.folder_dataset import deal, read, split_cases
+from training.data.folder_dataset import assign_split, read, split_cases
 from training.errors import TrainingError
 
 EFFUSION, NODULE = LABELS.index("Effusion"), LABELS.index("Nodule")
@@ -66,7 +66,7 @@ WRONG = {
     "another view": (HEADER, ["4.png,p3,test,F,44,LL,1,0"], r"line 2: view must be PA, AP or blank"),
     "an age no one has": (HEADER, ["4.png,p3,test,F,1944,PA,1,0"], r"line 2: age must be in years"),
     "another split": (HEADER, ["4.png,p3,dev,F,44,PA,1,0"], r"line 2: split must be one of train, val, test"),
-    "too few values": (HEADER, [ROWS[0], "4.png,p3"], r"line 3: wanted 8 values, got 2"),
+    "too few values": (HEADER, [ROWS[0], "4.png,p3"], r"line 3: expected 8 values, got 2"),
     "an image twice": (HEADER, [ROWS[0], ROWS[0]], r"image stands in two rows: 1, first: a/1\.png"),
     "no patient": (HEADER, ["4.png,,test,F,44,PA,1,0"], r"image has no patient: 1, first: 4\.png"),
     "a patient in two splits": (
@@ -93,15 +93,15 @@ def test_what_is_wrong_is_one_line_that_says_where(tmp_path: Path, what: str) ->
 
 
 def test_an_empty_table_and_a_missing_one_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="wanted a table in UTF-8"):
+    with pytest.raises(TrainingError, match="expected a comma-separated table in UTF-8"):
         read(tmp_path, "test", 32)
     (tmp_path / "labels.csv").touch()
-    with pytest.raises(TrainingError, match="wanted a table in UTF-8"):
+    with pytest.raises(TrainingError, match="expected a comma-separated table in UTF-8"):
         read(tmp_path, "test", 32)
 
 
 def test_an_unknown_split_is_refused(data: Path) -> None:
-    with pytest.raises(TrainingError, match="wanted one of train, val, test"):
+    with pytest.raises(TrainingError, match="expected one of train, val, test"):
         read(data, "dev", 32)
 
 
@@ -115,9 +115,9 @@ class TestBoxes:
     @pytest.mark.parametrize(
         ("row", "message"),
         [
-            ("4.png,Nodule,10,20,30,40", "line 2: wanted 0 <= x0 < x1 <= 1"),
-            ("4.png,Nodule,0.5,0,0.5,1", "line 2: wanted 0 <= x0 < x1 <= 1"),
-            ("4.png,Nodule,0,nan,1,1", "line 2: wanted 0 <= x0 < x1 <= 1"),
+            ("4.png,Nodule,10,20,30,40", "line 2: expected 0 <= x0 < x1 <= 1"),
+            ("4.png,Nodule,0.5,0,0.5,1", "line 2: expected 0 <= x0 < x1 <= 1"),
+            ("4.png,Nodule,0,nan,1,1", "line 2: expected 0 <= x0 < x1 <= 1"),
             ("4.png,Nodule,a,0,1,1", "line 2: x0, y0, x1 and y1 must be numbers"),
             ("4.png,Nodul,0,0,1,1", "line 2: finding must be one of"),
             ("9.png,Nodule,0,0,1,1", r"image is not in labels\.csv: 1, first: 9\.png"),
@@ -131,18 +131,20 @@ class TestBoxes:
 
 class TestDeal:
     def test_shares(self) -> None:
-        dealt = Counter(deal(f"patient {number}") for number in range(4000))
+        dealt = Counter(assign_split(f"patient {number}") for number in range(4000))
         shares = [dealt[name] / 4000 for name in ("train", "val", "test")]
         np.testing.assert_allclose(shares, (0.7, 0.1, 0.2), atol=0.025)  # over three deviations
 
     @given(st.lists(st.integers(0, 30), min_size=1, max_size=40))
     def test_patients_stay_together_and_rows_move_nobody(self, owners: list[int]) -> None:
-        assert [deal(str(owner)) for owner in reversed(owners)] == [deal(str(owner)) for owner in owners][::-1]
+        assert [assign_split(str(owner)) for owner in reversed(owners)] == [
+            assign_split(str(owner)) for owner in owners
+        ][::-1]
 
     def test_without_a_column_patients_are_dealt(self, tmp_path: Path) -> None:
         rows = [f"{number}.png,p{number // 2},1" for number in range(40)]
         found = split_cases(folder(tmp_path, "image,patient,Effusion", rows))
-        assert all(deal(case.patient) == part for part, cases in found.items() for case in cases)
+        assert all(assign_split(case.patient) == part for part, cases in found.items() for case in cases)
         assert sum(map(len, found.values())) == 40
 
 

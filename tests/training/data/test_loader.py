@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.data.cache import Canvases, cached
+from training.data.cache import Canvases, cache_canvases
 from training.data.chestxray14 import read
 from training.data.loader import load
 from training.data.order import Indices
-from training.data.transforms import Augmentation, augment, change
+from training.data.transforms import Augmentation, augment, draw_change
 
 STRONG = Augmentation(crop=0.4, flip=True)
 SEED = (7, 0, 3)
@@ -39,7 +39,7 @@ def test_every_image_is_augmented_by_its_place(canvases: Canvases) -> None:
     assert found.shape == (20, 1, 64, 64)
     for place, index in enumerate(np.random.default_rng(1).permutation(20)):
         canvas, target = canvases.batch(np.array([index]))
-        torch.testing.assert_close(found[place], augment(canvas[0], change(SEED, place, STRONG)), rtol=0, atol=0)
+        torch.testing.assert_close(found[place], augment(canvas[0], draw_change(SEED, place, STRONG)), rtol=0, atol=0)
         torch.testing.assert_close(targets[place], target[0], rtol=0, atol=0)
 
 
@@ -49,7 +49,7 @@ def test_how_batches_are_cut_does_not_matter(canvases: Canvases, size: int) -> N
 
 
 def test_workers_do_not_matter_for_canvases_on_disk(published: Path, tmp_path: Path) -> None:
-    canvases = cached(read(published, "train", 48), tmp_path).subset(np.arange(3, 20)).reduced(24)
+    canvases = cache_canvases(read(published, "train", 48), tmp_path).subset(np.arange(3, 20)).reduced(24)
     here = epoch(canvases, 8, 0)
     for workers in (1, 2):
         same(here, epoch(canvases, 5, workers))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.training.cases import cases
-from training.data.sample import targets, years
+from training.data.sample import parse_age, targets
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from training.data.sample import targets, years
     ],
 )
 def test_ages(published: str, age: float | None) -> None:
-    assert years(published) == (None if age is None else pytest.approx(age))
+    assert parse_age(published) == (None if age is None else pytest.approx(age))
 
 
 def test_targets_keep_what_is_not_known() -> None:

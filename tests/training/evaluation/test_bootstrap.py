@@ -35,9 +35,9 @@ def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     def mean(weights: Numbers) -> Numbers:
         return quotient(weights @ values, weights.sum(1))
 
-    whole = resamples(patients).drawn(mean)
+    whole = resamples(patients).evaluate(mean)
     monkeypatch.setattr(bootstrap, "ELEMENTS", 9)
-    np.testing.assert_array_equal(resamples(patients).drawn(mean), whole)
+    np.testing.assert_array_equal(resamples(patients).evaluate(mean), whole)
     assert whole[0] == 2.5
 
 
@@ -46,7 +46,7 @@ def test_a_draw_is_resampling_by_hand() -> None:
     scores, positive = generator.random(20), generator.random(20) < 0.5
     patients = [str(number // 2) for number in range(20)]
     ranked = ranking(scores, positive)
-    drawn = resamples(patients).drawn(lambda weights: auroc(curve(ranked, weights)))
+    drawn = resamples(patients).evaluate(lambda weights: auroc(curve(ranked, weights)))
     for row in (0, 1, 101, 999):
         picked = np.repeat(np.arange(20), every(patients)[row].astype(int))
         assert drawn[row] == pytest.approx(roc_auc_score(positive[picked], scores[picked]))
@@ -57,7 +57,7 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
     for _ in range(60):
         positive = generator.random(150) < 0.3
         ranked = ranking(generator.normal(positive * 1.0, 1), positive)  # AUROC = Phi(1 / sqrt 2) = 0.7602
-        drawn = resamples([str(n) for n in range(150)], 400).drawn(lambda w, ranked=ranked: auroc(curve(ranked, w)))
+        drawn = resamples([str(n) for n in range(150)], 400).evaluate(lambda w, ranked=ranked: auroc(curve(ranked, w)))
         low, high = interval(drawn)
         covered += low < 0.7602 < high
     assert covered >= 51

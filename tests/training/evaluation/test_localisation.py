@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.sample import Box, Case
-from training.evaluation.localisation import centred, inside, localisation, overlaps, scattered
+from training.evaluation.localisation import centred_boxes, inside, localisation, overlaps, random_boxes
 from training.evaluation.predictions import Predictions
 from training.evaluation.scores import Part
 
@@ -22,8 +22,8 @@ def part(*seen: tuple[Case, Box, tuple[float, float]]) -> Part:
 
 
 def share(of: Part, measure: str, at: float | None, by: str = "attention", label: str = "all") -> dict[str, object]:
-    wanted = {"measure": measure, "at": at, "by": by, "label": label}
-    return next(row for row in localisation(of) if wanted.items() <= row.items())
+    expected = {"measure": measure, "at": at, "by": by, "label": label}
+    return next(row for row in localisation(of) if expected.items() <= row.items())
 
 
 ONE = part((case("a", {"Mass": ((0.0, 0.0, 0.5, 0.5),)}), (0.25, 0.0, 0.75, 0.5), (0.4, 0.1)))
@@ -103,14 +103,14 @@ def test_no_boxes_no_rows() -> None:
 
 def test_controls_have_the_attention_box_s_size_and_stay_inside() -> None:
     boxes = np.array([[0.1, 0.2, 0.4, 0.9], [0.0, 0.0, 1.0, 1.0]])
-    for placed in (centred(boxes)[None], scattered(boxes)):
+    for placed in (centred_boxes(boxes)[None], random_boxes(boxes)):
         np.testing.assert_allclose(
             placed[..., 2:] - placed[..., :2], np.broadcast_to(boxes[:, 2:] - boxes[:, :2], placed[..., 2:].shape)
         )
         assert placed.min() >= 0
         assert placed.max() <= 1 + 1e-12
-    np.testing.assert_allclose(centred(boxes)[0], [0.35, 0.15, 0.65, 0.85])
-    np.testing.assert_array_equal(scattered(boxes), scattered(boxes))
+    np.testing.assert_allclose(centred_boxes(boxes)[0], [0.35, 0.15, 0.65, 0.85])
+    np.testing.assert_array_equal(random_boxes(boxes), random_boxes(boxes))
 
 
 def test_inside_begins_at_the_edge_and_ends_before_it() -> None:

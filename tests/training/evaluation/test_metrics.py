@@ -11,8 +11,8 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from torchmetrics.classification import BinarySensitivityAtSpecificity, BinarySpecificityAtSensitivity
 
 from training.evaluation.metrics import (
-    OF_CURVE,
-    OF_PROBABILITY,
+    CURVE_SCORES,
+    PROBABILITY_SCORES,
     Curve,
     aurocs,
     brier,
@@ -29,7 +29,7 @@ PAIRS = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_si
 def once(name: str, scores: np.ndarray, positive: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """One measure of the curve; every image once by default."""
     weights = np.ones((1, len(scores))) if weights is None else weights.astype(float)
-    return OF_CURVE[name](curve(ranking(scores, positive), weights))
+    return CURVE_SCORES[name](curve(ranking(scores, positive), weights))
 
 
 def arrays(pairs: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
@@ -106,8 +106,8 @@ def test_operating_characteristics_are_torchmetrics_s(
     generator = np.random.default_rng(0)
     positive = generator.random(333) < 0.3
     scores = np.round(generator.normal(positive, 1), 1) / 10 + 0.5
-    wanted, _ = oracle(torch.from_numpy(scores), torch.from_numpy(positive).long())
-    assert once(name, scores, positive)[0] == pytest.approx(wanted.item(), abs=1e-6)
+    expected, _ = oracle(torch.from_numpy(scores), torch.from_numpy(positive).long())
+    assert once(name, scores, positive)[0] == pytest.approx(expected.item(), abs=1e-6)
 
 
 @settings(deadline=None, max_examples=50)
@@ -115,17 +115,17 @@ def test_operating_characteristics_are_torchmetrics_s(
 def test_weights_count_an_image_as_often_as_they_say(pairs: list[tuple[int, bool]], seed: int) -> None:
     scores, positive = arrays(pairs)
     weights = np.random.default_rng(seed).integers(0, 4, (3, len(scores)))
-    measured = {name: once(name, scores, positive, weights) for name in OF_CURVE}
+    measured = {name: once(name, scores, positive, weights) for name in CURVE_SCORES}
     likely = ranking(scores / 6, positive)
-    measured |= {name: measure(likely, weights.astype(float)) for name, measure in OF_PROBABILITY.items()}
+    measured |= {name: measure(likely, weights.astype(float)) for name, measure in PROBABILITY_SCORES.items()}
     for row, weight in enumerate(weights):
         repeated, truth = np.repeat(scores, weight), np.repeat(positive, weight)
         for name, values in measured.items():
-            if name in OF_CURVE:
-                wanted = once(name, repeated, truth)
+            if name in CURVE_SCORES:
+                expected = once(name, repeated, truth)
             else:
-                wanted = OF_PROBABILITY[name](ranking(repeated / 6, truth), np.ones((1, len(repeated))))
-            assert values[row] == pytest.approx(wanted[0], nan_ok=True, abs=1e-12), name
+                expected = PROBABILITY_SCORES[name](ranking(repeated / 6, truth), np.ones((1, len(repeated))))
+            assert values[row] == pytest.approx(expected[0], nan_ok=True, abs=1e-12), name
 
 
 @settings(deadline=None)
@@ -143,8 +143,8 @@ def test_calibration_error_is_that_of_fifteen_equal_slices() -> None:
     scores = generator.random(600)  # no ties, 40 in a bin
     positive = generator.random(600) < scores**2
     slices = np.array_split(np.argsort(scores), 15)
-    wanted = np.mean([abs(scores[rows].mean() - positive[rows].mean()) for rows in slices])
-    assert calibration_error(ranking(scores, positive), np.ones((1, 600)))[0] == pytest.approx(wanted)
+    expected = np.mean([abs(scores[rows].mean() - positive[rows].mean()) for rows in slices])
+    assert calibration_error(ranking(scores, positive), np.ones((1, 600)))[0] == pytest.approx(expected)
 
 
 def test_calibration_error_by_hand() -> None:
@@ -164,9 +164,9 @@ def test_the_images_order_is_of_no_matter(pairs: list[tuple[int, bool]], chance:
 
 def test_no_image_no_value() -> None:
     nothing, weights = ranking(np.zeros(0), np.zeros(0, bool)), np.zeros((2, 0))
-    for measure in OF_CURVE.values():
+    for measure in CURVE_SCORES.values():
         assert np.isnan(measure(curve(nothing, weights))).all()
-    for measure_of in OF_PROBABILITY.values():
+    for measure_of in PROBABILITY_SCORES.values():
         assert np.isnan(measure_of(nothing, weights)).all()
 
 
@@ -190,8 +190,8 @@ def test_macro_is_over_what_is_defined() -> None:
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 10), (10, 10), (3, 17), (95, 100), (1, 1)])
 def test_clopper_pearson_is_scipy_s_exact_interval(hits: int, trials: int) -> None:
-    wanted = binomtest(hits, trials).proportion_ci(0.95, "exact")
-    assert clopper_pearson(hits, trials) == pytest.approx((wanted.low, wanted.high))
+    expected = binomtest(hits, trials).proportion_ci(0.95, "exact")
+    assert clopper_pearson(hits, trials) == pytest.approx((expected.low, expected.high))
 
 
 def test_no_trials_say_nothing() -> None:

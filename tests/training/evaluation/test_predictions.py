@@ -26,8 +26,8 @@ def test_logits_are_the_network_s_in_order(
     torch.manual_seed(0)
     with torch.no_grad():
         output = Agcnn(small.network).eval()(canvases.batch(np.array([5]))[0])
-    for logits, wanted in zip(found.logits, (output.fusion, output.global_, output.local), strict=True):
-        np.testing.assert_allclose(logits[5], wanted[0].numpy(), atol=1e-5)
+    for logits, expected in zip(found.logits, (output.fusion, output.global_, output.local), strict=True):
+        np.testing.assert_allclose(logits[5], expected[0].numpy(), atol=1e-5)
 
 
 def test_files_give_back_what_was_saved(found: predictions.Predictions, tmp_path: Path) -> None:
@@ -59,11 +59,11 @@ def test_within_keeps_one_collection_in_step(found: predictions.Predictions) -> 
 
 def test_folds_are_pooled_and_may_not_overlap(found: predictions.Predictions) -> None:
     parts = [found.subset(np.arange(12, 20)), found.subset(np.arange(12))]
-    whole = predictions.pooled(parts)
+    whole = predictions.pool(parts)
     assert {case.image for case in whole.cases} == {case.image for case in found.cases}
     np.testing.assert_array_equal(whole.logits[:, 8:], found.logits[:, :12])
     with pytest.raises(TrainingError, match="in more than one"):
-        predictions.pooled([found, parts[0]])
+        predictions.pool([found, parts[0]])
 
 
 def test_outputs_beyond_the_labels_are_left_out(canvases: Canvases, small: TrainConfig) -> None:
@@ -72,8 +72,8 @@ def test_outputs_beyond_the_labels_are_left_out(canvases: Canvases, small: Train
     found = predictions.predict(network, canvases)
     assert found.logits.shape == (3, 20, 14)
     with torch.no_grad():
-        wanted = network(canvases.batch(np.array([7]))[0]).global_[0, :14]
-    np.testing.assert_allclose(found.logits[1, 7], wanted.numpy(), atol=1e-5)
+        expected = network(canvases.batch(np.array([7]))[0]).global_[0, :14]
+    np.testing.assert_allclose(found.logits[1, 7], expected.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize(("count", "processes"), [(7, 2), (8, 2), (20, 4), (1, 3)])
@@ -96,7 +96,7 @@ def test_batches_are_dealt_and_put_together_in_order(
 
     for rank in range(processes):
         sent.append([])
-        assert predictions.dealt(process(rank), network, some).cases == some.cases
+        assert predictions.predict_distributed(process(rank), network, some).cases == some.cases
     whole = predictions.predict(network, some)
-    for wanted, parts in zip((whole.logits, whole.boxes, whole.peaks), zip(*sent, strict=True), strict=True):
-        np.testing.assert_array_equal(torch.stack(parts).sum(0).numpy(), wanted)
+    for expected, parts in zip((whole.logits, whole.boxes, whole.peaks), zip(*sent, strict=True), strict=True):
+        np.testing.assert_array_equal(torch.stack(parts).sum(0).numpy(), expected)

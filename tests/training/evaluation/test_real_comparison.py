@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from training.data.chestxray14 import read
-from training.evaluation.comparison import compared
+from training.evaluation.comparison import read_tables
 from training.evaluation.localisation import localisation
 from training.evaluation.predictions import Predictions
-from training.evaluation.scores import Part, drawn, rows
+from training.evaluation.scores import Part, resampled_scores, score_rows
 
 pytestmark = pytest.mark.realdata
 
@@ -19,12 +19,12 @@ def whole(realdata: Path) -> Part:
     cases = tuple(read(folder, "test", 224).cases)
     boxes = np.tile(np.array([0.0, 0.0, 1.0, 1.0], np.float32), (len(cases), 1))
     found = Predictions(np.zeros((3, len(cases), 14), np.float32), boxes, np.full((len(cases), 2), 0.5), cases)
-    return Part("test", found, compared([folder / "chexnet_predictions.csv"], cases))
+    return Part("test", found, read_tables([folder / "chexnet_predictions.csv"], cases))
 
 
 def macro_auroc(part: Part) -> float:
     reading = part.readings[0]
-    found = rows(part, reading, drawn(part, reading))
+    found = score_rows(part, reading, resampled_scores(part, reading))
     return next(float(row["value"]) for row in found if (row["name"], row["label"]) == ("auroc", "macro"))
 
 

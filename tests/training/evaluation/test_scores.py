@@ -7,9 +7,9 @@ from sklearn.metrics import roc_auc_score
 
 from model.labels import LABELS
 from tests.training.cases import cases, predicted
-from training.evaluation.metrics import OF_CURVE
-from training.evaluation.scores import Part, Reading, differences, drawn, rows
-from training.report.summary import headlines, number
+from training.evaluation.metrics import CURVE_SCORES
+from training.evaluation.scores import Part, Reading, differences, resampled_scores, score_rows
+from training.report.summary import number, summary_lines
 
 
 def part(better: float = 0.0, seed: int = 0) -> Part:
@@ -31,12 +31,12 @@ def part(better: float = 0.0, seed: int = 0) -> Part:
 
 def scored(of: Part) -> dict[tuple[str, str], dict[str, object]]:
     reading = of.readings[0]
-    return {(row["name"], row["label"]): row for row in rows(of, reading, drawn(of, reading))}
+    return {(row["name"], row["label"]): row for row in score_rows(of, reading, resampled_scores(of, reading))}
 
 
 def test_every_score_of_every_label_has_a_value_within_its_interval() -> None:
     found = scored(part())
-    assert set(found) == {(name, label) for name in (*OF_CURVE, "brier", "ece") for label in (*LABELS, "macro")}
+    assert set(found) == {(name, label) for name in (*CURVE_SCORES, "brier", "ece") for label in (*LABELS, "macro")}
     for name in ("auroc", "auprc", "brier", "prevalence", "specificity_at_sensitivity_0.90"):
         for label in ("Atelectasis", "macro"):
             low, high = found[name, label]["interval"]  # type: ignore[misc]
@@ -65,19 +65,21 @@ def test_macro_is_the_mean_over_the_labels_it_names() -> None:
 def test_unknown_targets_take_no_part() -> None:
     whole, mass = part(), LABELS.index("Mass")
     targets = whole.predictions.targets[1::2, mass]
-    wanted = roc_auc_score(targets, whole.predictions.logits[0, 1::2, mass])
-    assert scored(whole)["auroc", "Mass"]["value"] == pytest.approx(wanted)
+    expected = roc_auc_score(targets, whole.predictions.logits[0, 1::2, mass])
+    assert scored(whole)["auroc", "Mass"]["value"] == pytest.approx(expected)
 
 
 def test_differences_are_paired() -> None:
     better = part(better=1.5)
-    draws = {reading.name: drawn(better, reading) for reading in better.readings}
+    draws = {reading.name: resampled_scores(better, reading) for reading in better.readings}
     found = {row["label"]: row for row in differences(better, ("fusion", "global"), draws)}
     assert set(found) == {*LABELS, "macro"}
     assert found["macro"]["interval"][0] > 0
     assert found["Hernia"]["value"] is None
-    single = {name: {row["label"]: row["value"] for row in rows(better, reading, draws[name]) if row["name"] == "auroc"}
-              for name, reading in zip(draws, better.readings, strict=True)}  # fmt: skip
+    single = {
+        name: {row["label"]: row["value"] for row in score_rows(better, reading, draws[name]) if row["name"] == "auroc"}
+        for name, reading in zip(draws, better.readings, strict=True)
+    }
     for label in ("Edema", "macro"):
         assert found[label]["value"] == pytest.approx(single["fusion"][label] - single["global"][label])
     draws["copy"] = draws["global"]
@@ -110,7 +112,7 @@ def test_headlines_set_the_box_beside_its_controls() -> None:
         "localisation": [share("pointing", None, "attention", 0.5), share("pointing", None, "random", 0.1),
                          share("iou", 0.3, "attention", 0.2), share("iou", 0.3, "centre", None)],
     }  # fmt: skip
-    assert list(headlines(found)) == [
+    assert list(summary_lines(found)) == [
         "test, 55 boxes, pointing: attention 0.500 (0.100-0.900), random 0.100 (0.100-0.900)",
         "test, 55 boxes, IoU > 0.3: attention 0.200 (0.100-0.900), centre n/a",
     ]
@@ -120,5 +122,5 @@ def test_resamples_are_those_of_the_part_s_patients() -> None:
     whole = part()
     patients = tuple(replace(case, patient="one") for case in whole.predictions.cases)
     alone = replace(whole, predictions=replace(whole.predictions, cases=patients))
-    row = rows(alone, alone.readings[0], drawn(alone, alone.readings[0]))[0]
+    row = score_rows(alone, alone.readings[0], resampled_scores(alone, alone.readings[0]))[0]
     assert row["interval"] == [row["value"]] * 2  # of a single patient nothing can be said by resampling

@@ -44,8 +44,8 @@ def test_each_group_is_scored_on_its_own_images() -> None:
     }  # fmt: skip
     assert {row["branch"] for row in rows} == {"fusion"}
     women = {(row["name"], row["label"]): row for row in rows if row["group"] == "F"}
-    wanted = roc_auc_score(targets[::2, 3], found.logits[0, ::2, 3])
-    assert women["auroc", "Infiltration"]["value"] == pytest.approx(wanted)
+    expected = roc_auc_score(targets[::2, 3], found.logits[0, ::2, 3])
+    assert women["auroc", "Infiltration"]["value"] == pytest.approx(expected)
     assert women["prevalence", "Infiltration"]["value"] == targets[::2, 3].mean()
     assert women["auroc", "Infiltration"]["images"] == 30
     assert women["auroc", "Hernia"]["value"] is None

@@ -30,7 +30,7 @@ def test_a_run_is_rebuilt_from_its_folder(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_run_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"run\.json: no finished run"):
+    with pytest.raises(TrainingError, match=r"run\.json: not a finished run"):
         checkpoint.load(tmp_path)
 
 
@@ -108,7 +108,7 @@ def test_what_is_no_file_of_weights_is_one_line(tmp_path: Path, name: str, conte
 @pytest.mark.parametrize("content", [[1, 2], {}, {"state_dict": [1]}, {"epoch": 3}, {1: torch.zeros(1)}])
 def test_a_file_without_weights_by_name_is_told(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(TrainingError, match="holds no weights by name"):
+    with pytest.raises(TrainingError, match="contains no weights by name"):
         checkpoint.initialise(Agcnn(CONFIG), tmp_path / "w.pth")
 
 
@@ -142,7 +142,7 @@ def test_a_colour_stem_without_its_norm_is_one_line(tmp_path: Path) -> None:
     state = published.resnet50()
     del state["bn1.running_mean"]
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(TrainingError, match=r"three channels, and there is no 'features\.bn1\.running_mean'"):
+    with pytest.raises(TrainingError, match=r"three channels, but 'features\.bn1\.running_mean' is missing"):
         checkpoint.initialise(Agcnn(replace(CONFIG, backbone="resnet50")), tmp_path / "w.pth")
 
 

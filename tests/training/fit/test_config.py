@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from training.errors import TrainingError
-from training.fit.config import TrainConfig, configured
-from training.fit.recipe import from_toml
+from training.fit.config import TrainConfig, with_changes
+from training.fit.recipe import read_toml
 
 
 def test_toml_changes_what_it_names(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_toml_changes_what_it_names(tmp_path: Path) -> None:
         "zoom = 0.2",
     ]
     file.write_text("\n".join(lines))
-    found = configured(TrainConfig(), from_toml(file))
+    found = with_changes(TrainConfig(), read_toml(file))
     assert found.epochs == (3, 2, 1)
     assert found.network.pooling == "average"
     assert (found.augmentation.zoom, found.augmentation.rotation) == (0.2, TrainConfig().augmentation.rotation)
@@ -31,27 +31,27 @@ def test_toml_changes_what_it_names(tmp_path: Path) -> None:
         ({"augmentation": {"mirror": True}}, "augmentation: unknown 'mirror'"),
         ({"epochs": 3}, "epochs must be tuple, got 3"),
         ({"batch_sizes": 32}, "batch_sizes must be tuple"),
-        ({"batch_sizes": ("a", 1, 1)}, "batch_sizes: wanted three positive"),
-        ({"workers": -1}, "workers: wanted at least 0"),
-        ({"devices": 0}, "devices: wanted at least 1"),
+        ({"batch_sizes": ("a", 1, 1)}, "batch_sizes: expected three positive"),
+        ({"workers": -1}, "workers: expected at least 0"),
+        ({"devices": 0}, "devices: expected at least 1"),
         ({"distil": 1.5}, "distil and average"),
         ({"average": 1.0}, "distil and average"),
         ({"momentum": 1.0}, "momentum"),
         ({"distil": 0.5, "no_finding": True}, "take one of the two"),
-        ({"optimiser": "adam"}, "optimiser: wanted one of adamw, sgd"),
-        ({"schedule": "linear"}, "schedule: wanted one of cosine, step"),
+        ({"optimiser": "adam"}, "optimiser: expected one of adamw, sgd"),
+        ({"schedule": "linear"}, "schedule: expected one of cosine, step"),
         ({"balance": 1}, "balance must be bool"),
         ({"epochs": (1, 2)}, "three positive numbers"),
         ({"epochs": (1, 2, 0)}, "positive"),
         ({"learning_rates": (1e-3, 0.0, 1e-3)}, "positive"),
         ({"stages": ("global", "locale")}, "got 'locale'"),
-        ({"select": "first"}, "select: wanted one of best, last"),
-        ({"precision": "8"}, "precision: wanted one of"),
+        ({"select": "first"}, "select: expected one of best, last"),
+        ({"precision": "8"}, "precision: expected one of"),
     ],
 )
 def test_what_does_not_fit_is_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        configured(TrainConfig(), changes)
+        with_changes(TrainConfig(), changes)
 
 
 def test_a_network_that_cannot_be_is_one_line() -> None:

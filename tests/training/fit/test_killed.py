@@ -33,10 +33,10 @@ def test_a_killed_run_goes_on_to_the_same_end(published: Path, tmp_path: Path) -
     assert at_renames == RENAMES
     assert by_the_clock
     whole = tmp_path / "whole"
-    wanted, logits = (whole / checkpoint.WEIGHTS).read_bytes(), predictions.load(whole / HELD_OUT).logits
+    expected, logits = (whole / checkpoint.WEIGHTS).read_bytes(), predictions.load(whole / HELD_OUT).logits
     told = history(whole)
     for run in [tmp_path / "clock", *tmp_path.glob("renamed*")]:
-        assert (run / checkpoint.WEIGHTS).read_bytes() == wanted
+        assert (run / checkpoint.WEIGHTS).read_bytes() == expected
         np.testing.assert_array_equal(predictions.load(run / HELD_OUT).logits, logits)
         assert history(run) == told
         assert len((run / "logs" / "epochs.csv").read_text().splitlines()) == 4

@@ -28,9 +28,9 @@ def test_nothing_known_costs_nothing() -> None:
 def test_all_known_is_torch_s_loss() -> None:
     torch.manual_seed(0)
     logits, target, weight = torch.randn(5, 3), torch.randint(0, 2, (5, 3)).float(), torch.rand(3) + 1
-    wanted = functional.binary_cross_entropy_with_logits(logits, target, pos_weight=weight)
+    expected = functional.binary_cross_entropy_with_logits(logits, target, pos_weight=weight)
     lost, known = masked_loss(logits, target, weight)
-    torch.testing.assert_close(lost / known, wanted)
+    torch.testing.assert_close(lost / known, expected)
 
 
 def test_positives_weigh_what_there_are_negatives_to_them() -> None:

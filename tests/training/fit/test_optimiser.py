@@ -30,13 +30,13 @@ def test_momentum_is_the_paper_s() -> None:
     weight = torch.nn.Parameter(torch.tensor([1.0]))
     moved = optimiser([weight], config)
     moved.param_groups[0]["lr"] = 0.5
-    wanted, speed = 1.0, 0.0
+    expected, speed = 1.0, 0.0
     for _ in range(3):
         weight.grad = torch.tensor([0.2])
         moved.step()
-        speed = 0.9 * speed + 0.2 + 0.1 * wanted
-        wanted -= 0.5 * speed
-    assert weight.item() == pytest.approx(wanted)
+        speed = 0.9 * speed + 0.2 + 0.1 * expected
+        expected -= 0.5 * speed
+    assert weight.item() == pytest.approx(expected)
 
 
 def test_the_default_is_adamw() -> None:

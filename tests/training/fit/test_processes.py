@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from model.agcnn import Agcnn
 from tests.conftest import ROOT
 from tests.training.fit.two_processes import ONE, TWO, images, trained
-from training.evaluation.scoring import logits, macro_auroc
+from training.evaluation.inference import logits, macro_auroc
 from training.fit import checkpoint
 from training.fit.loop import LAST
 from training.fit.stages import fusion_logits

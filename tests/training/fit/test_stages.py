@@ -10,11 +10,11 @@ from training.fit.loss import masked_loss
 from training.fit.stages import (
     StageView,
     copy_global,
-    global_alone,
     global_logits,
     shrunk_size,
     stages,
     start_at_prevalence,
+    start_from_global,
 )
 
 PARTS = {"global": "global_branch", "local": "local_branch", "fusion": "fusion"}
@@ -54,10 +54,10 @@ def test_stages_come_in_the_paper_s_order_with_their_own_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("canvas", "wanted"), [(128, 128), (256, 256), (384, 384), (512, 256), (640, 640), (1152, 384)]
+    ("canvas", "expected"), [(128, 128), (256, 256), (384, 384), (512, 256), (640, 640), (1152, 384)]
 )
-def test_the_global_branch_needs_no_more_than_about_twice_its_input(canvas: int, wanted: int) -> None:
-    assert shrunk_size(canvas, 128) == wanted
+def test_the_global_branch_needs_no_more_than_about_twice_its_input(canvas: int, expected: int) -> None:
+    assert shrunk_size(canvas, 128) == expected
 
 
 def test_the_global_stage_sees_what_the_whole_network_sees(network: Agcnn) -> None:
@@ -73,7 +73,7 @@ def test_the_local_branch_starts_as_the_global_one(network: Agcnn) -> None:
 
 
 def test_the_fusion_layer_starts_as_the_global_branch_s_decision(network: Agcnn) -> None:
-    global_alone(network)
+    start_from_global(network)
     output = network.eval()(torch.rand(3, 1, 64, 64))
     torch.testing.assert_close(output.fusion, output.global_, atol=1e-5, rtol=1e-5)
 

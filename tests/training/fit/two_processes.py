@@ -14,7 +14,7 @@ from training.data.sample import Case
 from training.data.transforms import Augmentation
 from training.fit.checkpoint import save_weights
 from training.fit.config import TrainConfig
-from training.fit.loop import Data, devices, fit
+from training.fit.loop import Data, create_fabric_for, fit
 
 ONE = TrainConfig(
     canvas_size=64,
@@ -43,7 +43,7 @@ def images() -> Canvases:
 
 def trained(config: TrainConfig, out: Path) -> Agcnn:
     """The network that one of the processes ends with; the run folder is of them all."""
-    fabric = devices(config)
+    fabric = create_fabric_for(config)
     fabric.launch()
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -5,7 +5,7 @@ import pydicom
 import pytest
 from pydicom.pixels import apply_windowing
 
-from training.phantom.dicom import Encoding, stored, write_dicom
+from training.phantom.dicom import Encoding, stored_values, write_dicom
 from training.phantom.film import phantom
 
 ENCODINGS = {
@@ -29,7 +29,7 @@ def read(data):
 class TestRoundTrip:
     def test_pixels(self, name, picture):
         dataset = read(write_dicom(picture, 7, ENCODINGS[name]))
-        np.testing.assert_array_equal(dataset.pixel_array, stored(picture.values, ENCODINGS[name]))
+        np.testing.assert_array_equal(dataset.pixel_array, stored_values(picture.values, ENCODINGS[name]))
         assert dataset.PhotometricInterpretation == ENCODINGS[name].photometric
 
     def test_the_window_gives_the_display_values_back(self, name, picture):

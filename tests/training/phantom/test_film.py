@@ -3,7 +3,7 @@ import pytest
 
 from model.labels import LABELS
 from training.phantom import anatomy, findings
-from training.phantom.film import patient_number, phantom, picked
+from training.phantom.film import draw_labels, patient_number, phantom
 from training.phantom.onset import Onset
 
 SIZE = 192
@@ -71,7 +71,7 @@ class TestPhantom:
     def test_drawn_findings_are_those_announced(self):
         for index in range(3):
             picture = phantom(SEED, index, 64)
-            assert tuple(label for label, there in zip(LABELS, picture.target, strict=True) if there) == picked(
+            assert tuple(label for label, there in zip(LABELS, picture.target, strict=True) if there) == draw_labels(
                 SEED, index
             )
 
@@ -121,7 +121,7 @@ def test_patients_have_one_image_or_two():
 
 
 def test_prevalence_is_as_stated():
-    drawn = [picked(SEED, index) for index in range(3000)]
+    drawn = [draw_labels(SEED, index) for index in range(3000)]
     for label, finding in findings.FINDINGS.items():
         share = np.mean([label in labels for labels in drawn])
         assert share == pytest.approx(finding.prevalence, abs=4 * np.sqrt(finding.prevalence / 3000))
@@ -131,7 +131,7 @@ def test_prevalence_is_as_stated():
 @pytest.mark.parametrize("among", [("Nodule",), ("Mass", "Nodule", "Hernia")])
 def test_fewer_findings_are_drawn_more_often(among):
     """So that a third of the images show none, and of two findings the more common one stays so."""
-    drawn = [picked(SEED, index, among) for index in range(3000)]
+    drawn = [draw_labels(SEED, index, among) for index in range(3000)]
     expected = np.prod([1 - finding.prevalence for finding in findings.FINDINGS.values()])
     assert np.mean([not labels for labels in drawn]) == pytest.approx(expected, abs=0.035)
     counts = {label: sum(label in labels for labels in drawn) for label in among}
@@ -167,5 +167,5 @@ class TestHeart:
     @pytest.mark.parametrize("grade", [0.0, 1.0])
     def test_a_large_one_is_more(self, grade):
         for chest in self.chests():
-            large = findings.remodelled(chest, {"Cardiomegaly": Onset(0, grade, 1)})
+            large = findings.remodel(chest, {"Cardiomegaly": Onset(0, grade, 1)})
             assert large.cardiothoracic_ratio == pytest.approx(0.53 + 0.13 * grade, abs=0.02)

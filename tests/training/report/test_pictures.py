@@ -9,14 +9,14 @@ from training.data.cache import Canvases
 from training.evaluation.calibration import Calibration
 from training.evaluation.predictions import predict
 from training.fit.config import TrainConfig
-from training.report.pictures import pictures, telling
+from training.report.pictures import choose_images, pictures
 
 
 def test_images_with_boxes_come_first_then_those_with_findings_one_of_a_patient() -> None:
     made = cases(np.array([[0.0], [1.0], [0.0], [1.0], [np.nan]]).repeat(14, 1))
     made = (*made[:2], replace(made[2], boxes={"Mass": ((0, 0, 1, 1),)}), replace(made[3], patient="1"), made[4])
-    assert telling(made).tolist() == [2, 1, 0, 4]
-    assert telling(made, 2).tolist() == [2, 1]
+    assert choose_images(made).tolist() == [2, 1, 0, 4]
+    assert choose_images(made, 2).tolist() == [2, 1]
 
 
 def test_a_picture_shows_what_the_network_made_of_its_image(canvases: Canvases, small: TrainConfig) -> None:
