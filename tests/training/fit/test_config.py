@@ -37,7 +37,7 @@ def test_toml_changes_what_it_names(tmp_path: Path) -> None:
         ({"distil": 1.5}, "distil and average"),
         ({"average": 1.0}, "distil and average"),
         ({"momentum": 1.0}, "momentum"),
-        ({"distil": 0.5, "no_finding": True}, "take one of the two"),
+        ({"distil": 0.5, "no_finding": True}, "cannot be combined with no_finding"),
         ({"optimiser": "adam"}, "optimiser: expected one of adamw, sgd"),
         ({"schedule": "linear"}, "schedule: expected one of cosine, step"),
         ({"balance": 1}, "balance must be bool"),
