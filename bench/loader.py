@@ -115,22 +115,22 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = arguments()
+    options = arguments()
     config = TrainConfig(
-        backbone=given.backbone,
-        canvas_size=given.canvas,
-        input_size=given.input,
-        batch_sizes=(given.batch,) * 3,
-        workers=given.workers,
-        threads=given.threads,
-        precision=given.precision,
+        backbone=options.backbone,
+        canvas_size=options.canvas,
+        input_size=options.input,
+        batch_sizes=(options.batch,) * 3,
+        workers=options.workers,
+        threads=options.threads,
+        precision=options.precision,
     )
     torch.set_num_threads(config.threads)
-    fabric = Fabric(accelerator=given.device, devices=1, precision=config.precision)
+    fabric = Fabric(accelerator=options.device, devices=1, precision=config.precision)
     fabric.launch()
     network = Agcnn(config.network).to(fabric.device, memory_format=torch.channels_last)
-    source = read(given.data, "train", given.canvas)
-    source = replace(source, cases=source.cases[: given.images], paths=source.paths[: given.images])
+    source = read(options.data, "train", options.canvas)
+    source = replace(source, cases=source.cases[: options.images], paths=source.paths[: options.images])
     with TemporaryDirectory() as folder:
         started = perf_counter()
         canvases = cache_canvases(source, Path(folder))
@@ -141,7 +141,7 @@ def main() -> None:
             numbers = (decoded, speed.loader, speed.augmentation, speed.step)
             size = str(canvases.reduced(stage.canvas_size).size)
             rows.append([stage.name, size, *(f"{number:,.0f}" for number in numbers), f"{speed.ratio:.2f}"])
-    what = f"{config.backbone}, {config.precision}, batch {given.batch}, {len(canvases)} images"
+    what = f"{config.backbone}, {config.precision}, batch {options.batch}, {len(canvases)} images"
     print(f"{fabric.device}, {what}, {config.workers} workers\n\n{table(rows)}")
 
 

@@ -122,11 +122,11 @@ class Agcnn(nn.Module):
     def attend(self, canvas: Tensor) -> Attention:
         """Run the global branch on the canvas `[B, 1, S, S] float32 in [0, 1]` and crop the attended region."""
         small = self.shrink(canvas)
-        seen = self.global_branch(small)
-        heat = heat_map(seen.features, self.config.statistic)
+        output = self.global_branch(small)
+        heat = heat_map(output.features, self.config.statistic)
         box = region(heat.detach(), self.config.tau)
         source = canvas if self.config.crop_from == "canvas" else small
-        return Attention(seen, heat, box, crop(source, box, self.config.input_size))
+        return Attention(output, heat, box, crop(source, box, self.config.input_size))
 
     def forward(self, canvas: Tensor) -> AgcnnOutput:
         """Run all branches on the canvas `[B, 1, S, S] float32 in [0, 1]`."""

@@ -51,7 +51,7 @@ def test_black_features_leave_a_neighbour_in_the_batch_alone(statistic: Statisti
     assert not heat_map(features, statistic)[0].any()
 
 
-def test_rounding_is_not_attention() -> None:
+def test_a_range_within_rounding_is_flat() -> None:
     features = torch.full((1, 1, 2, 2), 1.0)
     features[0, 0, 0, 0] += 2**-22
     assert not heat_map(features).any()

@@ -1,4 +1,4 @@
-"""The network as a graph: plain operators, any batch, the same answers."""
+"""The network as an ONNX graph: plain operators, any batch size, equal outputs."""
 
 import numpy as np
 import onnx
@@ -39,7 +39,7 @@ def export(network: Agcnn, side: int) -> onnx.ModelProto:
         ("nonlocal_resnet50", "max"),
     ],
 )
-def test_the_exported_graph_is_plain_and_answers_as_the_network(
+def test_the_exported_graph_has_plain_operators_and_equal_outputs(
     backbone: str, statistic: Statistic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thin(monkeypatch)

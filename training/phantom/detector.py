@@ -94,18 +94,18 @@ def _counts(primary: Plane, pitch: float, exposure: Exposure, rng: np.random.Gen
     return np.asarray(expected + noise * np.sqrt(expected + np.float32(exposure.electronic**2)))
 
 
-def _processed(seen: Plane, pitch: float, exposure: Exposure) -> Plane:
+def _processed(measured: Plane, pitch: float, exposure: Exposure) -> Plane:
     """Reduce coarse contrast and increase fine contrast."""
-    base = blur(seen, BASE_MM / pitch)
-    fine = seen - blur(seen, DETAIL_MM / pitch)
-    return np.asarray(seen - np.float32(1 - exposure.compression) * base + np.float32(exposure.detail - 1) * fine)
+    base = blur(measured, BASE_MM / pitch)
+    fine = measured - blur(measured, DETAIL_MM / pitch)
+    return np.asarray(measured - np.float32(1 - exposure.compression) * base + np.float32(exposure.detail - 1) * fine)
 
 
-def _window(seen: Plane, exposure: Exposure) -> Plane:
-    height, width = seen.shape
-    field = seen[height // 8 : -height // 12 : 4, width // 6 : -width // 6 : 4]
+def _window(measured: Plane, exposure: Exposure) -> Plane:
+    height, width = measured.shape
+    field = measured[height // 8 : -height // 12 : 4, width // 6 : -width // 6 : 4]
     low, high = np.percentile(field[field > THROUGH_AIR], exposure.window)
-    linear = 0.26 + 0.58 * (seen - low) / (high - low)
+    linear = 0.26 + 0.58 * (measured - low) / (high - low)
     curve = 1 / (1 + np.exp(-4 * (linear - 0.5)))  # as VOI LUT function SIGMOID, PS3.3 C.11.2.1.3.1
     return np.asarray(np.clip((curve - 0.12) / 0.76, 0, 1) ** exposure.gamma, dtype=np.float32)
 

@@ -94,11 +94,11 @@ def phantom(
     pose = _pose(who, _stream(seed, POSE, index))
     chest = _chest(seed, index, who, onsets)
     camera = Camera(pose, *((size, size) if isinstance(size, int) else size))
-    values, seen = _exposed(seed, index, camera, chest, who, onsets)
+    values, lesions = _exposed(seed, index, camera, chest, who, onsets)
     return Phantom(
         values=values,
         target=np.array([label in onsets for label in LABELS], dtype=np.float32),
-        boxes={label: lesion.boxes for label, lesion in seen.items()},
+        boxes={label: lesion.boxes for label, lesion in lesions.items()},
         patient=who.number,
         view=pose.view,
         sex=who.sex,
@@ -143,16 +143,16 @@ def _exposed(
     """Return the display values and the lesion of each finding."""
     half = 2 if min(camera.height, camera.width) >= FINE_PX else 1
     scene = Scene(chest, Camera(camera.pose, camera.height // half, camera.width // half))
-    seen = findings.lesions(scene, onsets)
-    bulk = scene.attenuation() + sum(lesion.shade for lesion in seen.values())
-    strands = [part for lesion in seen.values() for part in lesion.strands]
-    filled = [solid for lesion in seen.values() for solid in lesion.filled]
+    lesions = findings.lesions(scene, onsets)
+    bulk = scene.attenuation() + sum(lesion.shade for lesion in lesions.values())
+    strands = [part for lesion in lesions.values() for part in lesion.strands]
+    filled = [solid for lesion in lesions.values() for solid in lesion.filled]
     strands += [fade(follow(tree, chest, side), filled) for side, tree in enumerate(_trees(who))]
     strands += [skeleton(who.seed), airways(chest), devices(camera.pose.view, _stream(seed, DEVICES, index))]
     total = enlarge(np.asarray(bulk, dtype=np.float32), camera.height, camera.width)
     total = total + shadow(gather(strands), camera) + marker(camera, _stream(seed, MARKER, index))
     exposure = _exposure(camera.pose.view, _stream(seed, EXPOSURE, index))
-    return photograph(np.maximum(total, 0), camera.pitch, exposure, _stream(seed, NOISE, index)), seen
+    return photograph(np.maximum(total, 0), camera.pitch, exposure, _stream(seed, NOISE, index)), lesions
 
 
 @lru_cache(maxsize=2)

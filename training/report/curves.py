@@ -45,8 +45,8 @@ def thinned(points: Numbers) -> Numbers:
     if len(points) <= MAX_POINTS:
         return points
     along = np.concatenate([[0.0], np.abs(np.diff(points, axis=0)).sum(1).cumsum()])
-    kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], MAX_POINTS)).clip(max=len(points) - 1))
-    return np.asarray(points[np.union1d(kept, [0, len(points) - 1])])
+    chosen = np.unique(np.searchsorted(along, np.linspace(0, along[-1], MAX_POINTS)).clip(max=len(points) - 1))
+    return np.asarray(points[np.union1d(chosen, [0, len(points) - 1])])
 
 
 def all_images(scores: Numbers, positive: Flags) -> Curve:

@@ -29,18 +29,18 @@ class TestTable:
         assert (case.findings[EFFUSION], case.findings[NODULE]) == (1.0, 0.0)
 
     def test_a_blank_an_uncertain_value_and_a_missing_column_are_unknown(self, data: Path) -> None:
-        found = {case.image: case for cases in split_cases(data).values() for case in cases}
-        assert isnan(found["a/2.jpg"].findings[NODULE])
-        assert isnan(found["b/3.dcm"].findings[EFFUSION])
-        assert isnan(found["4.png"].findings[EFFUSION])
-        assert all(isnan(found["a/1.png"].findings[LABELS.index(name)]) for name in LABELS if name not in HEADER)
+        by_image = {case.image: case for cases in split_cases(data).values() for case in cases}
+        assert isnan(by_image["a/2.jpg"].findings[NODULE])
+        assert isnan(by_image["b/3.dcm"].findings[EFFUSION])
+        assert isnan(by_image["4.png"].findings[EFFUSION])
+        assert all(isnan(by_image["a/1.png"].findings[LABELS.index(name)]) for name in LABELS if name not in HEADER)
 
-    def test_what_is_not_known_of_a_person_is_empty(self, data: Path) -> None:
+    def test_unknown_attributes_of_a_patient_are_empty(self, data: Path) -> None:
         last = split_cases(data)["test"][0]
         assert (last.sex, last.view, last.collection) == ("", "", "")
         assert split_cases(data)["val"][0].age is None
 
-    def test_a_spreadsheet_s_mark_blanks_and_decimals_do_no_harm(self, tmp_path: Path) -> None:
+    def test_byte_order_mark_blanks_and_decimals_are_accepted(self, tmp_path: Path) -> None:
         folder(tmp_path, "\ufeffimage, patient ,split,Effusion", ["4.png , p1,Test, 1.0", "", "a/1.png,p2,train,0.0"])
         assert [cases[0].findings[EFFUSION] for cases in split_cases(tmp_path).values() if cases] == [0.0, 1.0]
 
@@ -83,7 +83,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_what_is_wrong_is_one_line_that_says_where(tmp_path: Path, what: str) -> None:
+def test_an_invalid_table_gives_one_line_with_its_place(tmp_path: Path, what: str) -> None:
     header, rows, message = WRONG[what]
     folder(tmp_path, header, rows)
     with pytest.raises(TrainingError, match=message) as caught:
@@ -92,7 +92,7 @@ def test_what_is_wrong_is_one_line_that_says_where(tmp_path: Path, what: str) ->
     assert not any(secret in str(caught.value) for secret in ("p1", "p3", "p9", "Smith"))
 
 
-def test_an_empty_table_and_a_missing_one_are_one_line(tmp_path: Path) -> None:
+def test_an_empty_or_missing_table_gives_one_line(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="expected a comma-separated table in UTF-8"):
         read(tmp_path, "test", 32)
     (tmp_path / "labels.csv").touch()
@@ -131,8 +131,8 @@ class TestBoxes:
 
 class TestDeal:
     def test_shares(self) -> None:
-        dealt = Counter(assign_split(f"patient {number}") for number in range(4000))
-        shares = [dealt[name] / 4000 for name in ("train", "val", "test")]
+        counts = Counter(assign_split(f"patient {number}") for number in range(4000))
+        shares = [counts[name] / 4000 for name in ("train", "val", "test")]
         np.testing.assert_allclose(shares, (0.7, 0.1, 0.2), atol=0.025)  # over three deviations
 
     @given(st.lists(st.integers(0, 30), min_size=1, max_size=40))
@@ -141,15 +141,15 @@ class TestDeal:
             assign_split(str(owner)) for owner in owners
         ][::-1]
 
-    def test_without_a_column_patients_are_dealt(self, tmp_path: Path) -> None:
+    def test_without_the_column_patients_are_divided(self, tmp_path: Path) -> None:
         rows = [f"{number}.png,p{number // 2},1" for number in range(40)]
-        found = split_cases(folder(tmp_path, "image,patient,Effusion", rows))
-        assert all(assign_split(case.patient) == part for part, cases in found.items() for case in cases)
-        assert sum(map(len, found.values())) == 40
+        by_split = split_cases(folder(tmp_path, "image,patient,Effusion", rows))
+        assert all(assign_split(case.patient) == part for part, cases in by_split.items() for case in cases)
+        assert sum(map(len, by_split.values())) == 40
 
 
 class TestKey:
-    def test_it_follows_names_content_size_and_split(self, data: Path) -> None:
+    def test_the_key_depends_on_names_content_size_and_split(self, data: Path) -> None:
         key = read(data, "train", 32).key
         assert key == read(data, "train", 32).key
         assert len({key, read(data, "train", 64).key, read(data, "test", 32).key}) == 3
@@ -166,6 +166,6 @@ def test_a_picture_of_the_canvas_s_size_is_the_canvas(data: Path) -> None:
     np.testing.assert_allclose(read(data, "test", 32)[0].canvas[0], stored(data / "images" / "4.png"), atol=1e-6)
 
 
-def test_nan_is_what_targets_have(data: Path) -> None:
+def test_unknown_targets_are_nan(data: Path) -> None:
     assert read(data, "val", 32)[0].case.findings[NODULE] == 1.0
     np.testing.assert_equal(read(data, "val", 32)[0].case.findings[EFFUSION], nan)

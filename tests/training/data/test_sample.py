@@ -26,5 +26,5 @@ def test_ages(published: str, age: float | None) -> None:
 
 
 def test_targets_keep_what_is_not_known() -> None:
-    given = np.array([[0, 1, np.nan], [1, np.nan, 0]])
-    np.testing.assert_array_equal(targets(cases(given)), given.astype(np.float32))
+    values = np.array([[0, 1, np.nan], [1, np.nan, 0]])
+    np.testing.assert_array_equal(targets(cases(values)), values.astype(np.float32))

@@ -37,7 +37,7 @@ def test_draws_depend_on_seed_and_place_alone() -> None:
 
 
 def test_a_new_kind_leaves_the_others_as_they_are_drawn() -> None:
-    """So that two recipes that differ in one kind can be compared."""
+    """This makes recipes comparable that differ in one kind of augmentation."""
     plain, cropped = draw_change((1,), 5, Augmentation()), draw_change((1,), 5, MOST)
     assert (plain.angle, plain.contrast, plain.gamma) == (cropped.angle, cropped.contrast, cropped.gamma)
 
@@ -153,13 +153,13 @@ def test_half_of_the_images_are_mirrored_and_none_without_being_asked() -> None:
 def test_values_stay_display_values(place: int) -> None:
     canvas = image(12, place)
     before = canvas.clone()
-    found = augment(
+    augmented = augment(
         canvas, draw_change((1,), place, Augmentation(brightness=0.5, contrast=2, gamma=2, crop=0.1, flip=True))
     )
-    assert found.shape == canvas.shape
-    assert type(found) is torch.Tensor
-    assert found.dtype == torch.float32
-    assert 0 <= found.min() <= found.max() <= 1
+    assert augmented.shape == canvas.shape
+    assert type(augmented) is torch.Tensor
+    assert augmented.dtype == torch.float32
+    assert 0 <= augmented.min() <= augmented.max() <= 1
     torch.testing.assert_close(canvas, before, rtol=0, atol=0)
 
 

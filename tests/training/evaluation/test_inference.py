@@ -14,10 +14,10 @@ def brightness(canvas: Tensor) -> Tensor:
     return mean * mean.new_tensor(range(15))
 
 
-def test_every_image_has_its_own_row_and_no_finding_none(canvases: Canvases) -> None:
-    found = logits(Fabric(accelerator="cpu"), brightness, canvases)
+def test_every_image_has_a_row_and_no_finding_has_no_column(canvases: Canvases) -> None:
+    scores = logits(Fabric(accelerator="cpu"), brightness, canvases)
     expected = canvases.pixels.mean((1, 2), np.float64)[:, None] / 255 * np.arange(14)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
 def test_the_macro_score_is_sklearn_s_mean() -> None:

@@ -56,13 +56,13 @@ def test_one_alarm_in_ten_is_a_specificity_of_nine_tenths() -> None:
 @given(PAIRS)
 def test_auroc_is_sklearn_s(pairs: list[tuple[int, bool]]) -> None:
     scores, positive = arrays(pairs)
-    found = once("auroc", scores, positive)[0]
+    value = once("auroc", scores, positive)[0]
     if positive.all() or not positive.any():
-        assert np.isnan(found)
+        assert np.isnan(value)
     else:
         wins = [(p > n) + (p == n) / 2 for p in scores[positive] for n in scores[~positive]]
-        assert found == pytest.approx(np.mean(wins))
-        assert found == pytest.approx(roc_auc_score(positive, scores))
+        assert value == pytest.approx(np.mean(wins))
+        assert value == pytest.approx(roc_auc_score(positive, scores))
 
 
 @settings(deadline=None)
@@ -70,11 +70,11 @@ def test_auroc_is_sklearn_s(pairs: list[tuple[int, bool]]) -> None:
 def test_weighted_average_precision_is_sklearn_s(pairs: list[tuple[int, bool]], seed: int) -> None:
     scores, positive = arrays(pairs)
     weights = np.random.default_rng(seed).integers(0, 4, len(scores))
-    found = once("auprc", scores, positive, weights[None])[0]
+    value = once("auprc", scores, positive, weights[None])[0]
     if not weights[positive].sum():
-        assert np.isnan(found)
+        assert np.isnan(value)
     else:
-        assert found == pytest.approx(average_precision_score(positive, scores, sample_weight=weights))
+        assert value == pytest.approx(average_precision_score(positive, scores, sample_weight=weights))
 
 
 @settings(deadline=None)
@@ -132,10 +132,10 @@ def test_weights_count_an_image_as_often_as_they_say(pairs: list[tuple[int, bool
 @given(PAIRS)
 def test_brier_is_sklearn_s(pairs: list[tuple[int, bool]]) -> None:
     scores, positive = arrays(pairs)
-    found = brier(ranking(scores / 6, positive), np.ones((1, len(scores))))[0]
+    value = brier(ranking(scores / 6, positive), np.ones((1, len(scores))))[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a single class
-        assert found == pytest.approx(brier_score_loss(positive, scores / 6, pos_label=True))
+        assert value == pytest.approx(brier_score_loss(positive, scores / 6, pos_label=True))
 
 
 def test_calibration_error_is_that_of_fifteen_equal_slices() -> None:
@@ -149,12 +149,12 @@ def test_calibration_error_is_that_of_fifteen_equal_slices() -> None:
 
 def test_calibration_error_by_hand() -> None:
     scores, positive = np.array([0.2] * 10 + [0.9] * 10), np.array([True] * 2 + [False] * 8 + [True] * 7 + [False] * 3)
-    found = calibration_error(ranking(scores, positive), np.ones((1, 20)))
-    assert found[0] == pytest.approx(0.5 * 0 + 0.5 * 0.2)  # two bins only, as equal probabilities stay together
+    value = calibration_error(ranking(scores, positive), np.ones((1, 20)))
+    assert value[0] == pytest.approx(0.5 * 0 + 0.5 * 0.2)  # two bins only, as equal probabilities stay together
 
 
 @given(PAIRS, st.randoms())
-def test_the_images_order_is_of_no_matter(pairs: list[tuple[int, bool]], chance: st.DataObject) -> None:
+def test_scores_do_not_depend_on_the_order_of_images(pairs: list[tuple[int, bool]], chance: st.DataObject) -> None:
     shuffled = list(pairs)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
     one, two = (ranking(scores / 6, positive) for scores, positive in (arrays(pairs), arrays(shuffled)))
@@ -162,7 +162,7 @@ def test_the_images_order_is_of_no_matter(pairs: list[tuple[int, bool]], chance:
     assert calibration_error(one, ones) == pytest.approx(calibration_error(two, ones))
 
 
-def test_no_image_no_value() -> None:
+def test_scores_without_images_are_undefined() -> None:
     nothing, weights = ranking(np.zeros(0), np.zeros(0, bool)), np.zeros((2, 0))
     for measure in CURVE_SCORES.values():
         assert np.isnan(measure(curve(nothing, weights))).all()
@@ -170,20 +170,20 @@ def test_no_image_no_value() -> None:
         assert np.isnan(measure_of(nothing, weights)).all()
 
 
-def test_a_curve_rises_to_all_there_is() -> None:
-    found = curve(ranking(np.array([3.0, 1.0, 3.0]), np.array([True, True, False])), np.array([[1.0, 2.0, 1.0]]))
-    assert isinstance(found, Curve)
-    np.testing.assert_array_equal(found.hits, [[1, 3]])
-    np.testing.assert_array_equal(found.alarms, [[1, 1]])
+def test_a_curve_rises_to_the_totals() -> None:
+    counts = curve(ranking(np.array([3.0, 1.0, 3.0]), np.array([True, True, False])), np.array([[1.0, 2.0, 1.0]]))
+    assert isinstance(counts, Curve)
+    np.testing.assert_array_equal(counts.hits, [[1, 3]])
+    np.testing.assert_array_equal(counts.alarms, [[1, 1]])
 
 
-def test_unknown_targets_are_left_out() -> None:
+def test_unknown_targets_are_excluded() -> None:
     scores = np.array([[0.1], [0.2], [0.9], [0.5]])
     targets = np.array([[0.0], [1.0], [np.nan], [0.0]])
     assert aurocs(scores, targets)[0, 0] == 0.5
 
 
-def test_macro_is_over_what_is_defined() -> None:
+def test_macro_is_the_mean_of_defined_values() -> None:
     assert macro(np.array([0.5, np.nan, 0.7])) == pytest.approx(0.6)
     assert np.isnan(macro(np.array([np.nan, np.nan])))
 
@@ -194,5 +194,5 @@ def test_clopper_pearson_is_scipy_s_exact_interval(hits: int, trials: int) -> No
     assert clopper_pearson(hits, trials) == pytest.approx((expected.low, expected.high))
 
 
-def test_no_trials_say_nothing() -> None:
+def test_without_trials_the_interval_is_0_to_1() -> None:
     assert clopper_pearson(0, 0) == (0, 1)

@@ -7,7 +7,7 @@ from training.fit.config import TrainConfig, with_changes
 from training.fit.recipe import read_toml
 
 
-def test_toml_changes_what_it_names(tmp_path: Path) -> None:
+def test_toml_changes_only_the_settings_in_it(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     lines = [
         "epochs = [3, 2, 1]",
@@ -17,11 +17,11 @@ def test_toml_changes_what_it_names(tmp_path: Path) -> None:
         "zoom = 0.2",
     ]
     file.write_text("\n".join(lines))
-    found = with_changes(TrainConfig(), read_toml(file))
-    assert found.epochs == (3, 2, 1)
-    assert found.network.pooling == "average"
-    assert (found.augmentation.zoom, found.augmentation.rotation) == (0.2, TrainConfig().augmentation.rotation)
-    assert found.seed == TrainConfig().seed
+    config = with_changes(TrainConfig(), read_toml(file))
+    assert config.epochs == (3, 2, 1)
+    assert config.network.pooling == "average"
+    assert (config.augmentation.zoom, config.augmentation.rotation) == (0.2, TrainConfig().augmentation.rotation)
+    assert config.seed == TrainConfig().seed
 
 
 @pytest.mark.parametrize(
@@ -49,17 +49,17 @@ def test_toml_changes_what_it_names(tmp_path: Path) -> None:
         ({"precision": "8"}, "precision: expected one of"),
     ],
 )
-def test_what_does_not_fit_is_named(changes: dict[str, object], message: str) -> None:
+def test_an_invalid_setting_is_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         with_changes(TrainConfig(), changes)
 
 
-def test_a_network_that_cannot_be_is_one_line() -> None:
+def test_an_invalid_network_gives_one_line() -> None:
     with pytest.raises(TrainingError, match="multiple of input_size"):
         _ = TrainConfig(canvas_size=500).network
 
 
-def test_a_network_is_what_the_run_says() -> None:
+def test_the_network_has_the_settings_of_the_run() -> None:
     network = TrainConfig(statistic="l1", crop_from="input", tau=0.6, no_finding=True).network
     assert (network.statistic, network.crop_from, network.tau, network.findings) == ("l1", "input", 0.6, 15)
     assert TrainConfig().network.findings == 14

@@ -24,7 +24,7 @@ def lost(learner: Learner) -> Tensor:
     return logits.square().mean()
 
 
-def test_the_average_is_of_all_steps(learner: Learner) -> None:
+def test_the_average_is_over_all_steps(learner: Learner) -> None:
     weight = learner.network.fusion.classifier.weight
     expected = weight.detach().clone()
     for number in range(6):
@@ -41,7 +41,7 @@ def test_the_average_is_of_all_steps(learner: Learner) -> None:
     torch.testing.assert_close(weight.detach(), expected)
 
 
-def test_a_step_changes_the_stage_s_part_alone(learner: Learner) -> None:
+def test_a_step_changes_only_the_part_of_the_stage(learner: Learner) -> None:
     before = {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
     learner.step(lost(learner), 0.1, 0)
     after = learner.network.state_dict()
@@ -51,7 +51,7 @@ def test_a_step_changes_the_stage_s_part_alone(learner: Learner) -> None:
     }
 
 
-def test_what_was_saved_goes_on_alike(small: TrainConfig, learner: Learner) -> None:
+def test_a_restored_learner_continues_alike(small: TrainConfig, learner: Learner) -> None:
     learner.step(lost(learner), 0.1, 0)
     learner.select()
     saved = deepcopy(learner.state())

@@ -14,7 +14,7 @@ def flatten(value: float, size: int = 64) -> np.ndarray:
     return np.full((1, size, size), value, np.float32)
 
 
-def test_a_map_of_zero_leaves_the_canvas_grey_but_for_the_box() -> None:
+def test_a_map_of_zero_changes_only_the_box() -> None:
     canvas = np.random.default_rng(0).random((1, 64, 64), dtype=np.float32)
     picture = overlay(canvas, np.zeros((7, 7), np.float32), np.array([0.25, 0.5, 0.75, 1], np.float32))
     assert picture.shape == (64, 64, 3)
@@ -58,7 +58,7 @@ def test_the_map_is_enlarged_bilinearly() -> None:
 
 
 def test_it_has_the_colours_of_the_services_overlay() -> None:
-    """At full opacity and the map's top, what the service draws is the colour itself."""
+    """At full opacity and the maximum of the map, the service draws the colour itself."""
     view = np.zeros((200, 200), np.uint8)
     png = overlay_png(view, np.ones((3, 3), np.float32), None, Options(alpha=1))
     served = np.asarray(Image.open(io.BytesIO(png)))[50, 50]

@@ -30,7 +30,7 @@ def quick(small: TrainConfig) -> TrainConfig:
     return replace(small, epochs=(1, 1, 1))
 
 
-def test_a_run_leaves_weights_document_and_what_was_held_out(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_writes_weights_document_and_held_out_predictions(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(plan, quick, run, resume=False)
     network, document = checkpoint.load(run)
@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_weights(plan: Plan, quick: TrainConfig, tm
     assert one == two
 
 
-def test_a_finished_run_is_left_alone(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_a_finished_run_is_not_changed(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(plan, quick, run, resume=False)
     before = (run / checkpoint.WEIGHTS).stat().st_mtime_ns
@@ -71,7 +71,7 @@ def test_a_folder_of_another_run_is_refused(plan: Plan, quick: TrainConfig, tmp_
         train(replace(plan, split="train+val"), quick, run, resume=True)
 
 
-def test_pretraining_is_handed_on_and_remembered(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_pretraining_is_used_and_recorded(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     first, second = tmp_path / "pretrain", tmp_path / "run"
     train(plan, replace(quick, stages=("global",)), first, resume=False)
     init = first / checkpoint.WEIGHTS
@@ -93,15 +93,15 @@ def test_a_fold_holds_out_patients_of_train_and_val(plan: Plan, quick: TrainConf
     assert len(set(held)) == 32
 
 
-def test_a_fold_s_held_out_images_choose_no_epoch(plan: Plan, quick: TrainConfig) -> None:
+def test_held_out_images_of_a_fold_do_not_select_epochs(plan: Plan, quick: TrainConfig) -> None:
     part, config = replace(plan, fold=(0, 3)), replace(quick, select="best")
     data = load_data(part, config)
-    seen = split_for_selection(data, part, config)
+    split = split_for_selection(data, part, config)
     assert data.held_out is not None
-    assert seen.held_out is not None
-    people = [set(images.patients) for images in (seen.train, seen.held_out, data.held_out)]
+    assert split.held_out is not None
+    people = [set(images.patients) for images in (split.train, split.held_out, data.held_out)]
     assert [len(each & other) for each, other in combinations(people, 2)] == [0, 0, 0]
-    assert len(seen.train) + len(seen.held_out) == len(data.train)
+    assert len(split.train) + len(split.held_out) == len(data.train)
     assert split_for_selection(data, part, quick).held_out is None
     assert split_for_selection(data, plan, config) is data
 
@@ -130,7 +130,7 @@ def test_patients_of_another_folder_can_be_left_out(plan: Plan, quick: TrainConf
         load_data(replace(plan, without=plan.data), quick)
 
 
-def test_a_patient_held_out_whom_the_starting_weights_know_is_told(
+def test_held_out_patients_of_the_starting_weights_are_reported(
     plan: Plan, quick: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     short = replace(quick, stages=("global",))
@@ -153,20 +153,20 @@ def test_a_plan_may_change_until_something_is_trained(plan: Plan, quick: TrainCo
         train(plan, replace(short, seed=8), run, resume=True)
 
 
-def test_a_file_in_the_run_s_place_is_refused(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_a_file_at_the_path_of_the_run_is_refused(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(TrainingError, match="run: File exists"):
         claim(tmp_path / "run", plan, quick, resume=False)
 
 
-def test_a_run_goes_on_with_other_workers(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_can_be_resumed_with_other_workers(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     run, short = tmp_path / "run", replace(quick, stages=("global",))
     claim(run, plan, short, resume=False)
     (run / LAST).touch()
     claim(run, plan, replace(short, workers=1), resume=True)
 
 
-def test_what_no_network_has_is_refused_before_anything_is_read(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_an_invalid_network_is_refused_before_anything_is_read(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="canvas_size must be a multiple"):
         train(plan, replace(quick, canvas_size=65), tmp_path / "run", resume=False)
     checkpoint.save_weights(tmp_path / "trunk.safetensors", Branch("resnet50", 3))
@@ -207,7 +207,7 @@ def test_a_whole_network_keeps_its_two_branches(quick: TrainConfig, tmp_path: Pa
     assert all(torch.equal(tensor, before.state_dict()[name]) for name, tensor in network.state_dict().items())
 
 
-def test_names_that_did_not_match_are_told(
+def test_unmatched_names_are_printed(
     plan: Plan, quick: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint.save_weights(tmp_path / "trunk.safetensors", Branch("squeezenet1_1", 3))
@@ -216,7 +216,7 @@ def test_names_that_did_not_match_are_told(
     assert "trunk.safetensors: 2 names did not match\n  classifier.bias\n  classifier.weight\n" in output
 
 
-def test_teachers_are_learned_from_and_remembered(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_teachers_are_used_and_recorded(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     short = replace(quick, stages=("global",))
     train(plan, short, tmp_path / "teacher", resume=False)
     taught = replace(plan, teachers=(tmp_path / "teacher",))
@@ -229,7 +229,7 @@ def test_teachers_are_learned_from_and_remembered(plan: Plan, quick: TrainConfig
         train(taught, short, tmp_path / "other", resume=False)
 
 
-def test_a_fifteenth_output_is_trained_and_not_told(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_a_fifteenth_output_is_trained_and_not_scored(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     train(plan, replace(quick, no_finding=True, select="best"), tmp_path / "run", resume=False)
     network, document = checkpoint.load(tmp_path / "run")
     assert network.fusion.classifier.out_features == 15

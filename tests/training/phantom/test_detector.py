@@ -9,7 +9,7 @@ from training.phantom.detector import Exposure, _counts, blur, intensity, photog
 
 @given(st.floats(0, 3), st.floats(0, 3))
 def test_layers_multiply(a, b):
-    """Beer-Lambert: two layers let through the product of what each does."""
+    """Beer-Lambert: the transmission of two layers is the product of theirs."""
     first, second = np.float32([[a]]), np.float32([[b]])
     np.testing.assert_allclose(intensity(first + second), intensity(first) * intensity(second), rtol=1e-5)
 

@@ -16,8 +16,8 @@ PLANTED = "<script>alert(1)</script>"
 VOID = {"meta", "img", "br"}
 
 
-def test_list() -> Predictions:
-    """Forty images, half of collection B; no Hernia, all else in every third."""
+def predictions_of_test_list() -> Predictions:
+    """Forty images, half of collection B; without Hernia, every other finding in every third."""
     targets = np.zeros((40, 14))
     targets[::3, :-1] = 1
     logits = np.random.default_rng(0).normal(size=(3, 40, 14))
@@ -33,7 +33,7 @@ def picture(name: str = "00000001_000.png", findings: tuple[str, ...] = ("Mass",
 
 
 def rendered(metrics: dict[str, Any], *pictures: Picture) -> str:
-    return render(metrics, test_list(), Calibration(np.ones((3, 14)), np.zeros((3, 14))), pictures)
+    return render(metrics, predictions_of_test_list(), Calibration(np.ones((3, 14)), np.zeros((3, 14))), pictures)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def page() -> str:
 
 
 class Reader(HTMLParser):
-    """Refuses what is not closed; keeps every start tag, and the cells of every table row."""
+    """A parser that refuses unclosed tags and collects every start tag and the cells of every table row."""
 
     def __init__(self) -> None:
         super().__init__()
