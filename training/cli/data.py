@@ -12,6 +12,10 @@ Data = Annotated[
     typer.Option(help="Folder of ChestX-ray14 in its published format, or of your own labels.csv and images/."),
 ]
 
+CacheFolder = Annotated[
+    Path | None, typer.Option(help="Folder of decoded canvases, kept between runs.", show_default="cache/ beside --out")
+]
+
 
 def check(
     data: Data,

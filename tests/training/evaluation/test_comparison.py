@@ -54,7 +54,10 @@ def test_columns_may_have_any_order(tmp_path: Path) -> None:
     [
         (table("0"), "2 of 3 images are not in it, first: 1"),
         (table("0", "1", "2") | {"1": ["", *[0.5] * 13]}, "1 of 3 images have a value that is not a number, first: 1"),
-        (table("0", "1", "2") | {"2": ["high", *[0.5] * 13]}, "1 of 3 images have a value that is not a number, first: 2"),
+        (
+            table("0", "1", "2") | {"2": ["high", *[0.5] * 13]},
+            "1 of 3 images have a value that is not a number, first: 2",
+        ),
         (table("0", "1", "2") | {"2": [0.5]}, "1 of 3 images"),
     ],
 )
