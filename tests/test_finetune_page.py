@@ -16,7 +16,7 @@ from tests.artefacts import tiny_network
 from tests.conftest import ROOT
 from tests.factories import dicom_bytes, noise
 from training.cli import app as training
-from training.export.export import FEWEST_IMAGES
+from training.export.export import MIN_IMAGES
 from training.fit.checkpoint import save_weights
 
 PAGE = (ROOT / "docs" / "finetune.md").read_text(encoding="utf-8")
@@ -27,7 +27,7 @@ TINY = {
     "input_size": "32",
     "epochs": "[1, 1, 1]",
 }
-SIZES = {"train": 24, "val": FEWEST_IMAGES, "test": 12}
+SIZES = {"train": 24, "val": MIN_IMAGES, "test": 12}
 
 
 @pytest.fixture

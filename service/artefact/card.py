@@ -1,4 +1,4 @@
-"""The card: what an artefact is, what it was trained on, how well it does and how to use it (entry `agcnn`)."""
+"""The card of an artefact: identity, training data, performance and how to use it (metadata entry `agcnn`)."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,10 +9,15 @@ from service.artefact.model_card import Count, ModelCard, Part, Text, TrainingSe
 Share = Annotated[float, Field(ge=0, le=1)]
 Interval = tuple[Share, Share]
 MeanAndDeviation = tuple[float, Annotated[float, Field(ge=0)]]
+Schema = Literal["agcnn-triage/artefact/1"]
+Notice = Literal["Research use only. Not a medical device."]
+
+SCHEMA: Schema = "agcnn-triage/artefact/1"
+NOTICE: Notice = "Research use only. Not a medical device."
 
 
 class OperatingPoint(Part):
-    """A threshold on the calibrated fusion probability, fixed before the test; positive: probability >= threshold."""
+    """A threshold on the calibrated fusion probability, fixed before the test; at or above it a finding is positive."""
 
     threshold: Share
     sensitivity: Share
@@ -32,7 +37,7 @@ class Preprocessing(Part):
 
 
 class Network(Part):
-    """Which network it is; for people, as the graph holds all of it."""
+    """The configuration of the network; for readers only, since the graph contains all of it."""
 
     backbone: Text
     input_size: int = Field(ge=1)
@@ -43,7 +48,7 @@ class Network(Part):
 
 
 class Metric(Part):
-    """One figure with its 95 % interval; null where it could not be computed."""
+    """One score with its 95 % interval; null where it could not be computed."""
 
     name: Text
     split: Text
@@ -56,7 +61,7 @@ class Metric(Part):
 
 
 class FalseAlarms(Part):
-    """Share of some real radiographs that are flagged as atypical."""
+    """Share of the real radiographs of one source that are flagged as atypical."""
 
     source: Text
     images: Count
@@ -65,10 +70,18 @@ class FalseAlarms(Part):
 
 
 class Typicality(Part):
-    """What the network makes of radiographs like those it was trained on (see `typicality.features`).
+    """Distribution of the features (see `typicality.features`) of radiographs like those of the training data.
 
-    `factor`: rows of a lower triangular matrix W, up to the diagonal; WᵀW is the inverse of the features' covariance.
-    `quantile`: the share of the images of `source` that `threshold` was to let pass.
+    Attributes
+    ----------
+    mean
+        `[D]` mean of the features.
+    factor
+        Rows of the lower triangular matrix W, each up to the diagonal; WᵀW is the inverse of the features' covariance.
+    quantile
+        Share of the images of `source` that `threshold` was chosen to let pass.
+    threshold
+        Mahalanobis distance beyond which an image is atypical.
     """
 
     source: Text
@@ -81,7 +94,7 @@ class Typicality(Part):
 
 
 class Statistics(Part):
-    """Mean and standard deviation on validation, of the canvas and of each probability; what is typical."""
+    """Mean and standard deviation of the canvas and of each probability on validation images; typicality."""
 
     pixel_mean: MeanAndDeviation
     probability: dict[str, MeanAndDeviation]
@@ -89,7 +102,7 @@ class Statistics(Part):
 
 
 class Golden(Part):
-    """The seed of an input (see `golden_canvas`) and the outputs it must give."""
+    """The seed of an input (see `golden.golden_canvas`) and the outputs expected for it."""
 
     seed: Count
     fusion: tuple[Share, ...]
@@ -102,8 +115,8 @@ class Golden(Part):
 class Card(Part):
     """The JSON document under the metadata entry `agcnn`."""
 
-    schema_: Literal["agcnn-triage/artefact/1"] = Field(alias="schema")
-    notice: Literal["Research use only. Not a medical device."]
+    schema_: Schema = Field(alias="schema")
+    notice: Notice
     name: Text
     version: Text
     git_commit: str = Field(pattern="^([0-9a-f]{40}|unknown)$")
@@ -123,9 +136,9 @@ class Card(Part):
         labels = set(self.labels)
         _require(len(labels) == len(self.labels), "labels: not unique")
         _require(labels == set(self.statistics.probability), "statistics.probability: not one entry for each label")
-        _require(all(metric.label in labels | {"macro"} for metric in self.metrics), "metrics: a label that is none")
+        _require(all(metric.label in labels | {"macro"} for metric in self.metrics), "metrics: unknown label")
         golden = self.golden
-        _require(len({len(row) for row in golden.heat_map}) == 1, "golden.heat_map: rows of unequal length")
+        _require(len({len(row) for row in golden.heat_map}) == 1, "golden.heat_map: rows differ in length")
         _require(golden.box[0] < golden.box[2] and golden.box[1] < golden.box[3], "golden.box: empty")
         lists = {
             "operating_points": self.operating_points,
@@ -144,9 +157,10 @@ class Card(Part):
             return
         size = findings + findings * (findings + 1) // 2 + len(heat_map) * len(heat_map[0])
         got = len(typicality.mean)
-        _require(got == size, f"statistics.typicality.mean: wanted {size} entries, for labels and grid, got {got}")
+        _require(got == size, f"statistics.typicality.mean: expected {size} entries for labels and grid, got {got}")
         rows = [len(row) for row in typicality.factor]
-        _require(rows == list(range(1, size + 1)), f"statistics.typicality.factor: wanted {size} rows, of 1 to {size}")
+        fits = rows == list(range(1, size + 1))
+        _require(fits, f"statistics.typicality.factor: expected {size} rows of 1 to {size} entries")
 
 
 def _require(holds: bool, message: str) -> None:

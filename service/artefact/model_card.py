@@ -1,4 +1,4 @@
-"""The model card: what a reader must know of a network before trusting it (Mitchell et al. 2019)."""
+"""The model card: what a reader should know about a network before relying on it (Mitchell et al. 2019)."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Part(BaseModel):
-    """A piece of an artefact's card: does not change, and has nothing that it should not have."""
+    """Base of every part of an artefact's card: immutable, without unknown fields."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, serialize_by_alias=True, protected_namespaces=()
@@ -27,7 +27,7 @@ class TrainingSet(Part):
 
 
 class ModelDetails(Part):
-    """What it is, and how it was made."""
+    """Identity, architecture and training of the network."""
 
     name: Text
     description: Text
@@ -39,7 +39,7 @@ class ModelDetails(Part):
 
 
 class IntendedUse(Part):
-    """What it is for, for whom, and what it must not be used for."""
+    """Intended uses and users, and uses that are out of scope."""
 
     primary_uses: Texts
     primary_users: Texts
@@ -47,14 +47,14 @@ class IntendedUse(Part):
 
 
 class Factors(Part):
-    """What may change how well it does, and which of that was looked at."""
+    """Factors that may change the performance, and those that were evaluated."""
 
     relevant: Texts
     evaluated: Texts
 
 
 class Measures(Part):
-    """What is measured, how thresholds are chosen, and how uncertainty is given."""
+    """Performance measures, choice of thresholds, and treatment of uncertainty."""
 
     performance: Texts
     thresholds: Texts
@@ -62,7 +62,7 @@ class Measures(Part):
 
 
 class EvaluationSet(Part):
-    """Images that it was scored on."""
+    """One set of images that the network was evaluated on."""
 
     split: Text
     images: Count
@@ -70,7 +70,7 @@ class EvaluationSet(Part):
 
 
 class EvaluationData(Part):
-    """What it was scored on, and why."""
+    """The images that the network was evaluated on, and why these."""
 
     datasets: tuple[EvaluationSet, ...]
     motivation: Texts
@@ -78,14 +78,14 @@ class EvaluationData(Part):
 
 
 class TrainingData(Part):
-    """What its weights come from."""
+    """The images that the network was trained on."""
 
     datasets: tuple[TrainingSet, ...]
     description: Texts
 
 
 class Estimate(Part):
-    """A figure with its 95 % interval, null where it is not defined; of a mean, the labels that it is over."""
+    """A score with its 95 % interval, null where undefined; for a mean, `labels` names the findings averaged."""
 
     value: float | None
     interval: tuple[float, float] | None
@@ -93,7 +93,7 @@ class Estimate(Part):
 
 
 class LabelResult(Part):
-    """Every measure of one finding, or of the macro average, by one branch on one split."""
+    """All measures of one finding, or of the macro average, for one branch on one split."""
 
     split: Text
     branch: Text
@@ -113,7 +113,7 @@ class GroupResult(Part):
 
 
 class Difference(Part):
-    """Macro AUROC of one branch less another's, of the same resamples of the patients."""
+    """Difference of two branches' macro AUROC, paired on the same resamples of the patients."""
 
     split: Text
     branch: Text
@@ -122,7 +122,7 @@ class Difference(Part):
 
 
 class Unitary(Part):
-    """Results by one factor at a time."""
+    """Results for one factor at a time."""
 
     labels: tuple[LabelResult, ...]
     differences: tuple[Difference, ...]
@@ -130,14 +130,14 @@ class Unitary(Part):
 
 
 class QuantitativeAnalyses(Part):
-    """Results by one factor, and what is known of factors together."""
+    """Results for single factors and for combinations of factors."""
 
     unitary: Unitary
     intersectional: Texts
 
 
 class ModelCard(Part):
-    """For people: the sections of Mitchell et al., Model Cards for Model Reporting (2019)."""
+    """The sections of Mitchell et al., Model Cards for Model Reporting (2019)."""
 
     model_details: ModelDetails
     intended_use: IntendedUse

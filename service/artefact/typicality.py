@@ -1,52 +1,82 @@
-"""Whether an image is like the radiographs that the network knows, by what the network makes of it."""
+"""Whether an image resembles the radiographs that the network was trained on, judged by the network's outputs.
 
+Export fits a Gaussian to the features of typical images and stores it in the card; the service compares each image.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.artefact.card import Card
-from service.inference.session import Outputs
 
 FLAG = "atypical_image"
-FLOOR = 1e-4  # squared logits: far below what findings vary by on a radiograph (about 1), far above rounding
+FLOOR = 1e-4  # squared logits: far below the variance of a finding on a radiograph (about 1), far above rounding
 
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of typical images.
+class Gaussian:
+    """Distribution of the features of typical images.
 
     Attributes
     ----------
     mean
-        [D], of `features`.
+        `[D]` mean of `features`.
     factor
-        [D, D] lower triangular, W with WᵀW the inverse of their covariance.
-    threshold
-        Of the distance; beyond it an image is atypical.
+        `[D, D]` lower triangular matrix W; WᵀW is the inverse of the covariance of `features`.
     """
 
     mean: Numbers
     factor: Numbers
+
+
+@dataclass(frozen=True)
+class TypicalImages:
+    """The Gaussian of typical images, and the distance from its mean beyond which an image is atypical."""
+
+    gaussian: Gaussian
     threshold: float
 
 
-def known(card: Card) -> Known | None:
-    """Read the artefact's card; None where it says nothing of this, so that nothing is checked."""
-    typicality = card.statistics.typicality
-    if typicality is None:
-        return None
-    size = len(typicality.mean)
-    factor = np.zeros((size, size))
-    factor[np.tril_indices(size)] = np.concatenate(typicality.factor)
-    return Known(np.array(typicality.mean), factor, typicality.threshold)
+def gaussian(mean: Sequence[float], rows: Sequence[Sequence[float]]) -> Gaussian:
+    """Build a Gaussian from the numbers in a card.
+
+    Parameters
+    ----------
+    mean
+        D numbers.
+    rows
+        D rows of the factor, each up to the diagonal: 1 to D numbers.
+    """
+    factor = np.zeros((len(mean), len(mean)))
+    factor[np.tril_indices(len(mean))] = np.concatenate(rows)
+    return Gaussian(np.array(mean), factor)
 
 
-def flags(prediction: Outputs, typical: Known | None) -> tuple[str, ...]:
-    """`atypical_image`, or nothing."""
-    if typical is None or distance(features(prediction.class_maps, prediction.heat_map), typical) <= typical.threshold:
+def typical_images(card: Card) -> TypicalImages | None:
+    """Read the card's typicality; None where it has none, so that no image is flagged."""
+    entry = card.statistics.typicality
+    return None if entry is None else TypicalImages(gaussian(entry.mean, entry.factor), entry.threshold)
+
+
+def flags(
+    class_maps: NDArray[np.float32], heat_map: NDArray[np.float32], typical: TypicalImages | None
+) -> tuple[str, ...]:
+    """Return `atypical_image` if an image is atypical, else nothing.
+
+    Parameters
+    ----------
+    class_maps
+        `[K, h, w] float32`, logits.
+    heat_map
+        `[h, w] float32 in [0, 1]`.
+    typical
+        Typical images of the artefact's card; with None nothing is flagged.
+    """
+    if typical is None or distance(features(class_maps, heat_map), typical.gaussian) <= typical.threshold:
         return ()
     return (FLAG,)
 
@@ -54,19 +84,20 @@ def flags(prediction: Outputs, typical: Known | None) -> tuple[str, ...]:
 def features(class_maps: NDArray[np.float32], heat_map: NDArray[np.float32]) -> Numbers:
     """Describe an image by the network's outputs.
 
-    The class maps' means over the grid; how they vary over it together, as the logarithm of their covariance's matrix
-    (so that it counts by what factor they vary more or less than usual); and the heat map.
+    The features are the means of the class maps over the grid; the logarithm of their covariance matrix over the grid
+    (so that variances are compared by their ratio to the usual ones); and the heat map.
 
     Parameters
     ----------
     class_maps
-        [K, h, w], logits.
+        `[K, h, w] float32`, logits.
     heat_map
-        [h, w] in [0, 1].
+        `[h, w] float32 in [0, 1]`.
 
     Returns
     -------
-    [K + K (K + 1) / 2 + h w], the matrix by its upper triangle, row by row.
+    ndarray
+        `[D] float64`, D = K + K (K + 1) / 2 + h w; the matrix as its upper triangle, row by row.
     """
     maps = class_maps.reshape(len(class_maps), -1).astype(np.float64)
     means = maps.mean(1)
@@ -76,6 +107,6 @@ def features(class_maps: NDArray[np.float32], heat_map: NDArray[np.float32]) -> 
     return np.concatenate([means, logarithm[np.triu_indices(len(maps))], heat_map.ravel()])
 
 
-def distance(described: Numbers, typical: Known) -> float:
-    """Mahalanobis distance of `features` [D] from the typical mean."""
-    return float(np.linalg.norm(typical.factor @ (described - typical.mean)))
+def distance(features: Numbers, gaussian: Gaussian) -> float:
+    """Return the Mahalanobis distance of `features` `[D]` from the mean."""
+    return float(np.linalg.norm(gaussian.factor @ (features - gaussian.mean)))

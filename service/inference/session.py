@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime as ort
 
-from service.artefact.file import OUTPUTS, Artefact, golden_canvas, isolate
+from service.artefact.file import OUTPUTS, Artefact, isolate
+from service.artefact.golden import golden_canvas
 from service.errors import ArtefactError, ConfigurationError, InferenceFailed
 from service.inference.provider import CUDA_OPTIONS, Provider, choose, processors
 

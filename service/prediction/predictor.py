@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from service.artefact.file import load
-from service.artefact.typicality import flags, known
+from service.artefact.typicality import flags, typical_images
 from service.dicom.canvas import content, to_image
 from service.dicom.radiograph import Header
 from service.dicom.reader import Bounds
@@ -42,7 +42,7 @@ class Predictor:
         self.artefact = load(settings.model.path, settings.model.sha256)
         self._rule = Rule(settings.triage.stat, settings.triage.high)
         check_rule(self._rule, self.artefact.card.labels)
-        self._typical = known(self.artefact.card)
+        self._typical = typical_images(self.artefact.card)
         self._decoders: Decoders | None = None
         self._batcher: Batcher | None = None
         self.session: Session | None = None
@@ -180,7 +180,7 @@ class Predictor:
             findings=result.findings,
             box=to_image(outputs.box, *frame),
             content=content(*frame),
-            flags=(*header.flags, *flags(outputs, self._typical)),
+            flags=(*header.flags, *flags(outputs.class_maps, outputs.heat_map, self._typical)),
             network=Network(card.name, card.version, self.artefact.sha256),
             timings_ms=Timings(**{stage: round(spent, 3) for stage, spent in timings_ms.items()}),
         )

@@ -1,4 +1,4 @@
-"""Export: a trained network and what is known of it become one ONNX file, if the file does what the network does."""
+"""Export: write a trained network and its card as one ONNX file, if the file reproduces the network."""
 
 import json
 import os
@@ -15,46 +15,46 @@ import torch
 
 from model.agcnn import Agcnn, AgcnnConfig
 from model.labels import LABELS
+from service.artefact.card import NOTICE, SCHEMA, Network
+from service.artefact.file import ENTRY, OUTPUTS
+from service.artefact.golden import SQUARE
 from training.errors import TrainingError
 from training.evaluation.calibration import Calibration
-from training.export.fused_graph import OUTPUTS, FusedGraph, banned_operators, to_onnx
-from training.export.golden import SQUARE, golden
+from training.export.fused_graph import FusedGraph, banned_operators, to_onnx
+from training.export.golden import choose_golden
 from training.fit.checkpoint import commit
 from training.fit.served_weights import as_served, folded
 
-SCHEMA = "agcnn-triage/artefact/1"
-NOTICE = "Research use only. Not a medical device."
-NETWORK = ("backbone", "input_size", "tau", "pooling", "statistic", "crop_from")  # what of it the card says
-EVALUATED = ("operating_points", "training_data", "metrics", "statistics")
-OFFERED = (*EVALUATED, "model_card")
+REQUIRED_ENTRIES = ("operating_points", "training_data", "metrics", "statistics")  # of the evaluated run's card
+ENTRIES = (*REQUIRED_ENTRIES, "model_card")
 
-MOST_DIFFERENCE = 1e-4  # in probability and heat map
-MOST_BOX_DIFFERENCE = 1.0  # canvas pixels
+MAX_DIFFERENCE = 1e-4  # in probability and heat map
+MAX_BOX_DIFFERENCE = 1.0  # canvas pixels
 BATCHES = (1, 3, 8)
-FEWEST_IMAGES = 64
-# Neighbouring pixels of a radiograph, or of a phantom with its grain, are much alike; of noise, not at all.
-LEAST_CORRELATION = 0.5
+MIN_IMAGES = 64
+# Neighbouring pixels of a radiograph or phantom are highly correlated; those of noise are not.
+MIN_CORRELATION = 0.5
 
 Outputs = dict[str, np.ndarray]
 
 
 class ExportError(TrainingError):
-    """The network cannot be exported, or the file does not give what the network gives; nothing was written."""
+    """The network cannot be exported, or the file does not reproduce its outputs; nothing was written."""
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written, and how far it is from the network.
+    """Size of the file, and its differences from the network.
 
     Attributes
     ----------
     difference, box_difference
-        Largest between the rounded network in torch and the file in ONNX Runtime: in probability or heat map, and in
-        canvas pixels.
+        Largest difference between the rounded network in torch and the file in ONNX Runtime, in probability or heat
+        map and in canvas pixels.
     rounding
-        Largest difference in probability between the network as trained and as rounded, for information.
+        Largest difference in probability between the trained and the rounded network, for information.
     size
-        Of the file, bytes.
+        Size of the file in bytes.
     """
 
     difference: float
@@ -71,14 +71,15 @@ def export(
     Parameters
     ----------
     network
-        Is not changed.
+        Trained network; it is not changed.
     card
-        `operating_points`, `training_data`, `metrics`, `statistics` and, if there is one, `model_card`, as the
-        artefact's card has them (one run's `card.json`); other entries are left alone.
+        `operating_points`, `training_data`, `metrics`, `statistics` and, optionally, `model_card`, as in the
+        artefact's card (a run's `card.json`); other entries are ignored.
     images
-        At least 64 canvases `[1, S, S] float32 in [0, 1]`, radiographs or phantoms, on which both are compared.
+        At least 64 canvases `[1, S, S] float32 in [0, 1]`, radiographs or phantoms, on which torch and ONNX Runtime
+        are compared.
     path
-        Of the file, replaced in one step.
+        The file, replaced atomically.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def export(
         An input does not fit; the graph has an operator that is not allowed; or torch and ONNX Runtime differ by more
         than 1e-4 in probability or one canvas pixel in a box.
     """
-    _require(path.parent.is_dir(), f"{path.parent} is no folder")
+    _require(path.parent.is_dir(), f"{path.parent} is not a folder")
     _check(network.config, calibration, card, images)
     graph = _rounded(network, calibration)
     model = to_onnx(graph)
@@ -94,7 +95,7 @@ def export(
     runtime = _session(model.SerializeToString())
     reference = _collect(_torch(graph), images, max(BATCHES))
     difference, box_difference = _compare(reference, runtime, images)
-    model.metadata_props.add(key="agcnn", value=_json(_card(network.config, card, runtime)))
+    model.metadata_props.add(key=ENTRY, value=_json(_card(network.config, card, runtime)))
     trained = _collect(_torch(FusedGraph(folded(network), calibration)), images, max(BATCHES))
     rounding = _largest(trained, reference, ("fusion", "global", "local"))
     data = model.SerializeToString(deterministic=True)
@@ -106,19 +107,19 @@ def _check(
     config: AgcnnConfig, calibration: Calibration, card: Mapping[str, object], images: Sequence[np.ndarray]
 ) -> None:
     size, findings = config.canvas_size, len(LABELS)
-    missing = [name for name in EVALUATED if name not in card]
+    missing = [name for name in REQUIRED_ENTRIES if name not in card]
     _require(not missing, f"the card has no {', '.join(missing)}")
     fits = config.findings in (findings, findings + 1)
-    _require(fits, f"wanted {findings} findings, one for each label, or one more for none, got {config.findings}")
+    _require(fits, f"expected {findings} findings, or {findings + 1} with No Finding, got {config.findings}")
     _require(size % SQUARE == 0, f"canvas_size must be a multiple of {SQUARE}, got {size}")
     for name, values in (("slope", calibration.slope), ("bias", calibration.bias)):
         fits = np.shape(values) == (3, findings) and bool(np.isfinite(values).all())
         _require(fits, f"calibration: {name} must be finite and [3, {findings}], got {list(np.shape(values))}")
-    _require(len(images) >= FEWEST_IMAGES, f"wanted at least {FEWEST_IMAGES} images to compare on, got {len(images)}")
+    _require(len(images) >= MIN_IMAGES, f"expected at least {MIN_IMAGES} images to compare on, got {len(images)}")
     for number, image in enumerate(images):
         fits = image.shape == (1, size, size) and image.dtype == np.float32
-        _require(fits, f"image {number}: wanted float32 [1, {size}, {size}], got {image.dtype} {list(image.shape)}")
-        _require(_is_smooth(image[0]), f"image {number} is flat or noise; wanted radiographs or phantoms")
+        _require(fits, f"image {number}: expected float32 [1, {size}, {size}], got {image.dtype} {list(image.shape)}")
+        _require(_is_smooth(image[0]), f"image {number} is flat or noise, expected a radiograph or phantom")
 
 
 def _require(holds: bool, message: str) -> None:
@@ -128,7 +129,7 @@ def _require(holds: bool, message: str) -> None:
 
 def _is_smooth(image: np.ndarray) -> bool:
     left, right = image[:, :-1].ravel(), image[:, 1:].ravel()
-    return bool(min(left.std(), right.std()) > 0 and np.corrcoef(left, right)[0, 1] > LEAST_CORRELATION)
+    return bool(min(left.std(), right.std()) > 0 and np.corrcoef(left, right)[0, 1] > MIN_CORRELATION)
 
 
 def _rounded(network: Agcnn, calibration: Calibration) -> FusedGraph:
@@ -154,6 +155,7 @@ def _session(model: bytes) -> Callable[[np.ndarray], Outputs]:
 
 def _torch(graph: FusedGraph) -> Callable[[np.ndarray], Outputs]:
     def run(batch: np.ndarray) -> Outputs:
+        """Map canvases `[B, 1, S, S]` to outputs by name."""
         with torch.inference_mode():
             outputs = graph(torch.from_numpy(batch))
         return {name: tensor.numpy() for name, tensor in zip(OUTPUTS, outputs, strict=True)}
@@ -171,27 +173,27 @@ def _compare(
 ) -> tuple[float, float]:
     size, worst, worst_box = images[0].shape[-1], 0.0, 0.0
     for batch in BATCHES:
-        got = _collect(runtime, images, batch)
-        difference = _largest(reference, got, ("fusion", "global", "local", "heat_map"))
-        box = _largest(reference, got, ("box",)) * size
-        # Not the other way round: a comparison with NaN is false.
-        _require(difference <= MOST_DIFFERENCE, f"batch {batch}: torch and ONNX Runtime differ by {difference:.2g}")
+        outputs = _collect(runtime, images, batch)
+        difference = _largest(reference, outputs, ("fusion", "global", "local", "heat_map"))
+        box = _largest(reference, outputs, ("box",)) * size
+        # Written so that NaN fails too: every comparison with NaN is false.
+        _require(difference <= MAX_DIFFERENCE, f"batch {batch}: torch and ONNX Runtime differ by {difference:.2g}")
         _require(
-            box <= MOST_BOX_DIFFERENCE, f"batch {batch}: torch and ONNX Runtime differ by {box:.2g} pixels in a box"
+            box <= MAX_BOX_DIFFERENCE, f"batch {batch}: torch and ONNX Runtime differ by {box:.2g} pixels in a box"
         )
         worst, worst_box = max(worst, difference), max(worst_box, box)
     return worst, worst_box
 
 
-def _largest(one: Outputs, other: Outputs, names: Sequence[str]) -> float:
-    return float(np.max([np.abs(one[name] - other[name]).max() for name in names]))
+def _largest(first: Outputs, second: Outputs, names: Sequence[str]) -> float:
+    return float(np.max([np.abs(first[name] - second[name]).max() for name in names]))
 
 
 def _card(
     config: AgcnnConfig, evaluated: Mapping[str, object], runtime: Callable[[np.ndarray], Outputs]
 ) -> dict[str, object]:
     try:
-        proof = golden(runtime, config.canvas_size)
+        golden = choose_golden(runtime, config.canvas_size)
     except ValueError as error:
         raise ExportError(str(error)) from None
     return {
@@ -202,10 +204,10 @@ def _card(
         "git_commit": commit(),
         "created": _now().isoformat(timespec="seconds"),
         "labels": LABELS,
-        **{name: evaluated[name] for name in OFFERED if name in evaluated},
+        **{name: evaluated[name] for name in ENTRIES if name in evaluated},
         "preprocessing": {"canvas_size": config.canvas_size, "resize": "stretch"},
-        "network": {name: getattr(config, name) for name in NETWORK},
-        "golden": proof,
+        "network": {name: getattr(config, name) for name in Network.model_fields},
+        "golden": golden,
     }
 
 
@@ -217,13 +219,13 @@ def _json(card: Mapping[str, object]) -> str:
 
 
 def _now() -> datetime:
-    """Now, or the time a reproducible build wants (reproducible-builds.org)."""
-    told = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.fromtimestamp(int(told), UTC) if told else datetime.now(UTC)
+    """Return the current time, or SOURCE_DATE_EPOCH for a reproducible build (reproducible-builds.org)."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    return datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file atomically."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:

@@ -1,4 +1,4 @@
-"""The fused graph: canvas to calibrated probabilities, in ONNX, without a trace of the machine that made it."""
+"""The fused graph: canvas to calibrated probabilities in ONNX, without traces of the machine that exported it."""
 
 import logging
 import warnings
@@ -13,22 +13,22 @@ from torch import Tensor, nn
 
 from model.agcnn import Agcnn
 from model.labels import LABELS
+from service.artefact.file import OUTPUTS
 from training.evaluation.calibration import Calibration
 from training.fit.served_weights import LARGE
 
 OPSET = 20
-OUTPUTS = ("fusion", "global", "local", "heat_map", "class_maps", "box")
-# A graph with these is slow, or does not run alike everywhere.
+# Operators that are slow, or that providers implement differently.
 BANNED = frozenset({"Loop", "If", "Scan", "ScatterND"})
 
 
 class FusedGraph(nn.Module):
-    """AG-CNN, its calibration and the sigmoid, for the labels: an output for no finding ends here.
+    """AG-CNN with calibration and sigmoid, for the labels only: an output for "No Finding" is dropped.
 
     Parameters
     ----------
     network
-        As `training.fit.served_weights.as_served` or `folded` gives it, in evaluation mode.
+        Network in evaluation mode, from `training.fit.served_weights.as_served` or `folded`.
     calibration
         Slope and bias on the logits, `[3, K]`, in the order fusion, global, local; K labels.
     """
@@ -45,15 +45,15 @@ class FusedGraph(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Map `[B, 1, S, S] float32 in [0, 1]` to the tensors of `OUTPUTS`."""
-        answer = self.network(image)
-        # The fifteenth output of the paper's recipe, "No Finding", is trained and never served.
-        logits = [each[:, : len(LABELS)] for each in (answer.fusion, answer.global_, answer.local)]
+        output = self.network(image)
+        # The fifteenth output of the paper's recipe, "No Finding", is trained but not served.
+        logits = [branch[:, : len(LABELS)] for branch in (output.fusion, output.global_, output.local)]
         fusion, global_, local = (torch.sigmoid(self.slope[n] * logits[n] + self.bias[n]) for n in range(3))
-        return fusion, global_, local, answer.heat_map, answer.class_maps[:, : len(LABELS)], answer.box
+        return fusion, global_, local, output.heat_map, output.class_maps[:, : len(LABELS)], output.box
 
 
 def to_onnx(graph: FusedGraph) -> onnx.ModelProto:
-    """Translate to ONNX: batch free, large tensors in few bits, no paths or stack traces inside."""
+    """Convert to ONNX: dynamic batch, large tensors in the narrowest exact type, no paths or stack traces."""
     size = graph.network.config.canvas_size
     with _quiet():
         program = torch.onnx.export(
@@ -68,20 +68,20 @@ def to_onnx(graph: FusedGraph) -> onnx.ModelProto:
             verbose=False,
         )
     model: onnx.ModelProto = program.model_proto  # type: ignore[union-attr]
-    _forget_origin(model)
+    _remove_debug_info(model)
     _narrow(model.graph)
     return model
 
 
 def banned_operators(model: onnx.ModelProto) -> list[str]:
-    """Operators of the graph that the project does not allow, or that are not ONNX's own; sorted."""
+    """Return, sorted, the graph's operators that the project does not allow or that are not in ONNX's own domains."""
     nodes = [node for function in model.functions for node in function.node] + list(model.graph.node)
     return sorted({node.op_type for node in nodes if node.op_type in BANNED or node.domain not in ("", "ai.onnx")})
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's own deprecations, and that there is no torchvision, to itself."""
+    """Silence the exporter's deprecation warnings and its notice that torchvision is missing."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -93,8 +93,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _forget_origin(model: onnx.ModelProto) -> None:
-    """Take out what the exporter writes for debugging: stack traces with local paths, module names, symbols."""
+def _remove_debug_info(model: onnx.ModelProto) -> None:
+    """Remove what the exporter writes for debugging: stack traces with local paths, module names, symbols."""
     graph = model.graph
     parts: list[Iterable[object]] = [graph.node, graph.input, graph.output, graph.initializer, model.functions]
     for part in [model, graph, *(item for items in parts for item in items)]:
@@ -107,7 +107,7 @@ def _forget_origin(model: onnx.ModelProto) -> None:
 
 
 def _narrow(graph: onnx.GraphProto) -> None:
-    """Store each large tensor in the narrowest type that holds it exactly, with a Cast that is folded at loading."""
+    """Store each large tensor in the narrowest type that holds it exactly, with a Cast that is folded on loading."""
     casts = []
     for initializer in graph.initializer:
         wide = numpy_helper.to_array(initializer)

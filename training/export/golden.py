@@ -1,60 +1,55 @@
-"""The golden self-test: a small input from a seed, and the outputs by which a service proves itself."""
+"""The golden self-test: an input drawn from a seed, and the outputs that a service must reproduce for it."""
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from service.artefact.golden import golden_canvas
+
 FIRST_SEED = 7
 SEEDS = 32
-SQUARE = 32  # pixels
-# The input is shaken by this much, which moves the heat map some thirty times as far as another processor does. An
-# answer that jumps then proves nothing; it may, as the squares have sharp edges and the crop follows the map.
-SHAKE = 1e-5
-MOST_CHANGE = 5e-4  # in probability and heat map
-MOST_BOX_CHANGE = 0.5  # canvas pixels
+# Noise of this amplitude moves the heat map about thirty times as far as another processor does. Squares have sharp
+# edges and the crop follows the map, so for some inputs the outputs jump; a comparison with those would prove nothing.
+NOISE = 1e-5
+MAX_CHANGE = 5e-4  # in probability and heat map
+MAX_BOX_CHANGE = 0.5  # canvas pixels
 
 Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 
-def golden(run: Run, size: int) -> dict[str, object]:
-    """Find a seed whose outputs are steady, and give both as the card wants them.
+def choose_golden(run: Run, size: int) -> dict[str, object]:
+    """Choose the first seed whose outputs are stable, and return the card's entry `golden`: the seed and the outputs.
 
     Parameters
     ----------
     run
-        From `[1, 1, S, S]` to outputs by name, batch first.
+        Function from `[1, 1, S, S] float32` to outputs by name, batch first.
     size
-        S, a multiple of 32.
+        S in pixels, a multiple of 32.
 
     Raises
     ------
     ValueError
-        No seed gives steady outputs.
+        No seed gives stable outputs.
     """
     for seed in range(FIRST_SEED, FIRST_SEED + SEEDS):
         canvas = golden_canvas(seed, size)
         outputs = run(canvas)
-        if _steady(outputs, run(_shaken(canvas, seed)), size):
+        if _stable(outputs, run(_with_noise(canvas, seed)), size):
             names = ("fusion", "global", "local", "heat_map", "box")
             return {"seed": seed} | {name: _plain(outputs[name][0]) for name in names}
-    raise ValueError(f"none of {SEEDS} golden inputs gives outputs that a change of {SHAKE} leaves as they are")
+    raise ValueError(f"none of {SEEDS} golden inputs has outputs that stay the same under noise of {NOISE}")
 
 
-def golden_canvas(seed: int, size: int) -> np.ndarray:
-    """[1, 1, S, S] float32 in [0, 1]: grey squares of 32 pixels, the same as in the service's `artefact`."""
-    squares = np.random.default_rng(seed).random((size // SQUARE, size // SQUARE), dtype=np.float32)
-    return np.repeat(np.repeat(squares, SQUARE, 0), SQUARE, 1)[None, None]
-
-
-def _shaken(canvas: np.ndarray, seed: int) -> np.ndarray:
-    noise = np.random.default_rng(seed).uniform(-SHAKE, SHAKE, canvas.shape).astype(np.float32)
+def _with_noise(canvas: np.ndarray, seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).uniform(-NOISE, NOISE, canvas.shape).astype(np.float32)
     return np.clip(canvas + noise, 0, 1)
 
 
-def _steady(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], size: int) -> bool:
+def _stable(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], size: int) -> bool:
     change = {name: float(np.abs(before[name] - after[name]).max()) for name in before}
-    small = all(change[name] <= MOST_CHANGE for name in ("fusion", "global", "local", "heat_map"))
-    return small and change["box"] * size <= MOST_BOX_CHANGE
+    small = all(change[name] <= MAX_CHANGE for name in ("fusion", "global", "local", "heat_map"))
+    return small and change["box"] * size <= MAX_BOX_CHANGE
 
 
 def _plain(values: np.ndarray) -> object:

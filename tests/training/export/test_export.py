@@ -12,12 +12,13 @@ from onnx import TensorProto, helper
 
 from model.agcnn import Agcnn
 from model.labels import LABELS
+from service.artefact.file import OUTPUTS
 from tests.artefacts import CANVAS, CONFIG, calibration, evaluated, smooth_canvases, tiny_network
 from tests.model.thin import thin
 from training.evaluation.calibration import Calibration
-from training.export import export as room
+from training.export import export as module
 from training.export.export import BATCHES, ExportError, ExportReport, export
-from training.export.fused_graph import OUTPUTS, FusedGraph, banned_operators
+from training.export.fused_graph import FusedGraph, banned_operators
 from training.fit.served_weights import as_served
 
 IMAGES = smooth_canvases(64)
@@ -26,7 +27,7 @@ EPOCH = "1700000000"
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Tests run beside each other."""
+    """Other test processes need the other cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -54,11 +55,11 @@ class TestFile:
         assert 0 < report.rounding < 0.1
         assert report.size == path.stat().st_size
 
-    def test_takes_half_the_space(self, exported: tuple[Path, ExportReport]) -> None:
+    def test_weights_are_stored_in_16_bits(self, exported: tuple[Path, ExportReport]) -> None:
         parameters = sum(parameter.numel() for parameter in tiny_network().parameters())
         assert 2 * parameters < exported[1].size < 2.2 * parameters
 
-    def test_stands_alone_in_its_folder(self, exported: tuple[Path, ExportReport], model: onnx.ModelProto) -> None:
+    def test_needs_no_other_file(self, exported: tuple[Path, ExportReport], model: onnx.ModelProto) -> None:
         assert list(exported[0].parent.iterdir()) == [exported[0]]
         assert not [tensor for tensor in model.graph.initializer if tensor.external_data]
         assert exported[0].stat().st_mode & 0o444 == 0o444
@@ -85,9 +86,9 @@ class TestFile:
     def test_operators(self, model: onnx.ModelProto) -> None:
         assert not {"Loop", "If", "Scan", "ScatterND"} & {node.op_type for node in model.graph.node}
 
-    def test_tells_nothing_of_the_machine(self, exported: tuple[Path, ExportReport], root: Path) -> None:
+    def test_contains_no_trace_of_the_machine(self, exported: tuple[Path, ExportReport], root: Path) -> None:
         data = exported[0].read_bytes()
-        telling = (
+        traces = (
             str(root),
             str(Path.home()),
             torch.__file__,
@@ -96,7 +97,7 @@ class TestFile:
             ".py",
             "class_hierarchy",
         )
-        assert not [word for word in telling if word.encode() in data]
+        assert not [word for word in traces if word.encode() in data]
 
     def test_card(self, model: onnx.ModelProto) -> None:
         assert [entry.key for entry in model.metadata_props] == ["agcnn"]
@@ -112,13 +113,13 @@ class TestFile:
         assert {name: card[name] for name in evaluated()} == evaluated()
         assert len(card["golden"]["fusion"]) == 14
 
-    def test_card_takes_the_model_card_along_and_nothing_else(self, exported: tuple[Path, ExportReport]) -> None:
-        runtime = room._session(exported[0].read_bytes())
-        card = room._card(CONFIG, {**evaluated(), "model_card": {"caveats": 1}, "other": 2}, runtime)
+    def test_the_card_includes_the_model_card_but_no_unknown_entry(self, exported: tuple[Path, ExportReport]) -> None:
+        runtime = module._session(exported[0].read_bytes())
+        card = module._card(CONFIG, {**evaluated(), "model_card": {"caveats": 1}, "other": 2}, runtime)
         assert card["model_card"] == {"caveats": 1}
         assert "other" not in card
 
-    def test_is_the_same_each_time_and_for_the_network_as_served(
+    def test_export_is_reproducible_also_from_the_served_weights(
         self, exported: tuple[Path, ExportReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
@@ -126,10 +127,10 @@ class TestFile:
         assert (tmp_path / "again.onnx").read_bytes() == exported[0].read_bytes()
 
 
-# Those of the families that `tests/service/test_systems.py` does not serve. From 64 pixels the hybrid's maps are small
-# enough for dense attention; the network served there has a halo too.
+# Backbones that `tests/service/test_systems.py` does not cover. At 64 pixels the hybrid's maps are small enough for
+# dense attention; the network of that test uses the halo.
 @pytest.mark.parametrize("backbone", ["densenet121", "hybrid_resnet50"])
-def test_other_backbones_answer_alike_in_onnx_runtime(
+def test_other_backbones_give_equal_outputs_in_onnx_runtime(
     backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thin(monkeypatch)
@@ -147,12 +148,12 @@ def test_an_output_for_no_finding_is_not_served() -> None:
         outputs = dict(zip(OUTPUTS, FusedGraph(network, calibration())(canvas), strict=True))
     logits = np.stack([plain.fusion.numpy(), plain.global_.numpy(), plain.local.numpy()])
     assert logits.shape == (3, 3, 15)
-    for name, wanted in zip(OUTPUTS, calibration().probabilities(logits[..., :14]), strict=False):
-        np.testing.assert_allclose(outputs[name], wanted, atol=1e-5)
+    for name, expected in zip(OUTPUTS, calibration().probabilities(logits[..., :14]), strict=False):
+        np.testing.assert_allclose(outputs[name], expected, atol=1e-5)
     np.testing.assert_array_equal(outputs["class_maps"], plain.class_maps[:, :14])
 
 
-def test_fifteen_outputs_are_exported_as_fourteen_and_the_card_says_what_network_it_is(tmp_path: Path) -> None:
+def test_fifteen_outputs_are_exported_as_fourteen_and_the_card_describes_the_network(tmp_path: Path) -> None:
     network = tiny_network(config=replace(CONFIG, findings=15, statistic="l2", crop_from="input"))
     path = tmp_path / "agcnn.onnx"
     export(network, calibration(), evaluated() | {"model_card": {"any": "thing"}}, IMAGES, path)
@@ -176,7 +177,7 @@ def test_calibration_is_in_the_graph() -> None:
 
 
 class TestRefusals:
-    """Each is told in one line, and nothing is written."""
+    """Each refusal is one line, and nothing is written."""
 
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
@@ -188,7 +189,7 @@ class TestRefusals:
         assert list(path.parent.iterdir()) == []
 
     def test_no_folder(self, path: Path) -> None:
-        with pytest.raises(ExportError, match="nowhere is no folder"):
+        with pytest.raises(ExportError, match="nowhere is not a folder"):
             export(tiny_network(), calibration(), evaluated(), IMAGES, path.parent / "nowhere" / path.name)
 
     def test_too_few_images(self, path: Path) -> None:
@@ -196,18 +197,18 @@ class TestRefusals:
             export(tiny_network(), calibration(), evaluated(), IMAGES[:63], path)
 
     def test_images_of_another_shape(self, path: Path) -> None:
-        with pytest.raises(ExportError, match=r"image 0: wanted float32 \[1, 128, 128\], got float32 \[1, 64, 64\]"):
+        with pytest.raises(ExportError, match=r"image 0: expected float32 \[1, 128, 128\], got float32 \[1, 64, 64\]"):
             export(tiny_network(), calibration(), evaluated(), smooth_canvases(64, 64), path)
 
     @pytest.mark.parametrize("kind", ["noise", "flat"])
-    def test_images_that_show_nothing(self, path: Path, kind: str) -> None:
+    def test_flat_or_noisy_images(self, path: Path, kind: str) -> None:
         image = np.zeros((1, CANVAS, CANVAS), np.float32)
         if kind == "noise":
             image += np.random.default_rng(0).random(image.shape, dtype=np.float32)
         with pytest.raises(ExportError, match="image 5 is flat or noise"):
             export(tiny_network(), calibration(), evaluated(), [*IMAGES[:5], image, *IMAGES[5:]], path)
 
-    def test_a_card_that_lacks_a_part(self, path: Path) -> None:
+    def test_a_card_without_a_required_entry(self, path: Path) -> None:
         card = evaluated()
         del card["statistics"]
         with pytest.raises(ExportError, match="the card has no statistics"):
@@ -219,7 +220,7 @@ class TestRefusals:
             export(tiny_network(), Calibration(np.ones((3, 14)), bias), evaluated(), IMAGES, path)
 
     def test_findings_without_a_label(self, path: Path) -> None:
-        with pytest.raises(ExportError, match="wanted 14 findings, one for each label, or one more for none, got 2"):
+        with pytest.raises(ExportError, match="expected 14 findings, or 15 with No Finding, got 2"):
             export(Agcnn(replace(CONFIG, findings=2)), calibration(), evaluated(), IMAGES, path)
 
     def test_a_weight_beyond_float16(self, path: Path) -> None:
@@ -230,7 +231,7 @@ class TestRefusals:
 
 
 class Shifted:
-    """Outputs that are off in one place, at one batch size only."""
+    """Outputs that are wrong in one place, at one batch size only."""
 
     def __init__(self, name: str, by: float, batch: int) -> None:
         self.name, self.by, self.batch = name, by, batch
@@ -251,13 +252,13 @@ class TestComparison:
         ("name", "by"),
         [("fusion", 2e-4), ("global", -2e-4), ("local", 2e-4), ("heat_map", 2e-4), ("box", 1.1 / 128), ("box", np.nan)],
     )
-    def test_refuses_too_large_a_difference(self, batch: int, name: str, by: float) -> None:
+    def test_too_large_a_difference_is_refused(self, batch: int, name: str, by: float) -> None:
         with pytest.raises(ExportError, match=f"batch {batch}: torch and ONNX Runtime differ by"):
-            room._compare(REFERENCE, Shifted(name, by, batch), IMAGES)
+            module._compare(REFERENCE, Shifted(name, by, batch), IMAGES)
 
-    def test_reports_the_largest(self) -> None:
-        assert room._compare(REFERENCE, Shifted("local", 5e-5, 3), IMAGES) == pytest.approx((5e-5, 0))
-        assert room._compare(REFERENCE, Shifted("box", 0.5 / 128, 8), IMAGES) == pytest.approx((0, 0.5))
+    def test_the_largest_difference_is_reported(self) -> None:
+        assert module._compare(REFERENCE, Shifted("local", 5e-5, 3), IMAGES) == pytest.approx((5e-5, 0))
+        assert module._compare(REFERENCE, Shifted("box", 0.5 / 128, 8), IMAGES) == pytest.approx((0, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +279,7 @@ def test_banned_operators(nodes: list[onnx.NodeProto], banned: list[str]) -> Non
 
 def test_a_card_that_is_not_plain_json() -> None:
     with pytest.raises(ExportError, match="the card is not plain JSON"):
-        room._json({"metrics": float("nan")})
+        module._json({"metrics": float("nan")})
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,6 +287,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     path.write_bytes(b"old")
     monkeypatch.setattr("os.fsync", lambda number: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
-        room.write_whole(path, b"new")
+        module.write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -21,35 +21,35 @@ def cloud() -> np.ndarray:
 
 
 def test_distances_are_those_of_the_shrunken_gaussian(cloud: np.ndarray) -> None:
-    found = typicality.gaussian(cloud)
-    assert [len(row) for row in found["factor"]] == [1, 2, 3, 4]
-    wanted = np.sqrt(LedoitWolf().fit(cloud).mahalanobis(cloud))
-    np.testing.assert_allclose(typicality.distances(cloud, found), wanted, rtol=1e-4)
+    entry = typicality.fit_gaussian(cloud)
+    assert [len(row) for row in entry["factor"]] == [1, 2, 3, 4]
+    expected = np.sqrt(LedoitWolf().fit(cloud).mahalanobis(cloud))
+    np.testing.assert_allclose(typicality.distances(cloud, entry), expected, rtol=1e-4)
 
 
-def test_the_threshold_lets_pass_what_was_not_fitted_on(cloud: np.ndarray) -> None:
+def test_98_percent_of_new_images_are_below_the_threshold(cloud: np.ndarray) -> None:
     patients = np.array([f"p{number // 2}" for number in range(200)])
-    found = typicality.fitted(cloud, patients)
+    entry = typicality.fit(cloud, patients)
     more = np.random.default_rng(6).normal(size=(20_000, 4))
     more = more @ np.linalg.cholesky(np.cov(cloud.T)).T + cloud.mean(0)
-    assert (typicality.distances(more, found) <= found["threshold"]).mean() == pytest.approx(0.98, abs=0.015)
+    assert (typicality.distances(more, entry) <= entry["threshold"]).mean() == pytest.approx(0.98, abs=0.015)
 
 
-def test_a_patient_is_on_one_side_of_a_fold() -> None:
-    # Five patients, each far off in a direction of its own: seen with itself none is, without itself each is.
+def test_folds_do_not_divide_a_patient() -> None:
+    # Five patients, each an outlier in its own direction unless its other images are in the fit.
     images = np.repeat(np.eye(5) * 100, 20, axis=0) + np.random.default_rng(1).normal(size=(100, 5))
-    whose = np.repeat(list("abcde"), 20)
-    alone = typicality.fitted(images, whose)["threshold"]
-    mixed = typicality.fitted(images, np.array([f"{number}" for number in range(100)]))["threshold"]
+    patients = np.repeat(list("abcde"), 20)
+    alone = typicality.fit(images, patients)["threshold"]
+    mixed = typicality.fit(images, np.array([f"{number}" for number in range(100)]))["threshold"]
     assert alone > 3 * mixed
 
 
-def test_too_few_patients(cloud: np.ndarray) -> None:
+def test_fewer_than_five_patients_are_refused(cloud: np.ndarray) -> None:
     with pytest.raises(TrainingError, match="at least 5 patients, got 2"):
-        typicality.fitted(cloud, np.array(["a", "b"] * 100))
+        typicality.fit(cloud, np.array(["a", "b"] * 100))
 
 
-def test_false_alarms_of_all_and_of_each_collection() -> None:
+def test_false_alarms_overall_and_by_collection() -> None:
     flagged = np.array([True, False, False, False])
     rows = typicality.false_alarms("here test", flagged, np.array(["A", "A", "B", "B"]))
     assert [(row["source"], row["images"], row["value"]) for row in rows] == [
@@ -61,7 +61,7 @@ def test_false_alarms_of_all_and_of_each_collection() -> None:
     assert len(typicality.false_alarms("here test", flagged, np.array([""] * 4))) == 1
 
 
-def test_the_command_writes_the_card_and_nothing_else(published: Path, tmp_path: Path) -> None:
+def test_the_command_changes_only_the_card(published: Path, tmp_path: Path) -> None:
     artefact = tiny_artefact(tmp_path)
     before, card = onnx.load(artefact), tiny_card(artefact)
     words = ["typical", "--artefact", artefact, "--data", published, "--also", published, "--cache", tmp_path / "cache"]
@@ -79,22 +79,22 @@ def test_the_command_writes_the_card_and_nothing_else(published: Path, tmp_path:
     assert served is not None
     assert json.loads(served.model_dump_json()) == entry
 
-    again = agcnn(*words)  # replaces what it wrote
+    again = agcnn(*words)  # replaces the entry
     assert (again.exit_code, tiny_card(artefact)["statistics"]["typicality"]) == (0, entry)
 
 
 def test_features_of_a_batch_are_those_of_each_image(tmp_path: Path) -> None:
-    describe = typicality.describer(typicality.opened(tiny_artefact(tmp_path))[0])
+    extract = typicality.feature_extractor(typicality.read_artefact(tiny_artefact(tmp_path))[0])
     images = np.stack(smooth_canvases(3))
-    together, alone = describe(images), np.concatenate([describe(image[None]) for image in images])
+    together, alone = extract(images), np.concatenate([extract(image[None]) for image in images])
     assert together.shape == (3, 128)
     np.testing.assert_allclose(together, alone, atol=1e-3)
 
 
-def test_a_file_that_is_none_is_one_line(published: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_artefact_gives_one_line(published: Path, tmp_path: Path) -> None:
     for data in (b"no ONNX", onnx.ModelProto().SerializeToString()):
         path = tmp_path / "x.onnx"
         path.write_bytes(data)
         answer = agcnn("typical", "--artefact", path, "--data", published)
-        assert (answer.exit_code, "x.onnx: no artefact" in answer.stderr) == (2, True), answer.output
+        assert (answer.exit_code, "x.onnx: not a readable artefact" in answer.stderr) == (2, True), answer.output
     assert agcnn("typical", "--artefact", tmp_path / "none.onnx", "--data", published).exit_code == 2

@@ -1,6 +1,6 @@
-"""Images that are not upright frontal chest radiographs, by kind, for measuring the typicality check.
+"""Images that the typicality check should flag, by kind: noise, text, photographs, other body parts, turned chests.
 
-They are drawn here, or are from the test data or from libraries. Every drawing has a seed.
+They are drawn here from fixed seeds, or read from the real data and from samples that come with libraries.
 """
 
 import gzip
@@ -23,10 +23,10 @@ Floats = NDArray[np.float32]
 Kinds = dict[str, list[Floats]]
 
 SIDE = 512
-DRAWS = 20  # images of each kind that is drawn
+DRAWS = 20  # images of each drawn kind
 BLURS = (2, 8, 32, 64)  # pixels of 512
 SAMPLE_DATA = Path(matplotlib.get_data_path()) / "sample_data"
-# Fingers of a hand in units of 1/16 of the image: x and y of the root, tilt, lengths of the bones, metacarpal first
+# Fingers of a hand, unit 1/16 of the picture: x and y of the root, tilt, lengths of the bones, metacarpal first.
 FINGERS: tuple[tuple[float, float, float, tuple[float, ...]], ...] = (
     (5.2, 11.2, -0.75, (3, 2, 1.4)),
     (6.6, 10.4, -0.2, (3.3, 2.3, 1.5, 1)),
@@ -36,8 +36,8 @@ FINGERS: tuple[tuple[float, float, float, tuple[float, ...]], ...] = (
 )
 
 
-def drawn() -> Kinds:
-    """Return images that are drawn: [512, 512] float32 in [0, 1]."""
+def drawings() -> Kinds:
+    """Images that are computed, without any file."""
     return {
         "noise, uniform": [generator(seed).random((SIDE, SIDE), dtype=np.float32) for seed in range(DRAWS)],
         "noise, Gaussian": [
@@ -52,7 +52,7 @@ def drawn() -> Kinds:
 
 
 def photographs() -> Kinds:
-    """Return greyscale samples of scikit-learn and matplotlib: photographs, their quarters, an MR slice of a head."""
+    """Sample images of scikit-learn and matplotlib in grey, whole and in quarters; an MR slice of a head."""
     pictures = [Image.fromarray(picture) for picture in load_sample_images().images]
     pictures += [Image.open(SAMPLE_DATA / name) for name in ("grace_hopper.jpg", "Minduka_Present_Blue_Pack.png")]
     whole = [np.asarray(picture.convert("L"), np.float32) / np.float32(255) for picture in pictures]
@@ -65,50 +65,50 @@ def photographs() -> Kinds:
 
 
 def other_body_parts(folder: Path) -> Kinds:
-    """Return radiographs of other body parts from a folder of DICOM files, which the gate would refuse."""
+    """Radiographs of other parts of the body from a folder of DICOM files, without the gate."""
     names = {
         "hip, a radiograph": "neg_fuji_cr_hip_mono2_10bit_RG2_J2KR",
         "teeth, a radiograph": "neg_cr_teeth_mono1_modalityLUT_jpegll",
     }
-    return {kind: [without_gate(folder / f"{name}.dcm")] for kind, name in names.items()}
+    return {kind: [ungated(folder / f"{name}.dcm")] for kind, name in names.items()}
 
 
-def transformed(chests: Sequence[Floats]) -> Kinds:
-    """Return chests, [H, W] float32 in [0, 1], rotated, mirrored, inverted and cropped."""
+def altered_chests(chests: Sequence[Floats]) -> Kinds:
+    """Chests turned, mirrored, inverted or cut."""
     return {
         "chests upside down": [chest[::-1] for chest in chests],
         "chests turned left": [np.rot90(chest) for chest in chests],
         "chests turned right": [np.rot90(chest, -1) for chest in chests],
-        "chests black for white": [1 - chest for chest in chests],
+        "chests inverted": [1 - chest for chest in chests],
         "chests mirrored": [chest[:, ::-1] for chest in chests],
         "chests, a quarter of each": [quarters(chest)[number % 4] for number, chest in enumerate(chests)],
     }
 
 
-def displayed(paths: Sequence[Path]) -> list[Floats]:
-    """Return the display values, [H, W] float32 in [0, 1], of DICOM files that the gate accepts."""
+def display_values(paths: Sequence[Path]) -> list[Floats]:
+    """Display values of DICOM files, as in the service."""
     return [radiograph(path.read_bytes()).values for path in paths]
 
 
-def without_gate(path: Path) -> Floats:
-    """Return the display values, [H, W] float32 in [0, 1], of any DICOM file."""
+def ungated(path: Path) -> Floats:
+    """Display values of a DICOM file that the gate would refuse."""
     dataset = read(path.read_bytes())
     return display(decode(dataset), dataset).values
 
 
 def generator(seed: int) -> np.random.Generator:
-    """Return a generator from this module's own stream."""
+    """Random numbers of this module's own stream."""
     return np.random.default_rng([20, seed])
 
 
 def clouds(seed: int, blur: float) -> Floats:
-    """Draw noise, blurred by `blur` pixels and scaled to its range: [512, 512] float32 in [0, 1]."""
+    """Noise blurred by `blur` pixels, stretched to [0, 1]."""
     smooth = gaussian_filter(generator(seed).random((SIDE, SIDE), dtype=np.float32), blur)
     return np.asarray((smooth - smooth.min()) / (smooth.max() - smooth.min()), np.float32)
 
 
 def gradients() -> Iterator[Floats]:
-    """Draw gradients to each side, from the middle and to it: [512, 512] float32 in [0, 1]."""
+    """Ramps towards each side, towards the middle and away from it."""
     ramp = np.linspace(0, 1, SIDE, dtype=np.float32)
     across = np.broadcast_to(ramp, (SIDE, SIDE))
     yield from (np.rot90(across, turns) for turns in range(4))
@@ -117,7 +117,7 @@ def gradients() -> Iterator[Floats]:
 
 
 def page(seed: int) -> Floats:
-    """Draw lines of random letters, black on white or white on black: [512, 512] float32 in [0, 1]."""
+    """Random letters in lines, black on white or white on black."""
     random, size = generator(seed), 12 + 3 * (seed % 8)
     picture = Image.new("L", (SIDE, SIDE), 255)
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size)
@@ -129,7 +129,7 @@ def page(seed: int) -> Floats:
 
 
 def hand(seed: int) -> Floats:
-    """Draw a radiograph of a hand with soft tissue and bones with dark marrow: [512, 512] float32 in [0, 1]."""
+    """A drawing of a hand radiograph: soft outline, brighter bones with hollow shafts, fingers up, dark background."""
     random = generator(seed)
     soft, bone = (Image.new("F", (SIDE, SIDE), 0) for _ in range(2))
     flesh, bones = ImageDraw.Draw(soft), ImageDraw.Draw(bone)
@@ -161,7 +161,7 @@ def hand(seed: int) -> Floats:
 
 
 def shaft(pen: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float], width: float) -> None:
-    """Draw a long bone with thicker ends and a marrow darker than its rim."""
+    """A long bone: thicker ends, and a marrow darker than its rim."""
     pen.line((*start, *end), 0.4, max(int(width), 1))
     for place in (start, end):
         pen.circle(place, 0.62 * width, 0.36)
@@ -169,6 +169,6 @@ def shaft(pen: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float
 
 
 def quarters(values: Floats) -> list[Floats]:
-    """Return the top left, top right, bottom left and bottom right quarter of [H, W] values."""
+    """Top left, top right, bottom left, bottom right."""
     height, width = values.shape[0] // 2, values.shape[1] // 2
     return [values[y : y + height, x : x + width] for y in (0, height) for x in (0, width)]
