@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from service.objects.kinds import DICOM_KINDS, Kind
-from service.objects.report import uid
+from service.objects.product import uid
 from service.storage.record import Summary
 
 # SOP class by Modality, for the few files that do not name one.

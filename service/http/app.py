@@ -28,7 +28,7 @@ from service.http.envelope import Envelope
 from service.http.feed import Feed
 from service.objects.kinds import Kind
 from service.objects.overlay import NOTICE
-from service.objects.report import REPOSITORY
+from service.objects.product import REPOSITORY
 from service.prediction.pipeline import Pipeline
 from service.sending.sender import Render, Sender, orders_for_new_records
 from service.settings import Settings

@@ -13,26 +13,28 @@ from highdicom.sr import CodedConcept
 from pydicom import DataElement, Dataset
 
 from service.objects.codes import ARTIFICIAL_INTELLIGENCE, PRIVATE, PRIVATE_NAME, SOURCE, Coded
+from service.objects.kinds import Kind
 from service.objects.overlay import NOTICE
-from service.objects.report import NAME, REPOSITORY, VERSION, Report
+from service.objects.product import NAME, REPOSITORY, VERSION, uid
 from service.objects.source import Source
+from service.storage.record import Record
 
 _DATED = ("InstanceCreation", "Content", "Series", "PresentationCreation")
 _TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")  # the VRs to which Specific Character Set applies, PS3.5 6.1.2.2
 
 
-def identity(report: Report, kind: str, series_number: int, description: str) -> dict[str, Any]:
+def identity(record: Record, kind: Kind) -> dict[str, Any]:
     """Return what highdicom's constructors require for every object: a series of its own, and the equipment."""
     return {
-        "series_instance_uid": report.uid(f"{kind}/series"),
-        "series_number": series_number,
-        "sop_instance_uid": report.uid(kind),
+        "series_instance_uid": uid(record.id, f"{kind}/series"),
+        "series_number": kind.form.series_number,
+        "sop_instance_uid": uid(record.id, kind),
         "instance_number": 1,
-        "series_description": f"AI {description}",
+        "series_description": kind.form.series_description,
         "manufacturer": NAME,
-        "manufacturer_model_name": report.network.name[:64],  # LO
-        "software_versions": (VERSION, report.network.version[:64]),
-        "device_serial_number": report.network.sha256,  # 64 digits fit an LO
+        "manufacturer_model_name": record.prediction.network.name[:64],  # LO
+        "software_versions": (VERSION, record.prediction.network.version[:64]),
+        "device_serial_number": record.prediction.network.sha256,  # 64 digits fit an LO
     }
 
 
@@ -41,9 +43,9 @@ def concept(coded: Coded) -> CodedConcept:
     return CodedConcept(coded.value, coded.scheme, coded.meaning)
 
 
-def algorithm(report: Report) -> AlgorithmIdentificationSequence:
+def algorithm(record: Record) -> AlgorithmIdentificationSequence:
     """Describe the network as the algorithm of a segment."""
-    network = report.network
+    network = record.prediction.network
     return AlgorithmIdentificationSequence(
         network.name[:64],
         concept(ARTIFICIAL_INTELLIGENCE),
@@ -52,19 +54,19 @@ def algorithm(report: Report) -> AlgorithmIdentificationSequence:
     )
 
 
-def remarks(report: Report) -> list[str]:
+def remarks(record: Record) -> list[str]:
     """Return what every object must state: the notice, and the flags of the radiograph."""
-    return [NOTICE, *(f"Flag: {flag}" for flag in report.flags)]
+    return [NOTICE, *(f"Flag: {flag}" for flag in record.prediction.flags)]
 
 
-def file(derived: Dataset, report: Report, source: Source) -> bytes:
+def file(derived: Dataset, record: Record, source: Source) -> bytes:
     """Complete an object that highdicom made, and write it as a Part 10 file."""
     derived.ContentQualification = "RESEARCH"
     scheme = Dataset()
     scheme.CodingSchemeDesignator, scheme.CodingSchemeName = PRIVATE, PRIVATE_NAME
     scheme.CodingSchemeResponsibleOrganization = REPOSITORY
     derived.CodingSchemeIdentificationSequence = [scheme]
-    _date(derived, creation_time(report, source))
+    _date(derived, creation_time(record, source))
     if offset := source.header.get("TimezoneOffsetFromUTC"):
         derived.TimezoneOffsetFromUTC = offset
     for item in _items(derived):
@@ -87,10 +89,10 @@ def reference(source: Source) -> Dataset:
     return item
 
 
-def creation_time(report: Report, source: Source) -> datetime:
+def creation_time(record: Record, source: Source) -> datetime:
     """Return the time of the record, in the source's time zone if it states one, else in that of this machine."""
     offset = source.header.get("TimezoneOffsetFromUTC")
-    return report.created.astimezone(datetime.strptime(offset, "%z").tzinfo if offset else None)
+    return record.created.astimezone(datetime.strptime(offset, "%z").tzinfo if offset else None)
 
 
 def _date(derived: Dataset, created: datetime) -> None:

@@ -1,4 +1,4 @@
-"""The prediction as FHIR R4: a bundle of a preliminary report, one observation per finding, and the device."""
+"""The prediction as FHIR R4: a bundle of a preliminary record, one observation per finding, and the device."""
 
 import json
 from datetime import UTC
@@ -22,8 +22,9 @@ from service.objects.codes import (
     row,
 )
 from service.objects.overlay import NOTICE
-from service.objects.report import NAME, REPOSITORY, VERSION, Report
+from service.objects.product import NAME, REPOSITORY, VERSION
 from service.objects.source import Source
+from service.storage.record import Record
 from service.triage.finding import Finding
 
 _SYSTEMS = {  # HL7's URLs of coding schemes
@@ -38,30 +39,34 @@ _HL7 = "http://terminology.hl7.org/CodeSystem"
 Json = dict[str, Any]
 
 
-def fhir(report: Report, source: Source) -> bytes:
+def fhir(record: Record, source: Source) -> bytes:
     """Render a Bundle, UTF-8 JSON; it refers to patient, order and study by identifiers alone."""
     observations = [
-        *map(_finding, report.findings),
-        _observation(PRIORITY, {"valueCodeableConcept": _concept(PRIORITIES[report.priority])}),
-        *(_observation(FLAG, {"valueString": flag}) for flag in report.flags),
+        *map(_finding, record.prediction.findings),
+        _observation(PRIORITY, {"valueCodeableConcept": _concept(PRIORITIES[record.prediction.priority])}),
+        *(_observation(FLAG, {"valueString": flag}) for flag in record.prediction.flags),
     ]
-    context = _context(report, source)
-    results = [(_url(report, f"observation/{index}"), one | context) for index, one in enumerate(observations)]
-    document = _diagnostic_report(report, source) | {"result": [{"reference": url} for url, _ in results]}
-    entries = [(_url(report, "report"), document), *results, (_url(report, "device"), _device(report))]
+    context = _context(record, source)
+    results = [(_url(record, f"observation/{index}"), one | context) for index, one in enumerate(observations)]
+    document = _diagnostic_report(record, source) | {"result": [{"reference": url} for url, _ in results]}
+    entries = [(_url(record, "report"), document), *results, (_url(record, "device"), _device(record))]
     bundle = {
         "resourceType": "Bundle",
-        "id": report.id,
+        "id": record.id,
         "type": "collection",
-        "timestamp": _instant(report),
+        "timestamp": _instant(record),
         "entry": [{"fullUrl": url, "resource": resource} for url, resource in entries],
     }
     return json.dumps(bundle, ensure_ascii=False).encode()
 
 
-def _diagnostic_report(report: Report, source: Source) -> Json:
-    positive = [finding for finding in report.findings if finding.positive]
-    conclusion = [NOTICE, f"Priority: {report.priority}.", *(f"Flag: {flag}." for flag in report.flags)]
+def _diagnostic_report(record: Record, source: Source) -> Json:
+    positive = [finding for finding in record.prediction.findings if finding.positive]
+    conclusion = [
+        NOTICE,
+        f"Priority: {record.prediction.priority}.",
+        *(f"Flag: {flag}." for flag in record.prediction.flags),
+    ]
     accession = str(source.header.AccessionNumber or "")
     return {
         "resourceType": "DiagnosticReport",
@@ -70,7 +75,7 @@ def _diagnostic_report(report: Report, source: Source) -> Json:
         "code": _concept(IMAGING_STUDY_REPORT),
         **_subject(source),
         **({"basedOn": [_order(accession)]} if accession else {}),
-        "issued": _instant(report),
+        "issued": _instant(record),
         "imagingStudy": [_study(source)],
         "conclusion": " ".join(conclusion),
         **({"conclusionCode": [_concept(row(one.label).finding) for one in positive]} if positive else {}),
@@ -115,14 +120,14 @@ def _observation(name: Coded, value: Json) -> Json:
     }
 
 
-def _context(report: Report, source: Source) -> Json:
+def _context(record: Record, source: Source) -> Json:
     """What every observation states: patient, study, time and device."""
     origin = _subject(source) | {"derivedFrom": [_study(source)]}
-    return origin | {"issued": _instant(report), "device": {"reference": _url(report, "device")}}
+    return origin | {"issued": _instant(record), "device": {"reference": _url(record, "device")}}
 
 
-def _device(report: Report) -> Json:
-    network = report.network
+def _device(record: Record) -> Json:
+    network = record.prediction.network
     return {
         "resourceType": "Device",
         "identifier": [{"system": f"{REPOSITORY}/artefact-sha256", "value": network.sha256}],
@@ -164,9 +169,9 @@ def _percent(fraction: float) -> Json:
     return {"value": round(100 * fraction, 4), "unit": "%", "system": _SYSTEMS["UCUM"], "code": PERCENT.value}
 
 
-def _instant(report: Report) -> str:
-    return report.created.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _instant(record: Record) -> str:
+    return record.created.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _url(report: Report, part: str) -> str:
-    return f"urn:uuid:{uuid5(NAMESPACE_URL, f'{REPOSITORY}/{VERSION}/{report.id}/fhir/{part}')}"
+def _url(record: Record, part: str) -> str:
+    return f"urn:uuid:{uuid5(NAMESPACE_URL, f'{REPOSITORY}/{VERSION}/{record.id}/fhir/{part}')}"

@@ -12,13 +12,13 @@ from service.dicom.lut import Table, modality_item, voi_item
 from service.dicom.presentation import Presentation, presentation
 from service.dicom.window import Span, standard_window
 from service.objects.derived import file, identity, remarks
-from service.objects.report import Report
+from service.objects.kinds import Kind
+from service.objects.product import uid
 from service.objects.source import Source
+from service.storage.record import Record
 
-KIND = "presentation_state"
 
-
-def presentation_state(report: Report, source: Source) -> bytes:
+def presentation_state(record: Record, source: Source) -> bytes:
     """Render a DICOM GSPS file: the radiograph as `display` shows it, with the box and a few lines of text."""
     shown = presentation(levels_of(decode(source.image), source.image), source.image)
     images = [source.header]
@@ -26,8 +26,8 @@ def presentation_state(report: Report, source: Source) -> bytes:
     annotation = pr.GraphicAnnotation(
         referenced_images=images,
         graphic_layer=layer,
-        graphic_objects=[_box(report)],
-        text_objects=[_text(report)],
+        graphic_objects=[_box(record)],
+        text_objects=[_text(record)],
     )
     state = pr.GrayscaleSoftcopyPresentationState(
         referenced_images=images,
@@ -38,30 +38,38 @@ def presentation_state(report: Report, source: Source) -> bytes:
         presentation_lut_transformation=PresentationLUTTransformation(
             presentation_lut_shape="INVERSE" if shown.inverse else "IDENTITY"
         ),
-        **identity(report, KIND, 9904, "attention box"),
+        **identity(record, Kind.PRESENTATION_STATE),
     )
     state.BodyPartExamined = "CHEST"
     _set_modality(state, shown)
     _set_voi(state, shown)
     (area,) = state.DisplayedAreaSelectionSequence
     area.PresentationPixelAspectRatio = list(shown.geometry.ratio)  # highdicom assumes square pixels
-    return file(state, report, source)
+    return file(state, record, source)
 
 
-def _box(report: Report) -> pr.GraphicObject:
-    x0, y0, x1, y1 = report.box
+def _box(record: Record) -> pr.GraphicObject:
+    x0, y0, x1, y1 = record.prediction.box
     corners = np.array(
         [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], np.float32
     )  # edges of pixels, PS3.3 C.10.5.1.2
     return pr.GraphicObject(
-        "POLYLINE", corners, "PIXEL", tracking_id="Attention", tracking_uid=report.uid(f"{KIND}/box")
+        "POLYLINE",
+        corners,
+        "PIXEL",
+        tracking_id="Attention",
+        tracking_uid=uid(record.id, f"{Kind.PRESENTATION_STATE}/box"),
     )
 
 
-def _text(report: Report) -> pr.TextObject:
+def _text(record: Record) -> pr.TextObject:
     """Text in the upper left corner of the display, where neither box nor lung is likely to be."""
-    positive = [f"{one.label} {one.probability:.0%}" for one in report.findings if one.positive]
-    lines = [f"AI priority {report.priority}", *(positive or ["Nothing at or over its threshold"]), *remarks(report)]
+    positive = [f"{one.label} {one.probability:.0%}" for one in record.prediction.findings if one.positive]
+    lines = [
+        f"AI priority {record.prediction.priority}",
+        *(positive or ["Nothing at or over its threshold"]),
+        *remarks(record),
+    ]
     text = "\r\n".join(lines)
     return pr.TextObject(
         text[:1024],  # ST

@@ -9,27 +9,27 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 
 from service.objects.kinds import Kind
-from service.objects.report import Report
+from service.storage.record import Record
 
 View = Callable[[], npt.NDArray[np.uint8]]
 
 
-def render(image: Dataset, view: View, kind: Kind, report: Report) -> bytes:
+def render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
     """Render an object: a Part 10 file, or JSON for FHIR.
 
     Parameters
     ----------
     image
-        Data set of the radiograph, accepted by the gate; its pixel data are not used.
+        Data set of the radiograph, accepted by the gate.
     view
         Returns the display values, [H, W] uint8; called only by the kind that shows them.
     """
     with warnings.catch_warnings(), disable_value_validation():
         warnings.simplefilter("ignore")  # they quote values
-        return _render(image, view, kind, report)
+        return _render(image, view, kind, record)
 
 
-def _render(image: Dataset, view: View, kind: Kind, report: Report) -> bytes:
+def _render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
     # Imported here, by the process that renders: highdicom is needed neither to start the service nor to answer.
     from service.objects.source import source_of
 
@@ -38,20 +38,20 @@ def _render(image: Dataset, view: View, kind: Kind, report: Report) -> bytes:
         case Kind.SR:
             from service.objects.structured_report import structured_report
 
-            return structured_report(report, source)
+            return structured_report(record, source)
         case Kind.SEGMENTATION:
             from service.objects.segmentation import segmentation
 
-            return segmentation(report, source)
+            return segmentation(record, source)
         case Kind.SECONDARY_CAPTURE:
             from service.objects.secondary_capture import secondary_capture
 
-            return secondary_capture(report, source, view())
+            return secondary_capture(record, source, view())
         case Kind.PRESENTATION_STATE:
             from service.objects.presentation_state import presentation_state
 
-            return presentation_state(report, source)
+            return presentation_state(record, source)
         case Kind.FHIR:
             from service.objects.fhir import fhir
 
-            return fhir(report, source)
+            return fhir(record, source)

@@ -11,14 +11,13 @@ from pydicom.valuerep import format_number_as_ds
 
 from service.dicom.geometry import geometry
 from service.objects.derived import file, identity, reference, remarks
+from service.objects.kinds import Kind
 from service.objects.overlay import overlay_png
-from service.objects.report import Report
 from service.objects.source import Source
+from service.storage.record import Record
 
-KIND = "secondary_capture"
 
-
-def secondary_capture(report: Report, source: Source, view: npt.NDArray[np.uint8]) -> bytes:
+def secondary_capture(record: Record, source: Source, view: npt.NDArray[np.uint8]) -> bytes:
     """Render a DICOM Secondary Capture file in RGB; the notice is burned in.
 
     Parameters
@@ -26,7 +25,7 @@ def secondary_capture(report: Report, source: Source, view: npt.NDArray[np.uint8
     view
         [H, W] uint8, display values of the source, 0 black.
     """
-    picture = overlay_png(view, report.heat_map, report.box, content=report.content)
+    picture = overlay_png(view, record.heat_map, record.prediction.box, content=record.prediction.content)
     header = source.header
     image = sc.SCImage(
         pixel_array=np.asarray(Image.open(BytesIO(picture))),
@@ -35,7 +34,7 @@ def secondary_capture(report: Report, source: Source, view: npt.NDArray[np.uint8
         coordinate_system="PATIENT",
         study_instance_uid=header.StudyInstanceUID,
         patient_orientation=("L", "F"),
-        **identity(report, KIND, 9903, "overlay"),
+        **identity(record, Kind.SECONDARY_CAPTURE),
     )
     image.update(source.study)
     image.update(source.loss)
@@ -45,9 +44,9 @@ def secondary_capture(report: Report, source: Source, view: npt.NDArray[np.uint8
     image.BurnedInAnnotation = "YES"
     image.DerivationDescription = "Attention of the network drawn over the radiograph, not an outline of disease"
     image.SourceImageSequence = [reference(source)]
-    image.ImageComments = "\n".join(remarks(report))
+    image.ImageComments = "\n".join(remarks(record))
     _set_geometry(image, source)
-    return file(image, report, source)
+    return file(image, record, source)
 
 
 def _set_geometry(image: Dataset, source: Source) -> None:

@@ -18,7 +18,6 @@ from service.inference.session import Outputs, Session
 from service.objects.drawing import Drawing, draw
 from service.objects.kinds import Kind
 from service.objects.render import render
-from service.objects.report import report_of
 from service.prediction.decoders import Decoders, Prepared
 from service.settings import Settings
 from service.storage.record import Record
@@ -132,7 +131,7 @@ class Predictor:
         ------
         InputError
         """
-        return await _started(self._decoders).derive(data, partial(render, kind=kind, report=report_of(record)))
+        return await _started(self._decoders).derive(data, partial(render, kind=kind, record=record))
 
     async def unwindowed(self, data: bytes) -> Unwindowed:
         """Return a file's values before the window; raises as `prepare`."""

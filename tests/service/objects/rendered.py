@@ -1,4 +1,4 @@
-"""A report, radiographs with the faults that archives are full of, and what is rendered of the two."""
+"""A record, radiographs with the faults that archives are full of, and the objects rendered from the two."""
 
 import shutil
 import subprocess
@@ -26,10 +26,11 @@ from service.dicom.radiograph import radiograph
 from service.dicom.reader import read
 from service.objects.kinds import Kind
 from service.objects.render import render
-from service.objects.report import Report
+from service.storage.record import Record
 from service.triage.finding import Finding
 from service.triage.prediction import Network
 from tests.factories import chest, encode, ramp
+from tests.service import records
 
 HEIGHT, WIDTH = 300, 260
 BOX = (40, 60, 150, 221)
@@ -37,10 +38,10 @@ POSITIVE = ("Effusion", "Pneumothorax")
 PIXELS = ramp(HEIGHT, WIDTH)
 
 
-def report(**changes: Any) -> Report:
-    """Two positive findings, one without an operating point, two flags; every number is its own."""
+def record(**changes: Any) -> Record:
+    """Two positive findings, one without an operating point, two flags; every number is unique."""
     random = np.random.default_rng(5)
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "id": "0123456789abcdef" * 2,
         "created": datetime(2025, 3, 5, 22, 30, 15, 250_000, UTC),
         "findings": tuple(_finding(index, label) for index, label in enumerate(LABELS)),
@@ -48,11 +49,12 @@ def report(**changes: Any) -> Report:
         "reason": ("Pneumothorax",),
         "flags": ("window_missing", "view_position_missing"),
         "box": BOX,
+        "content": (0.0, 0.0, 1.0, 1.0),
         "network": Network("agcnn-densenet121", "2.1", "9f" * 32),
         "heat_map": random.random((7, 7), np.float32),
         "class_maps": random.normal(0, 3, (len(LABELS), 7, 7)).astype(np.float32),
     }
-    return Report(**(told | changes))
+    return records.record(**(values | changes))
 
 
 def _finding(index: int, label: str) -> Finding:
@@ -154,13 +156,13 @@ FAULTY: dict[str, bytes] = {
 }
 
 
-def rendered(kind: str, data: bytes = FAULTY["sound"], told: Report | None = None) -> bytes:
+def rendered(kind: str, data: bytes = FAULTY["sound"], made_from: Record | None = None) -> bytes:
     """An object of a radiograph's file, as a decoder process makes it."""
 
     def view() -> np.ndarray:
         return np.rint(radiograph(data).values * 255).astype(np.uint8)
 
-    return render(read(data), view, Kind(kind), report() if told is None else told)
+    return render(read(data), view, Kind(kind), record() if made_from is None else made_from)
 
 
 def parsed(data: bytes) -> Dataset:

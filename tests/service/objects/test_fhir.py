@@ -10,7 +10,7 @@ import pytest
 
 from model.labels import LABELS
 from service.objects.codes import PRIVATE, row
-from tests.service.objects.rendered import FAULTY, rendered, report
+from tests.service.objects.rendered import FAULTY, record, rendered
 
 REQUIRED = {  # cardinality 1..
     "Bundle": {"type"},
@@ -51,7 +51,7 @@ def walk(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_it_is_a_collection_of_one_report_its_observations_and_one_device(bundle: dict[str, Any]) -> None:
-    assert (bundle["resourceType"], bundle["type"], bundle["id"]) == ("Bundle", "collection", report().id)
+    assert (bundle["resourceType"], bundle["type"], bundle["id"]) == ("Bundle", "collection", record().id)
     kinds = [one["resource"]["resourceType"] for one in bundle["entry"]]
     assert (kinds[0], kinds[-1]) == ("DiagnosticReport", "Device")
     assert set(kinds[1:-1]) == {"Observation"}
@@ -83,12 +83,12 @@ def test_everything_is_preliminary_and_has_the_time_of_the_record(bundle: dict[s
     assert {one["status"] for one in made} == {"preliminary"}
     assert {one["issued"] for one in made} | {bundle["timestamp"]} == {"2025-03-05T22:30:15.250Z"}
     assert INSTANT.fullmatch(bundle["timestamp"])
-    assert datetime.fromisoformat(bundle["timestamp"]) == report().created
+    assert datetime.fromisoformat(bundle["timestamp"]) == record().created
 
 
 @pytest.mark.parametrize("label", LABELS)
 def test_a_finding_is_an_observation(bundle: dict[str, Any], label: str) -> None:
-    finding = next(one for one in report().findings if one.label == label)
+    finding = next(one for one in record().prediction.findings if one.label == label)
     coded = row(label).finding
     (one,) = [one for one in resources(bundle, "Observation") if one["code"]["coding"][0]["code"] == coded.value]
 
@@ -118,7 +118,7 @@ def test_the_report_states_priority_flags_and_positive_findings(bundle: dict[str
     assert "Flag: window_missing." in document["conclusion"]
     assert [one["coding"][0]["code"] for one in document["conclusionCode"]] == ["60046008", "36118008"]
     flags = [one["valueString"] for one in resources(bundle, "Observation") if "valueString" in one]
-    assert flags == list(report().flags)
+    assert flags == list(record().prediction.flags)
 
 
 def test_patient_order_and_study_are_referred_to_by_identifiers_alone(bundle: dict[str, Any]) -> None:

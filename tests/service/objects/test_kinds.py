@@ -7,9 +7,9 @@ import pytest
 from pydicom import Dataset
 
 from service.objects.kinds import DICOM_KINDS, Kind
-from service.objects.report import Report
+from service.storage.record import Record
 from tests.conftest import ROOT
-from tests.service.objects.rendered import FAULTY, errors, items, parsed, rendered, report, source
+from tests.service.objects.rendered import FAULTY, errors, items, parsed, record, rendered, source
 
 SAMPLES = [ROOT / "samples" / f"{name}.dcm" for name in ("pneumothorax", "nodule_monochrome1", "normal")]
 REAL = (
@@ -23,10 +23,10 @@ def sound(kind: Kind) -> Dataset:
     return parsed(rendered(kind))
 
 
-def beyond(data: bytes, folder: Path, told: Report) -> dict[Kind, set[str]]:
+def beyond(data: bytes, folder: Path, made_from: Record) -> dict[Kind, set[str]]:
     """What a validator finds on each object, and not on the source."""
     known = errors(data, folder)
-    return {kind: errors(rendered(kind, data, told), folder) - known for kind in DICOM_KINDS}
+    return {kind: errors(rendered(kind, data, made_from), folder) - known for kind in DICOM_KINDS}
 
 
 NOTHING: dict[Kind, set[str]] = {kind: set() for kind in DICOM_KINDS}
@@ -34,7 +34,7 @@ NOTHING: dict[Kind, set[str]] = {kind: set() for kind in DICOM_KINDS}
 
 @pytest.mark.parametrize("fault", FAULTY)
 def test_a_validator_finds_nothing_beyond_what_it_finds_on_the_source(fault: str, tmp_path: Path) -> None:
-    assert beyond(FAULTY[fault], tmp_path, report()) == NOTHING
+    assert beyond(FAULTY[fault], tmp_path, record()) == NOTHING
 
 
 @pytest.mark.parametrize("kind", DICOM_KINDS)
@@ -50,13 +50,13 @@ def test_the_validator_would_have_found_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_so_it_is_with_the_samples(path: Path, tmp_path: Path) -> None:
-    assert beyond(path.read_bytes(), tmp_path, report(**SMALL)) == NOTHING
+    assert beyond(path.read_bytes(), tmp_path, record(**SMALL)) == NOTHING
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", REAL)
 def test_so_it_is_with_real_radiographs(name: str, realdata: Path, tmp_path: Path) -> None:
-    assert beyond((realdata / "dicom" / f"{name}.dcm").read_bytes(), tmp_path, report(**SMALL)) == NOTHING
+    assert beyond((realdata / "dicom" / f"{name}.dcm").read_bytes(), tmp_path, record(**SMALL)) == NOTHING
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -69,12 +69,12 @@ def test_asked_for_twice_it_is_the_same(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_of_another_record_it_is_another(kind: Kind) -> None:
-    assert rendered(kind, told=report(id="f" * 32)) != rendered(kind)
+    assert rendered(kind, made_from=record(id="f" * 32)) != rendered(kind)
 
 
 def test_no_uid_is_given_twice() -> None:
     objects = {kind: sound(kind) for kind in DICOM_KINDS}
-    other = {kind: parsed(rendered(kind, told=report(id="f" * 32))) for kind in DICOM_KINDS}
+    other = {kind: parsed(rendered(kind, made_from=record(id="f" * 32))) for kind in DICOM_KINDS}
     all_of_them = [*objects.values(), *other.values()]
 
     for keyword in ("SOPInstanceUID", "SeriesInstanceUID"):

@@ -14,9 +14,9 @@ from service.dicom.radiograph import radiograph, unwindowed
 from service.errors import MalformedDicom
 from tests.factories import chest, encode
 from tests.service.dicom.test_unwindowed import viewed
-from tests.service.objects.rendered import parsed, rendered, report
+from tests.service.objects.rendered import parsed, record, rendered
 
-SMALL = report(box=(1, 2, 200, 201))
+SMALL = record(box=(1, 2, 200, 201))
 UNSIGNED = (np.arange(256 * 256).reshape(256, 256) % 4096).astype(np.uint16)
 SIGNED = (np.arange(256 * 256).reshape(256, 256) % 64 - 32).astype(np.int16)
 BYTES = (np.arange(256 * 256).reshape(256, 256) % 200).astype(np.uint8)

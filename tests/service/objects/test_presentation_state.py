@@ -8,7 +8,7 @@ from PIL import Image
 from pydicom import Dataset
 
 from service.dicom.radiograph import radiograph
-from tests.service.objects.rendered import BOX, FAULTY, HEIGHT, WIDTH, parsed, rendered, report, source
+from tests.service.objects.rendered import BOX, FAULTY, HEIGHT, WIDTH, parsed, record, rendered, source
 
 
 def state(fault: str = "sound") -> Dataset:
@@ -35,7 +35,7 @@ def test_the_box_is_drawn_along_the_edges_of_its_pixels() -> None:
 
 
 def test_a_box_may_be_the_whole_radiograph() -> None:
-    dataset = parsed(rendered("presentation_state", told=report(box=(0, 0, WIDTH, HEIGHT))))
+    dataset = parsed(rendered("presentation_state", made_from=record(box=(0, 0, WIDTH, HEIGHT))))
 
     data = dataset.GraphicAnnotationSequence[0].GraphicObjectSequence[0].GraphicData
     assert (min(data), max(data[::2]), max(data[1::2])) == (0, WIDTH, HEIGHT)
@@ -56,14 +56,18 @@ def test_the_text_states_priority_findings_notice_and_flags() -> None:
 
 
 def test_without_a_positive_finding_the_text_states_that() -> None:
-    dataset = parsed(rendered("presentation_state", told=report(findings=report().findings[:1], priority="ROUTINE")))
+    dataset = parsed(
+        rendered("presentation_state", made_from=record(findings=record().prediction.findings[:1], priority="ROUTINE"))
+    )
 
     (text,) = dataset.GraphicAnnotationSequence[0].TextObjectSequence
     assert text.UnformattedTextValue.split("\r\n")[:2] == ["AI priority ROUTINE", "Nothing at or over its threshold"]
 
 
 def test_a_long_text_is_cut_to_what_the_attribute_holds() -> None:
-    dataset = parsed(rendered("presentation_state", told=report(flags=tuple(f"flag_number_{n}" for n in range(90)))))
+    dataset = parsed(
+        rendered("presentation_state", made_from=record(flags=tuple(f"flag_number_{n}" for n in range(90))))
+    )
 
     (text,) = dataset.GraphicAnnotationSequence[0].TextObjectSequence
     assert len(text.UnformattedTextValue) == 1024  # ST

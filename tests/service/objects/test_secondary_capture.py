@@ -6,17 +6,17 @@ from PIL import Image
 
 from service.dicom.radiograph import radiograph
 from service.objects.overlay import overlay_png
-from tests.service.objects.rendered import FAULTY, HEIGHT, WIDTH, parsed, rendered, report
+from tests.service.objects.rendered import FAULTY, HEIGHT, WIDTH, parsed, record, rendered
 
 
 def test_it_is_the_overlay() -> None:
     dataset = parsed(rendered("secondary_capture"))
     view = np.rint(radiograph(FAULTY["sound"]).values * 255).astype(np.uint8)
-    made_of = report()
+    made_of = record()
 
     assert (dataset.PhotometricInterpretation, dataset.SamplesPerPixel) == ("RGB", 3)
     assert dataset.pixel_array.shape == (HEIGHT, WIDTH, 3)
-    picture = np.asarray(Image.open(BytesIO(overlay_png(view, made_of.heat_map, made_of.box))))
+    picture = np.asarray(Image.open(BytesIO(overlay_png(view, made_of.heat_map, made_of.prediction.box))))
     np.testing.assert_array_equal(dataset.pixel_array, picture)
 
 
@@ -33,7 +33,7 @@ def test_the_notice_is_in_the_pixels() -> None:
     dark = np.zeros((7, 7), np.float32)
     black = FAULTY["white is low"]
 
-    pixels = parsed(rendered("secondary_capture", black, report(heat_map=dark))).pixel_array
+    pixels = parsed(rendered("secondary_capture", black, record(heat_map=dark))).pixel_array
     grey = np.rint(radiograph(black).values * 255).astype(np.uint8)
 
     corner = np.s_[-14:-3, 4:120]

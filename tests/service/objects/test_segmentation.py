@@ -4,7 +4,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 
-from tests.service.objects.rendered import FAULTY, HEIGHT, WIDTH, parsed, rendered, report
+from tests.service.objects.rendered import FAULTY, HEIGHT, WIDTH, parsed, record, rendered
 
 
 def by_hand(heat: np.ndarray, content: tuple[float, float, float, float], places: list[tuple[int, int]]) -> list[float]:
@@ -50,7 +50,7 @@ def test_segments_are_the_heat_map_and_positive_findings_alone(image: hd.seg.Seg
 
 
 def test_values_are_the_heat_map_at_each_pixel(image: hd.seg.Segmentation) -> None:
-    expected = by_hand(report().heat_map, (0, 0, 1, 1), PLACES)
+    expected = by_hand(record().heat_map, (0, 0, 1, 1), PLACES)
 
     got = [image.pixel_array[0, y, x] / 255 for y, x in PLACES]
     assert got == pytest.approx(expected, abs=0.5 / 255 + 1e-6)  # rounded to the nearest of 256 levels
@@ -58,32 +58,32 @@ def test_values_are_the_heat_map_at_each_pixel(image: hd.seg.Segmentation) -> No
 
 @pytest.mark.parametrize(("segment", "finding"), [(1, 2), (2, 7)])
 def test_a_findings_map_spans_its_own_range(image: hd.seg.Segmentation, segment: int, finding: int) -> None:
-    class_map = report().class_maps[finding]
+    class_map = record().class_maps[finding]
     expected = by_hand((class_map - class_map.min()) / (class_map.max() - class_map.min()), (0, 0, 1, 1), PLACES)
 
     got = [image.pixel_array[segment, y, x] / 255 for y, x in PLACES]
-    assert report().findings[finding].label in image.SegmentSequence[segment].SegmentLabel
+    assert record().prediction.findings[finding].label in image.SegmentSequence[segment].SegmentLabel
     assert got == pytest.approx(expected, abs=0.5 / 255 + 1e-6)
 
 
 def test_only_the_part_of_a_padded_canvas_that_the_radiograph_covers_is_shown() -> None:
     content = (0.1, 0.0, 0.9, 1.0)
 
-    pixels = parsed(rendered("segmentation", told=report(content=content))).pixel_array
+    pixels = parsed(rendered("segmentation", made_from=record(content=content))).pixel_array
 
     got = [pixels[0, y, x] / 255 for y, x in PLACES if 20 < x < WIDTH - 20]  # at the edge the map beyond has no effect
-    expected = by_hand(report().heat_map, content, [place for place in PLACES if 20 < place[1] < WIDTH - 20])
+    expected = by_hand(record().heat_map, content, [place for place in PLACES if 20 < place[1] < WIDTH - 20])
     assert got == pytest.approx(expected, abs=0.5 / 255 + 1e-6)
 
 
 def test_without_a_positive_finding_there_is_the_heat_map_alone() -> None:
-    dataset = parsed(rendered("segmentation", told=report(findings=report().findings[:1])))
+    dataset = parsed(rendered("segmentation", made_from=record(findings=record().prediction.findings[:1])))
 
     assert [item.SegmentLabel for item in dataset.SegmentSequence] == ["AI Attention"]
 
 
 def test_a_flat_map_is_an_empty_segment_not_a_missing_one() -> None:
-    dataset = parsed(rendered("segmentation", told=report(heat_map=np.zeros((7, 7), np.float32))))
+    dataset = parsed(rendered("segmentation", made_from=record(heat_map=np.zeros((7, 7), np.float32))))
 
     assert dataset.NumberOfFrames == 3
     assert not dataset.pixel_array[0].any()

@@ -11,7 +11,7 @@ from pydicom.sr.codedict import codes
 
 from model.labels import LABELS
 from service.objects.codes import row
-from tests.service.objects.rendered import BOX, FAULTY, parsed, rendered, report
+from tests.service.objects.rendered import BOX, FAULTY, parsed, record, rendered
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_radiograph_is_its_evidence(document: Dataset) -> None:
 
 @pytest.mark.parametrize("label", LABELS)
 def test_each_finding_has_a_group_with_the_values_of_the_report(document: Dataset, label: str) -> None:
-    finding = next(one for one in report().findings if one.label == label)
+    finding = next(one for one in record().prediction.findings if one.label == label)
     coded = row(label)
     (group,) = [
         group for group in document.content.get_image_measurement_groups() if group.tracking_identifier == label
@@ -86,7 +86,7 @@ def test_the_box_is_one_region_with_its_edges_on_those_of_pixels(document: Datas
 def test_a_box_may_be_the_whole_radiograph() -> None:
     whole = (0, 0, 260, 300)
 
-    data = parsed(rendered("sr", told=report(box=whole)))
+    data = parsed(rendered("sr", made_from=record(box=whole)))
 
     (corners,) = [list(one.GraphicData) for one in _tree(data) if "GraphicData" in one]
     assert corners == [0, 0, 260, 0, 260, 300, 0, 300, 0, 0]  # PS3.3 C.18.6.1.2: to Columns\Rows
