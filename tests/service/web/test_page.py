@@ -70,7 +70,7 @@ def test_a_refusal_says_its_reasons_in_words_and_spoils_no_other(tab: Tab, sent:
     said = {one.locator(".file").inner_text(): one.inner_text() for one in refused.all()}
     assert "Refused: Not a frontal chest radiograph" in said["lateral<b>.dcm"]
     assert "Modality must be CR or DX" in said["lateral<b>.dcm"]
-    assert "ViewPosition: PA or AP wanted" in said["lateral<b>.dcm"]
+    assert "ViewPosition must be PA or AP" in said["lateral<b>.dcm"]
     assert "Refused: Not a readable DICOM file" in said["letter.txt"]
 
 
