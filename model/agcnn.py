@@ -1,4 +1,4 @@
-"""The whole network: see the canvas, look closer where it matters, read both together (Guan et al. 2018)."""
+"""AG-CNN: a global branch on the canvas, a local branch on the attended region, and their fusion (Guan et al. 2018)."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -19,31 +19,31 @@ CropFrom = Literal["canvas", "input"]
 
 @dataclass(frozen=True)
 class AgcnnConfig:
-    """What makes a network: all that is needed, beside weights, to build it again.
+    """The architecture of a network: all that is needed to rebuild it, except the weights.
 
     Parameters
     ----------
     backbone
-        Of both branches, a name in `model.branch.BACKBONES`.
+        Backbone of both branches, a name in `model.branch.BACKBONES`.
     canvas_size
         S, side of the canvas in pixels: a multiple of `input_size`.
     input_size
-        Side, in pixels, of what each branch sees.
+        Side of each branch's input in pixels.
     tau
-        τ of the region, in (0, 1).
+        Threshold τ of the region, in (0, 1).
     pooling
         `max` as in the paper, or `average`.
     findings
         K, the number of logits.
     statistic
-        Of the heat map: `max` as in the paper, `l1` or `l2`.
+        Statistic of the heat map: `max` as in the paper, `l1` or `l2`.
     crop_from
-        What the crop is cut from: the `canvas`, in full detail; or the global branch's `input`, as in the paper.
+        Source of the crop: the `canvas`, in full detail; or the global branch's `input`, as in the paper.
 
     Raises
     ------
     ValueError
-        With what was wanted and what was got.
+        A value is invalid.
     """
 
     backbone: str = "squeezenet1_1"
@@ -59,9 +59,9 @@ class AgcnnConfig:
         if self.backbone not in BACKBONES:
             raise ValueError(f"backbone must be one of {', '.join(sorted(BACKBONES))}, got {self.backbone!r}")
         choices = {"pooling": Pooling, "statistic": Statistic, "crop_from": CropFrom}
-        for name, wanted in choices.items():
-            if (value := getattr(self, name)) not in get_args(wanted):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(wanted))}, got {value!r}")
+        for name, choice in choices.items():
+            if (value := getattr(self, name)) not in get_args(choice):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(choice))}, got {value!r}")
         if self.input_size < SMALLEST_INPUT:
             raise ValueError(f"input_size must be at least {SMALLEST_INPUT}, got {self.input_size}")
         if self.canvas_size < self.input_size or self.canvas_size % self.input_size:
@@ -73,10 +73,10 @@ class AgcnnConfig:
 
 
 class Attention(NamedTuple):
-    """What the global branch saw, and where it looks closer.
+    """The output of the global branch and the region that it attends to.
 
-    `branch` of the global branch, `heat_map [B, h, w]` in [0, 1], `box [B, 4]` in [0, 1], `crop [B, 1, n, n]`; the last
-    two carry no gradient to the global branch.
+    `branch` is the global branch's output, `heat_map [B, h, w]` in [0, 1], `box [B, 4]` in [0, 1], `crop [B, 1, n, n]`;
+    the last two pass no gradient to the global branch.
     """
 
     branch: BranchOutput
@@ -107,12 +107,12 @@ class Agcnn(nn.Module):
         self.fusion = Fusion(self.global_branch.channels, config.findings)
 
     def shrink(self, canvas: Tensor) -> Tensor:
-        """Average `[B, 1, S, S]` over areas, down to the input size `[B, 1, n, n]`.
+        """Area-average `[B, 1, S, S]` to the input size `[B, 1, n, n]`.
 
         Raises
         ------
         ValueError
-            Another shape than `[B, 1, S, S]` with the S of the configuration.
+            The shape is not `[B, 1, S, S]` with the S of the configuration.
         """
         side = self.config.canvas_size
         if canvas.ndim != 4 or tuple(canvas.shape[1:]) != (1, side, side):
@@ -120,16 +120,16 @@ class Agcnn(nn.Module):
         return functional.avg_pool2d(canvas, side // self.config.input_size)
 
     def attend(self, canvas: Tensor) -> Attention:
-        """Run the global branch on the canvas `[B, 1, S, S] in [0, 1]` and cut out what it attends to."""
+        """Run the global branch on the canvas `[B, 1, S, S] float32 in [0, 1]` and crop the attended region."""
         small = self.shrink(canvas)
-        seen = self.global_branch(small)
-        heat = heat_map(seen.features, self.config.statistic)
+        output = self.global_branch(small)
+        heat = heat_map(output.features, self.config.statistic)
         box = region(heat.detach(), self.config.tau)
         source = canvas if self.config.crop_from == "canvas" else small
-        return Attention(seen, heat, box, crop(source, box, self.config.input_size))
+        return Attention(output, heat, box, crop(source, box, self.config.input_size))
 
     def forward(self, canvas: Tensor) -> AgcnnOutput:
-        """Read the canvas `[B, 1, S, S] float32 in [0, 1]`."""
+        """Run all branches on the canvas `[B, 1, S, S] float32 in [0, 1]`."""
         attention = self.attend(canvas)
         near = self.local_branch(attention.crop)
         return AgcnnOutput(
@@ -143,10 +143,10 @@ class Agcnn(nn.Module):
 
 
 def freeze(module: nn.Module) -> None:
-    """Take a module out of training for good: no gradient, and evaluation mode that outlasts `train()` of a parent."""
+    """Freeze a module permanently: no gradient, and evaluation mode that `train()` of a parent does not change."""
     module.eval()
     module.requires_grad_(False)
-    # Batch norm would otherwise go on changing its statistics as soon as the parent is put in training mode.
+    # Otherwise batch norms would update their statistics when the parent is put into training mode.
     module.train = partial(_stay, module)  # type: ignore[method-assign]
 
 

@@ -14,14 +14,14 @@ Pooling = Literal["max", "average"]
 
 
 class Backbone(NamedTuple):
-    """How a trunk is built and how published weights are fitted to it.
+    """How to build a trunk and load published weights into it.
 
     Attributes
     ----------
     first
-        Name in a `Branch` of the first convolution's weight.
+        Name of the first convolution's weight in a `Branch`.
     branch_name
-        A published parameter's name to its name in a `Branch`.
+        Function from a parameter's published name to its name in a `Branch`.
     """
 
     build: Callable[[], nn.Sequential]
@@ -48,12 +48,12 @@ BACKBONES: dict[str, Backbone] = {
     "squeezenet1_1": Backbone(squeezenet.squeezenet1_1, squeezenet.CHANNELS, "features.0.weight", squeezenet.to_grey),
 }
 
-# What DataParallel and CheXNet's own class put before torchvision's names.
+# Prefixes that DataParallel and CheXNet's class add to torchvision's names.
 WRAPPERS = re.compile(r"^(?:module\.|model\.|densenet121\.|resnet50\.)+")
 
 
 class BranchOutput(NamedTuple):
-    """What a branch makes of an image: `features [B, C, h, w]` ≥ 0, `pooled [B, C]`, `logits [B, K]`."""
+    """The output of a branch: `features [B, C, h, w]` ≥ 0, `pooled [B, C]`, `logits [B, K]`."""
 
     features: Tensor
     pooled: Tensor
@@ -93,7 +93,7 @@ class Branch(nn.Module):
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, image: Tensor) -> BranchOutput:
-        """Classify display values `[B, 1, H, W] float32 in [0, 1]`; any H and W the backbone can take."""
+        """Classify display values `[B, 1, H, W] float32 in [0, 1]`, with any H and W that the backbone supports."""
         features = self.features(normalise(image))
         pooled = features.amax((2, 3)) if self.pooling == "max" else features.mean((2, 3))
         return BranchOutput(features, pooled, self.classifier(pooled))
@@ -104,29 +104,30 @@ class Branch(nn.Module):
 
 
 def load_trunk(branch: Branch, state: Mapping[str, Tensor]) -> list[str]:
-    """Load what fits of a published state; the rest of the branch stays as it is.
+    """Load the fitting tensors of a published state; the rest of the branch is not changed.
 
-    Weights of a three-channel first convolution must be for torchvision's normalisation (`squeezenet.read_trunk` makes
-    such a state of the published `.npz`); they are folded into one channel. Those of a one-channel one are taken as
-    they are. A classifier of as many findings is taken to have them in the same order.
+    A first convolution with three channels `[C, 3, kh, kw]` must be for torchvision's normalisation
+    (`squeezenet.read_trunk` converts the published `.npz`); it is folded into one channel. One with a single channel is
+    loaded unchanged. A classifier with equally many findings is assumed to have them in the same order.
 
     Parameters
     ----------
     branch
         Changed in place.
     state
-        A torchvision state dict (also of the older DenseNet naming), one of CheXNet's form, or that of a `Branch`.
+        State dict of torchvision (also with the older DenseNet names), of CheXNet, or of a `Branch`.
 
     Returns
     -------
     list of str
-        Names that did not match, sorted: in the state and not in the branch, the other way round, or of another shape.
-        The step counters of batch norm are no weights and are left out.
+        Names that did not match, sorted: only in the state, only in the branch, or of another shape; without the step
+        counters of batch norms, which are not weights.
 
     Raises
     ------
     KeyError
-        A three-channel first convolution without the parameter that takes what folding leaves over; its name.
+        The first convolution has three channels, and the parameter that takes the offset of folding is missing; the
+        argument is its name.
     """
     backbone = BACKBONES[branch.backbone]
     published = {backbone.branch_name(WRAPPERS.sub("", name)): name for name in state}

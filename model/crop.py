@@ -1,4 +1,4 @@
-"""The attended region, cut from the canvas in full detail."""
+"""The crop: the attended region, resampled from the canvas."""
 
 from math import ceil
 
@@ -10,14 +10,14 @@ from torch.nn import functional
 def crop(canvas: Tensor, box: Tensor, size: int) -> Tensor:
     """Resample the box of each canvas to `size` × `size`.
 
-    Bilinear samples on a grid twice as fine as the result, averaged 2 × 2; a still finer grid where the canvas is more
-    than four times the size, so that samples never lie more than two canvas pixels apart. How well that removes detail
-    the result cannot hold depends on the box. The whole canvas at 2, 4, 8, 16 … times the size comes out as its exact
-    area average. Up to half the side of a canvas of four times the size, samples lie at most one pixel apart and every
-    pixel counts about alike; from there to the whole they lie up to two apart, and detail of one or two canvas pixels
-    is averaged unevenly. A box of as many pixels as the result has is smoothed a little (weights 1/8, 3/4, 1/8 along
-    each side), a smaller one interpolated. Samples within half a pixel of the canvas's edge take the value of its
-    outermost pixel.
+    The crop is sampled bilinearly on a grid twice as fine as the result and averaged 2 × 2; if the canvas is more than
+    four times the size, the grid is finer, so that samples are at most two canvas pixels apart. The quality of the
+    antialiasing depends on the box. If the box is the whole canvas at 2, 4, 8, 16 … times the size, the result is its
+    exact area average. For boxes up to half the side of a canvas of four times the size, samples are at most one pixel
+    apart, and all pixels have about equal weight; for larger boxes they are up to two apart, and detail of one or two
+    canvas pixels is averaged unevenly. A box with as many pixels as the result is smoothed slightly (weights 1/8, 3/4,
+    1/8 along each side); a smaller one is interpolated. Samples within half a pixel of the canvas's edge take the value
+    of its outermost pixel.
 
     Parameters
     ----------

@@ -32,15 +32,15 @@ class DenseLayer(nn.Module):
 
 
 def densenet121(gate: Callable[[int], nn.Module] | None = None) -> nn.Sequential:
-    """Trunk from one normalised grey channel to features, named as torchvision's `features`.
+    """Build the trunk from one normalised grey channel to features, named as torchvision's `features`.
 
     `[B, 1, H, W]` to `[B, 1024, H / 32, W / 32]`; He initialisation. A ReLU follows `norm5`: torchvision applies it
-    outside `features`, and the paper does not say on which side the heat map is taken; here it is taken after.
+    outside `features`, and the paper does not say whether the heat map is taken before or after; here it is after.
 
     Parameters
     ----------
     gate
-        Channels to what the output of each dense block passes; none in the plain network.
+        Function from channels to a module that each dense block's output passes; None in the plain network.
     """
     parts = _stem()
     channels = 64
@@ -62,10 +62,10 @@ def densenet121(gate: Callable[[int], nn.Module] | None = None) -> nn.Sequential
 
 
 def to_grey(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Fold a three-channel `conv0` into one channel.
+    """Fold a three-channel `conv0` `[64, 3, 7, 7]` into one channel `[64, 1, 7, 7]`.
 
-    `conv0` has no bias, so the constant goes into the running mean of `norm0`. Exact but for the outermost two rows
-    and columns of `conv0`: its zero padding there stands for one grey, not for the three means of the colours.
+    `conv0` has no bias, so the offset goes into the running mean of `norm0`. Folding is exact except in the outermost
+    two rows and columns of the output, where the zero padding is one grey value instead of the means of three colours.
     """
     weight, offset = fold(state["features.conv0.weight"])
     mean = state["features.norm0.running_mean"] - offset
@@ -73,9 +73,9 @@ def to_grey(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def branch_name(name: str) -> str:
-    """Name in a `Branch` of a published parameter.
+    """Return the name in a `Branch` of a published parameter.
 
-    `norm.1` of torchvision's first weights is `norm1` since; CheXNet's `classifier.0` is followed by a sigmoid.
+    `norm.1` of torchvision's first weights was renamed to `norm1`; CheXNet's `classifier.0` precedes a sigmoid.
     """
     return re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", name).replace("classifier.0.", "classifier.")
 

@@ -1,4 +1,4 @@
-"""Both branches, read together."""
+"""The fusion of both branches."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ class Fusion(nn.Module):
     Parameters
     ----------
     channels
-        C, of each branch.
+        C, the number of channels of each branch.
     findings
         K, the number of logits.
     """

@@ -1,4 +1,4 @@
-"""Where a branch looks: one map per image, whatever the finding."""
+"""The heat map: where a branch is activated, one map per image for all findings."""
 
 from typing import Literal
 
@@ -7,13 +7,13 @@ from torch import Tensor
 
 Statistic = Literal["max", "l1", "l2"]
 
-# A range below this part of the maximum is rounding, not attention.
+# A range below this share of the maximum is caused by rounding.
 FLAT = 1e-6
 SMALLEST = torch.finfo(torch.float32).tiny
 
 
 def heat_map(features: Tensor, statistic: Statistic = "max") -> Tensor:
-    """One number for all channels at each place, scaled per image by its minimum and maximum.
+    """Reduce the channels at each position to one value, and scale it per image by its minimum and maximum.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def heat_map(features: Tensor, statistic: Statistic = "max") -> Tensor:
         `[B, C, h, w]`, any floating type.
     statistic
         `max` of the absolute activation, as in the paper; `l1`, its mean; `l2`, the root of the sum of squares. The
-        paper divides the root by C, which the scaling takes out again.
+        paper divides the root by C, which makes no difference after scaling.
 
     Returns
     -------
@@ -40,5 +40,5 @@ def over_channels(features: Tensor, statistic: Statistic) -> Tensor:
     if statistic == "max":
         return features.abs().amax(1)  # Eq. 3
     peak = features.abs().amax((1, 2, 3), keepdim=True)
-    scaled = features / peak.clamp(min=SMALLEST)  # else the square of 1e20 is infinite, and that of 1e-30 nothing
+    scaled = features / peak.clamp(min=SMALLEST)  # else the square of 1e20 overflows, and that of 1e-30 underflows
     return scaled.abs().mean(1) if statistic == "l1" else scaled.square().sum(1).sqrt()

@@ -1,6 +1,6 @@
-"""The non-local block (Wang et al., CVPR 2018): every place of a map looks at every other.
+"""The non-local block (Wang et al., CVPR 2018): attention of every position of a map to all positions.
 
-Embedded Gaussian form, i.e. the weights are a softmax over places; no position enters, no pooling of keys.
+Embedded Gaussian form, i.e. the weights are a softmax over positions; without positional encoding or pooling of keys.
 """
 
 from collections import OrderedDict
@@ -12,14 +12,15 @@ from model.resnet import EXPANSION, WIDTHS, resnet50
 
 
 class NonLocal(nn.Module):
-    """Add to each place of a map what it finds at all places.
+    """Add to each position of a map a weighted mean over all positions.
 
-    Begins as the identity, so that it can be put into a trained network: the scale of its batch norm is zero.
+    The block is initialised as the identity (the scale of its batch norm is zero), so that it can be inserted into a
+    trained network.
 
     Parameters
     ----------
     channels
-        C, even.
+        C, the number of channels, even.
     """
 
     def __init__(self, channels: int) -> None:
@@ -30,7 +31,7 @@ class NonLocal(nn.Module):
         self.w_z = nn.Conv2d(channels // 2, channels, 1, bias=False)
         self.bn = nn.BatchNorm2d(channels)
         for embedding in (self.theta, self.phi, self.g):
-            # The authors' code; nearer to He's, a softmax over sums of C / 2 products would begin saturated.
+            # As in the authors' code. With He initialisation the softmax over sums of C / 2 products would saturate.
             nn.init.normal_(embedding.weight, std=0.01)
             nn.init.zeros_(embedding.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.bn.weight)
@@ -38,14 +39,14 @@ class NonLocal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, h, w]` to `[B, C, h, w]`; time and memory grow with (hw)²."""
         theta = self.theta(x)
-        alike = torch.einsum("bci,bcj->bij", theta.flatten(2), self.phi(x).flatten(2)).softmax(2)  # f / C(x), Eq. 3
-        y = torch.einsum("bij,bcj->bci", alike, self.g(x).flatten(2))  # Eq. 1
+        weights = torch.einsum("bci,bcj->bij", theta.flatten(2), self.phi(x).flatten(2)).softmax(2)  # f / C(x), Eq. 3
+        y = torch.einsum("bij,bcj->bci", weights, self.g(x).flatten(2))  # Eq. 1
         z: Tensor = self.bn(self.w_z(y.reshape_as(theta))) + x  # Eq. 6
         return z
 
 
 def nonlocal_resnet50() -> nn.Sequential:
-    """ResNet-50 with one block before the last residual block of res4.
+    """Build ResNet-50 with one non-local block before the last residual block of res4.
 
     `[B, 1, H, W]` to `[B, 2048, H / 32, W / 32]`, ≥ 0. He et al. count the stem as the first stage, so res4 is the
     third group, the one of six blocks, `layer3`. The residual blocks keep torchvision's names.

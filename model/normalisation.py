@@ -1,7 +1,7 @@
-"""Display values as a network trained on colour photographs wants them.
+"""Normalisation of display values for networks that were trained on colour photographs.
 
-Published trunks expect RGB, each channel scaled by ImageNet's own mean and standard deviation. A radiograph has one
-channel: it is scaled once, by their averages, and what differs is folded into the first convolution when weights load.
+Published trunks expect RGB, each channel scaled by its ImageNet mean and standard deviation. A radiograph has one
+channel, which is scaled by their averages; the difference is folded into the first convolution when weights are loaded.
 """
 
 import torch
@@ -25,7 +25,7 @@ def fold(weight: Tensor) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     weight
-        `[C, 3, kh, kw]`, of a convolution whose input is RGB scaled by `RGB_MEAN` and `RGB_STD`.
+        `[C, 3, kh, kw]`, weight of a convolution whose input is RGB scaled by `RGB_MEAN` and `RGB_STD`.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """The attended region: bounding box of the largest connected component of the upsampled heat map.
 
-The paper upsamples the map to 224 × 224, thresholds it and labels pixels. A bilinear surface needs no pixels for that:
-its components above τ can be told on the grid, cell by cell. All of it is plain tensor arithmetic, without a loop or a
-branch on data, and each image is on its own. `excess` below is the map minus τ, so that "above" is "positive".
+The paper upsamples the map to 224 × 224, thresholds it and labels pixels. The components of a bilinear surface above τ
+can be found exactly on the grid instead, cell by cell. This takes only tensor arithmetic, without loops or branches on
+data, and treats each image independently. `excess` below is the map minus τ, so that "above" means "positive".
 """
 
 from math import ceil, log2
@@ -21,9 +21,9 @@ def region(heat: Tensor, tau: float = 0.7) -> Tensor:
     Parameters
     ----------
     heat
-        `[B, h, w] float32 in [0, 1]`, a value for the centre of each of h × w cells of the canvas.
+        `[B, h, w] float32 in [0, 1]`, value at the centre of each of h × w cells of the canvas.
     tau
-        Threshold τ; "above" is strict.
+        Threshold τ; values equal to τ are not above it.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def region(heat: Tensor, tau: float = 0.7) -> Tensor:
 
 
 def _joined(excess: Tensor) -> Tensor:
-    """Which nodes above the threshold touch: `[B, h, w]` to `[B, hw, hw]` bool, symmetric, with the diagonal."""
+    """Return which nodes above the threshold are joined: `[B, h, w]` to `[B, hw, hw] bool`, symmetric, reflexive."""
     _, h, w = excess.shape
     node = torch.arange(h * w, device=excess.device)
     row, column = node // w, node % w
@@ -71,9 +71,9 @@ def _reachable(joined: Tensor) -> Tensor:
 def _area(excess: Tensor) -> Tensor:
     """Count, for each node, the pixels of the upsampled map above the threshold: `[B, h, w]` to `[B, hw]` float32.
 
-    Along a line of pixels the map is linear between columns, so pixels need not be visited: the count follows from
-    where the line crosses the threshold. Of the nodes above and below it, they go to the one that lifts the line more;
-    so two diagonal corners that are not joined share no pixel, as the map is not above τ where both lift it the same.
+    Along a line of pixels the map is linear between columns, so the count follows from where the line crosses the
+    threshold. The pixels of a line are assigned to the node above or below it that contributes more excess. So two
+    diagonal corners that are not joined share no pixel, as the map is not above τ where both contribute equally.
     """
     h = excess.shape[1]
     y = ((torch.arange(RASTER, dtype=excess.dtype, device=excess.device) + 0.5) * (h / RASTER) - 0.5).clamp(0, h - 1)
@@ -86,12 +86,12 @@ def _area(excess: Tensor) -> Tensor:
     down = lift_down > lift_up
     nearest = torch.where(down, lower[:, None], upper[:, None])  # [B, 224, w]
     own = nearest[:, None] == torch.arange(h, device=excess.device)[:, None, None]  # [B, h, 224, w]
-    # A sum, not a product of matrices, so that counts stay exact where those are rounded to TF32 or bfloat16.
+    # A sum instead of a matrix product, which may be rounded to TF32 or bfloat16, so that counts are exact.
     return (own * pixels[:, None]).sum(2).flatten(1)
 
 
 def _pixels(lines: Tensor) -> Tensor:
-    """How many pixels above the threshold each column has on each line: `[B, n, w]`, 0 where the column is below."""
+    """Count, per line, the pixels above the threshold that belong to each column: `[B, n, w]`, 0 if it is below."""
     w = lines.shape[2]
     centre = torch.arange(w, dtype=lines.dtype, device=lines.device) + 0.5
     start, end = centre - _reach(lines.flip(2)).flip(2), centre + _reach(lines)
@@ -100,9 +100,9 @@ def _pixels(lines: Tensor) -> Tensor:
 
 
 def _largest(reached: Tensor, area: Tensor, above: Tensor) -> Tensor:
-    """Nodes of the component of most pixels, the first of equals: `[B, hw]` bool, none where no node is above."""
-    # A sum here too, for the same reason.
-    total = (reached * area[:, None, :]).sum(2) + 1  # a peak between the centres of pixels still counts
+    """Return the nodes of the component with most pixels, the first of equals: `[B, hw] bool`, maybe empty."""
+    # A sum for the same reason as in `_area`.
+    total = (reached * area[:, None, :]).sum(2) + 1  # + 1, so that a peak between pixel centres counts too
     best = (total * above).argmax(1)
     nodes = torch.arange(area.shape[1], device=area.device)
     row = (reached * (nodes == best[:, None])[:, :, None]).sum(1)
@@ -110,10 +110,10 @@ def _largest(reached: Tensor, area: Tensor, above: Tensor) -> Tensor:
 
 
 def _extent(excess: Tensor, component: Tensor) -> tuple[Tensor, Tensor]:
-    """Least and greatest place of a component along the last axis, `[B]` each, in [0, 1].
+    """Return the minimum and maximum of a component along the last axis, `[B]` each, in [0, 1].
 
-    Its extremes lie on grid lines, where the map crosses the threshold linearly; at the border it reaches half a cell
-    out.
+    They lie on grid lines, where the map crosses the threshold linearly; at the border the component extends half a
+    cell further.
     """
     w = excess.shape[2]
     centre = torch.arange(w, dtype=excess.dtype, device=excess.device) + 0.5
@@ -123,9 +123,9 @@ def _extent(excess: Tensor, component: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _reach(excess: Tensor) -> Tensor:
-    """How far each point above the threshold stays above it to its right, in cells: `[B, n, w] in [0, 1]`.
+    """Return how far the map stays above the threshold to the right of each node, in cells: `[B, n, w] in [0, 1]`.
 
-    Half a cell towards a neighbour that is above too, or towards the border.
+    The value is half a cell if the right neighbour is above too, or at the border.
     """
     here, following = excess[:, :, :-1], excess[:, :, 1:]
     crosses = (here > 0) & (following <= 0)

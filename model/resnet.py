@@ -1,6 +1,6 @@
 """ResNet-50 (He et al., CVPR 2016), named as torchvision's so that published weights load.
 
-The stride of a group is on the 3 × 3 of its first block, as in torchvision ("v1.5"), not on the 1 × 1 of the paper.
+The stride of a group is in the 3 × 3 of its first block, as in torchvision ("v1.5"), not in the 1 × 1 as in the paper.
 """
 
 from collections import OrderedDict
@@ -12,20 +12,20 @@ from model.normalisation import fold
 
 CHANNELS = 2048
 EXPANSION = 4
-WIDTHS = (64, 128, 256, 512)  # of the groups' 3 × 3
-BLOCKS = (3, 4, 6, 3)  # of the groups
+WIDTHS = (64, 128, 256, 512)  # channels of the 3 × 3 in each group
+BLOCKS = (3, 4, 6, 3)  # blocks in each group
 
-Spatial = Callable[[int, int], nn.Module]  # (channels, stride) to what stands for the 3 × 3
-Gate = Callable[[int], nn.Module]  # channels to what a block's branch passes before the addition
+Spatial = Callable[[int, int], nn.Module]  # (channels, stride) to the module in place of the 3 × 3
+Gate = Callable[[int], nn.Module]  # channels to the module between a block's branch and the addition
 
 
 def convolution(channels: int, stride: int) -> nn.Module:
-    """The 3 × 3 of a plain block."""
+    """Return the 3 × 3 convolution of a plain block."""
     return nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False)
 
 
 def ungated(_channels: int) -> nn.Module:
-    """Pass what a plain block's branch computes."""
+    """Return the identity, for a plain block."""
     return nn.Identity()
 
 
@@ -35,9 +35,9 @@ class Bottleneck(nn.Module):
     Parameters
     ----------
     channels
-        Of the input.
+        Number of channels of the input.
     stride
-        2 halves height and width.
+        1, or 2 to halve height and width.
     """
 
     def __init__(self, channels: int, width: int, stride: int, spatial: Spatial, gate: Gate) -> None:
@@ -62,7 +62,7 @@ class Bottleneck(nn.Module):
 
 
 def shortcut(channels: int, wide: int, stride: int) -> nn.Sequential:
-    """The projection that stands for the identity where the shape changes."""
+    """Return the projection that replaces the identity where the shape changes."""
     return nn.Sequential(nn.Conv2d(channels, wide, 1, stride=stride, bias=False), nn.BatchNorm2d(wide))
 
 
@@ -81,19 +81,19 @@ def resnet50(
     spatials: Sequence[Spatial] = (convolution,) * 4,
     gate: Gate = ungated,
 ) -> nn.Sequential:
-    """Trunk from one normalised grey channel to features `[B, 2048, H / 32, W / 32]`, ≥ 0.
+    """Build the trunk from one normalised grey channel to features `[B, 2048, H / 32, W / 32]`, ≥ 0.
 
-    He initialisation of every convolution; each block begins as its shortcut, its last batch norm at zero (Goyal et al.
-    2017).
+    Convolutions have He initialisation; each block is initialised as its shortcut, with its last batch norm at zero
+    (Goyal et al. 2017).
 
     Parameters
     ----------
     begin
-        Gives the layers before the first group.
+        Function that returns the layers before the first group.
     spatials
-        What stands for the 3 × 3 in each of the four groups.
+        Modules in place of the 3 × 3 in each of the four groups.
     gate
-        What every block's branch passes before the addition.
+        Module between every block's branch and the addition.
     """
     parts = begin()
     channels = 64
@@ -113,10 +113,10 @@ def resnet50(
 
 
 def to_grey(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Fold a three-channel `conv1` into one channel.
+    """Fold a three-channel `conv1` `[64, 3, 7, 7]` into one channel `[64, 1, 7, 7]`.
 
-    `conv1` has no bias, so the constant goes into the running mean of `bn1`. Exact but for the outermost two rows and
-    columns of `conv1`: its zero padding there stands for one grey, not for the three means of the colours.
+    `conv1` has no bias, so the offset goes into the running mean of `bn1`. Folding is exact except in the outermost two
+    rows and columns of the output, where the zero padding is one grey value instead of the means of three colours.
     """
     weight, offset = fold(state["features.conv1.weight"])
     mean = state["features.bn1.running_mean"] - offset
@@ -124,7 +124,7 @@ def to_grey(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def branch_name(name: str) -> str:
-    """Name in a `Branch` of a parameter that torchvision names: its trunk has no prefix, its classifier is `fc`."""
+    """Return the name in a `Branch` of a torchvision parameter: the trunk has no prefix, the classifier is `fc`."""
     if name.startswith("fc."):
         return name.replace("fc.", "classifier.", 1)
     return f"features.{name}" if name.startswith(("conv1.", "bn1.", "layer")) else name

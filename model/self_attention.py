@@ -1,11 +1,11 @@
 """Stand-alone self-attention (Ramachandran et al., NeurIPS 2019, arXiv:1906.05909), in place of a 3 × 3 convolution.
 
-Each position asks its k × k neighbourhood, by content and by relative place (Eq. 3):
+Each position attends to its k × k neighbourhood, by content and by relative position (Eq. 3):
 
     y_ij = Σ_ab softmax_ab(q_ij · k_ab + q_ij · r_{a−i, b−j}) v_ab
 
-The paper does not say what becomes of a neighbour outside the map. Here it is masked out: attention at the border is
-shared among the positions that there are.
+The paper does not specify neighbours outside the map. Here they are masked, so that attention at the border is
+distributed over the positions inside.
 """
 
 from typing import NamedTuple
@@ -19,30 +19,30 @@ from model.resnet import Spatial, convolution, resnet50
 
 SIZE = 7  # k
 HEADS = 8
-DENSE = 14  # longest side of a map on which every position is compared with every other one
-BLOCK = 7  # side of the blocks that larger maps are cut into; 7 divides the maps of 224 and 448 pixels
-OUTSIDE = -10_000.0  # a logit that softmax makes zero; its double still fits into float16
+DENSE = 14  # largest side of a map for which all pairs of positions are computed
+BLOCK = 7  # side of the blocks of larger maps; 7 divides the sides of the maps of 224 and 448 pixels
+OUTSIDE = -10_000.0  # logit with a softmax of zero; twice its value still fits into float16
 
 
 class Reach(NamedTuple):
-    """Along one side of the map: `offset [a, u]` in [0, k), each pair's embedding; `mask [n, a, u]`, 0 or `OUTSIDE`."""
+    """Pairs of query and key along one side: `offset [a, u]` in [0, k), index of the embedding; `mask [n, a, u]`."""
 
     offset: Tensor
     mask: Tensor
 
 
 class SelfAttention(nn.Module):
-    """Attention of every position to its k × k neighbourhood, each head with its own logits.
+    """Attention of every position to its k × k neighbourhood, with separate logits for each head.
 
-    Maps up to `DENSE` are one masked product of all positions with all positions; larger ones are cut into blocks, and
-    each block is compared with itself and a halo of k // 2 around it. Both give the same.
+    For maps up to `DENSE` all pairs of positions are computed and masked; larger maps are divided into blocks, and each
+    block attends to itself and a halo of k // 2 around it. The results are equal.
 
     Parameters
     ----------
     channels
-        Of input and output, a multiple of `2 * heads`.
+        Number of channels of input and output, a multiple of `2 * heads`.
     size
-        k, odd.
+        Side k of the neighbourhood, odd.
 
     Raises
     ------
@@ -57,14 +57,14 @@ class SelfAttention(nn.Module):
         if size % 2 != 1:
             raise ValueError(f"size must be odd, got {size}")
         self.size, self.heads, self.depth = size, heads, channels // heads
-        # Full 1 × 1 projections, not one for each group of channels: only these give the paper's 18.0 M parameters.
+        # Full 1 × 1 projections, not grouped ones: only these give the paper's 18.0 M parameters.
         self.query = nn.Linear(channels, channels, bias=False)
         self.key = nn.Linear(channels, channels, bias=False)
         self.value = nn.Linear(channels, channels, bias=False)
         # r: one half of a head's depth for the row's offset, the other for the column's.
         self.rows = nn.Parameter(torch.randn(heads, self.depth // 2, size))
         self.columns = nn.Parameter(torch.randn(heads, self.depth // 2, size))
-        # Eq. 3 has no 1 / √d. It is in the first queries instead, or the softmax would begin as a choice of one.
+        # Eq. 3 has no 1 / √d; the initial queries contain it, or the softmax would be saturated at the start.
         nn.init.normal_(self.query.weight, std=(channels * self.depth) ** -0.5)
         nn.init.normal_(self.key.weight, std=channels**-0.5)
         nn.init.normal_(self.value.weight, std=channels**-0.5)
@@ -77,7 +77,7 @@ class SelfAttention(nn.Module):
         return whole(self.query(x), self.key(x), self.value(x)).permute(0, 3, 1, 2)
 
     def dense(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Compare all with all: queries, keys and values `[B, h, w, C]` to `[B, h, w, C]`."""
+        """Attend over all pairs of positions: queries, keys and values `[B, h, w, C]` to `[B, h, w, C]`."""
         height, width = q.shape[1:3]
         start = torch.zeros(1, dtype=torch.int64, device=q.device)
         rows = reach(start, (height, height), self.size, height)
@@ -85,16 +85,16 @@ class SelfAttention(nn.Module):
         return self.attend(q[:, None], k[:, None], v[:, None], rows, columns)[:, 0]
 
     def halo(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Compare each block with its surroundings: queries, keys and values `[B, h, w, C]` to `[B, h, w, C]`.
+        """Attend from each block to its surroundings: queries, keys and values `[B, h, w, C]` to `[B, h, w, C]`.
 
-        A map whose side is no multiple of the block is padded; what lies outside is masked out and cut off again.
+        A map whose side is not a multiple of the block is padded; the padding is masked and removed afterwards.
         """
         height, width = q.shape[1:3]
         grid = (-(-height // BLOCK), -(-width // BLOCK))
         right, below = grid[1] * BLOCK - width, grid[0] * BLOCK - height
         around = self.size // 2
         q = functional.pad(q, (0, 0, 0, right, 0, below))
-        k, v = (functional.pad(one, (0, 0, around, around + right, around, around + below)) for one in (k, v))
+        k, v = (functional.pad(part, (0, 0, around, around + right, around, around + below)) for part in (k, v))
         number = torch.arange(grid[0] * grid[1], device=q.device)
         sides = (BLOCK, BLOCK + 2 * around)
         rows = reach(number // grid[1] * BLOCK, sides, self.size, height)
@@ -113,7 +113,7 @@ class SelfAttention(nn.Module):
         k, v
             `[B, n, u, w, C]`.
         rows, columns
-            From a to u and from b to w.
+            Pairs of a and u, and of b and w.
 
         Returns
         -------
@@ -139,18 +139,18 @@ class SelfAttention(nn.Module):
 
 
 def reach(start: Tensor, sides: tuple[int, int], size: int, length: int) -> Reach:
-    """Which of a window's keys each query may see along one side.
+    """Return which keys of a window each query attends to along one side.
 
     Parameters
     ----------
     start
-        `[n]`, first query's place in the map, of each window.
+        `[n] int64`, position of each window's first query in the map.
     sides
-        How many queries and keys a window has; the keys reach as far beyond the queries on either side.
+        Numbers of queries and of keys of a window; the keys extend equally beyond the queries at both ends.
     size
-        k of the neighbourhood.
+        Side k of the neighbourhood.
     length
-        Of the map: there are keys from 0 to `length - 1` only.
+        Side of the map: keys exist from 0 to `length - 1`.
     """
     queries, keys = (torch.arange(side, device=start.device) for side in sides)
     keys = keys - (sides[1] - sides[0]) // 2
@@ -170,9 +170,9 @@ def windows(x: Tensor, grid: tuple[int, int], side: int) -> Tensor:
 
 
 def attention(channels: int, stride: int) -> nn.Module:
-    """What stands for the 3 × 3 of a block: the layer, and a 2 × 2 average pool directly after it where stride is 2.
+    """Return the layer in place of a block's 3 × 3, followed by a 2 × 2 average pool if the stride is 2.
 
-    An odd side is rounded up, as the shortcut's strided 1 × 1 does; the last window then averages what there is.
+    An odd side is rounded up, as in the shortcut's strided 1 × 1; the last window then averages fewer values.
     """
     if stride == 1:
         return SelfAttention(channels)
@@ -181,19 +181,19 @@ def attention(channels: int, stride: int) -> nn.Module:
 
 
 def sasa_resnet50() -> nn.Sequential:
-    """ResNet-50 without a spatial convolution: attention stem, attention in all four groups."""
+    """Build ResNet-50 without spatial convolutions: attention stem, and attention in all four groups."""
     return resnet50(attention_stem, (attention,) * 4)
 
 
 def sasa_conv_stem_resnet50() -> nn.Sequential:
-    """ResNet-50 with its convolution stem and attention in all four groups."""
+    """Build ResNet-50 with its convolution stem and attention in all four groups."""
     return resnet50(spatials=(attention,) * 4)
 
 
 def hybrid_resnet50() -> nn.Sequential:
-    """ResNet-50 with convolution in groups 1 and 2 and attention in 3 and 4, the paper's best placement.
+    """Build ResNet-50 with convolution in groups 1 and 2 and attention in 3 and 4, the paper's best placement.
 
-    Published weights of `resnet50` load for everything but the attention.
+    Published weights of `resnet50` load for everything except the attention.
     """
     spatials: tuple[Spatial, ...] = (convolution, convolution, attention, attention)
     return resnet50(spatials=spatials)

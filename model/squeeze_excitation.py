@@ -1,8 +1,8 @@
-"""Squeeze and excitation (Hu et al., CVPR 2018): weigh each channel by what the whole map says of it.
+"""Squeeze and excitation (Hu et al., CVPR 2018): weight each channel by a function of all channel means.
 
-In ResNet-50 as in the paper: in every block, after the last 1 × 1 and its batch norm, before the addition, without
-biases in the gate as in the paper's ablations: 28.07 M parameters at 3 channels and 1,000 classes. The paper has no
-DenseNet; here the gates stand on the outputs of the four dense blocks, the cheapest place that gates every feature.
+In ResNet-50 as in the paper: in every block, after the last 1 × 1 and its batch norm, before the addition; without
+biases in the gate, as in the paper's ablations: 28.07 M parameters for 3 channels and 1,000 classes. The paper has no
+DenseNet; here the gates follow the four dense blocks, the cheapest place where every feature is gated.
 """
 
 from torch import Tensor, nn
@@ -19,9 +19,9 @@ class Gate(nn.Module):
     Parameters
     ----------
     channels
-        C, of the map.
+        C, the number of channels of the map.
     ceiling
-        1 for the paper's sigmoid.
+        Upper limit of the factor; 1 in the paper.
     """
 
     def __init__(self, channels: int, ceiling: float = 1.0) -> None:
@@ -39,10 +39,10 @@ class Gate(nn.Module):
 
 
 def open_gate(channels: int) -> Gate:
-    """Make a gate that passes its input unchanged until it has learned otherwise.
+    """Make a gate that initially passes its input unchanged.
 
-    Fitted into a network that was trained without it, a sigmoid near its middle would halve what the next layers know;
-    without biases it cannot begin near 1. Twice a sigmoid of zero is 1, and nothing before the gate need be scaled.
+    In a network that was trained without gates, a sigmoid of about 0.5 would halve the input of the next layers, and
+    without biases it cannot start near 1. Twice a sigmoid of zero is 1, so that the weights need no scaling.
     """
     gate = Gate(channels, ceiling=2.0)
     nn.init.zeros_(gate.fc2.weight)
@@ -50,17 +50,17 @@ def open_gate(channels: int) -> Gate:
 
 
 def se_resnet50() -> nn.Sequential:
-    """ResNet-50 with a gate in every block; `[B, 1, H, W]` to `[B, 2048, H / 32, W / 32]`, ≥ 0.
+    """Build ResNet-50 with a gate in every block; `[B, 1, H, W]` to `[B, 2048, H / 32, W / 32]`, ≥ 0.
 
-    Each block begins as its shortcut, as in `resnet50`, whatever its gate says. Weights of a plain ResNet-50 fit all
-    but the gates, which then begin near a half: that is the paper's sigmoid, and training has to open them.
+    Each block is initialised as its shortcut, as in `resnet50`, for any gate. Weights of a plain ResNet-50 fit all
+    parts except the gates, which start near 0.5 with the paper's sigmoid and must be opened by training.
     """
     return resnet50(gate=Gate)
 
 
 def se_densenet121() -> nn.Sequential:
-    """DenseNet-121 with a gate on the output of every dense block; `[B, 1, H, W]` to `[B, 1024, H / 32, W / 32]`, ≥ 0.
+    """Build DenseNet-121 with a gate after every dense block; `[B, 1, H, W]` to `[B, 1024, H / 32, W / 32]`, ≥ 0.
 
-    It begins as the plain network, so that published weights of that one are not disturbed.
+    Its gates are initially open, so that with published weights it computes the same as the plain network.
     """
     return densenet121(gate=open_gate)

@@ -29,9 +29,9 @@ class Fire(nn.Module):
 
 
 def squeezenet1_1() -> nn.Sequential:
-    """Trunk from one normalised grey channel to non-negative features, named as torchvision's `features`.
+    """Build the trunk from one normalised grey channel to non-negative features, named as torchvision's `features`.
 
-    `[B, 1, H, W]` to `[B, 512, h, w]`; He initialisation, fit for training from scratch.
+    `[B, 1, H, W]` to `[B, 512, h, w]`, with He initialisation, suitable for training from scratch.
     """
     trunk = nn.Sequential(
         nn.Conv2d(1, 64, 3, stride=2),
@@ -56,18 +56,18 @@ def squeezenet1_1() -> nn.Sequential:
 
 
 def to_grey(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Fold a three-channel `features.0` into one channel: exact, as it has a bias and no padding."""
+    """Fold `features.0` `[64, 3, 3, 3]` into one channel `[64, 1, 3, 3]`: exact, as it has a bias and no padding."""
     weight, offset = fold(state["features.0.weight"])
     return {**state, "features.0.weight": weight, "features.0.bias": state["features.0.bias"] + offset}
 
 
 def read_trunk(path: Path) -> dict[str, Tensor]:
-    """Read the ImageNet trunk published as `.npz`, as a state that `model.branch.load_trunk` takes.
+    """Read the ImageNet trunk published as `.npz`, as a state for `model.branch.load_trunk`.
 
-    The file's first convolution wants BGR in 0-255 minus a mean; it is rewritten, exactly, for torchvision's
-    convention (RGB in [0, 1], mean and standard deviation).
+    The file's first convolution `[64, 3, 3, 3]` expects BGR in 0-255 minus a mean; it is converted exactly to
+    torchvision's convention (RGB in [0, 1], mean and standard deviation).
     """
-    # NumPy leaves a file open that it opened itself and could not read.
+    # Opened here, because NumPy does not close a file that it opened itself and could not read.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     rgb = state["features.0.weight"].double().flip(1)  # [64, 3, 3, 3], BGR to RGB

@@ -1,4 +1,4 @@
-"""The backbones once more, in float64 and NumPy, read off the papers and torchvision's names: the tests' oracle."""
+"""An independent implementation of the backbones in float64 and NumPy, from the papers: the oracle of the tests."""
 
 from collections.abc import Mapping
 
@@ -32,7 +32,7 @@ def of(module: nn.Module) -> Weights:
 
 
 def taps(x: Array, size: int, stride: int, padding: int, fill: float) -> Array:
-    """[B, C, H, W] to [size, size, B, C, h, w]: what each place of a window sees."""
+    """[B, C, H, W] to [size, size, B, C, h, w]: the input at each position of a window."""
     x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), constant_values=fill)
     h, w = ((side - size) // stride + 1 for side in x.shape[2:])
     rows = [
@@ -71,7 +71,7 @@ def gate(x: Array, w: Weights, ceiling: float = 1.0) -> Array:
 
 
 def non_local(x: Array, w: Weights) -> Array:
-    """Every place i of every image asks every place j, one after the other."""
+    """Attention from every position i of every image to every position j, in a loop."""
     out = np.empty((x.shape[0], x.shape[1] // 2, *x.shape[2:]))
     theta, phi, g = (
         convolution(x, w[f"{name}.weight"]) + w[f"{name}.bias"][:, None, None] for name in ("theta", "phi", "g")
@@ -96,7 +96,7 @@ def bottleneck(x: Array, w: Weights, stride: int) -> Array:
 
 
 def resnet50(x: Array, w: Weights) -> Array:
-    """Also with gates and with a non-local block, where the weights have them."""
+    """The trunk, with gates and a non-local block if the weights have them."""
     x = stem(x, w, "conv1", "bn1")
     for group, blocks in (("layer1", 3), ("layer2", 4), ("layer3", 6), ("layer4", 3)):
         for block in range(blocks):
@@ -107,7 +107,7 @@ def resnet50(x: Array, w: Weights) -> Array:
 
 
 def densenet121(x: Array, w: Weights) -> Array:
-    """Also with gates, where the weights have them."""
+    """The trunk, with gates if the weights have them."""
     x = stem(x, w, "conv0", "norm0")
     for block, layers in enumerate((6, 12, 24, 16), 1):
         for layer in range(1, layers + 1):
@@ -123,7 +123,7 @@ def densenet121(x: Array, w: Weights) -> Array:
 
 
 def trained(module: nn.Module) -> nn.Module:
-    """Make batch norms, gates and attention as after training: none is the identity, none looks everywhere alike."""
+    """Set batch norms, gates and attention as after training: none is the identity or uniform."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             for tensor, low, high in (

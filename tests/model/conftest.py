@@ -13,7 +13,7 @@ HeatMaps = Callable[[int, int, float], Tensor]
 
 @pytest.fixture(autouse=True)
 def _seeded_on_one_thread() -> Iterator[None]:
-    """Small tensors: threads would wait for one another, and for other workers' tests, longer than they compute."""
+    """One thread of torch, as the tensors are small and other tests run at the same time."""
     torch.manual_seed(0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

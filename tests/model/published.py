@@ -54,7 +54,7 @@ def densenet121() -> dict[str, Tensor]:
 
 
 def chexnet() -> dict[str, Tensor]:
-    """CheXNet's: DataParallel around a class with a `densenet121` under its oldest names, and a sigmoid at the end."""
+    """CheXNet's state: DataParallel around a class with a `densenet121` with its oldest names, and a final sigmoid."""
     trunk = {name: value for name, value in densenet121().items() if name.startswith("features.")}
     for number in ("1", "2"):
         for kind in ("norm", "conv"):

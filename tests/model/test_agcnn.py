@@ -28,7 +28,7 @@ def test_shapes_and_ranges(backbone: str) -> None:
     assert (output.box[:, :2] < output.box[:, 2:]).all()
 
 
-def test_forward_is_its_parts_one_after_another() -> None:
+def test_forward_is_the_sequence_of_its_parts() -> None:
     network = Agcnn(SMALL).eval()
     canvas = torch.rand(2, 1, 128, 128)
     attention, output = network.attend(canvas), network(canvas)
@@ -46,7 +46,7 @@ def test_the_branches_share_no_weights() -> None:
     assert not one & other
 
 
-def test_an_image_is_read_the_same_alone_and_in_company() -> None:
+def test_outputs_do_not_depend_on_the_rest_of_the_batch() -> None:
     network = Agcnn(SMALL).eval()
     canvas = torch.rand(3, 1, 8, 8).repeat_interleave(16, 2).repeat_interleave(16, 3)
     together, alone = network(canvas), network(canvas[1:2])
@@ -61,8 +61,8 @@ def test_a_black_canvas_gives_finite_logits() -> None:
 
 def test_shrink_averages_over_areas_and_keeps_a_canvas_of_the_input_size() -> None:
     canvas = torch.rand(2, 1, 128, 128)
-    wanted = canvas.reshape(2, 1, 64, 2, 64, 2).mean((3, 5))
-    assert torch.allclose(Agcnn(SMALL).shrink(canvas), wanted)
+    expected = canvas.reshape(2, 1, 64, 2, 64, 2).mean((3, 5))
+    assert torch.allclose(Agcnn(SMALL).shrink(canvas), expected)
     equal = Agcnn(AgcnnConfig(canvas_size=128, input_size=128))
     assert torch.equal(equal.shrink(canvas), canvas)
     assert equal.eval()(canvas).fusion.shape == (2, 14)
@@ -74,30 +74,30 @@ def test_another_canvas_is_refused(shape: tuple[int, ...]) -> None:
         Agcnn(SMALL).shrink(torch.zeros(shape))
 
 
-def test_the_crop_can_be_cut_from_what_the_global_branch_saw() -> None:
+def test_the_crop_can_come_from_the_input_of_the_global_branch() -> None:
     canvas = functional.interpolate(torch.rand(2, 1, 12, 12), (128, 128), mode="bilinear")
     torch.manual_seed(1)
     papers = Agcnn(replace(SMALL, crop_from="input")).eval()
     closer = Agcnn(SMALL).eval()
     closer.load_state_dict(papers.state_dict())
-    found, other = papers.attend(canvas), closer.attend(canvas)
-    assert torch.equal(found.box, other.box)
-    assert torch.equal(found.crop, crop(functional.avg_pool2d(canvas, 2), found.box, 64))
-    assert torch.equal(other.crop, crop(canvas, found.box, 64))
-    assert not torch.allclose(found.crop, other.crop, atol=1e-3)
+    first, other = papers.attend(canvas), closer.attend(canvas)
+    assert torch.equal(first.box, other.box)
+    assert torch.equal(first.crop, crop(functional.avg_pool2d(canvas, 2), first.box, 64))
+    assert torch.equal(other.crop, crop(canvas, first.box, 64))
+    assert not torch.allclose(first.crop, other.crop, atol=1e-3)
 
 
 @pytest.mark.parametrize("statistic", ["max", "l1", "l2"])
 def test_the_region_is_found_by_the_statistic_and_the_threshold_of_the_configuration(statistic: Statistic) -> None:
     network = Agcnn(replace(SMALL, statistic=statistic, tau=0.4)).eval()
     attention = network.attend(torch.rand(1, 1, 128, 128))
-    wanted = heat_map(attention.branch.features, statistic)
-    assert torch.equal(attention.heat_map, wanted)
-    assert torch.equal(attention.box, region(wanted, 0.4))
-    assert not torch.equal(attention.box, region(wanted, 0.7))
+    expected = heat_map(attention.branch.features, statistic)
+    assert torch.equal(attention.heat_map, expected)
+    assert torch.equal(attention.box, region(expected, 0.4))
+    assert not torch.equal(attention.box, region(expected, 0.7))
 
 
-# The configuration...
+# Configuration
 
 
 @pytest.mark.parametrize(
@@ -116,18 +116,18 @@ def test_the_region_is_found_by_the_statistic_and_the_threshold_of_the_configura
         ({"findings": 0}, "findings must be at least 1, got 0"),
     ],
 )
-def test_a_configuration_that_cannot_work_is_refused(changes: dict[str, object], message: str) -> None:
+def test_an_invalid_configuration_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AgcnnConfig(**changes)
 
 
-def test_a_configuration_cannot_be_changed_and_comes_back_from_its_fields() -> None:
+def test_a_configuration_is_immutable_and_can_be_rebuilt_from_its_fields() -> None:
     with pytest.raises(FrozenInstanceError):
         SMALL.tau = 0.5  # type: ignore[misc]
     assert AgcnnConfig(**asdict(SMALL)) == SMALL
 
 
-# Stages...
+# Stages
 
 
 def test_a_frozen_branch_stays_in_evaluation_mode_when_its_parent_trains() -> None:
@@ -141,7 +141,7 @@ def test_a_frozen_branch_stays_in_evaluation_mode_when_its_parent_trains() -> No
     assert all(torch.equal(value, before[name]) for name, value in network["far"].state_dict().items())
 
 
-def test_only_what_is_not_frozen_gets_a_gradient() -> None:
+def test_only_unfrozen_parts_get_a_gradient() -> None:
     network = Agcnn(SMALL)
     freeze(network.global_branch)
     network.train()
@@ -151,7 +151,7 @@ def test_only_what_is_not_frozen_gets_a_gradient() -> None:
     assert all(parameter.grad is not None for parameter in network.local_branch.parameters())
 
 
-def test_the_crop_hands_no_gradient_to_the_global_branch() -> None:
+def test_the_crop_passes_no_gradient_to_the_global_branch() -> None:
     network = Agcnn(SMALL)
     attention = network.attend(torch.rand(1, 1, 128, 128))
     assert attention.branch.logits.requires_grad
@@ -172,11 +172,11 @@ def test_a_copy_of_a_frozen_module_is_frozen_itself(copied) -> None:
 
 def test_shrinking_and_cropping_the_whole_canvas_agree() -> None:
     network = Agcnn(AgcnnConfig(canvas_size=128, input_size=32, tau=0.7))
-    canvas = torch.zeros(1, 1, 128, 128)  # whatever the network makes of a black canvas...
+    canvas = torch.zeros(1, 1, 128, 128)
     canvas[:] = torch.rand(128)
     with torch.no_grad():
         for parameter in network.global_branch.parameters():
-            parameter.zero_()  # ...with flat features it attends to all of it
+            parameter.zero_()  # flat features, so that the region is the whole canvas
     attention = network.attend(canvas)
     assert attention.box.tolist() == [[0.0, 0.0, 1.0, 1.0]]
     assert torch.allclose(attention.crop, functional.avg_pool2d(canvas, 4), atol=1e-5)

@@ -30,33 +30,33 @@ def looped(layer: StemAttention, x: Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_it_is_the_papers(channels: int) -> None:
+def test_the_stem_follows_the_equations_of_the_paper(channels: int) -> None:
     layer, x = StemAttention(channels), torch.randn(channels, 8, 12)
     with torch.no_grad():
         np.testing.assert_allclose(layer(x[None])[0], looped(layer, x), atol=1e-5)
 
 
-def test_windows_do_not_see_one_another() -> None:
+def test_attention_stays_inside_a_window() -> None:
     layer, x = StemAttention(), torch.randn(1, 1, 12, 12).requires_grad_()
     layer(x)[..., 5, 9].sum().backward()
-    seen = x.grad[0, 0].nonzero()  # type: ignore[index]
-    assert seen.amin(0).tolist() == [4, 8]
-    assert seen.amax(0).tolist() == [7, 11]
+    positions = x.grad[0, 0].nonzero()  # type: ignore[index]
+    assert positions.amin(0).tolist() == [4, 8]
+    assert positions.amax(0).tolist() == [7, 11]
 
 
-def test_values_know_their_place() -> None:
-    """The same grey everywhere: what remains of it depends on the values' places alone."""
+def test_values_depend_on_the_position() -> None:
+    """For a uniform grey image, the output depends only on the positions."""
     layer = StemAttention()
     with torch.no_grad():
         values = layer.value(torch.ones(1, 1, 16, 1))[0, 0]
     assert len(values.unique(dim=0)) == 16
 
 
-def test_a_norm_and_the_largest_of_each_window_follow() -> None:
+def test_a_batch_norm_and_a_max_pool_follow() -> None:
     stem, x = by_hand.trained(torch.nn.Sequential(attention_stem())), torch.randn(1, 8, 12)
-    seen = by_hand.norm(looped(stem.attention, x)[None], by_hand.of(stem).at("bn1"))
+    normed = by_hand.norm(looped(stem.attention, x)[None], by_hand.of(stem).at("bn1"))
     with torch.no_grad():
-        np.testing.assert_allclose(stem(x[None]), by_hand.taps(seen, 4, 4, 0, 0).max((0, 1)), atol=1e-4)
+        np.testing.assert_allclose(stem(x[None]), by_hand.taps(normed, 4, 4, 0, 0).max((0, 1)), atol=1e-4)
 
 
 @pytest.mark.parametrize(("side", "out"), [(32, 8), (64, 16), (67, 16)])

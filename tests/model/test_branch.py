@@ -32,20 +32,20 @@ def test_every_parameter_learns(backbone: str) -> None:
 
 @every_backbone
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
-def test_mixed_precision_sees_nearly_the_same_and_learns(
+def test_mixed_precision_gives_nearly_the_same_outputs_and_gradients(
     backbone: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thin(monkeypatch)
     branch = Branch(backbone, findings=3)
     for norm in branch.modules():
         if isinstance(norm, nn.BatchNorm2d):
-            nn.init.ones_(norm.weight)  # a block that begins as its shortcut would compute nothing that counts
+            nn.init.ones_(norm.weight)  # else each block would be its shortcut
     image = functional.interpolate(torch.rand(4, 1, 12, 12), (96, 96), mode="bilinear")
-    wanted = branch(image).features.flatten(1)
+    expected = branch(image).features.flatten(1)
     with torch.autocast("cpu", precision):
         output = branch(image)
     output.logits.float().square().sum().backward()
-    assert torch.cosine_similarity(output.features.float().flatten(1), wanted).min() > 0.9
+    assert torch.cosine_similarity(output.features.float().flatten(1), expected).min() > 0.9
     assert all(one.grad is not None and one.grad.isfinite().all() for one in branch.parameters())
 
 
@@ -84,7 +84,7 @@ def test_a_branch_loads_its_own_state(backbone: str) -> None:
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in branch.state_dict().items())
 
 
-def test_names_that_do_not_match_are_told_both_ways_and_for_other_shapes() -> None:
+def test_unmatched_names_of_both_sides_and_of_other_shapes_are_returned() -> None:
     branch = Branch("squeezenet1_1")
     kept = branch.classifier.weight.clone()
     state = Branch("squeezenet1_1", findings=1000).state_dict()
@@ -105,34 +105,34 @@ def test_an_empty_state_matches_nothing() -> None:
     assert load_trunk(branch, {}) == sorted(branch.state_dict())
 
 
-# Published states...
+# Published states
 
 
-def test_torchvisions_resnet_loads_but_for_its_thousand_classes() -> None:
+def test_torchvisions_resnet_loads_except_its_thousand_classes() -> None:
     branch, state = Branch("resnet50"), published.resnet50()
     assert load_trunk(branch, state) == [*CLASSIFIER, "fc.bias", "fc.weight"]
     assert torch.equal(branch.features.layer4[2].conv3.weight, state["layer4.2.conv3.weight"])
     assert torch.equal(branch.features.layer1[0].downsample[1].running_var, state["layer1.0.downsample.1.running_var"])
 
 
-def test_torchvisions_densenet_loads_but_for_its_thousand_classes() -> None:
+def test_torchvisions_densenet_loads_except_its_thousand_classes() -> None:
     branch, state = Branch("densenet121"), published.densenet121()
     assert load_trunk(branch, state) == CLASSIFIER
-    found = branch.features.denseblock3.denselayer24.norm2.running_mean
-    assert torch.equal(found, state["features.denseblock3.denselayer24.norm2.running_mean"])
+    loaded = branch.features.denseblock3.denselayer24.norm2.running_mean
+    assert torch.equal(loaded, state["features.denseblock3.denselayer24.norm2.running_mean"])
 
 
 def test_chexnet_loads_whole_with_its_fourteen_findings() -> None:
     branch, state = Branch("densenet121"), published.chexnet()
     assert load_trunk(branch, state) == []
     assert torch.equal(branch.classifier.weight, state["module.densenet121.classifier.0.weight"])
-    found = branch.features.denseblock1.denselayer1.conv2.weight
-    assert torch.equal(found, state["module.densenet121.features.denseblock1.denselayer1.conv.2.weight"])
+    loaded = branch.features.denseblock1.denselayer1.conv2.weight
+    assert torch.equal(loaded, state["module.densenet121.features.denseblock1.denselayer1.conv.2.weight"])
 
 
-def test_chexnets_classifier_is_told_under_its_own_name_where_the_findings_differ() -> None:
-    told = [f"module.densenet121.classifier.0.{kind}" for kind in ("bias", "weight")]
-    assert load_trunk(Branch("densenet121", findings=15), published.chexnet()) == [*CLASSIFIER, *told]
+def test_chexnets_classifier_is_returned_under_its_own_name_if_the_findings_differ() -> None:
+    classifier = [f"module.densenet121.classifier.0.{kind}" for kind in ("bias", "weight")]
+    assert load_trunk(Branch("densenet121", findings=15), published.chexnet()) == [*CLASSIFIER, *classifier]
 
 
 def test_a_resnet_of_fourteen_outputs_loads_whole() -> None:
@@ -150,7 +150,7 @@ def test_a_resnet_of_fourteen_outputs_loads_whole() -> None:
         ("se_densenet121", published.chexnet, ".gate"),
     ],
 )
-def test_a_plain_networks_weights_leave_a_mechanisms_own_and_tell_them(backbone, state, own: str) -> None:
+def test_weights_of_a_plain_network_leave_the_attention_unmatched(backbone, state, own: str) -> None:
     branch, plain = Branch(backbone), state()
     before = {name: value.clone() for name, value in branch.state_dict().items() if own in name}
     unmatched = [name for name in load_trunk(branch, plain) if not name.startswith(("classifier.", "fc."))]
@@ -158,13 +158,13 @@ def test_a_plain_networks_weights_leave_a_mechanisms_own_and_tell_them(backbone,
     assert all(torch.equal(branch.state_dict()[name], value) for name, value in before.items())
 
 
-def test_a_gated_networks_weights_tell_the_gates_a_plain_one_has_no_room_for() -> None:
+def test_weights_of_a_gated_network_leave_the_gates_unmatched_in_a_plain_one() -> None:
     unmatched = load_trunk(Branch("resnet50"), Branch("se_resnet50").state_dict())
     assert len(unmatched) == 2 * 16
     assert all(".gate.fc" in name for name in unmatched)
 
 
-def test_two_names_for_one_parameter_are_not_both_taken_in_silence() -> None:
+def test_the_second_name_of_a_parameter_is_returned_as_unmatched() -> None:
     state = Branch("densenet121").state_dict()
     state["classifier.0.bias"] = torch.ones(14)
     branch = Branch("densenet121")

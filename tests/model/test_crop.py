@@ -26,20 +26,20 @@ def test_half_of_the_canvas_is_its_own_area_average() -> None:
     assert torch.allclose(half, functional.avg_pool2d(canvas[:, :, 8:24, 16:32], 2), atol=1e-5)
 
 
-def test_a_linear_ramp_stays_one() -> None:
+def test_a_linear_ramp_stays_linear() -> None:
     x0, x1, size = 0.1234, 0.8111, 24
     rows = crop(ramp(96), torch.tensor([[x0, 0.3, x1, 0.4]]), size)
-    wanted = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
-    assert torch.allclose(rows, wanted.expand(1, 1, size, size), atol=1e-5)
+    expected = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
+    assert torch.allclose(rows, expected.expand(1, 1, size, size), atol=1e-5)
     columns = crop(ramp(96).transpose(2, 3), torch.tensor([[0.3, x0, 0.4, x1]]), size)
-    assert torch.allclose(columns, wanted[:, None].expand(1, 1, size, size), atol=1e-5)
+    assert torch.allclose(columns, expected[:, None].expand(1, 1, size, size), atol=1e-5)
 
 
 def test_a_small_box_is_interpolated() -> None:
     x0, x1, size = 0.5, 0.53, 16  # three pixels of 96
-    wanted = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
+    expected = x0 + (x1 - x0) * (torch.arange(size) + 0.5) / size
     got = crop(ramp(96), torch.tensor([[x0, 0.5, x1, 0.53]]), size)
-    assert torch.allclose(got, wanted.expand(1, 1, size, size), atol=1e-5)
+    assert torch.allclose(got, expected.expand(1, 1, size, size), atol=1e-5)
 
 
 def test_detail_finer_than_the_result_is_averaged_out() -> None:
@@ -52,7 +52,7 @@ def test_detail_finer_than_the_result_is_averaged_out() -> None:
     assert (large - 0.5).abs().max() < 0.2
 
 
-def test_at_one_pixel_to_one_it_is_smoothed_a_little() -> None:
+def test_a_crop_at_its_own_resolution_is_smoothed_slightly() -> None:
     canvas = torch.zeros(1, 1, 8, 8)
     canvas[0, 0, 4, 4] = 1
     weights = torch.tensor([1 / 8, 3 / 4, 1 / 8])

@@ -45,7 +45,7 @@ def test_224_pixels_make_7_by_7_features_none_of_them_negative() -> None:
     assert features.min() == 0
 
 
-def test_a_colour_stem_is_folded_exactly_but_for_the_border() -> None:
+def test_a_colour_stem_is_folded_exactly_except_at_the_border() -> None:
     branch = Branch("densenet121").eval()
     state = three_channels(branch.state_dict())
     state["features.norm0.running_mean"] = torch.randn(64)

@@ -17,17 +17,17 @@ every_statistic = pytest.mark.parametrize("statistic", get_args(Statistic))
 
 
 @pytest.mark.parametrize(
-    ("statistic", "wanted"),
+    ("statistic", "expected"),
     [
         ("max", [[1.0, 0.0], [0.5, 0.25]]),  # max |f|: 5 1 / 3 2
         ("l1", [[0.8, 0.0], [0.4, 1.0]]),  # Σ |f|: 5 1 / 3 6
         ("l2", [[1.0, 0.0], [0.5, (12**0.5 - 1) / 4]]),  # √Σ f²: 5 1 / 3 √12
     ],
 )
-def test_each_statistic_by_hand(statistic: Statistic, wanted: list[list[float]]) -> None:
+def test_each_statistic_by_hand(statistic: Statistic, expected: list[list[float]]) -> None:
     first, second, third = [[-5.0, 1.0], [0.0, 2.0]], [[0.0, 0.0], [-3.0, -2.0]], [[0.0, 0.0], [0.0, 2.0]]
     features = torch.tensor([[first, second, third]])
-    assert torch.allclose(heat_map(features, statistic), torch.tensor([wanted]))
+    assert torch.allclose(heat_map(features, statistic), torch.tensor([expected]))
 
 
 @every_statistic
@@ -51,7 +51,7 @@ def test_black_features_leave_a_neighbour_in_the_batch_alone(statistic: Statisti
     assert not heat_map(features, statistic)[0].any()
 
 
-def test_rounding_is_not_attention() -> None:
+def test_a_range_within_rounding_is_flat() -> None:
     features = torch.full((1, 1, 2, 2), 1.0)
     features[0, 0, 0, 0] += 2**-22
     assert not heat_map(features).any()

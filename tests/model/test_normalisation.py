@@ -8,7 +8,7 @@ def test_display_values_end_near_zero_mean_and_unit_variance() -> None:
     assert torch.allclose(normalise(torch.tensor([0.449, 0.449 + 0.226])), torch.tensor([0.0, 1.0]), atol=1e-6)
 
 
-def test_a_folded_convolution_answers_as_the_one_over_rgb() -> None:
+def test_a_folded_convolution_equals_the_one_over_rgb() -> None:
     image, weight = torch.rand(2, 1, 9, 9), torch.randn(5, 3, 3, 3)
     mean, std = torch.tensor(RGB_MEAN)[:, None, None], torch.tensor(RGB_STD)[:, None, None]
     colour = functional.conv2d((image.expand(-1, 3, -1, -1) - mean) / std, weight)

@@ -1,4 +1,4 @@
-"""The network as a graph: plain operators, any batch, the same answers."""
+"""The network as an ONNX graph: plain operators, any batch size, equal outputs."""
 
 import numpy as np
 import onnx
@@ -39,7 +39,7 @@ def export(network: Agcnn, side: int) -> onnx.ModelProto:
         ("nonlocal_resnet50", "max"),
     ],
 )
-def test_the_exported_graph_is_plain_and_answers_as_the_network(
+def test_the_exported_graph_has_plain_operators_and_equal_outputs(
     backbone: str, statistic: Statistic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thin(monkeypatch)
@@ -53,8 +53,8 @@ def test_the_exported_graph_is_plain_and_answers_as_the_network(
     for batch in (1, 3):
         canvas = torch.cat([canvases(batch, 256)[:-1], torch.zeros(1, 1, 256, 256)])
         with torch.no_grad():
-            wanted = network(canvas)
+            expected = network(canvas)
         got = session.run(None, {session.get_inputs()[0].name: canvas.numpy()})
-        for name, tensor, array in zip(wanted._fields, wanted, got, strict=True):
+        for name, tensor, array in zip(expected._fields, expected, got, strict=True):
             assert array.shape == tuple(tensor.shape), name
             assert np.abs(array - tensor.numpy()).max() < 1e-4, name

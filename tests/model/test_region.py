@@ -1,4 +1,4 @@
-"""The oracle is the paper's own way: 224 × 224 pixels, threshold, scipy's labels, the largest, its bounding box."""
+"""The oracle is the method of the paper: 224 × 224 pixels, threshold, scipy's labels, bounding box of the largest."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def spots(*places: tuple[int, int], side: int = 7, value: float = 1.0) -> Tensor
 
 
 @pytest.mark.parametrize(
-    ("side", "sigma", "wanted"),
+    ("side", "sigma", "expected"),
     [
         (7, 0, 0.97),
         (13, 0, 0.96),
@@ -56,13 +56,13 @@ def spots(*places: tuple[int, int], side: int = 7, value: float = 1.0) -> Tensor
         (3, 0, 0.99),
     ],
 )
-def test_boxes_are_those_of_the_paper(heat_maps, side: int, sigma: float, wanted: float) -> None:
+def test_boxes_are_those_of_the_paper(heat_maps, side: int, sigma: float, expected: float) -> None:
     heat = heat_maps(MAPS, side, sigma)
     boxes = torch.cat([region(part) for part in heat.split(100)]).numpy()
-    assert overlap(boxes, reference(heat)).mean() >= wanted
+    assert overlap(boxes, reference(heat)).mean() >= expected
 
 
-def test_pixels_are_counted_as_the_upsampled_map_has_them(heat_maps) -> None:
+def test_pixel_counts_are_those_of_the_upsampled_map(heat_maps) -> None:
     heat = heat_maps(100, 13, 1)
     upsampled = functional.interpolate(heat[:, None], (224, 224), mode="bilinear", align_corners=False)[:, 0]
     assert (_area(heat - 0.7).sum(1) - (upsampled > 0.7).sum((1, 2))).abs().max() <= 1  # a pixel right on τ
@@ -78,13 +78,13 @@ def test_mixed_precision_counts_the_same_pixels(heat_maps, precision: torch.dtyp
     assert torch.equal(boxes, region(heat, 0.2))
 
 
-# By hand...
+# By hand
 
 
 def test_a_peak_reaches_to_where_the_map_crosses_the_threshold() -> None:
     # From 1 to 0 over one cell: 0.7 is crossed 0.3 cells away from the centre of the cell.
-    wanted = torch.tensor([[3.5 - 0.3, 2.5 - 0.3, 3.5 + 0.3, 2.5 + 0.3]]) / 7
-    assert torch.allclose(region(spots((2, 3))), wanted)
+    expected = torch.tensor([[3.5 - 0.3, 2.5 - 0.3, 3.5 + 0.3, 2.5 + 0.3]]) / 7
+    assert torch.allclose(region(spots((2, 3))), expected)
 
 
 def test_at_the_border_it_reaches_half_a_cell_further() -> None:
@@ -141,7 +141,7 @@ def test_everything_above_the_threshold_is_the_whole_canvas_too() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 2), (3, 9)])
-def test_any_shape_of_map_will_do(shape: tuple[int, int]) -> None:
+def test_maps_of_any_shape_are_supported(shape: tuple[int, int]) -> None:
     assert region(torch.ones(1, *shape)).tolist() == [WHOLE]
     assert region(torch.zeros(1, *shape)).tolist() == [WHOLE]
 
@@ -153,15 +153,15 @@ def test_a_peak_between_the_centres_of_pixels_still_counts() -> None:
     assert 0.49 < y0 < y1 < 0.51
 
 
-# In general...
+# Properties
 
 
-def test_each_image_is_on_its_own(heat_maps) -> None:
+def test_images_of_a_batch_are_independent(heat_maps) -> None:
     heat = torch.cat([heat_maps(6, 13, 0), torch.zeros(1, 13, 13), heat_maps(6, 13, 1)])
     assert torch.equal(region(heat), torch.cat([region(one[None]) for one in heat]))
 
 
-def test_a_turned_map_has_a_turned_box(heat_maps) -> None:
+def test_the_box_of_a_transposed_map_is_transposed(heat_maps) -> None:
     heat = heat_maps(50, 9, 1)
     boxes = region(heat)
     assert torch.equal(region(heat.transpose(1, 2)), boxes[:, [1, 0, 3, 2]])

@@ -1,4 +1,4 @@
-"""Eq. 3 held against a loop and an unfold form; the networks' sizes and operations against the paper's tables."""
+"""Eq. 3 compared with a loop and with unfold; sizes and operations of the networks compared with the paper."""
 
 from collections.abc import Callable
 
@@ -89,7 +89,7 @@ def test_it_is_eq_3(height: int, width: int) -> None:
 
 @settings(deadline=None)
 @given(height=st.integers(1, 24), width=st.integers(1, 24), size=st.sampled_from([1, 3, 5, 7, 9]))
-def test_it_is_its_unfold_form(height: int, width: int, size: int) -> None:
+def test_it_equals_its_form_with_unfold(height: int, width: int, size: int) -> None:
     layer, x = SelfAttention(16, size, heads=2), torch.randn(2, 16, height, width)
     with torch.no_grad():
         torch.testing.assert_close(layer(x), unfolded(layer, x), atol=1e-5, rtol=1e-5)
@@ -104,7 +104,7 @@ def test_dense_and_halo_are_equal(height: int, width: int) -> None:
 
 
 @pytest.mark.parametrize("side", [DENSE, DENSE + 1, 4 * BLOCK])
-def test_the_map_decides_between_the_two(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_the_map_selects_dense_or_halo(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
     for path in ("dense", "halo"):
         monkeypatch.setattr(SelfAttention, path, lambda self, q, k, v, path=path: taken.append(path) or v)
@@ -112,16 +112,16 @@ def test_the_map_decides_between_the_two(side: int, monkeypatch: pytest.MonkeyPa
     assert taken == ["dense" if side <= DENSE else "halo"]
 
 
-def test_a_position_sees_its_neighbourhood_and_no_further() -> None:
+def test_a_position_attends_only_to_its_neighbourhood() -> None:
     layer, x = SelfAttention(16), torch.randn(1, 16, 20, 20).requires_grad_()
     layer(x)[0, :, 9, 11].sum().backward()
-    seen = x.grad[0].abs().sum(0).nonzero()  # type: ignore[index]
-    assert seen.amin(0).tolist() == [9 - 3, 11 - 3]
-    assert seen.amax(0).tolist() == [9 + 3, 11 + 3]
-    assert len(seen) == SIZE**2
+    positions = x.grad[0].abs().sum(0).nonzero()  # type: ignore[index]
+    assert positions.amin(0).tolist() == [9 - 3, 11 - 3]
+    assert positions.amax(0).tolist() == [9 + 3, 11 + 3]
+    assert len(positions) == SIZE**2
 
 
-def test_every_head_sees_rows_and_columns() -> None:
+def test_every_head_depends_on_rows_and_columns() -> None:
     layer = SelfAttention(64)
     for head in range(layer.heads):
         layer.zero_grad()
@@ -133,14 +133,14 @@ def test_every_head_sees_rows_and_columns() -> None:
 
 
 @pytest.mark.parametrize(("along", "other"), [("rows", "columns"), ("columns", "rows")])
-def test_an_embedding_tells_the_direction(along: str, other: str) -> None:
-    """A head that asks for the neighbour above (or on the left) copies the map from there, wherever it is."""
+def test_an_embedding_distinguishes_directions(along: str, other: str) -> None:
+    """A head that attends to the neighbour above (or on the left) copies the map from there."""
     layer, x = SelfAttention(4, heads=1), torch.rand(1, 4, 9, 18)
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     nn.init.eye_(layer.value.weight)
     x[:, 0] = 1
-    layer.query.weight.data[:, 0] = 100.0  # each query is the same, whatever the other channels show
+    layer.query.weight.data[:, 0] = 100.0  # equal queries, independent of the other channels
     getattr(layer, along).data[..., SIZE // 2 - 1] = 1
     getattr(layer, other).data[..., SIZE // 2] = 1
     with torch.no_grad():
@@ -153,7 +153,7 @@ def test_an_embedding_tells_the_direction(along: str, other: str) -> None:
 
 @settings(deadline=None)
 @given(down=st.integers(0, 4), right=st.integers(0, 4))
-def test_what_moves_in_the_interior_moves_the_output(down: int, right: int) -> None:
+def test_a_shift_in_the_interior_shifts_the_output(down: int, right: int) -> None:
     layer, patch = SelfAttention(16), torch.randn(1, 16, 6, 6)
 
     def at(row: int, column: int) -> Tensor:
@@ -169,8 +169,8 @@ def test_what_moves_in_the_interior_moves_the_output(down: int, right: int) -> N
 
 
 @pytest.mark.parametrize("channels", [64, 512])
-def test_it_begins_undecided(channels: int) -> None:
-    """Logits of Eq. 3 have a deviation of √2 for features of 1, at any depth: no head begins as a choice of one."""
+def test_initial_attention_is_nearly_uniform(channels: int) -> None:
+    """Logits of Eq. 3 have standard deviation √2 for features of 1, at any depth, so that no head is saturated."""
     layer, x = SelfAttention(channels), torch.randn(200, channels)
     with torch.no_grad():
         q, k = (one(x).unflatten(1, (layer.heads, layer.depth)) for one in (layer.query, layer.key))
@@ -181,7 +181,7 @@ def test_it_begins_undecided(channels: int) -> None:
 
 def test_half_precision_does_not_leak_through_the_mask() -> None:
     layer = SelfAttention(16).half()
-    x = torch.randn(1, 16, 17, 17).half().requires_grad_()  # in the last block are queries that see nothing at all
+    x = torch.randn(1, 16, 17, 17).half().requires_grad_()  # some queries of the last block have no unmasked key
     y = layer(x)
     y.sum().backward()
     assert x.grad is not None
@@ -207,7 +207,7 @@ def test_what_does_not_fit_is_refused(channels: int, size: int, message: str) ->
         SelfAttention(channels, size)
 
 
-# The networks...
+# The networks
 
 
 @pytest.mark.parametrize("build", [sasa_resnet50, sasa_conv_stem_resnet50, hybrid_resnet50])
@@ -224,7 +224,7 @@ def test_gradients_reach_every_parameter(build: Build) -> None:
     trunk = build()
     for module in trunk.modules():
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.ones_(module.weight)  # a block that begins as its shortcut hands nothing on at first
+            nn.init.ones_(module.weight)  # else each block would be its shortcut
     trunk(torch.randn(2, 1, 96, 96)).square().mean().backward()
     gradients = {name: one.grad for name, one in trunk.named_parameters()}
     assert all(one is not None and one.isfinite().all() for one in gradients.values())
@@ -248,7 +248,7 @@ def parameters(trunk: nn.Sequential) -> int:
 
 
 def operations(trunk: nn.Sequential, side: int = 224) -> float:
-    """What the paper counts of one image, multiplications and additions apart, for three colours and its classes.
+    """Operations for one image as the paper counts them, multiplications and additions, for three colours.
 
     Attention is counted as Eq. 3 has it, however the layer computes it (dense attention compares more than k × k):
     at every position, before the pool, k² times a product with the key, an addition of r to the key, and a weighted sum
@@ -257,24 +257,24 @@ def operations(trunk: nn.Sequential, side: int = 224) -> float:
     """
     counted = 0
 
-    def convolution(module: nn.Module, given: tuple[Tensor, ...], got: Tensor) -> None:
+    def convolution(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal counted
         assert isinstance(module, nn.Conv2d)
         counted += (
-            2 * got.numel() * 3 * 7 * 7 if module.in_channels == 1 else 2 * got.numel() * module.weight[0].numel()
+            2 * output.numel() * 3 * 7 * 7 if module.in_channels == 1 else 2 * output.numel() * module.weight[0].numel()
         )
 
-    def attended(module: nn.Module, given: tuple[Tensor, ...], got: Tensor) -> None:
+    def count_attention(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal counted
         assert isinstance(module, SelfAttention)
-        counted += 3 * 2 * got.numel() * got.shape[1] + 5 * got.numel() * module.size**2
+        counted += 3 * 2 * output.numel() * output.shape[1] + 5 * output.numel() * module.size**2
 
-    def began(module: nn.Module, given: tuple[Tensor, ...], got: Tensor) -> None:
+    def count_stem(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal counted
-        query_and_key, values = 2 * 2 * 3 * got.numel(), 2 * (3 + 1) * MIXTURES * got.numel()
-        counted += query_and_key + values + 2 * 2 * got.numel() * WINDOW**2
+        query_and_key, values = 2 * 2 * 3 * output.numel(), 2 * (3 + 1) * MIXTURES * output.numel()
+        counted += query_and_key + values + 2 * 2 * output.numel() * WINDOW**2
 
-    kinds = {nn.Conv2d: convolution, SelfAttention: attended, StemAttention: began}
+    kinds = {nn.Conv2d: convolution, SelfAttention: count_attention, StemAttention: count_stem}
     for module in trunk.modules():
         if type(module) in kinds:
             module.register_forward_hook(kinds[type(module)])  # type: ignore[index]
@@ -307,8 +307,8 @@ def test_convolutions_are_counted_as_torch_counts_them() -> None:
     assert operations(trunk, 64) - 2 * 2048 * CLASSES == counter.get_total_flops() + colours
 
 
-def test_bfloat16_gives_what_float32_gives_once_the_norms_know_their_inputs() -> None:
-    """With the norms of a new network, which divide by 1, images hardly differ and rounding decides between them."""
+def test_a_trained_network_gives_about_the_same_in_bfloat16_as_in_float32() -> None:
+    """The batch norms need statistics: those of a new network divide by 1, so that images differ only by rounding."""
     torch.manual_seed(0)
     network = sasa_resnet50()
     images = 4 * functional.avg_pool2d(torch.rand(4, 1, 128, 128), 2) - 2
@@ -317,10 +317,10 @@ def test_bfloat16_gives_what_float32_gives_once_the_norms_know_their_inputs() ->
             module.momentum = None  # the average over all that was seen: these images
     with torch.no_grad():
         network.train()(images)
-        wanted = network.eval()(images).mean((2, 3))
+        expected = network.eval()(images).mean((2, 3))
         with torch.autocast("cpu", torch.bfloat16):
-            found = network(images).float().mean((2, 3))
+            output = network(images).float().mean((2, 3))
 
-    # Relative to the mean over the images, which is what a finding is told by.
-    difference = functional.cosine_similarity(wanted - wanted.mean(0), found - found.mean(0))
+    # Relative to the mean over the images, as findings are distinguished by the difference.
+    difference = functional.cosine_similarity(expected - expected.mean(0), output - output.mean(0))
     assert difference.min() > 0.999

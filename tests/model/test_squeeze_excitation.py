@@ -34,13 +34,13 @@ def test_a_gate_by_hand() -> None:
 
 
 @pytest.mark.parametrize("ceiling", [1.0, 2.0])
-def test_a_gate_is_the_loop(ceiling: float) -> None:
+def test_a_gate_equals_a_loop(ceiling: float) -> None:
     gate, maps = Gate(48, ceiling), torch.randn(3, 48, 4, 5)
-    wanted = by_hand.gate(maps.double().numpy(), by_hand.of(gate), ceiling)
-    np.testing.assert_allclose(gate(maps).detach().numpy(), wanted, rtol=1e-4, atol=1e-6)
+    expected = by_hand.gate(maps.double().numpy(), by_hand.of(gate), ceiling)
+    np.testing.assert_allclose(gate(maps).detach().numpy(), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_an_open_gate_passes_what_comes_and_learns() -> None:
+def test_an_open_gate_passes_its_input_and_learns() -> None:
     gate, maps = open_gate(32), torch.randn(2, 32, 3, 3)
     assert torch.equal(gate(maps), maps)
     gate(maps).square().sum().backward()
@@ -56,7 +56,7 @@ def test_the_resnet_has_the_published_number_of_parameters() -> None:
     assert at_three_channels == pytest.approx(28.07e6, abs=5e3)
 
 
-def test_gates_cost_the_resnet_next_to_nothing() -> None:
+def test_gates_hardly_add_operations_to_the_resnet() -> None:
     plain, gated = flops(resnet50()), flops(se_resnet50())
     assert 1 < gated / plain < 1.0026  # the paper's 3.86 to 3.87 GFLOPs
 
@@ -67,23 +67,23 @@ def test_the_densenet_has_three_hundred_thousand_parameters_more() -> None:
     assert more == 2 * (256**2 + 512**2 + 1024**2 + 1024**2) // 16 == 303_104
 
 
-def test_a_forward_of_the_resnet_is_the_one_by_hand() -> None:
+def test_forward_of_the_resnet_equals_the_computation_by_hand() -> None:
     trunk, image = by_hand.trained(se_resnet50()), torch.randn(1, 1, 32, 64)
-    wanted = by_hand.resnet50(image.double().numpy(), by_hand.of(trunk))
+    expected = by_hand.resnet50(image.double().numpy(), by_hand.of(trunk))
     with torch.no_grad():
-        found = trunk(image).numpy()
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * wanted.max())
+        output = trunk(image).numpy()
+    np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5 * expected.max())
 
 
-def test_a_forward_of_the_densenet_is_the_one_by_hand() -> None:
+def test_forward_of_the_densenet_equals_the_computation_by_hand() -> None:
     trunk, image = by_hand.trained(se_densenet121()), torch.randn(1, 1, 32, 64)
-    wanted = by_hand.densenet121(image.double().numpy(), by_hand.of(trunk))
+    expected = by_hand.densenet121(image.double().numpy(), by_hand.of(trunk))
     with torch.no_grad():
-        found = trunk(image).numpy()
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * wanted.max())
+        output = trunk(image).numpy()
+    np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5 * expected.max())
 
 
-def test_the_densenet_begins_as_the_plain_one() -> None:
+def test_the_densenet_is_initialised_as_the_plain_one() -> None:
     plain, gated = by_hand.trained(densenet121()), se_densenet121().eval()
     missing, unexpected = gated.load_state_dict(plain.state_dict(), strict=False)
     assert sorted(missing) == [f"gate{block}.fc{n}.weight" for block in (1, 2, 3, 4) for n in (1, 2)]

@@ -1,4 +1,4 @@
-"""The oracle here is SqueezeNet 1.1 written again, functionally, over three channels as its weights want them."""
+"""The oracle is an independent, functional SqueezeNet 1.1 with three input channels, as its weights expect."""
 
 from pathlib import Path
 
@@ -47,19 +47,19 @@ def assert_one_channel_equals_three(path: Path) -> None:
     assert load_trunk(branch, read_trunk(path)) == ["classifier.bias", "classifier.weight"]
     image = torch.rand(2, 1, 10, 10).repeat_interleave(9, 2).repeat_interleave(9, 3)
     with np.load(path) as arrays:
-        wanted = reference(image, dict(arrays))
+        expected = reference(image, dict(arrays))
     got = branch(image).features
-    assert wanted.max() > 1
-    assert (got - wanted).abs().max() / wanted.abs().max() < 1e-5
+    assert expected.max() > 1
+    assert (got - expected).abs().max() / expected.abs().max() < 1e-5
 
 
-def test_one_channel_answers_as_the_three_the_weights_were_trained_on(tmp_path: Path) -> None:
+def test_one_channel_gives_the_outputs_of_three(tmp_path: Path) -> None:
     np.savez(tmp_path / "trunk.npz", **random_arrays())
     assert_one_channel_equals_three(tmp_path / "trunk.npz")
 
 
 @pytest.mark.realdata
-def test_so_do_the_published_weights(realdata: Path) -> None:
+def test_one_channel_gives_the_outputs_of_three_with_the_published_weights(realdata: Path) -> None:
     assert_one_channel_equals_three(realdata / "weights" / "squeezenet1_1_imagenet.npz")
 
 
@@ -74,6 +74,6 @@ def test_224_pixels_make_13_by_13_features() -> None:
     assert squeezenet1_1()(torch.zeros(1, 1, 224, 224)).shape == (1, 512, 13, 13)
 
 
-def test_activations_keep_their_size_from_random_weights() -> None:
+def test_random_weights_preserve_the_scale_of_activations() -> None:
     features = squeezenet1_1()(torch.randn(2, 1, 96, 96))
     assert 0.1 < features.std() < 10

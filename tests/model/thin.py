@@ -1,4 +1,4 @@
-"""Deep backbones of few blocks: every kind of operator, built, run and exported in a fraction of the time."""
+"""Backbones with few blocks, but every kind of operator, which are built, run and exported much faster."""
 
 import pytest
 
