@@ -79,7 +79,7 @@ def altered_chests(chests: Sequence[Floats]) -> Kinds:
         "chests upside down": [chest[::-1] for chest in chests],
         "chests turned left": [np.rot90(chest) for chest in chests],
         "chests turned right": [np.rot90(chest, -1) for chest in chests],
-        "chests black for white": [1 - chest for chest in chests],
+        "chests inverted": [1 - chest for chest in chests],
         "chests mirrored": [chest[:, ::-1] for chest in chests],
         "chests, a quarter of each": [quarters(chest)[number % 4] for number, chest in enumerate(chests)],
     }

@@ -1,8 +1,8 @@
 """Whether the loader keeps a device busy: `python -m bench.loader --data FOLDER [--workers N] [--device cuda] …`.
 
-Images per second, in one run: canvases decoded and cached (what the first epoch waits for), the loader from the cache,
-the augmentation alone on one thread, a training step alone on the device; for the stage that sees the canvas shrunk and
-for the one that cuts its crops from it. Over 1 in the last column the device never waits.
+It measures images per second of decoding into the cache (which delays the first epoch), of the loader from the cache,
+of the augmentation on one thread, and of a training step on the device; for the global stage on shrunk canvases and for
+the local stage on full ones. If the last column is above 1, the device never waits.
 """
 
 import argparse
@@ -18,17 +18,17 @@ from lightning_fabric import Fabric
 
 from bench.scores import table
 from model.agcnn import Agcnn
-from training.data.cache import Canvases, cached
+from training.data.cache import Canvases, cache_canvases
 from training.data.loader import load
 from training.data.order import epoch_order
 from training.data.sources import read
-from training.data.transforms import augment, change
+from training.data.transforms import augment, draw_change
 from training.fit.config import TrainConfig
 from training.fit.learner import Learner
 from training.fit.loss import masked_loss
 from training.fit.stages import Stage, stages
 
-SECONDS = 5.0  # at least, for each figure
+SECONDS = 5.0  # minimum duration of each measurement
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Speed:
 
 
 def per_second(work: Callable[[], int], synchronise: Callable[[], None]) -> float:
-    """Images per second of `work`, which returns how many it did; the first time does not count."""
+    """Images per second of `work`, which returns the number of images it processed; the first call is a warm-up."""
     work()
     synchronise()
     images, started = 0, perf_counter()
@@ -55,8 +55,8 @@ def per_second(work: Callable[[], int], synchronise: Callable[[], None]) -> floa
     return images / (perf_counter() - started)
 
 
-def measured(canvases: Canvases, stage: Stage, network: Agcnn, config: TrainConfig, fabric: Fabric) -> Speed:
-    """All figures of one stage."""
+def measure(canvases: Canvases, stage: Stage, network: Agcnn, config: TrainConfig, fabric: Fabric) -> Speed:
+    """Measure the speeds of one stage."""
     canvases = canvases.reduced(stage.canvas_size)
     synchronise = torch.cuda.synchronize if fabric.device.type == "cuda" else lambda: None
     order = epoch_order(canvases, (config.seed,), balance=False)
@@ -68,32 +68,32 @@ def measured(canvases: Canvases, stage: Stage, network: Agcnn, config: TrainConf
     def epoch() -> int:
         return count(load(canvases, batches, (config.seed,), config.augmentation, config.workers))
 
-    kept = list(canvases.read(order[: stage.batch_size]))
+    first_batch = list(canvases.read(order[: stage.batch_size]))
 
-    def augmented() -> int:
-        for place, canvas in enumerate(kept):
-            augment(canvas, change((config.seed,), place, config.augmentation))
-        return len(kept)
+    def augmentation() -> int:
+        for place, canvas in enumerate(first_batch):
+            augment(canvas, draw_change((config.seed,), place, config.augmentation))
+        return len(first_batch)
 
     learner = Learner(fabric, network, stage, config)
     learner.view.train()
     canvas, target = (tensor.to(fabric.device) for tensor in canvases.batch(order[: stage.batch_size]))
 
     def step() -> int:
-        lost, known = masked_loss(learner.view(canvas), target)
-        learner.step(lost / known, 1e-4, 0)
+        loss, known = masked_loss(learner.view(canvas), target)
+        learner.step(loss / known, 1e-4, 0)
         return len(canvas)
 
     loader = per_second(epoch, lambda: None)
-    trained = per_second(step, synchronise)
+    training = per_second(step, synchronise)
     torch.set_num_threads(1)
-    alone = per_second(augmented, lambda: None)
+    augmented = per_second(augmentation, lambda: None)
     torch.set_num_threads(config.threads)
-    return Speed(loader, alone, trained)
+    return Speed(loader, augmented, training)
 
 
 def count(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> int:
-    """How many images come out."""
+    """Number of images in all batches."""
     return sum(len(canvas) for canvas, _ in batches)
 
 
@@ -104,42 +104,44 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--canvas", type=int, default=896)
     parser.add_argument("--input", type=int, default=224)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--images", type=int, default=512, help="how many of the train list")
+    parser.add_argument("--images", type=int, default=512, help="number of images of the train list")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the step on a processor")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="processor threads of the training step"
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--precision", default="32-true")
     return parser.parse_args()
 
 
 def main() -> None:
-    given = arguments()
+    options = arguments()
     config = TrainConfig(
-        backbone=given.backbone,
-        canvas_size=given.canvas,
-        input_size=given.input,
-        batch_sizes=(given.batch,) * 3,
-        workers=given.workers,
-        threads=given.threads,
-        precision=given.precision,
+        backbone=options.backbone,
+        canvas_size=options.canvas,
+        input_size=options.input,
+        batch_sizes=(options.batch,) * 3,
+        workers=options.workers,
+        threads=options.threads,
+        precision=options.precision,
     )
     torch.set_num_threads(config.threads)
-    fabric = Fabric(accelerator=given.device, devices=1, precision=config.precision)
+    fabric = Fabric(accelerator=options.device, devices=1, precision=config.precision)
     fabric.launch()
     network = Agcnn(config.network).to(fabric.device, memory_format=torch.channels_last)
-    source = read(given.data, "train", given.canvas)
-    source = replace(source, cases=source.cases[: given.images], paths=source.paths[: given.images])
+    source = read(options.data, "train", options.canvas)
+    source = replace(source, cases=source.cases[: options.images], paths=source.paths[: options.images])
     with TemporaryDirectory() as folder:
         started = perf_counter()
-        canvases = cached(source, Path(folder))
+        canvases = cache_canvases(source, Path(folder))
         decoded = len(canvases) / (perf_counter() - started)
         rows = [["stage", "canvas", "decode and cache", "loader", "augmentation", "step", "loader / step"]]
         for stage in stages(config)[:2]:
-            speed = measured(canvases, stage, network, config, fabric)
+            speed = measure(canvases, stage, network, config, fabric)
             numbers = (decoded, speed.loader, speed.augmentation, speed.step)
             size = str(canvases.reduced(stage.canvas_size).size)
             rows.append([stage.name, size, *(f"{number:,.0f}" for number in numbers), f"{speed.ratio:.2f}"])
-    what = f"{config.backbone}, {config.precision}, batch {given.batch}, {len(canvases)} images"
+    what = f"{config.backbone}, {config.precision}, batch {options.batch}, {len(canvases)} images"
     print(f"{fabric.device}, {what}, {config.workers} workers\n\n{table(rows)}")
 
 

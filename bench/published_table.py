@@ -1,6 +1,6 @@
-"""Time and memory to read, join and split the whole published table: `python -m bench.published_table FOLDER [PREFIX]`.
+"""Time and memory to read, join and split the published table: `python -m bench.published_table FOLDER [PREFIX]`.
 
-FOLDER holds ChestX-ray14's tables and split lists, whose names may begin with PREFIX; no image is looked at.
+FOLDER contains ChestX-ray14's tables and split lists, whose names may begin with PREFIX; no image is read.
 """
 
 import resource
@@ -15,7 +15,7 @@ MIB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes the
 
 
 def peak() -> float:
-    """Most memory that this process has held, in MiB."""
+    """Peak memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
 
 
@@ -28,10 +28,10 @@ def main() -> None:
         print("| what | rows | patients | seconds | peak memory, MiB |\n|---|---|---|---|---|")
         print(f"| imports alone | | | | {peak():.0f} |")
         for what in ("whole table", "train", "val", "test"):
-            began = time.perf_counter()
+            start = time.perf_counter()
             cases = records(data) if what == "whole table" else split_cases(data, what)
-            spent, patients = time.perf_counter() - began, {case.patient for case in cases}
-            print(f"| {what} | {len(cases):,} | {len(patients):,} | {spent:.2f} | {peak():.0f} |")
+            seconds, patients = time.perf_counter() - start, {case.patient for case in cases}
+            print(f"| {what} | {len(cases):,} | {len(patients):,} | {seconds:.2f} | {peak():.0f} |")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What the default recipe was chosen by, from the runs of `make recipe`: `python -m bench.recipe [--write]`.
+"""Variations of the default recipe, from the runs of `make recipe`: `python -m bench.recipe [--write]`.
 
-Every run is the global branch for the same few epochs, with one thing changed, scored on the validation list.
+Every run trains the global branch for the same few epochs with one setting changed; scores are of the validation list.
 """
 
 import json
@@ -15,7 +15,7 @@ RUNS = ROOT / "runs" / "recipe"
 
 
 def row(run: Path) -> list[str]:
-    """What was changed, and the macro AUROC after each epoch."""
+    """The changed setting, and the macro AUROC after each epoch."""
     history = json.loads((run / "run.json").read_text(encoding="utf-8"))["history"]
     return [run.name.replace("-", " "), *(f"{epoch['auroc']:.3f}" for epoch in history)]
 

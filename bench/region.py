@@ -1,4 +1,4 @@
-"""The region's box against the paper's own way on 224 pixels: `python -m bench.region [maps]`, 10,000 of each kind."""
+"""Agreement of the region's box with the paper's method on 224 pixels: `python -m bench.region [maps]`."""
 
 import sys
 
@@ -11,7 +11,7 @@ from tests.model.test_region import overlap, reference
 
 
 def maps(count: int, side: int, sigma: float) -> torch.Tensor:
-    """[count, side, side] in [0, 1], uniform noise, smoothed by a Gaussian of `sigma` cells."""
+    """Draw maps `[count, side, side]` in [0, 1]: uniform noise, smoothed by a Gaussian of `sigma` cells."""
     noise = np.random.default_rng(side).random((count, side, side), dtype=np.float32)
     smooth = ndimage.gaussian_filter(noise, (0, sigma, sigma)) if sigma else noise
     low, high = smooth.min((1, 2), keepdims=True), smooth.max((1, 2), keepdims=True)
@@ -24,8 +24,8 @@ def main() -> None:
     for side in (7, 13, 14):
         for name, sigma in (("uniform", 0.0), ("smoothed", 1.0)):
             parts = maps(count, side, sigma).split(200)
-            found = np.concatenate([overlap(region(part).numpy(), reference(part)) for part in parts])
-            print(f"| {side} × {side} | {count:,} {name} | {found.mean():.4f} | {(found < 0.5).mean():.2%} |")
+            iou = np.concatenate([overlap(region(part).numpy(), reference(part)) for part in parts])
+            print(f"| {side} × {side} | {count:,} {name} | {iou.mean():.4f} | {(iou < 0.5).mean():.2%} |")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The README's table of numbers, from the card of the artefact that ships: `python -m bench.shipped [--write]`."""
+"""The scores in the README, from the card of the artefact that ships: `python -m bench.shipped [--write]`."""
 
 import sys
 from collections import Counter
@@ -13,7 +13,7 @@ BEGIN, END = "<!-- numbers: python -m bench.shipped --write -->", "<!-- numbers 
 
 
 def table(card: Card) -> str:
-    """Markdown: AUROC of the fusion branch on the test list, and the operating point, per finding."""
+    """Format AUROC on the test list and operating point of every finding, fusion branch, as a Markdown table."""
     splits = sorted({metric.split for metric in card.metrics if metric.split.startswith("test")}, key=len)
     images = {metric.split: metric.images for metric in card.metrics}
     head = ["finding", *(f"AUROC, {split} ({images[split]} images)" for split in splits), "sensitivity at specificity"]
@@ -27,13 +27,13 @@ def table(card: Card) -> str:
 
 
 def find(card: Card, split: str, label: str, branch: str = "fusion") -> Metric:
-    """The one metric of these."""
-    wanted = ("auroc", split, label, branch)
-    return next(one for one in card.metrics if (one.name, one.split, one.label, one.branch) == wanted)
+    """The AUROC of a split, label and branch."""
+    key = ("auroc", split, label, branch)
+    return next(item for item in card.metrics if (item.name, item.split, item.label, item.branch) == key)
 
 
 def cell(metric: Metric) -> str:
-    """A value with its interval and, for one finding, its positives."""
+    """Format a value with its interval and, for a single finding, its number of positives."""
     count = "" if metric.positives is None or metric.label == "macro" else f", {metric.positives} positive"
     if metric.value is None or metric.interval is None:
         return "n/a" + count
@@ -41,21 +41,22 @@ def cell(metric: Metric) -> str:
 
 
 def point(card: Card, label: str) -> str:
-    """The operating point in words."""
-    one = card.operating_points[card.labels.index(label)]
-    return "none" if one is None else f"{one.sensitivity:.2f} at {one.specificity:.2f}"
+    """Format the operating point of a label."""
+    operating = card.operating_points[card.labels.index(label)]
+    return "none" if operating is None else f"{operating.sensitivity:.2f} at {operating.specificity:.2f}"
 
 
 def sources(card: Card) -> str:
-    """What it was trained on; several networks in the same way, as teachers are, once with their number."""
-    told = Counter(
-        f"- {one.name}: {one.images:,} images of {one.patients:,} patients, {one.role}" for one in card.training_data
+    """List the training data; equal entries of several networks, such as teachers, are one line with their number."""
+    lines = Counter(
+        f"- {entry.name}: {entry.images:,} images of {entry.patients:,} patients, {entry.role}"
+        for entry in card.training_data
     )
-    return "\n".join(line + (f" ({count} networks)" if count > 1 else "") for line, count in told.items())
+    return "\n".join(line + (f" ({count} networks)" if count > 1 else "") for line, count in lines.items())
 
 
 def section() -> str:
-    """All of it, between the marks."""
+    """The section of the README, with its marks."""
     card = load(SHIPPED_ARTEFACT).card
     network = card.network
     kind = f"{network.backbone}, {network.pooling} pooling, input {network.input_size}, τ {network.tau}"
@@ -64,7 +65,7 @@ def section() -> str:
 
 
 def main() -> None:
-    """Print the section, or put it into the README."""
+    """Print the section, or write it to the README."""
     if "--write" not in sys.argv:
         print(section())
         return

@@ -1,11 +1,11 @@
-"""The systems beside one another, from the runs of `make systems`: `python -m bench.systems RUNS [--write]`."""
+"""Comparison of the attention systems, from the runs of `make systems`: `python -m bench.systems RUNS [--write]`."""
 
 import sys
 from pathlib import Path
 
-from bench.scores import between, cell, found, pick, table
+from bench.scores import between, cell, pick, read_metrics, table
 from model.branch import Branch
-from training.report.evaluate import OUT_OF_FOLD
+from training.evaluation.assessment import OUT_OF_FOLD
 
 PAGE = Path(__file__).parents[1] / "docs" / "studies.md"
 WITHIN = ", collection B"
@@ -14,8 +14,8 @@ REFERENCE = "chexnet_predictions"
 
 
 def row(run: Path) -> list[str]:
-    """One system: its size, and macro AUROC of its branches."""
-    metrics = found(run / "final")["metrics"]
+    """The row of one system: its size, and the macro AUROC of its branches."""
+    metrics = read_metrics(run / "final")["metrics"]
     backbone = run.name
     size = sum(parameter.numel() for parameter in Branch(backbone).parameters()) / 1e6
     macros = [
@@ -26,14 +26,14 @@ def row(run: Path) -> list[str]:
 
 
 def reference(run: Path) -> list[str]:
-    """CheXNet's published predictions, on the same images."""
-    compared = found(run / "final")["compared"]
+    """The row of CheXNet's published predictions on the same images."""
+    compared = read_metrics(run / "final")["compared"]
     scores = [cell(pick(compared, name="auroc", split=split, branch=REFERENCE, label="macro")) for split in SPLITS[1:]]
     return ["CheXNet, trained on about 78,000 images", "7.0 M", "", "", "", *scores]
 
 
 def section(folder: Path) -> str:
-    """All systems, as a table."""
+    """The table of all systems."""
     runs = sorted(path.parent.parent for path in folder.glob("*/final/metrics.json"))
     head = ["backbone", "parameters of a branch", "global, out of fold, B", "local, out of fold, B"]
     head += ["fusion, out of fold, B", "fusion, test", "fusion, test, B"]

@@ -42,7 +42,7 @@ def kinds() -> atypical_images.Kinds:
         **atypical_images.photographs(),
         **atypical_images.other_body_parts(DATA / "dicom"),
         **atypical_images.altered_chests([grey_values(path) for path in paths]),
-        "a chest, falsely MONOCHROME1": atypical_images.display_values([DATA / "dicom" / f"{FAKE}.dcm"]),
+        "a chest with a wrong MONOCHROME1": atypical_images.display_values([DATA / "dicom" / f"{FAKE}.dcm"]),
         "chests from scanners, DICOM": atypical_images.display_values(
             [DATA / "dicom" / f"{name}.dcm" for name in CHESTS]
         ),
@@ -83,7 +83,7 @@ def section() -> str:
     return "\n\n".join(
         [
             table([["real chests", "images", "falsely flagged"], *alarms]),
-            table([["kind", "images", "flagged", "distance over threshold, least / median / most"], *rows]),
+            table([["kind", "images", "flagged", "distance over threshold, minimum / median / maximum"], *rows]),
         ]
     )
 

@@ -1,4 +1,4 @@
-"""What a person at the command line can mend: one line each, exit status 2."""
+"""Errors that the user of the command line can correct: one line each, exit status 2."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,12 +7,12 @@ import typer
 
 
 class TrainingError(Exception):
-    """A file, table or option that does not fit; the message says which, what was wanted and what was got."""
+    """A file, table or option is invalid; the message names it, with the expected and the actual value."""
 
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Turn what a person can mend into one line on stderr and exit status 2."""
+    """Turn a `TrainingError` into one line on stderr and exit status 2."""
     try:
         yield
     except TrainingError as error:

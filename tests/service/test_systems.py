@@ -45,13 +45,13 @@ def test_a_system_is_served(backbone: str, tmp_path: Path, monkeypatch: pytest.M
     with torch.inference_mode():
         answer = as_served(network)(image[None])
     logits = np.stack([answer.fusion, answer.global_, answer.local])
-    wanted = calibration().probabilities(logits)[:, 0].T  # [14, 3]
+    expected = calibration().probabilities(logits)[:, 0].T  # [14, 3]
     got = [[finding[name] for name in ("probability", "global", "local")] for finding in body["findings"]]
 
     assert response.status_code == 200
     assert [finding["label"] for finding in body["findings"]] == list(LABELS)
-    np.testing.assert_allclose(got, wanted, atol=TOLERANCE, rtol=0)
-    assert np.ptp(wanted[:, 0]) > 10 * TOLERANCE  # not the same for every finding
+    np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
+    assert np.ptp(expected[:, 0]) > 10 * TOLERANCE  # not the same for every finding
     assert body["priority"] in {"STAT", "HIGH", "ROUTINE"}
     assert picture.headers["content-type"] == "image/png"
     assert Image.open(BytesIO(picture.content)).mode == "RGB"

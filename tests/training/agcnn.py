@@ -1,4 +1,4 @@
-"""The command as a file, which is what Fabric starts again for its other processes."""
+"""The command `agcnn` as a script, which Fabric can start again for further processes."""
 
 from training.cli.app import main
 

@@ -7,7 +7,7 @@ from training.evaluation.predictions import Predictions
 
 
 def cases(targets: np.ndarray, collections: tuple[str, ...] = ("",), prefix: str = "") -> tuple[Case, ...]:
-    """One case, of a patient of its own, for every row of [N, K]; collections are dealt in turn."""
+    """One case with its own patient for every row of [N, K]; collections alternate."""
     names = [f"{prefix}{number}" for number in range(len(targets))]
     return tuple(
         Case(name, name, tuple(row), collections[number % len(collections)])

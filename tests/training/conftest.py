@@ -1,4 +1,4 @@
-"""A tiny data set in ChestX-ray14's published format, and what is made from it."""
+"""A tiny data set in ChestX-ray14's published format, canvases and a configuration for it."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ SPLITS = {"train": range(24), "val": range(24, 32), "test": range(32, 40)}
 
 
 def picture(number: int) -> np.ndarray:
-    """[64, 64] uint8: smooth, and another one for every number."""
+    """[64, 64] uint8: a smooth picture, different for every number."""
     rows, columns = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     return np.rint(127 + 120 * np.sin(3 * rows + number) * np.cos(4 * columns - number)).astype(np.uint8)
 
@@ -29,7 +29,7 @@ def names(split: str) -> list[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    """Threads of torch wait for one another: on a busy machine two are many times slower than one."""
+    """One thread of torch, as several are much slower than one on a busy machine."""
     torch.set_num_threads(1)
 
 
@@ -71,5 +71,5 @@ def canvases() -> Canvases:
 
 @pytest.fixture
 def small() -> TrainConfig:
-    """A run of seconds: SqueezeNet on canvases of 64."""
+    """A run that takes seconds: SqueezeNet on canvases of 64 pixels."""
     return TrainConfig(canvas_size=64, input_size=32, epochs=(2, 2, 2), batch_sizes=(8, 8, 8), workers=0, threads=1)

@@ -1,4 +1,4 @@
-"""Builder of a folder of images of one's own."""
+"""Builder of a folder of the user's own images."""
 
 from collections.abc import Iterable
 from pathlib import Path

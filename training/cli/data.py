@@ -1,4 +1,4 @@
-"""`agcnn check` and `agcnn phantom`: the data before there is a network."""
+"""The commands `agcnn check` and `agcnn phantom`, which need no network."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,44 +9,53 @@ from training.errors import one_line
 
 Data = Annotated[
     Path,
-    typer.Option(help="ChestX-ray14 in its published format, or labels.csv and images/ of one's own."),
+    typer.Option(help="Folder of ChestX-ray14 in its published format, or of your own labels.csv and images/."),
+]
+
+CacheFolder = Annotated[
+    Path | None, typer.Option(help="Folder of decoded canvases, kept between runs.", show_default="cache/ beside --out")
 ]
 
 
 def check(
     data: Data,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Number of threads that read.")] = 2,
 ) -> None:
-    """Say what a folder of data holds, and name every image that the service would refuse; exit status 2 if any."""
+    """Count the images and findings of a folder and name every image that the service would refuse.
+
+    The exit status is 2 if there are any.
+    """
     from training.data.inventory import inventory, summary
 
     with one_line():
-        found = inventory(data, workers)
-    for line in summary(found.splits):
+        contents = inventory(data, workers)
+    for line in summary(contents.splits):
         typer.echo(line)
-    for line in found.refused:
+    for line in contents.refused:
         typer.echo(f"agcnn: {line}", err=True)
-    if found.refused:
+    if contents.refused:
         raise typer.Exit(2)
 
 
 def phantom(  # noqa: PLR0913 - options
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("samples"),
-    samples: Annotated[bool, typer.Option("--samples", help="The samples of the repository, nothing else.")] = False,
-    count: Annotated[int, typer.Option(min=1, help="How many.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same phantoms.")] = 0,
+    samples: Annotated[bool, typer.Option("--samples", help="Write only the samples of the repository.")] = False,
+    count: Annotated[int, typer.Option(min=1, help="Number of phantoms.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed; equal seeds give equal phantoms.")] = 0,
     size: Annotated[
-        int | None, typer.Option(min=256, help="Side of a square, pixels.", show_default="1024 x 896")
+        int | None, typer.Option(min=256, help="Side of a square image in pixels.", show_default="1024 x 896")
     ] = None,
-    findings: Annotated[str | None, typer.Option(help="Only these, with commas; all 14 where not given.")] = None,
+    findings: Annotated[
+        str | None, typer.Option(help="Findings to draw, with commas between them.", show_default="all 14")
+    ] = None,
     small: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the nodules that is 7 to 13 mm across, not 13 to 29.")
+        float, typer.Option(min=0, max=1, help="Share of nodules with a diameter of 7 to 13 mm instead of 13 to 29.")
     ] = 0.0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes that draw.")] = 1,
 ) -> None:
-    """Write procedural chest radiographs as 12-bit DICOM, with labels.csv and boxes.csv: a folder to train on.
+    """Write synthetic chest radiographs as 12-bit DICOM, with labels.csv and boxes.csv, as a folder to train on.
 
-    The same command again goes on where it was interrupted, or adds to --count.
+    Repeat the command to continue after an interruption, or to add phantoms with a larger --count.
     """
     from model.labels import LABELS
     from training.phantom import cohort

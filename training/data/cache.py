@@ -1,7 +1,7 @@
-"""Canvases read once through the service's pixel path and kept as 8-bit values in a memory-mapped file.
+"""The cache: canvases, read once through the service's pixel path, as 8-bit values in a memory-mapped file.
 
-Not MONAI's PersistentDataset: where the system's temporary folder lies on another disk than the cache, three processes
-that built one together read each other's half-written files (6 to 10 errors each in 300 images).
+MONAI's PersistentDataset does not serve: if the system's temporary folder is on another disk than the cache, processes
+that fill it together read each other's half-written files (6 to 10 errors each for three processes and 300 images).
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -30,18 +30,18 @@ CHUNK = 64  # images between two flushes
 
 @dataclass(frozen=True)
 class Canvases:
-    """Images in memory-mapped storage, with what is known about them; another process is handed the file's name.
+    """Canvases in a memory-mapped file, with their metadata; only the file's name is sent to another process.
 
     Attributes
     ----------
     pixels
-        [M, S', S'] uint8: canvas values rounded to 1/255, as the published images have 8 bits.
+        `[M, S', S'] uint8`, canvas values rounded to 1/255, as the published images have 8 bits.
     rows
-        [N] where in `pixels` each image is.
+        `[N] int64`, index of each image in `pixels`.
     cases
-        [N] what is known of each image.
+        Metadata of the N images.
     factor
-        S' / S: how far images are shrunk when they are read.
+        S' / S, by which images are shrunk when they are read.
     """
 
     name: str
@@ -52,17 +52,17 @@ class Canvases:
 
     @cached_property
     def targets(self) -> Floats:
-        """[N, K] float32, NaN unknown."""
+        """`[N, K] float32`: 0, 1, or NaN where unknown."""
         return targets(self.cases)
 
     @property
     def patients(self) -> tuple[str, ...]:
-        """[N], whose each image is."""
+        """Patient of each of the N images."""
         return tuple(case.patient for case in self.cases)
 
     @property
     def collections(self) -> tuple[str, ...]:
-        """[N], which part of the data set each image is from."""
+        """Collection of each of the N images."""
         return tuple(case.collection for case in self.cases)
 
     def __len__(self) -> int:
@@ -74,28 +74,28 @@ class Canvases:
         return int(self.pixels.shape[-1]) // self.factor
 
     def read(self, indices: NDArray[np.int64]) -> Tensor:
-        """[B, 1, S, S] float32 in [0, 1]."""
+        """Read the images at indices `[B]`: `[B, 1, S, S] float32 in [0, 1]`."""
         values = torch.from_numpy(self.pixels[self.rows[indices]]).unsqueeze(1).float().div_(255)
         return avg_pool2d(values, self.factor) if self.factor > 1 else values
 
     def batch(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """([B, 1, S, S] float32 in [0, 1], [B, K] float32)."""
+        """Read images and targets at indices `[B]`: `[B, 1, S, S] float32 in [0, 1]` and `[B, K] float32`."""
         return self.read(indices), torch.from_numpy(self.targets[indices])
 
     def first(self, count: int) -> list[Floats]:
-        """The first canvases, each [1, S, S] float32 in [0, 1]."""
+        """Read the first canvases, each `[1, S, S] float32 in [0, 1]`."""
         return list(self.read(np.arange(min(count, len(self)))).numpy())
 
     def means(self) -> NDArray[np.float64]:
-        """[N], each image's mean pixel in [0, 1]."""
+        """Return the mean pixel of each image: `[N] float64 in [0, 1]`."""
         return np.array([self.pixels[row].mean() / 255 for row in self.rows])
 
     def subset(self, indices: NDArray[np.int64]) -> "Canvases":
-        """Only these images; the pixels are shared."""
+        """Return the images at indices `[n]`; the pixels are shared."""
         return replace(self, rows=self.rows[indices], cases=tuple(self.cases[index] for index in indices))
 
     def reduced(self, size: int) -> "Canvases":
-        """Area-averaged to `size` as they are read; themselves where they are no larger or not a multiple of it."""
+        """Return canvases that are area-averaged to `size` when read; unchanged if smaller or not a multiple of it."""
         if self.size <= size or self.size % size:
             return self
         return replace(self, factor=self.factor * (self.size // size))
@@ -106,24 +106,27 @@ class Canvases:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         path = state["pixels"]
-        self.__dict__.update(state | ({"pixels": opened(path)} if isinstance(path, Path) else {}))
+        self.__dict__.update(state | ({"pixels": open_array(path)} if isinstance(path, Path) else {}))
 
 
-def cached(source: Radiographs, folder: Path, workers: int = 2) -> Canvases:
+def cache_canvases(source: Radiographs, folder: Path, workers: int = 2) -> Canvases:
     """Read every canvas of a source that is not in the cache yet.
 
-    An interrupted build goes on where it was: a second file says which rows are written.
+    A second file marks the rows that are written, so that an interrupted call can be resumed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shape = (len(source), source.size, source.size)
     stem = f"{source.key}-{len(source)}"
     path = folder / f"{stem}.npy"
-    fill(source, mapped(path, shape), mapped(folder / f"{stem}.written.npy", shape[:1]), workers)
-    return Canvases(source.name, opened(path), np.arange(len(source)), tuple(source.cases))
+    fill(source, open_or_create(path, shape), open_or_create(folder / f"{stem}.written.npy", shape[:1]), workers)
+    return Canvases(source.name, open_array(path), np.arange(len(source)), tuple(source.cases))
 
 
 def fill(source: Radiographs, pixels: NDArray[np.uint8], written: NDArray[np.uint8], workers: int) -> None:
-    """Read the rows that `written` lacks; threads do, as decoding and resizing leave the interpreter's lock."""
+    """Fill the rows of `pixels` `[N, S, S] uint8` that are 0 in `written` `[N] uint8`.
+
+    Threads are enough, as decoding and resizing release the interpreter's lock.
+    """
     todo = np.flatnonzero(written == 0)
 
     def store(row: int) -> None:
@@ -139,33 +142,33 @@ def fill(source: Radiographs, pixels: NDArray[np.uint8], written: NDArray[np.uin
             progress.advance(task, len(chunk))
 
 
-def mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """A memory-mapped array of this shape, made of zeros where there is none.
+def open_or_create(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Open a memory-mapped array `[N, ...] uint8`, or create one of zeros.
 
-    It appears whole or not at all, and once: of two runs that begin together, none takes away what the other wrote.
+    It is created atomically, so that of two runs that start together neither overwrites the other's file.
 
     Raises
     ------
     TrainingError
-        It would not fit on the disk, which a memory-mapped file is told of by a signal that kills.
+        It would not fit on the disk. Writing to a memory-mapped file on a full disk would kill the process.
     """
     if not path.is_file():
-        wanted, free = prod(shape), disk_usage(path.parent).free
-        if wanted > free:
-            raise TrainingError(f"{path.parent}: canvases need {wanted / 1e9:.1f} GB, and {free / 1e9:.1f} are free")
-        with TemporaryDirectory(dir=path.parent) as own, suppress(FileExistsError):
-            part = Path(own) / path.name
+        needed, free = prod(shape), disk_usage(path.parent).free
+        if needed > free:
+            raise TrainingError(f"{path.parent}: canvases need {needed / 1e9:.1f} GB, and {free / 1e9:.1f} are free")
+        with TemporaryDirectory(dir=path.parent) as temporary, suppress(FileExistsError):
+            part = Path(temporary) / path.name
             np.lib.format.open_memmap(part, "w+", np.uint8, shape)
             path.hardlink_to(part)
     return np.lib.format.open_memmap(path, "r+")
 
 
-def opened(path: Path) -> NDArray[np.uint8]:
-    """A memory-mapped array, to be read."""
+def open_array(path: Path) -> NDArray[np.uint8]:
+    """Open a memory-mapped array `[N, ...] uint8` for reading."""
     return np.lib.format.open_memmap(path, "r")
 
 
 def flush(array: NDArray[np.uint8]) -> None:
-    """Bring a memory-mapped array to the disk."""
+    """Flush a memory-mapped array `[N, ...]` to the disk."""
     if isinstance(array, np.memmap):
         array.flush()

@@ -1,8 +1,8 @@
 """ChestX-ray14 (Wang et al., CVPR 2017) in its published format: the tables, the split lists, the images.
 
 Data_Entry_2017_v2020.csv   BBox_List_2017.csv      also as .csv.gz; or the first table, Data_Entry_2017.csv
-train_list.txt  val_list.txt  test_list.txt         or the published train_val_list.txt  test_list.txt, of whose
-                                                    patients one in eight is for validation
+train_list.txt  val_list.txt  test_list.txt         or the published train_val_list.txt  test_list.txt; one in eight
+                                                    patients of the former is then used for validation
 images/NAME.png                                     or images_001/images … images_012/images; .jpg too
 collections.csv                                     optional: Image Index, collection
 """
@@ -17,11 +17,11 @@ from pathlib import Path
 
 from model.labels import LABELS, NO_FINDING
 from training.data.pixel_path import PICTURES, Radiographs
-from training.data.sample import Box, Case, years
+from training.data.sample import Box, Case, parse_age
 from training.errors import TrainingError
 
 PUBLISHED_SIZE = 1024  # side of the published PNGs, and the unit of the published boxes
-TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")  # the one in force, and the first, of 2017
+TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")  # the current table, and the first one, of 2017
 LISTS: Mapping[str, tuple[str, ...]] = {
     "train": ("train_list.txt",),
     "val": ("val_list.txt",),
@@ -31,7 +31,8 @@ LISTS: Mapping[str, tuple[str, ...]] = {
 PUBLISHED_TRAIN_VAL = "train_val_list.txt"
 BOXES, COLLECTIONS = "BBox_List_2017.csv", "collections.csv"
 ENTRY = ("Image Index", "Finding Labels", "Patient ID", "Patient Gender", "Patient Age", "View Position")
-COLUMNS = {**dict.fromkeys(TABLES, ENTRY), BOXES: tuple("012345"), COLLECTIONS: ("Image Index", "collection")}  # read
+# Columns that are read from each table
+COLUMNS = {**dict.fromkeys(TABLES, ENTRY), BOXES: tuple("012345"), COLLECTIONS: ("Image Index", "collection")}
 
 
 def read(folder: Path, split: str, size: int) -> Radiographs:
@@ -50,15 +51,15 @@ def read(folder: Path, split: str, size: int) -> Radiographs:
         A table or list is missing or broken, listed images are missing, or a patient is in two splits.
     """
     cases = split_cases(folder, split)
-    where, names = image_paths(folder), [case.image for case in cases]
-    refuse_missing(names, {name for name in names if Path(name).stem in where}, f"{split} list", "image folders")
+    paths, names = image_paths(folder), [case.image for case in cases]
+    refuse_missing(names, {name for name in names if Path(name).stem in paths}, f"{split} list", "image folders")
     return Radiographs(
-        f"{folder.resolve().name} {split}", tuple(cases), tuple(where[Path(name).stem] for name in names), size
+        f"{folder.resolve().name} {split}", tuple(cases), tuple(paths[Path(name).stem] for name in names), size
     )
 
 
 def split_cases(folder: Path, split: str) -> list[Case]:
-    """The rows of one split, in the list's order; no image is looked at.
+    """Read the cases of one split in the list's order, without the images.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def split_cases(folder: Path, split: str) -> list[Case]:
     """
     rows = {case.image: case for case in records(folder)}
     refuse_shared_patients(folder, rows)
-    names = listed(folder, split)
+    names = names_in_list(folder, split)
     refuse_missing(names, rows, f"{split} list", "published table")
     cases = [rows[name] for name in names]
     if split in ("train", "val") and not has_validation(folder):
@@ -76,7 +77,7 @@ def split_cases(folder: Path, split: str) -> list[Case]:
 
 
 def records(folder: Path) -> list[Case]:
-    """Every row of the published table, with boxes and collections where the folder has them."""
+    """Read every row of the published table, with boxes and collections if the folder has them."""
     boxes = box_table(folder)
     collections = {row["Image Index"]: row["collection"] for row in table(folder, COLLECTIONS)}
     rows = [
@@ -86,7 +87,7 @@ def records(folder: Path) -> list[Case]:
             findings=findings(row["Finding Labels"]),
             collection=collections.get(row["Image Index"], ""),
             sex=row["Patient Gender"],
-            age=years(row["Patient Age"]),
+            age=parse_age(row["Patient Age"]),
             view=row["View Position"],
             boxes=boxes.get(row["Image Index"], {}),
         )
@@ -98,13 +99,19 @@ def records(folder: Path) -> list[Case]:
 
 
 def published_table(folder: Path) -> str | None:
-    """Name of the table that is there, the one in force first."""
+    """Return the name of the table in the folder, preferably the current one; None if there is none."""
     return next((name for name in TABLES if find(folder, name)), None)
 
 
-@cache  # a few hundred combinations stand in the 112,120 rows
+@cache  # the 112,120 rows contain only a few hundred combinations
 def findings(published: str) -> tuple[float, ...]:
-    """0 or 1 for each label, from `Effusion|Mass`; an unknown name is refused: misspelt, it would train as absent."""
+    """Return 0 or 1 for each label, from `Effusion|Mass`.
+
+    Raises
+    ------
+    TrainingError
+        A name is unknown; a misspelt finding must not be trained as absent.
+    """
     names = set(published.split("|")) - {NO_FINDING}
     if unknown := names - set(LABELS):
         raise TrainingError(f"published table: unknown finding {min(unknown)!r}")
@@ -112,24 +119,24 @@ def findings(published: str) -> tuple[float, ...]:
 
 
 def box_table(folder: Path) -> dict[str, dict[str, tuple[Box, ...]]]:
-    """Image to label to boxes, from the published x, y, w, h in pixels of 1024."""
-    found: dict[str, dict[str, tuple[Box, ...]]] = defaultdict(dict)
+    """Return image to label to boxes, from the published x, y, w, h in pixels of 1024."""
+    boxes: dict[str, dict[str, tuple[Box, ...]]] = defaultdict(dict)
     for row in table(folder, BOXES, header=False):
         name, label, *numbers = row.values()
         try:
             x, y, w, h = (float(number) / PUBLISHED_SIZE for number in numbers[:4])
         except ValueError as error:
-            raise TrainingError(f"{folder / BOXES}: a box of {name} has an edge that is no number") from error
+            raise TrainingError(f"{folder / BOXES}: a box of {name} has an edge that is not a number") from error
         label = "Infiltration" if label == "Infiltrate" else label  # the box table's own spelling
         box = (x, y, min(x + w, 1.0), min(y + h, 1.0))
-        found[name][label] = (*found[name].get(label, ()), box)
-    return found
+        boxes[name][label] = (*boxes[name].get(label, ()), box)
+    return boxes
 
 
-def listed(folder: Path, split: str) -> list[str]:
-    """Names of one split, in the list's order."""
+def names_in_list(folder: Path, split: str) -> list[str]:
+    """Return the image names of one split, in the list's order."""
     if split not in LISTS:
-        raise TrainingError(f"split {split!r}: wanted one of {', '.join(LISTS)}")
+        raise TrainingError(f"split {split!r}: expected one of {', '.join(LISTS)}")
     of_both = split != "test" and not has_validation(folder)
     names = (PUBLISHED_TRAIN_VAL,) if of_both else LISTS[split]
     files = [find(folder, name) for name in names]
@@ -139,20 +146,20 @@ def listed(folder: Path, split: str) -> list[str]:
 
 
 def has_validation(folder: Path) -> bool:
-    """Whether lists say what to train on and what to validate on; the published ones leave that open."""
+    """Return whether there are separate lists for training and validation; the published lists have none."""
     return find(folder, "train_list.txt") is not None or find(folder, "val_list.txt") is not None
 
 
 def is_validation(patient: str) -> bool:
-    """Whether the published train + val list leaves a patient to validation: one in eight, by a hash of the number.
+    """Return whether a patient of the published train + val list is used for validation: one in eight, by a hash.
 
-    Of 70, 10 and 20 % of the images, as in the paper, the first two are 7 to 1.
+    The paper's 70 % for training and 10 % for validation have this ratio of 7 : 1.
     """
     return hashlib.sha256(patient.encode()).digest()[0] < 256 // 8
 
 
 def image_paths(folder: Path) -> dict[str, Path]:
-    """Stem to path, over `images/` and the published `images_001/images` … ."""
+    """Return stem to path of every picture in `images/` and the published `images_001/images` … ."""
     folders = [folder / "images", *sorted(folder.glob("images_*/images")), *sorted(folder.glob("images_*"))]
     return {
         path.stem: path
@@ -164,7 +171,7 @@ def image_paths(folder: Path) -> dict[str, Path]:
 
 
 def refuse_missing(names: list[str], known: Container[str], what: str, where: str) -> None:
-    """Raise one error for all the names that are not known."""
+    """Raise one error for all names that are not known."""
     if missing := [name for name in names if name not in known]:
         raise TrainingError(
             f"{len(missing)} of {len(names)} images of the {what} are not in the {where}, first: {missing[0]}"
@@ -172,7 +179,7 @@ def refuse_missing(names: list[str], known: Container[str], what: str, where: st
 
 
 def refuse_shared_patients(folder: Path, rows: Mapping[str, Case]) -> None:
-    """Raise if a patient stands in two of the folder's lists."""
+    """Raise if a patient is in two of the folder's lists."""
     owner: dict[str, str] = {}
     for name in ("train_list.txt", "val_list.txt", PUBLISHED_TRAIN_VAL, "test_list.txt"):
         file = find(folder, name)
@@ -186,14 +193,14 @@ def refuse_shared_patients(folder: Path, rows: Mapping[str, Case]) -> None:
 
 
 def table(folder: Path, name: str, header: bool = True) -> Iterator[dict[str, str]]:
-    """Rows of a CSV table, plain or .gz; none where there is no such file.
+    """Yield the rows of a CSV table, plain or .gz; none if there is no such file.
 
-    Without `header` the columns are numbered: the published box table has a comma inside one column's name.
+    Without `header` the columns are numbered, as a column name of the published box table contains a comma.
 
     Raises
     ------
     TrainingError
-        A row, or the whole table, lacks a column that is read.
+        A column that is read is missing in a row.
     """
     if (file := find(folder, name)) is None:
         return
@@ -207,12 +214,12 @@ def table(folder: Path, name: str, header: bool = True) -> Iterator[dict[str, st
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """The file, or its .gz, or None."""
+    """Return the path of a file or of its .gz; None if there is neither."""
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
 def lines(file: Path) -> Iterator[str]:
-    """Lines of a text file, plain or .gz; spreadsheets begin one with a mark."""
+    """Yield the lines of a text file, plain or .gz, without the byte order mark that spreadsheets write."""
     encoding = "utf-8-sig"
     with gzip.open(file, "rt", encoding=encoding) if file.suffix == ".gz" else file.open(encoding=encoding) as text:
         yield from text

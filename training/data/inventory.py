@@ -1,4 +1,4 @@
-"""What a folder of data holds, and which of its files the pixel path refuses: to know before training."""
+"""Inventory of a folder of data before training: counts by split and finding, and the files that are refused."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +16,12 @@ from training.data.sources import read
 from training.errors import TrainingError
 
 SPLITS = ("train", "val", "test")
-SIDE = 8  # pixels: here a canvas only shows that there is one
+SIDE = 8  # pixels; the canvases are discarded, so a small size will do
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """Split to its cases, and a line for each file refused: its name and why."""
+    """The cases of each split, and one line for each refused file: its name and the reason."""
 
     splits: dict[str, Sequence[Case]]
     refused: tuple[str, ...]
@@ -41,7 +41,10 @@ def inventory(folder: Path, workers: int) -> Inventory:
 
 
 def refusals(source: Radiographs, workers: int, split: str) -> Iterator[str]:
-    """A line for each image that cannot be read; threads read, as decoding leaves the interpreter's lock."""
+    """Yield a line for each image that cannot be read.
+
+    Threads are enough, as decoding releases the interpreter's lock.
+    """
 
     def refusal(index: int) -> str | None:
         try:
@@ -51,26 +54,26 @@ def refusals(source: Radiographs, workers: int, split: str) -> Iterator[str]:
         return None
 
     with ThreadPoolExecutor(workers) as pool:
-        answers = pool.map(refusal, range(len(source)))
+        lines = pool.map(refusal, range(len(source)))
         console = Console(stderr=True)
         quiet = not console.is_terminal
-        for line in track(answers, f"reading {split}", len(source), console=console, transient=True, disable=quiet):
+        for line in track(lines, f"reading {split}", len(source), console=console, transient=True, disable=quiet):
             if line is not None:
                 yield line
 
 
 def summary(splits: dict[str, Sequence[Case]]) -> Iterator[str]:
-    """Lines for a person: images and patients of each split, then of each finding who has it, who not, who knows."""
+    """Yield lines to print: images and patients of each split, then counts of present, absent and unknown findings."""
     for split, cases in splits.items():
         yield f"{split}: {len(cases)} images of {len({case.patient for case in cases})} patients"
     yield f"{'present / absent / unknown':28}" + "".join(f"{split:>22}" for split in splits)
-    counts = {split: counted(cases) for split, cases in splits.items()}
+    counts = {split: count_findings(cases) for split, cases in splits.items()}
     for column, label in enumerate(LABELS):
         yield f"{label:28}" + "".join(f"{' / '.join(map(str, counts[split][column])):>22}" for split in splits)
 
 
-def counted(cases: Sequence[Case]) -> list[tuple[int, int, int]]:
-    """For each label: present, absent, unknown."""
-    known = targets(cases).reshape(-1, len(LABELS))  # [N, K], of no cases too
-    sums = [(known == 1).sum(0), (known == 0).sum(0), np.isnan(known).sum(0)]
+def count_findings(cases: Sequence[Case]) -> list[tuple[int, int, int]]:
+    """Count the cases for which each label is present, absent and unknown."""
+    values = targets(cases).reshape(-1, len(LABELS))  # [N, K], also without cases
+    sums = [(values == 1).sum(0), (values == 0).sum(0), np.isnan(values).sum(0)]
     return [(int(present), int(absent), int(unknown)) for present, absent, unknown in zip(*sums, strict=True)]

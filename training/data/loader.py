@@ -1,6 +1,6 @@
-"""Batches of an epoch, augmented and fetched ahead by worker processes.
+"""Batches of an epoch, augmented and prefetched by worker processes.
 
-What comes out depends on the seed, the places and the indices alone: not on workers, nor on how batches are cut.
+An augmented image depends only on the seed, its place in the epoch and its index, not on workers or batch sizes.
 """
 
 import os
@@ -17,12 +17,12 @@ from torch.utils.data import DataLoader, Dataset
 from training.data.cache import Canvases
 from training.data.order import Indices
 from training.data.sample import Floats
-from training.data.transforms import Augmentation, augment, change
+from training.data.transforms import Augmentation, augment, draw_change
 
 
 @dataclass(frozen=True)
 class Augmented(Dataset[tuple[Tensor, Tensor]]):
-    """Augmented canvas [1, S, S] float32 in [0, 1] and targets [K], by (place in the epoch, index)."""
+    """Augmented canvases `[1, S, S] float32 in [0, 1]` and targets `[K] float32`, by (place in the epoch, index)."""
 
     canvases: Canvases
     targets: Floats
@@ -30,10 +30,10 @@ class Augmented(Dataset[tuple[Tensor, Tensor]]):
     augmentation: Augmentation
 
     def __getitem__(self, where: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """One image."""
+        """Return canvas `[1, S, S]` and targets `[K]` of one image."""
         place, index = where
         canvas = self.canvases.read(np.array([index]))[0]
-        return augment(canvas, change(self.seed, place, self.augmentation)), torch.from_numpy(self.targets[index])
+        return augment(canvas, draw_change(self.seed, place, self.augmentation)), torch.from_numpy(self.targets[index])
 
 
 def load(
@@ -43,38 +43,39 @@ def load(
     augmentation: Augmentation,
     workers: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Augmented batches, in order.
+    """Yield augmented batches in order.
 
     Parameters
     ----------
     batches
-        Of each, the places in the epoch and the indices of the images there.
+        Places in the epoch and indices of the images of each batch, `[B] int64` each.
     workers
-        Processes that fetch ahead; 0 for this one.
+        Number of processes that prefetch; with 0 this process reads.
 
     Yields
     ------
-    ([B, 1, S, S] float32 in [0, 1], [B, K] float32, NaN unknown)
+    canvases, targets
+        `[B, 1, S, S] float32 in [0, 1]` and `[B, K] float32`, NaN where unknown.
     """
     where = [list(zip(places.tolist(), indices.tolist(), strict=True)) for places, indices in batches]
-    pictures = replace(canvases, cases=())  # what is known of a hundred thousand cases takes a worker a second to read
+    pictures = replace(canvases, cases=())  # unpickling the metadata of 100,000 cases takes a worker a second
     yield from DataLoader(
         Augmented(pictures, canvases.targets, seed, augmentation),
         batch_sampler=where,
         num_workers=min(workers, processors()),
         multiprocessing_context=forkserver() if workers else None,
         pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # the loader's own draw leaves the global state alone
+        generator=torch.Generator(),  # or the loader would draw from the global generator
     )
 
 
 def processors() -> int:
-    """How many processors this process may run on."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def forkserver() -> ForkServerContext:
-    """Start workers from a process that has imported this module and nothing else: no thread, no lock, no GPU."""
+    """Return a context that forks workers from a process with this module only: without threads, locks or a GPU."""
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return context

@@ -1,4 +1,4 @@
-"""A radiograph's canvas with what is known about it."""
+"""A radiograph: its metadata (`Case`) and its canvas."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,28 +9,28 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
-OLDEST = 120.0  # years; some published rows have 414
+OLDEST = 120.0  # years; some published rows have ages up to 414
 YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}  # PS3.5 6.2, age string
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is known of a radiograph before its pixels are read.
+    """The metadata of a radiograph.
 
     Attributes
     ----------
     image
-        Its name, unique within its source.
+        Name of the image, unique within its source.
     patient
-        Whose it is: patients never cross splits.
+        Identifier of the patient; a patient is in one split only.
     findings
-        For each label of `model.labels.LABELS`, in order: 1 present, 0 absent, NaN unknown.
+        Value of each label of `model.labels.LABELS`, in order: 1 present, 0 absent, NaN unknown.
     collection
-        Which part of a composed data set the image is from; empty where that is not known.
+        Part of a composed data set that the image is from; empty if unknown.
     sex
         `F`, `M` or empty.
     age
-        Years, None unknown.
+        Age in years; None if unknown.
     view
         `PA`, `AP` or empty.
     boxes
@@ -47,8 +47,8 @@ class Case:
     boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
 
 
-def years(published: str) -> float | None:
-    """Age in years, from `58`, `58.0` or, as in DICOM and the first tables, `058Y`, `018M`; None above `OLDEST`."""
+def parse_age(published: str) -> float | None:
+    """Parse an age in years from `58`, `58.0` or, as in DICOM and older tables, `058Y`, `018M`; None above `OLDEST`."""
     unit = published[-1:] if published[-1:] in YEARS else "Y"
     digits = published.removesuffix(unit)
     age = float(digits) * YEARS[unit] if digits.replace(".", "", 1).isdecimal() else None
@@ -56,13 +56,13 @@ def years(published: str) -> float | None:
 
 
 def targets(cases: Sequence[Case]) -> Floats:
-    """[N, K] float32 of 0, 1 and NaN."""
+    """Return the findings of cases as `[N, K] float32`: 0, 1, or NaN where unknown."""
     return np.array([case.findings for case in cases], np.float32)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One radiograph: what is known of it, and its canvas [1, S, S] float32 in [0, 1]."""
+    """A radiograph: its metadata, and its canvas `[1, S, S] float32 in [0, 1]`."""
 
     case: Case
     canvas: Floats

@@ -1,7 +1,7 @@
-"""Augmentation of canvases, before anything is shrunk or cut out, so that both branches see one and the same image.
+"""Augmentation of whole canvases, before shrinking and cropping, so that both branches see the same image.
 
-MONAI's transforms, given numbers that are drawn here: what an image becomes depends on the seed and its place in the
-epoch alone, never on a process, a batch or a global state. One bilinear sampling moves it, however many kinds are on.
+MONAI's transforms are called with numbers drawn here, so that an augmented image depends only on the seed and its place
+in the epoch, not on a process, a batch or global state. All spatial changes are one bilinear sampling.
 """
 
 from collections.abc import Iterator
@@ -20,37 +20,36 @@ from torch import Tensor
 
 from training.errors import TrainingError
 
-ASPECT = 4 / 3  # widest side ratio of a random resized crop, either way
+ASPECT = 4 / 3  # largest ratio of the sides of a random resized crop
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Largest departures from the image as it is; 0 leaves a kind out.
+    """Limits of the random changes; 0 disables a change.
 
     Attributes
     ----------
     rotation
-        Degrees, either way.
+        Largest angle in degrees, in both directions.
     zoom
-        Share by which the visible part is made smaller or larger.
+        Largest relative change of the size of the visible part.
     stretch
-        Share by which width and height differ.
+        Largest relative difference of width and height.
     shift
-        Share of the side.
+        Largest shift as a share of the side.
     brightness
-        Share of the grey range.
+        Largest offset as a share of the grey range.
     contrast, gamma
-        Natural logarithm of the factor, and of the exponent.
+        Largest natural logarithm of the contrast factor and of the exponent.
     crop
-        Least share of the area that a random resized crop keeps, its sides 3:4 to 4:3; 1 for none.
+        Smallest share of the area that a random resized crop keeps, its sides 3:4 to 4:3; 1 for no crop.
     flip
-        Mirror every other image. Off by default: it swaps left and right, puts the heart on the other side, and side
-        markers with it.
+        Whether to mirror images with probability 0.5. Off by default, as it moves the heart to the other side.
 
     Raises
     ------
     TrainingError
-        A share that is none.
+        `crop` is not a share.
     """
 
     rotation: float = 7.0
@@ -65,22 +64,22 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
-            raise TrainingError(f"augmentation: crop must be over 0 and at most 1, got {self.crop}")
+            raise TrainingError(f"augmentation: crop must be above 0 and at most 1, got {self.crop}")
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to one image.
+    """The changes of one image.
 
     Attributes
     ----------
     angle
-        Radians.
+        Rotation in radians.
     scale, shift
-        (down, along): how large the part that is looked at is, below 0 for mirrored, and where its middle lies off the
-        canvas's; shares of the side.
+        Size of the visible part, negative if mirrored, and offset of its centre: (vertical, horizontal), as shares of
+        the side.
     contrast, brightness, gamma
-        Factor about the middle grey, what is added then, and the exponent.
+        Factor about middle grey, offset added after it, and exponent.
     """
 
     angle: float = 0.0
@@ -91,57 +90,58 @@ class Change:
     gamma: float = 1.0
 
 
-def change(seed: tuple[int, ...], place: int, most: Augmentation) -> Change:
-    """Draw, from the seed and a place in the epoch alone, what is done to the image there."""
+def draw_change(seed: tuple[int, ...], place: int, limits: Augmentation) -> Change:
+    """Draw the changes of the image at a place in the epoch; they depend only on seed and place."""
     generator = np.random.default_rng((*seed, place))
     turn, zoom, stretch, down, along, brightness, contrast, gamma = (2 * generator.random(8) - 1).tolist()
-    height, width, low, left = crop(generator, most.crop)
-    mirror = -1 if most.flip and generator.random() < 0.5 else 1
-    scale = 1 + zoom * most.zoom
+    height, width, low, left = draw_crop(generator, limits.crop)
+    mirror = -1 if limits.flip and generator.random() < 0.5 else 1
+    scale = 1 + zoom * limits.zoom
     return Change(
-        radians(turn * most.rotation),
-        (height * scale * (1 - stretch * most.stretch), mirror * width * scale * (1 + stretch * most.stretch)),
-        (low + down * most.shift, left + along * most.shift),
-        exp(contrast * most.contrast),
-        brightness * most.brightness,
-        exp(gamma * most.gamma),
+        radians(turn * limits.rotation),
+        (height * scale * (1 - stretch * limits.stretch), mirror * width * scale * (1 + stretch * limits.stretch)),
+        (low + down * limits.shift, left + along * limits.shift),
+        exp(contrast * limits.contrast),
+        brightness * limits.brightness,
+        exp(gamma * limits.gamma),
     )
 
 
-def crop(generator: np.random.Generator, least: float) -> tuple[float, float, float, float]:
-    """Height and width of a part of the canvas, and how far down and along its middle is off; shares of the side."""
-    area, aspect = generator.uniform(least, 1), exp(generator.uniform(-log(ASPECT), log(ASPECT)))
+def draw_crop(generator: np.random.Generator, smallest: float) -> tuple[float, float, float, float]:
+    """Draw height and width of a crop, and the vertical and horizontal offset of its centre, as shares of the side."""
+    area, aspect = generator.uniform(smallest, 1), exp(generator.uniform(-log(ASPECT), log(ASPECT)))
     aspect = min(max(aspect, area), 1 / area)  # neither side is longer than the canvas's
     height, width = sqrt(area / aspect), sqrt(area * aspect)
     low, left = (generator.uniform(-(1 - side) / 2, (1 - side) / 2) for side in (height, width))
     return height, width, low, left
 
 
-def augment(canvas: Tensor, done: Change) -> Tensor:
-    """Move and re-expose one canvas.
+def augment(canvas: Tensor, change: Change) -> Tensor:
+    """Apply changes to one canvas.
 
     Parameters
     ----------
     canvas
-        [1, S, S] float32 in [0, 1].
+        `[1, S, S] float32 in [0, 1]`.
 
     Returns
     -------
-    [1, S, S] float32 in [0, 1]; what comes in from outside the canvas repeats its edge.
+    Tensor
+        `[1, S, S] float32 in [0, 1]`; outside the canvas its edge is repeated.
     """
     side = canvas.shape[-1]
     move = Affine(
-        rotate_params=done.angle,
-        translate_params=[side * part for part in done.shift],
-        scale_params=done.scale,
+        rotate_params=change.angle,
+        translate_params=[side * part for part in change.shift],
+        scale_params=change.scale,
         padding_mode="border",
         image_only=True,
     )
     expose = (
-        ScaleIntensity(None, None, factor=done.contrast - 1),
-        ShiftIntensity(0.5 - 0.5 * done.contrast + done.brightness),
+        ScaleIntensity(None, None, factor=change.contrast - 1),
+        ShiftIntensity(0.5 - 0.5 * change.contrast + change.brightness),
         partial(torch.clamp_, min=0, max=1),
-        AdjustContrast(done.gamma),
+        AdjustContrast(change.gamma),
         partial(torch.clamp_, min=0, max=1),
     )
     with plain_tensors():
@@ -151,7 +151,7 @@ def augment(canvas: Tensor, done: Change) -> Tensor:
 
 @contextmanager
 def plain_tensors() -> Iterator[None]:
-    """Keep MONAI from recording what it did: twice as slow, and nobody reads it."""
+    """Stop MONAI from recording its transforms, which takes twice as long and is not used."""
     before = get_track_meta()
     set_track_meta(False)
     try:

@@ -1,4 +1,4 @@
-"""Another model's predictions, read from a table, to be scored on the same images as ours."""
+"""Predictions of another model, read from a table, to be scored on the same images."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -12,71 +12,72 @@ from training.errors import TrainingError
 from training.evaluation.predictions import BRANCHES
 from training.evaluation.scores import UNCALIBRATED, Reading
 
-IMAGE = ("Image Index", "image")  # columns that may name the image
-PREFIX = "prob_"  # that a label's column may have
+IMAGE = ("Image Index", "image")  # possible names of the image column
+PREFIX = "prob_"  # optional prefix of a label's column
 
 
-def compared(paths: Sequence[Path], cases: Sequence[Case]) -> tuple[Reading, ...]:
-    """Read every table; each model is called as its file, without the suffix.
+def read_tables(paths: Sequence[Path], cases: Sequence[Case]) -> tuple[Reading, ...]:
+    """Read every table; a model is named after its file, without the suffix.
 
     Raises
     ------
     TrainingError
-        As `read`, or two of one name.
+        A table cannot be read (see `read_table`), or two models have the same name.
     """
     taken = list(BRANCHES)
     for path in paths:
         if path.stem in taken:
-            raise TrainingError(f"{path}: {path.stem!r} is the name of another branch or model, rename the file")
+            raise TrainingError(f"{path}: {path.stem!r} is the name of another branch or model; rename the file")
         taken.append(path.stem)
-    return tuple(read(path, cases) for path in paths)
+    return tuple(read_table(path, cases) for path in paths)
 
 
-def read(path: Path, cases: Sequence[Case]) -> Reading:
-    """A CSV table with the image's name and a column for every label, in the order of these cases.
+def read_table(path: Path, cases: Sequence[Case]) -> Reading:
+    """Read a CSV table of one row per image into scores in the order of the cases.
 
-    Columns: `Image Index` or `image`, and each label, bare or as `prob_…`; rows of other images are left alone.
-    Values may be any scores; where all are in [0, 1], they are taken as probabilities too.
+    The columns are `Image Index` or `image`, and each label, with or without `prob_`; rows of other images are ignored.
+    Values may be any scores; if all are in [0, 1], they are scored as probabilities too.
 
     Raises
     ------
     TrainingError
-        Not readable; a column, an image or a number is missing; or an image stands in it twice.
+        The file cannot be read; a column, an image or a number is missing; or an image has two rows.
     """
     names = [case.image for case in cases]
-    table = numbers(path, set(names))
+    table = read_rows(path, set(names))
     if missing := [name for name in names if name not in table]:
         raise TrainingError(f"{path}: {len(missing)} of {len(names)} images are not in it, first: {missing[0]}")
     scores = np.array([table[name] for name in names]).reshape(-1, len(LABELS))
     if unknown := np.flatnonzero(~np.isfinite(scores).all(1)).tolist():
         raise TrainingError(
-            f"{path}: {len(unknown)} of {len(names)} images have a value that is no number, first: {names[unknown[0]]}"
+            f"{path}: {len(unknown)} of {len(names)} images have a value that is not a number, "
+            f"first: {names[unknown[0]]}"
         )
     within = bool(((scores >= 0) & (scores <= 1)).all())
     return Reading(path.stem, scores, {UNCALIBRATED: scores} if within else {})
 
 
-def numbers(path: Path, wanted: set[str]) -> dict[str, list[float]]:
-    """Image to one number for each label, NaN where there is none, of the wanted images."""
-    found: dict[str, list[float]] = {}
+def read_rows(path: Path, images: set[str]) -> dict[str, list[float]]:
+    """Read the rows of these images: image to one number per label, NaN where the cell holds none."""
+    rows: dict[str, list[float]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.DictReader(text)
             reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             image, columns = header(path, reader.fieldnames or ())
             for row in reader:
-                if (name := (row[image] or "").strip()) not in wanted:
+                if (name := (row[image] or "").strip()) not in images:
                     continue
-                if name in found:
-                    raise TrainingError(f"{path}: image {name} stands in it twice")
-                found[name] = [number(row[column]) for column in columns]
+                if name in rows:
+                    raise TrainingError(f"{path}: image {name} has two rows")
+                rows[name] = [number(row[column]) for column in columns]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TrainingError(f"{path}: {error}") from error
-    return found
+    return rows
 
 
 def header(path: Path, names: Iterable[str]) -> tuple[str, list[str]]:
-    """The image's column, and each label's."""
+    """Return the name of the image column and of each label's column."""
     names = list(names)
     image = next((name for name in IMAGE if name in names), None)
     if image is None:
@@ -88,7 +89,7 @@ def header(path: Path, names: Iterable[str]) -> tuple[str, list[str]]:
 
 
 def number(text: str | None) -> float:
-    """NaN where it is none."""
+    """Parse a number; NaN if it is not one."""
     try:
         return float(text or "nan")
     except ValueError:

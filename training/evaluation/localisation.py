@@ -1,7 +1,7 @@
-"""How well the attention box and the heat map's peak meet the boxes that radiologists drew, beside chance.
+"""Overlap of the attention box and the heat map's peak with the boxes that radiologists drew, and with two controls.
 
-The box is of the image, not of a finding, so it is held against every box drawn on the image. Two controls say what the
-figures are worth: a box of the same size placed at random, and one in the middle.
+There is one attention box per image, not per finding, so it is compared with every box drawn on the image. The controls
+are a box of the same size placed at random, and one in the middle.
 """
 
 from collections.abc import Iterator
@@ -20,15 +20,16 @@ CONTROLS = ("attention", "random", "centre")
 
 
 def localisation(part: Part) -> list[Row]:
-    """Shares of the drawn boxes that were met, for each finding and for all, with patient-bootstrap intervals.
+    """Return the share of drawn boxes that were hit, per finding and for all, with patient-bootstrap intervals.
 
-    `iou` and `iobb` (intersection over the area of the detected box): the share whose value is above `at`; `pointing`:
-    the share that the peak lies in, its controls being a point anywhere and the middle. No rows without boxes.
+    `iou` and `iobb` (intersection over the area of the detected box): the share of boxes whose value is above `at`;
+    `pointing`: the share of boxes that contain the peak, with a random point and the middle as controls. There are no
+    rows if the images have no boxes.
     """
-    found = part.predictions
+    predicted = part.predictions
     drawn = [
         (row, label, box)
-        for row, case in enumerate(found.cases)
+        for row, case in enumerate(predicted.cases)
         for label, boxes in case.boxes.items()
         for box in boxes
     ]
@@ -37,9 +38,9 @@ def localisation(part: Part) -> list[Row]:
     images = np.array([row for row, _, _ in drawn])
     labels = np.array([label for _, label, _ in drawn])
     truth = np.array([box for _, _, box in drawn], np.float64)  # [boxes, 4]
-    measured = list(met(truth, found.boxes[images].astype(np.float64), found.peaks[images]))
+    measured = list(box_scores(truth, predicted.boxes[images].astype(np.float64), predicted.peaks[images]))
     values = np.stack([column for _, column in measured], 1)  # [boxes, measures]
-    patients = resamples([found.cases[row].patient for row in images])
+    patients = resamples([predicted.cases[row].patient for row in images])
     rows = []
     for label in [*(label for label in LABELS if label in labels), "all"]:
         chosen = np.ones(len(labels), bool) if label == "all" else labels == label
@@ -53,16 +54,24 @@ def localisation(part: Part) -> list[Row]:
 
 
 def means(values: Numbers, patients: Resamples) -> Numbers:
-    """Mean over the boxes of [boxes, M] on every resample: [1 + R, M]."""
-    return patients.drawn(lambda weights: quotient(weights @ values, weights.sum(1, keepdims=True) + 0 * values[:1]))
+    """Return the mean over the boxes of values `[boxes, M]` on every resample: `[1 + R, M]`."""
+    return patients.evaluate(lambda weights: quotient(weights @ values, weights.sum(1, keepdims=True) + 0 * values[:1]))
 
 
-def met(truth: Numbers, boxes: Numbers, peaks: Floats) -> Iterator[tuple[Row, Numbers]]:
-    """(what is measured, [boxes] how far each drawn box was met, in [0, 1]) from boxes [boxes, 4] in step."""
+def box_scores(truth: Numbers, boxes: Numbers, peaks: Floats) -> Iterator[tuple[Row, Numbers]]:
+    """Yield each measure and its value `[boxes] in [0, 1]` for every drawn box.
+
+    Parameters
+    ----------
+    truth, boxes
+        `[boxes, 4]` drawn boxes, and the attention box of each one's image.
+    peaks
+        `[boxes, 2]` peak of each one's image, (x, y) in [0, 1].
+    """
     detected = {
         "attention": boxes[None],
-        "random": scattered(boxes),
-        "centre": centred(boxes)[None],
+        "random": random_boxes(boxes),
+        "centre": centred_boxes(boxes)[None],
     }  # [draws, boxes, 4]
     for by, placed in detected.items():
         for measure, overlap in zip(("iou", "iobb"), overlaps(placed, truth), strict=True):
@@ -75,7 +84,7 @@ def met(truth: Numbers, boxes: Numbers, peaks: Floats) -> Iterator[tuple[Row, Nu
 
 
 def overlaps(detected: Numbers, truth: Numbers) -> tuple[Numbers, Numbers]:
-    """(IoU, IoBB) of boxes [..., 4] with boxes [..., 4]; 0 of an empty box."""
+    """Return IoU and IoBB `[...]` of boxes `[..., 4]` with boxes `[..., 4]`; 0 for an empty box."""
     low, high = np.maximum(detected[..., :2], truth[..., :2]), np.minimum(detected[..., 2:], truth[..., 2:])
     both = np.clip(high - low, 0, None).prod(-1)
     whole = area(detected) + area(truth) - both
@@ -84,25 +93,25 @@ def overlaps(detected: Numbers, truth: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def area(boxes: Numbers) -> Numbers:
-    """[..., 4] to [...]: of boxes in [0, 1], the chance that a point anywhere lies inside."""
+    """Return the area `[...]` of boxes `[..., 4]` in [0, 1]: the probability that a random point lies inside."""
     sides = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None)
     return sides[..., 0] * sides[..., 1]
 
 
 def inside(points: Numbers, boxes: Numbers) -> Numbers:
-    """1 where (x, y) [..., 2] lies in the box [..., 4], whose end is exclusive, else 0."""
+    """Return 1 where the point (x, y) `[..., 2]` lies in the box `[..., 4]`, whose end is exclusive, else 0."""
     within = (points >= boxes[..., :2]) & (points < boxes[..., 2:])
     return (within[..., 0] & within[..., 1]).astype(np.float64)
 
 
-def centred(boxes: Numbers) -> Numbers:
-    """Boxes [N, 4] of the same size in the middle of the image."""
+def centred_boxes(boxes: Numbers) -> Numbers:
+    """Move boxes `[N, 4]` to the middle of the image."""
     half = (boxes[:, 2:] - boxes[:, :2]) / 2
     return np.concatenate([0.5 - half, 0.5 + half], 1)
 
 
-def scattered(boxes: Numbers, seed: int = 0) -> Numbers:
-    """Boxes [N, 4] of the same size anywhere within the image, drawn a hundred times: [100, N, 4]."""
+def random_boxes(boxes: Numbers, seed: int = 0) -> Numbers:
+    """Place boxes of the sizes of `boxes` `[N, 4]` anywhere within the image, a hundred times: `[100, N, 4]`."""
     size = boxes[:, 2:] - boxes[:, :2]
     corner = np.random.default_rng(seed).random((DRAWS, len(boxes), 2)) * (1 - size)
     return np.concatenate([corner, corner + size], 2)

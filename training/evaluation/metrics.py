@@ -1,4 +1,4 @@
-"""Scores of one finding, each on every resample of the images at once: weights in, one value per resample out."""
+"""Scores of one finding, computed for all resamples of the images at once: weights in, one value per resample out."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ Flags = NDArray[np.bool_]
 Interval = tuple[float, float]
 
 CONFIDENCE = 0.95
-BINS = 15  # of the calibration error, as is customary
-FIXED = (0.90, 0.95)  # specificities and sensitivities at which the other is read
+BINS = 15  # bins of the calibration error, the customary number
+FIXED = (0.90, 0.95)  # fixed specificities (sensitivities) at which the sensitivity (specificity) is read
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Images from the highest score down, sorted once for all resamples.
+    """Images sorted by falling score, once for all resamples.
 
     Attributes
     ----------
     order
-        [N] the images' places.
+        `[N] int64` index of each image.
     scores, positive
-        [N] in that order.
+        `[N]` score and truth in that order.
     ends
-        [G] the last place of every group of equal scores.
+        `[G] int64` last position of every group of equal scores.
     """
 
     order: NDArray[np.int64]
@@ -39,12 +39,12 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Curve:
-    """What lies at or above each distinct score, from the highest score down, in each of R resamples.
+    """Cumulative counts at or above each distinct score, from the highest score down, in each of R resamples.
 
     Attributes
     ----------
     hits, alarms
-        [R, G] weight of the positives and of the negatives there; both rise along G.
+        `[R, G]` weight of the positives and of the negatives; both rise along G.
     """
 
     hits: Numbers
@@ -52,17 +52,17 @@ class Curve:
 
     @cached_property
     def positives(self) -> Numbers:
-        """[R] weight of all positives."""
+        """`[R]` weight of all positives."""
         return last(self.hits)
 
     @cached_property
     def negatives(self) -> Numbers:
-        """[R] weight of all negatives."""
+        """`[R]` weight of all negatives."""
         return last(self.alarms)
 
 
 def ranking(scores: Numbers, positive: Flags) -> Ranking:
-    """Sort scores [N], not NaN, with the truth [N]."""
+    """Sort scores `[N]`, without NaN, together with the truth `[N] bool`."""
     order = np.argsort(-scores, kind="stable")
     falling = scores[order]
     ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True)[: len(falling)])
@@ -70,68 +70,72 @@ def ranking(scores: Numbers, positive: Flags) -> Ranking:
 
 
 def curve(ranked: Ranking, weights: Numbers) -> Curve:
-    """Follow the threshold down the scores; weights [R, N] say how often each image counts in each resample."""
+    """Count hits and alarms for every threshold; weights `[R, N]` are how often each image counts in each resample."""
     ordered = weights[:, ranked.order]
     return Curve(totals(ordered * ranked.positive, ranked.ends), totals(ordered * ~ranked.positive, ranked.ends))
 
 
 def totals(values: Numbers, ends: NDArray[np.int64]) -> Numbers:
-    """Running sums of [R, N] up to each end: [R, G]."""
+    """Return the cumulative sums of `[R, N]` up to each end: `[R, G]`."""
     sums: Numbers = np.cumsum(values, 1)
     return sums if len(ends) == values.shape[1] else sums[:, ends]
 
 
-def auroc(of: Curve) -> Numbers:
-    """Area under the ROC curve: the chance that a positive outscores a negative, a tie counting half.
+def auroc(counts: Curve) -> Numbers:
+    """Area under the ROC curve: the probability that a positive outscores a negative, a tie counting half.
 
     Returns
     -------
-    [R] in [0, 1]; NaN where a resample has no positive or no negative.
+    ndarray
+        `[R] in [0, 1]`; NaN where a resample has no positive or no negative.
     """
-    losses = np.diff(of.alarms, axis=1, prepend=0)
-    above = of.hits - np.diff(of.hits, axis=1, prepend=0) / 2
-    return quotient((above * losses).sum(1), of.positives * of.negatives)
+    losses = np.diff(counts.alarms, axis=1, prepend=0)
+    above = counts.hits - np.diff(counts.hits, axis=1, prepend=0) / 2
+    return quotient((above * losses).sum(1), counts.positives * counts.negatives)
 
 
-def average_precision(of: Curve) -> Numbers:
-    """Area under the precision–recall curve, in steps: precision at each distinct score, by the recall it gains.
+def average_precision(counts: Curve) -> Numbers:
+    """Area under the precision–recall curve: precision at each distinct score, weighted by the gain in recall.
 
     Returns
     -------
-    [R] in [0, 1]; NaN without a positive.
+    ndarray
+        `[R] in [0, 1]`; NaN without a positive.
     """
-    gains = np.diff(of.hits, axis=1, prepend=0)
-    precision = np.nan_to_num(quotient(of.hits, of.hits + of.alarms))
-    return quotient((gains * precision).sum(1), of.positives)
+    gains = np.diff(counts.hits, axis=1, prepend=0)
+    precision = np.nan_to_num(quotient(counts.hits, counts.hits + counts.alarms))
+    return quotient((gains * precision).sum(1), counts.positives)
 
 
-def prevalence(of: Curve) -> Numbers:
-    """Share of positives, [R]; NaN of nothing."""
-    return quotient(of.positives, of.positives + of.negatives)
+def prevalence(counts: Curve) -> Numbers:
+    """Share of positives, `[R] in [0, 1]`; NaN without images."""
+    return quotient(counts.positives, counts.positives + counts.negatives)
 
 
-def sensitivity_at(of: Curve, specificity: float) -> Numbers:
-    """Highest sensitivity of a threshold that keeps this specificity on the same images, [R].
+def sensitivity_at(counts: Curve, specificity: float) -> Numbers:
+    """Highest sensitivity of a threshold that keeps this specificity on the same images, `[R] in [0, 1]`.
 
-    A property of the curve, for comparing curves. It is not what a threshold fixed before comes to on new images: see
-    `training.evaluation.calibration.operating_points` for that.
+    It is a property of the curve, for comparing curves. For a threshold that was fixed before the images were seen,
+    see `training.evaluation.calibration.operating_points`.
     """
-    allowed = (1 - specificity) * of.negatives[:, None] + 1e-9  # so that 1 of 10 is a tenth
-    kept = at_place(of.hits, (of.alarms <= allowed).sum(1) - 1)  # the lowest such threshold
-    return quotient(kept, np.where(of.negatives > 0, of.positives, 0))
+    allowed = (1 - specificity) * counts.negatives[:, None] + 1e-9  # so that 1 of 10 is a tenth
+    kept = elements_at(counts.hits, (counts.alarms <= allowed).sum(1) - 1)  # for the lowest such threshold
+    return quotient(kept, np.where(counts.negatives > 0, counts.positives, 0))
 
 
-def specificity_at(of: Curve, sensitivity: float) -> Numbers:
-    """Highest specificity of a threshold that keeps this sensitivity on the same images, [R].
+def specificity_at(counts: Curve, sensitivity: float) -> Numbers:
+    """Highest specificity of a threshold that keeps this sensitivity on the same images, `[R] in [0, 1]`.
 
-    A property of the curve, as `sensitivity_at`.
+    It is a property of the curve, as `sensitivity_at`.
     """
-    wanted = sensitivity * of.positives[:, None] - 1e-9
-    passed = of.negatives - at_place(of.alarms, (of.hits < wanted).sum(1))  # of the highest such threshold
-    return quotient(passed, np.where(of.positives > 0, of.negatives, 0))
+    needed = sensitivity * counts.positives[:, None] - 1e-9
+    passed = counts.negatives - elements_at(
+        counts.alarms, (counts.hits < needed).sum(1)
+    )  # for the highest such threshold
+    return quotient(passed, np.where(counts.positives > 0, counts.negatives, 0))
 
 
-OF_CURVE: Mapping[str, Callable[[Curve], Numbers]] = {
+CURVE_SCORES: Mapping[str, Callable[[Curve], Numbers]] = {
     "auroc": auroc,
     "auprc": average_precision,
     "prevalence": prevalence,
@@ -141,14 +145,24 @@ OF_CURVE: Mapping[str, Callable[[Curve], Numbers]] = {
 
 
 def brier(ranked: Ranking, weights: Numbers) -> Numbers:
-    """Mean squared difference of probability and truth, weighed by [R, N]; [R] in [0, 1], NaN of nothing."""
+    """Mean squared difference of probability and truth under weights `[R, N]`; `[R] in [0, 1]`, NaN without images."""
     return quotient(weights[:, ranked.order] @ (ranked.scores - ranked.positive) ** 2, weights.sum(1))
 
 
 def calibration_error(ranked: Ranking, weights: Numbers) -> Numbers:
-    """Mean distance of probability and frequency in fifteen bins of equal mass (ECE), [R] in [0, 1].
+    """Expected calibration error (ECE): mean distance of probability and frequency in fifteen bins of equal mass.
 
-    Every resample has bins of its own; equal probabilities share the bin in which the middle of their mass falls.
+    Every resample has its own bins; equal probabilities share the bin that contains the middle of their mass.
+
+    Parameters
+    ----------
+    weights
+        `[R, N]`.
+
+    Returns
+    -------
+    ndarray
+        `[R] in [0, 1]`.
     """
     ordered = weights[:, ranked.order]
     sums = totals(ordered, ranked.ends)  # [R, groups]
@@ -161,51 +175,62 @@ def calibration_error(ranked: Ranking, weights: Numbers) -> Numbers:
     return quotient(np.abs(gaps).sum(1), total)
 
 
-OF_PROBABILITY: Mapping[str, Callable[[Ranking, Numbers], Numbers]] = {
+PROBABILITY_SCORES: Mapping[str, Callable[[Ranking, Numbers], Numbers]] = {
     "brier": brier,
     "ece": calibration_error,
 }
 
 
 def aurocs(scores: Numbers, targets: Numbers) -> Numbers:
-    """AUROC of every label: scores and targets [N, K], NaN targets left out, to [1, K]."""
-    rankings = [ranking(*known(scores, targets, label)) for label in range(scores.shape[1])]
+    """AUROC of every label: scores and targets `[N, K]`, without targets that are NaN, to `[1, K]`."""
+    rankings = [ranking(*select_known(scores, targets, label)) for label in range(scores.shape[1])]
     return np.stack([auroc(curve(ranked, np.ones((1, len(ranked.order))))) for ranked in rankings], 1)
 
 
-def known(scores: Numbers, targets: Numbers, label: int) -> tuple[Numbers, Flags]:
-    """(scores, positive) of the images whose label is known."""
-    there = ~np.isnan(targets[:, label])
-    return scores[there, label].astype(np.float64), targets[there, label] == 1
+def select_known(scores: Numbers, targets: Numbers, label: int) -> tuple[Numbers, Flags]:
+    """Select the images for which a label is known.
+
+    Parameters
+    ----------
+    scores, targets
+        `[N, K]`; targets are NaN where unknown.
+
+    Returns
+    -------
+    scores, positive
+        `[n] float64` and `[n] bool`.
+    """
+    known = ~np.isnan(targets[:, label])
+    return scores[known, label].astype(np.float64), targets[known, label] == 1
 
 
 def macro(values: Numbers) -> Numbers:
-    """Mean over the labels that are defined, of [..., K]; NaN where none is."""
+    """Mean of `[..., K]` over the labels that are not NaN: `[...]`; NaN where all are."""
     count = (~np.isnan(values)).sum(-1)
     return quotient(np.nansum(values, -1), count)
 
 
 def quotient(above: Numbers, below: Numbers) -> Numbers:
-    """Element by element; NaN over 0."""
-    found: Numbers = np.divide(above, below, out=np.full(np.shape(below), np.nan), where=np.asarray(below) > 0)
-    return found
+    """Divide element by element, `[...]` by `[...]`; NaN where the divisor is 0."""
+    ratio: Numbers = np.divide(above, below, out=np.full(np.shape(below), np.nan), where=np.asarray(below) > 0)
+    return ratio
 
 
 def last(rising: Numbers) -> Numbers:
-    """The last column of [R, G]; 0 where there is none."""
+    """Return the last column `[R]` of `[R, G]`; 0 where there is none."""
     return rising[:, -1] if rising.shape[1] else np.zeros(len(rising))
 
 
-def at_place(rising: Numbers, places: NDArray[np.int64]) -> Numbers:
-    """[R], of every row of [R, G] the element at its place; 0 before the first, the last beyond it."""
+def elements_at(rising: Numbers, places: NDArray[np.int64]) -> Numbers:
+    """Return the element of each row of `[R, G]` at its place `[R]`; 0 before the first, else at most the last."""
     if not rising.shape[1]:
         return np.zeros(len(rising))
-    found = rising[np.arange(len(rising)), np.clip(places, 0, rising.shape[1] - 1)]
-    return np.where(places < 0, 0, found)
+    elements = rising[np.arange(len(rising)), np.clip(places, 0, rising.shape[1] - 1)]
+    return np.where(places < 0, 0, elements)
 
 
 def clopper_pearson(hits: int, trials: int) -> Interval:
-    """Exact 95 % interval of a proportion; (0, 1) of no trials."""
+    """Exact 95 % interval of a proportion; (0, 1) without trials."""
     tail = (1 - CONFIDENCE) / 2
     low = beta.ppf(tail, hits, trials - hits + 1) if hits > 0 else 0.0
     high = beta.ppf(1 - tail, hits + 1, trials - hits) if hits < trials else 1.0

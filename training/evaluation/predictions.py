@@ -18,7 +18,7 @@ from model.labels import LABELS
 from training.data.cache import Canvases
 from training.data.sample import Case, Floats, targets
 from training.errors import TrainingError
-from training.evaluation.scoring import reduced
+from training.evaluation.inference import all_reduce
 
 BRANCHES = ("fusion", "global", "local")
 BATCH = 32
@@ -26,18 +26,18 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the network made of some images.
+    """Outputs of a network for a set of images.
 
     Attributes
     ----------
     logits
-        [3, N, K] float32, in the order fusion, global, local.
+        `[3, N, K] float32`, in the order fusion, global, local.
     boxes
-        [N, 4] float32, where the local branch looked: (x0, y0, x1, y1) in [0, 1] of the canvas.
+        `[N, 4] float32`, region of the local branch: (x0, y0, x1, y1) in [0, 1] of the canvas.
     peaks
-        [N, 2] float32, (x, y) in [0, 1] of the canvas: the middle of the heat map's highest cell.
+        `[N, 2] float32`, (x, y) in [0, 1] of the canvas: centre of the heat map's highest cell.
     cases
-        [N] what is known of each image.
+        Metadata of the N images.
     """
 
     logits: Floats
@@ -50,72 +50,79 @@ class Predictions:
 
     @cached_property
     def targets(self) -> Floats:
-        """[N, K] float32, NaN unknown."""
+        """`[N, K] float32`: 0, 1, or NaN where unknown."""
         return targets(self.cases)
 
     @property
     def patients(self) -> tuple[str, ...]:
-        """[N], whose each image is."""
+        """Patient of each of the N images."""
         return tuple(case.patient for case in self.cases)
 
     def within(self, collection: str) -> "Predictions":
-        """Only the images of one collection."""
+        """Return the predictions for the images of one collection."""
         return self.subset(np.flatnonzero([case.collection == collection for case in self.cases]))
 
     def subset(self, indices: NDArray[np.int64]) -> "Predictions":
-        """Only these images."""
+        """Return the predictions for the images at these indices `[n]`."""
         cases = tuple(self.cases[index] for index in indices)
         return Predictions(self.logits[:, indices], self.boxes[indices], self.peaks[indices], cases)
 
 
 @torch.no_grad()
 def predict(network: Agcnn, canvases: Canvases) -> Predictions:
-    """Run the whole network, in evaluation mode, over every image; logits beyond the labels' are left out."""
+    """Run the network in evaluation mode on every image; logits without a label are left out."""
     network.eval()
     device = next(network.parameters()).device
-    logits, boxes, found = [], [], []
+    logits, boxes, points = [], [], []
     for chunk in np.split(np.arange(len(canvases)), range(BATCH, len(canvases), BATCH)):
         output = network(canvases.batch(chunk)[0].to(device))
         branches = torch.stack([output.fusion, output.global_, output.local])  # [3, B, K or more]
         logits.append(branches[..., : len(LABELS)].float().cpu())
         boxes.append(output.box.float().cpu())
-        found.append(peaks(output.heat_map).cpu())
-    return Predictions(torch.cat(logits, 1).numpy(), torch.cat(boxes).numpy(), torch.cat(found).numpy(), canvases.cases)
+        points.append(peaks(output.heat_map).cpu())
+    arrays = (torch.cat(logits, 1).numpy(), torch.cat(boxes).numpy(), torch.cat(points).numpy())
+    return Predictions(*arrays, canvases.cases)
 
 
-def dealt(fabric: Fabric, network: Agcnn, canvases: Canvases) -> Predictions:
-    """As `predict`, batch for batch, the batches dealt to the processes; all of them get to know the whole."""
+def predict_distributed(fabric: Fabric, network: Agcnn, canvases: Canvases) -> Predictions:
+    """Return the same as `predict`, with the batches shared among the processes; every process returns all images."""
     count = len(canvases)
-    found = Predictions(*empty(count), canvases.cases)
+    whole = Predictions(*empty(count), canvases.cases)
     network = network.to(fabric.device)
     for chunk in np.split(np.arange(count), range(BATCH, count, BATCH))[fabric.global_rank :: fabric.world_size]:
         part = predict(network, canvases.subset(chunk))
-        found.logits[:, chunk], found.boxes[chunk], found.peaks[chunk] = part.logits, part.boxes, part.peaks
+        whole.logits[:, chunk], whole.boxes[chunk], whole.peaks[chunk] = part.logits, part.boxes, part.peaks
 
     def summed(values: Floats) -> Floats:
-        """Every row is of one process, and 0 with the others."""
-        whole: Floats = reduced(fabric, torch.from_numpy(values).to(fabric.device), "sum").cpu().numpy()
-        return whole
+        """Add `[...]` of all processes; each row was computed by one of them and is 0 in the others."""
+        total: Floats = all_reduce(fabric, torch.from_numpy(values).to(fabric.device), "sum").cpu().numpy()
+        return total
 
-    return Predictions(summed(found.logits), summed(found.boxes), summed(found.peaks), canvases.cases)
+    return Predictions(summed(whole.logits), summed(whole.boxes), summed(whole.peaks), canvases.cases)
 
 
 def empty(count: int) -> tuple[Floats, Floats, Floats]:
-    """Logits, boxes and peaks of so many images, all 0."""
+    """Return logits `[3, N, K]`, boxes `[N, 4]` and peaks `[N, 2]` of zeros for `count` images."""
     shapes = ((len(BRANCHES), count, len(LABELS)), (count, 4), (count, 2))
     logits, boxes, peaks = (np.zeros(shape, np.float32) for shape in shapes)
     return logits, boxes, peaks
 
 
 def peaks(heat_map: Tensor) -> Tensor:
-    """Where a heat map [B, h, w] is highest: the middle of its first such cell, [B, 2] (x, y) in [0, 1]."""
+    """Return the centre (x, y) `[B, 2]` in [0, 1] of the first highest cell of each heat map `[B, h, w]`."""
     height, width = heat_map.shape[1:]
     place = heat_map.flatten(1).argmax(1)
     return torch.stack([(place % width + 0.5) / width, (place // width + 0.5) / height], 1)
 
 
-def pooled(parts: Sequence[Predictions]) -> Predictions:
-    """The predictions of several folds as one set; an image in two of them is refused."""
+def pool(parts: Sequence[Predictions]) -> Predictions:
+    """Join the predictions of several folds.
+
+    Raises
+    ------
+    TrainingError
+        An image is in two of them.
+    """
     cases = tuple(case for part in parts for case in part.cases)
     if len({case.image for case in cases}) != len(cases):
         raise TrainingError("folds: an image is held out in more than one of them")
@@ -125,7 +132,7 @@ def pooled(parts: Sequence[Predictions]) -> Predictions:
 
 
 def save(path: Path, predictions: Predictions) -> None:
-    """Write as .npz; the cases as JSON inside."""
+    """Write predictions as .npz, with the cases as JSON inside."""
     cases = json.dumps([asdict(case) for case in predictions.cases])
     np.savez_compressed(
         path, logits=predictions.logits, boxes=predictions.boxes, peaks=predictions.peaks, cases=np.array(cases)
@@ -133,15 +140,21 @@ def save(path: Path, predictions: Predictions) -> None:
 
 
 def load(path: Path) -> Predictions:
-    """Read what `save` wrote."""
+    """Read predictions written by `save`.
+
+    Raises
+    ------
+    TrainingError
+        The file is missing.
+    """
     if not path.is_file():
         raise TrainingError(f"{path}: no predictions; did the run finish, and was it a fold?")
     with np.load(path, allow_pickle=False) as arrays:
-        cases = tuple(restored(record) for record in json.loads(str(arrays["cases"])))
+        cases = tuple(case_from_json(record) for record in json.loads(str(arrays["cases"])))
         return Predictions(arrays["logits"], arrays["boxes"], arrays["peaks"], cases)
 
 
-def restored(record: dict[str, Any]) -> Case:
-    """A case as JSON gives it back: lists for tuples."""
-    boxes = {label: tuple(tuple(box) for box in found) for label, found in record["boxes"].items()}
+def case_from_json(record: dict[str, Any]) -> Case:
+    """Rebuild a case from JSON, which turned its tuples into lists."""
+    boxes = {label: tuple(tuple(box) for box in rows) for label, rows in record["boxes"].items()}
     return Case(**{**record, "findings": tuple(record["findings"]), "boxes": boxes})

@@ -1,4 +1,4 @@
-"""Every score of what was read from some images, with its interval: rows of `metrics.json`."""
+"""Every score of a reading, with its interval: rows of `metrics.json`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,27 +10,36 @@ from numpy.typing import NDArray
 
 from model.labels import LABELS
 from training.evaluation.bootstrap import Resamples, entry, resamples
-from training.evaluation.calibration import ENOUGH
-from training.evaluation.metrics import OF_CURVE, OF_PROBABILITY, Curve, Numbers, curve, known, macro, ranking
+from training.evaluation.calibration import MIN_POSITIVES
+from training.evaluation.metrics import (
+    CURVE_SCORES,
+    PROBABILITY_SCORES,
+    Curve,
+    Numbers,
+    curve,
+    macro,
+    ranking,
+    select_known,
+)
 from training.evaluation.predictions import Predictions
 
 Row = dict[str, Any]
 UNCALIBRATED = "_uncalibrated"
-NEED_ENOUGH = ("sensitivity", "specificity")  # with fewer than ten positives they go in steps of a tenth and more
+THRESHOLD_SCORES = ("sensitivity", "specificity")  # with fewer than ten positives they go in steps of a tenth and more
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one branch, or another model, said of some images.
+    """Scores that one branch, or another model, gave a set of images.
 
     Attributes
     ----------
     name
-        `fusion`, `global`, `local`, or another model's.
+        `fusion`, `global`, `local`, or the name of another model.
     scores
-        [N, K], the higher the likelier.
+        `[N, K]`, higher for more likely.
     probabilities
-        Suffix of a score's name to [N, K] in [0, 1]: "" calibrated, "_uncalibrated" not.
+        Suffix of a score's name to `[N, K] in [0, 1]`: "" for calibrated, "_uncalibrated" for uncalibrated.
     """
 
     name: str
@@ -38,83 +47,89 @@ class Reading:
     probabilities: Mapping[str, Numbers] = field(default_factory=dict)
 
     def subset(self, indices: NDArray[np.int64]) -> "Reading":
-        """Of these images only."""
+        """Return the reading of the images at these indices `[n]`."""
         probabilities = {suffix: values[indices] for suffix, values in self.probabilities.items()}
         return Reading(self.name, self.scores[indices], probabilities)
 
 
 @dataclass(frozen=True)
 class Part:
-    """Images that are scored together, under the name the documents give them, and all that was read from them."""
+    """A set of images that are scored together, and all readings of them; `split` is its name in the documents."""
 
     split: str
     predictions: Predictions
     readings: tuple[Reading, ...]
 
     def subset(self, split: str, indices: NDArray[np.int64]) -> "Part":
-        """Only these images."""
+        """Return the part with the images at these indices `[n]`, under another name."""
         return Part(
             split, self.predictions.subset(indices), tuple(reading.subset(indices) for reading in self.readings)
         )
 
     @cached_property
     def resamples(self) -> Resamples:
-        """Of its patients."""
+        """Resamples of the part's patients."""
         return resamples(self.predictions.patients)
 
 
-Drawn = dict[str, Numbers]  # name of a score to [1 + R, K], the first resample being the images as they are
+Resampled = dict[str, Numbers]  # name of a score to [1 + R, K], the first resample being the images as they are
 
 
-def drawn(part: Part, reading: Reading, of_curve: Mapping[str, Callable[[Curve], Numbers]] = OF_CURVE) -> Drawn:
-    """Every score of every label on every resample of the patients."""
+def resampled_scores(
+    part: Part, reading: Reading, curve_scores: Mapping[str, Callable[[Curve], Numbers]] = CURVE_SCORES
+) -> Resampled:
+    """Compute every score of every label on every resample of the patients: name to `[1 + R, K]`."""
     truth = part.predictions.targets
-    names = [*of_curve, *(name + suffix for suffix in reading.probabilities for name in OF_PROBABILITY)]
+    names = [*curve_scores, *(name + suffix for suffix in reading.probabilities for name in PROBABILITY_SCORES)]
 
     labels = range(len(LABELS))
-    there = ~np.isnan(truth.T)
-    rankings = [ranking(*known(reading.scores, truth, label)) for label in labels]
-    likely = [[ranking(*known(values, truth, label)) for values in reading.probabilities.values()] for label in labels]
+    known = ~np.isnan(truth.T)
+    rankings = [ranking(*select_known(reading.scores, truth, label)) for label in labels]
+    likely = [
+        [ranking(*select_known(values, truth, label)) for values in reading.probabilities.values()] for label in labels
+    ]
 
     def of_label(weights: Numbers, label: int) -> list[Numbers]:
-        weights = weights if there[label].all() else weights[:, there[label]]
-        followed = curve(rankings[label], weights)
+        """Return every score `[B]` of a label under weights `[B, N]`."""
+        weights = weights if known[label].all() else weights[:, known[label]]
+        counts = curve(rankings[label], weights)
         return [
-            *(measure(followed) for measure in of_curve.values()),
-            *(measure(ranked, weights) for ranked in likely[label] for measure in OF_PROBABILITY.values()),
+            *(measure(counts) for measure in curve_scores.values()),
+            *(measure(ranked, weights) for ranked in likely[label] for measure in PROBABILITY_SCORES.values()),
         ]
 
     def of_all(weights: Numbers) -> Numbers:
-        return np.array([of_label(weights, label) for label in labels]).transpose(2, 1, 0)  # [B, scores, K]
+        """Return all scores `[B, scores, K]` under weights `[B, N]`."""
+        return np.array([of_label(weights, label) for label in labels]).transpose(2, 1, 0)
 
-    found = dict(zip(names, part.resamples.drawn(of_all).transpose(1, 0, 2), strict=True))
-    few = np.nansum(truth, 0) < ENOUGH
-    for name in found:
-        if name.startswith(NEED_ENOUGH):
-            found[name] = np.where(few, np.nan, found[name])
-    return found
+    samples = dict(zip(names, part.resamples.evaluate(of_all).transpose(1, 0, 2), strict=True))
+    few = np.nansum(truth, 0) < MIN_POSITIVES
+    for name in samples:
+        if name.startswith(THRESHOLD_SCORES):
+            samples[name] = np.where(few, np.nan, samples[name])
+    return samples
 
 
-def rows(part: Part, reading: Reading, found: Drawn) -> list[Row]:
-    """Each score of each label, and of the macro average over the labels it is defined for, which the row names."""
+def score_rows(part: Part, reading: Reading, samples: Resampled) -> list[Row]:
+    """Return a row for each score of each label, and of the macro average; its row names the labels averaged."""
     positives = np.nansum(part.predictions.targets, 0).astype(int)
     about = {"split": part.split, "images": len(part.predictions), "branch": reading.name}
     return [
         {"name": name, **about, **row, "positives": int(positives[[LABELS.index(one) for one in over]].sum())}
-        for name, values in found.items()
+        for name, values in samples.items()
         for row, over in with_macro(values)
     ]
 
 
-def differences(part: Part, pair: tuple[str, str], found: Mapping[str, Drawn]) -> list[Row]:
-    """AUROC of the first reading minus the second's, on the same resamples."""
+def differences(part: Part, pair: tuple[str, str], samples: Mapping[str, Resampled]) -> list[Row]:
+    """Return rows of the difference in AUROC, first reading minus second, on the same resamples."""
     about = {"name": "auroc", "split": part.split, "branch": pair[0], "against": pair[1]}
-    values = found[pair[0]]["auroc"] - found[pair[1]]["auroc"]
+    values = samples[pair[0]]["auroc"] - samples[pair[1]]["auroc"]
     return [{**about, **row} for row, _ in with_macro(values)]
 
 
 def with_macro(values: Numbers) -> Iterator[tuple[Row, Sequence[str]]]:
-    """From [1 + R, K], what a row says of every label and, last, of their mean; each with the labels it is over."""
+    """Yield, from samples `[1 + R, K]`, fields and labels of a row: for each label and, last, for the mean."""
     for label, column in zip(LABELS, values.T, strict=True):
         yield {"label": label, **entry(column)}, (label,)
     defined = ~np.isnan(values[0])

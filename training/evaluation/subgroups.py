@@ -1,4 +1,4 @@
-"""The fusion branch within groups of patients and images, to see whom it serves less well."""
+"""Scores of the fusion branch within groups of patients and images, to show where it performs worse."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -6,20 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.sample import Case
-from training.evaluation.metrics import OF_CURVE
-from training.evaluation.scores import Part, Reading, Row, drawn, rows
+from training.evaluation.metrics import CURVE_SCORES
+from training.evaluation.scores import Part, Reading, Row, resampled_scores, score_rows
 
 UNKNOWN = "unknown"
-AGES = {"0-17": 18, "18-39": 40, "40-59": 60, "60-79": 80, "80+": float("inf")}  # band to the age it ends before
-SCORES = {name: OF_CURVE[name] for name in ("auroc", "prevalence")}
+AGES = {"0-17": 18, "18-39": 40, "40-59": 60, "60-79": 80, "80+": float("inf")}  # age band to its exclusive end
+SCORES = {name: CURVE_SCORES[name] for name in ("auroc", "prevalence")}
 
 
 def band(case: Case) -> str:
-    """Which age band a patient is in."""
+    """Return the age band of a patient."""
     return UNKNOWN if case.age is None else next(name for name, end in AGES.items() if case.age < end)
 
 
-BY: Mapping[str, tuple[Callable[[Case], str], Sequence[str]]] = {  # how a case is grouped, and the groups' order
+BY: Mapping[
+    str, tuple[Callable[[Case], str], Sequence[str]]
+] = {  # factor to the group of a case, and the order of groups
     "sex": (lambda case: case.sex, ("F", "M")),
     "age": (band, tuple(AGES)),
     "view": (lambda case: case.view, ("PA", "AP")),
@@ -28,9 +30,9 @@ BY: Mapping[str, tuple[Callable[[Case], str], Sequence[str]]] = {  # how a case 
 
 
 def groups(cases: Sequence[Case]) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
-    """(by, group, indices) of every group there is; what is known of no image at all groups none."""
-    for by, (of, order) in BY.items():
-        names = np.array([of(case) or UNKNOWN for case in cases])
+    """Yield factor, group and indices `[n]` of every non-empty group; a factor unknown for all images is left out."""
+    for by, (group_of, order) in BY.items():
+        names = np.array([group_of(case) or UNKNOWN for case in cases])
         others = sorted(set(names.tolist()) - {*order, UNKNOWN})
         present = [name for name in (*order, *others, UNKNOWN) if name in names]
         if present != [UNKNOWN]:
@@ -39,12 +41,15 @@ def groups(cases: Sequence[Case]) -> Iterator[tuple[str, str, NDArray[np.int64]]
 
 
 def subgroups(part: Part) -> list[Row]:
-    """AUROC and prevalence of the fusion branch in every group, with intervals; null where undefined."""
+    """Return AUROC and prevalence of the fusion branch in every group, with intervals; None where undefined."""
     fusion = next(reading for reading in part.readings if reading.name == "fusion")
     alone = Part(part.split, part.predictions, (Reading(fusion.name, fusion.scores),))
-    found = []
+    table = []
     for by, group, indices in groups(part.predictions.cases):
         within = alone.subset(part.split, indices)
         reading = within.readings[0]
-        found += [{**row, "by": by, "group": group} for row in rows(within, reading, drawn(within, reading, SCORES))]
-    return found
+        table += [
+            {**row, "by": by, "group": group}
+            for row in score_rows(within, reading, resampled_scores(within, reading, SCORES))
+        ]
+    return table

@@ -155,6 +155,7 @@ def _session(model: bytes) -> Callable[[np.ndarray], Outputs]:
 
 def _torch(graph: FusedGraph) -> Callable[[np.ndarray], Outputs]:
     def run(batch: np.ndarray) -> Outputs:
+        """Map canvases `[B, 1, S, S]` to outputs by name."""
         with torch.inference_mode():
             outputs = graph(torch.from_numpy(batch))
         return {name: tensor.numpy() for name, tensor in zip(OUTPUTS, outputs, strict=True)}

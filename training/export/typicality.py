@@ -83,6 +83,7 @@ def feature_extractor(model: onnx.ModelProto) -> Extractor:
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def extract(batch: NDArray[np.float32]) -> Numbers:
+        """Map canvases `[B, 1, S, S]` to features `[B, D]`."""
         class_maps, heat_maps = map(np.asarray, session.run(["class_maps", "heat_map"], {"image": batch}))
         return np.stack([features(*pair) for pair in zip(class_maps, heat_maps, strict=True)])
 
@@ -163,5 +164,5 @@ def false_alarms(source: str, flagged: NDArray[np.bool_], collections: NDArray[n
 
 
 def round_digits(values: Any) -> Numbers:
-    """Round an array of any shape to six significant digits, which moves no distance by more than a few millionths."""
+    """Round an array `[...]` to six significant digits, which changes distances by a few millionths at most."""
     return np.asarray(np.vectorize(lambda value: float(f"{value:.{DIGITS}g}"), otypes=[np.float64])(values))

@@ -1,4 +1,4 @@
-"""What a run leaves: weights as safetensors, and beside them a JSON document that can rebuild the network."""
+"""The files of a run: weights as safetensors, and a JSON document from which the network can be rebuilt."""
 
 import json
 import subprocess
@@ -20,8 +20,8 @@ from training.errors import TrainingError
 WEIGHTS = "network.safetensors"
 DOCUMENT = "run.json"
 PICKLED = (".pth", ".pt", ".tar")
-COUNTER = "num_batches_tracked"  # of a batch norm: no weight
-SOURCES = ("model", "training", "service/dicom")  # what a network's weights and pixels depend on
+COUNTER = "num_batches_tracked"  # step counter of a batch norm, which is not a weight
+SOURCES = ("model", "training", "service/dicom")  # sources that weights and pixels depend on
 
 
 def save(run: Path, network: Agcnn, document: Mapping[str, Any]) -> None:
@@ -45,44 +45,44 @@ def load(run: Path) -> tuple[Agcnn, dict[str, Any]]:
 
 
 def initialise(network: Agcnn, path: Path) -> list[str]:
-    """Begin from other weights: those of a run's network, or a published trunk, which goes into the global branch.
+    """Load starting weights: those of a run's network, or a published trunk, which goes into the global branch.
 
-    What a trunk leaves of the network stays as it is, the local branch too: how that begins is its stage's affair.
+    With a trunk the rest of the network, including the local branch, is not changed.
 
     Parameters
     ----------
     network
         Changed in place.
     path
-        As `read_state`.
+        File of weights, see `read_state`.
 
     Returns
     -------
     list of str
-        Names that did not match, sorted: in the file and not in the network, the other way round, or of another shape.
+        Names that did not match, sorted: only in the file, only in the network, or of another shape.
 
     Raises
     ------
     TrainingError
-        The file cannot be read, or fewer than half of the global branch's tensors are in it.
+        The file cannot be read, or contains fewer than half of the global branch's tensors.
     """
     state = read_state(path)
     whole = any(name.startswith("global_branch.") for name in state)
     try:
         unmatched = load_network(network, state) if whole else load_trunk(network.global_branch, state)
     except KeyError as error:
-        raise TrainingError(f"{path}: the first convolution has three channels, and there is no {error}") from error
+        raise TrainingError(f"{path}: the first convolution has three channels, but {error} is missing") from error
     prefix = "global_branch.features." if whole else "features."
-    wanted = [name for name in network.global_branch.features.state_dict() if not name.endswith(COUNTER)]
-    missing = sorted({prefix + name for name in wanted}.intersection(unmatched))
-    if 2 * len(missing) > len(wanted):
-        lacking = f"{len(missing)} of the {len(wanted)} weights of {network.config.backbone}"
-        raise TrainingError(f"{path}: lacks {lacking}, first: {', '.join(missing[:3])}")
+    names = [name for name in network.global_branch.features.state_dict() if not name.endswith(COUNTER)]
+    missing = sorted({prefix + name for name in names}.intersection(unmatched))
+    if 2 * len(missing) > len(names):
+        count = f"{len(missing)} of the {len(names)} weights of {network.config.backbone}"
+        raise TrainingError(f"{path}: lacks {count}, first: {', '.join(missing[:3])}")
     return unmatched
 
 
 def load_network(network: Agcnn, state: Mapping[str, Tensor]) -> list[str]:
-    """Load what fits of another network's state, in place; gives the names that did not match, as `initialise`."""
+    """Load the tensors `[...]` of another state that fit, in place; returns the names that did not match, sorted."""
     own = network.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
     network.load_state_dict({**own, **fitting})
@@ -90,18 +90,18 @@ def load_network(network: Agcnn, state: Mapping[str, Tensor]) -> list[str]:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Read the names and values of weights, whatever form they are published in.
+    """Read weights, name to tensor `[...]`, from any of the published formats.
 
     Parameters
     ----------
     path
-        `.npz`, SqueezeNet's; `.safetensors`; or what `torch.save` wrote as `.pth`, `.pt` or `.pth.tar`: a state dict,
-        or a dictionary with one as `state_dict`. No code in it is run.
+        `.npz` of SqueezeNet; `.safetensors`; or a file of `torch.save` as `.pth`, `.pt` or `.pth.tar`: a state dict, or
+        a dictionary with one as `state_dict`. Code in the file is not run.
 
     Raises
     ------
     TrainingError
-        Another suffix, not readable, or no weights in it.
+        The suffix is another one, the file cannot be read, or it contains no weights.
     """
     if path.suffix not in (".npz", ".safetensors", *PICKLED):
         raise TrainingError(f"{path}: weights must be .npz, .safetensors, .pth, .pt or .pth.tar")
@@ -110,20 +110,20 @@ def read_state(path: Path) -> dict[str, Tensor]:
             return read_trunk(path)
         if path.suffix == ".safetensors":
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the readers raise whatever a file of somebody else's made them meet
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the readers raise many kinds of exception on foreign files
         raise TrainingError(f"{path}: not readable as weights") from error
-    if isinstance(found, Mapping):
-        found = found.get("state_dict", found)
-    named = found.items() if isinstance(found, Mapping) else ()
-    state = {name: value for name, value in named if isinstance(name, str) and isinstance(value, Tensor)}
+    if isinstance(content, Mapping):
+        content = content.get("state_dict", content)
+    items = content.items() if isinstance(content, Mapping) else ()
+    state = {name: value for name, value in items if isinstance(name, str) and isinstance(value, Tensor)}
     if not state:
-        raise TrainingError(f"{path}: holds no weights by name")
+        raise TrainingError(f"{path}: contains no weights by name")
     return state
 
 
 def save_weights(path: Path, module: nn.Module) -> None:
-    """Write a state dict, whole or not at all."""
+    """Write a state dict atomically."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     temporary = path.with_suffix(".tmp")
     save_file(state, temporary)
@@ -141,14 +141,14 @@ def load_weights(path: Path, module: nn.Module) -> None:
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write what an interrupted run goes on from, whole or not at all."""
+    """Write atomically the state from which an interrupted run is resumed."""
     temporary = path.with_suffix(".tmp")
     torch.save(dict(state), temporary)
     temporary.replace(path)
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
-    """Read what `save_state` wrote; None where there is nothing."""
+    """Read a state written by `save_state`; None if there is none."""
     if not path.is_file():
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -156,7 +156,7 @@ def load_state(path: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write JSON for people too: indented, NaN refused, whole or not at all."""
+    """Write indented JSON atomically; NaN is refused."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     temporary.replace(path)
@@ -167,17 +167,17 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise TrainingError(f"{path}: no finished run, or not readable") from error
+        raise TrainingError(f"{path}: not a finished run, or not readable") from error
     return document
 
 
 def plain(document: Any) -> Any:
-    """As JSON would give it back: tuples as lists, paths as text."""
+    """Return a document as it is read back from JSON: tuples as lists, paths as text."""
     return json.loads(json.dumps(document, default=str))
 
 
 def commit(root: Path = Path(__file__).parents[2]) -> str:
-    """The repository's commit, 40 hex digits; `unknown` outside a repository or where the sources differ from it."""
+    """Return the repository's commit, 40 hex digits; `unknown` outside a repository or with uncommitted sources."""
     try:
         changed = git(root, "status", "--porcelain", "--", *SOURCES)
         return "unknown" if changed else git(root, "rev-parse", "--verify", "HEAD")
@@ -186,6 +186,6 @@ def commit(root: Path = Path(__file__).parents[2]) -> str:
 
 
 def git(root: Path, *arguments: str) -> str:
-    """What git says."""
+    """Run git and return its output."""
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603

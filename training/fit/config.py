@@ -1,4 +1,4 @@
-"""Everything a training run depends on beside its data."""
+"""The configuration of a training run: all its settings except the data."""
 
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar, get_args
@@ -27,39 +27,40 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One run; the defaults are the recipe `modern`.
+    """The configuration of one run; the defaults are those of the recipe `modern`.
 
     Attributes
     ----------
     epochs, learning_rates, batch_sizes
-        Of the stages global, local, fusion. A batch is that of one process.
+        One value for each of the stages global, local, fusion. A batch is that of one process.
     second_look
-        What local branch and fusion layer begin as: the `global` branch's copy and decision, or what `init` brought.
+        Start of local branch and fusion layer: `global`, a copy of the global branch and its classifier; `init`, the
+        weights from --init.
     optimiser
         `adamw`, or `sgd` with `momentum`.
     schedule
         `cosine`: a warm-up, then half a cosine; `step`: a tenth of the rate after `step_epochs`.
     no_finding
-        Train a last output for a radiograph without findings; no score counts it, and what is served has none.
+        Whether to train an additional output for radiographs without findings; it is neither scored nor served.
     positive_weight
-        Weigh a label's positives in the loss by how many negatives there are to one positive.
+        Whether to weight the positives of a label in the loss by its number of negatives per positive.
     balance
-        Draw every collection of the data equally often.
+        Whether to draw every collection of the data equally often.
     distil
-        Share of the teachers' word in the targets, in [0, 1]; 0 does without teachers.
+        Weight of the teachers' probabilities in the targets, in [0, 1]; 0 for training without teachers.
     average
-        Decay, for each step, of the moving average of weights that is scored and saved; 0 takes the weights themselves.
+        Decay, per step, of the moving average of weights that is scored and saved; 0 for no average.
     select
-        `best`: of each stage the epoch of highest macro AUROC on the images held out; `last`: the last one, for fixed
-        epochs, which is honest where the images held out are to be scored afterwards.
+        Epoch of each stage whose weights are kept. `best`: that of highest macro AUROC on the held-out images; `last`:
+        the last one, which keeps later scores on the held-out images unbiased.
     precision
-        As Lightning Fabric names it.
+        Precision, by its name in Lightning Fabric.
     devices
-        Processes on each of `num_nodes` machines, one to a GPU where there are GPUs.
+        Number of processes on each of `num_nodes` machines, one per GPU if there are GPUs.
     workers
-        Processes that make the batches of one process ready; 0 for itself.
+        Number of processes that prepare the batches of one process; 0 for none.
     threads
-        Of the processor; 0 leaves it to torch.
+        Number of processor threads; 0 for torch's default.
     """
 
     backbone: str = "squeezenet1_1"
@@ -95,27 +96,27 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if unknown := set(self.stages) - set(STAGES):
-            raise TrainingError(f"stages: wanted some of {', '.join(STAGES)}, got {sorted(unknown)[0]!r}")
+            raise TrainingError(f"stages: expected some of {', '.join(STAGES)}, got {sorted(unknown)[0]!r}")
         for name, kind in (("epochs", int), ("learning_rates", (int, float)), ("batch_sizes", int)):
             values = getattr(self, name)
             if len(values) != len(STAGES) or not all(isinstance(value, kind) and value > 0 for value in values):
-                raise TrainingError(f"{name}: wanted three positive numbers, for global, local and fusion")
+                raise TrainingError(f"{name}: expected three positive numbers, for global, local and fusion")
         for name, least in (("devices", 1), ("num_nodes", 1), ("step_epochs", 1), ("workers", 0)):
             if getattr(self, name) < least:
-                raise TrainingError(f"{name}: wanted at least {least}, got {getattr(self, name)}")
+                raise TrainingError(f"{name}: expected at least {least}, got {getattr(self, name)}")
         if self.weight_decay < 0 or not 0 <= self.momentum < 1:
-            raise TrainingError("weight_decay and momentum: wanted no less than 0, and momentum below 1")
+            raise TrainingError("weight_decay and momentum must be at least 0, and momentum below 1")
         if not 0 <= self.distil <= 1 or not 0 <= self.average < 1:
-            raise TrainingError("distil and average: wanted 0 to 1, and average below 1")
+            raise TrainingError("distil and average must be between 0 and 1, and average below 1")
         if self.distil and self.no_finding:
-            raise TrainingError("distil: teachers say nothing of no_finding; take one of the two")
-        for name, wanted in CHOICES.items():
-            if (value := getattr(self, name)) not in get_args(wanted):
-                raise TrainingError(f"{name}: wanted one of {', '.join(get_args(wanted))}, got {value!r}")
+            raise TrainingError("distil cannot be combined with no_finding: teachers have no such output")
+        for name, choices in CHOICES.items():
+            if (value := getattr(self, name)) not in get_args(choices):
+                raise TrainingError(f"{name}: expected one of {', '.join(get_args(choices))}, got {value!r}")
 
     @property
     def network(self) -> AgcnnConfig:
-        """The network this run trains."""
+        """Configuration of the network that the run trains."""
         shared = {item.name: getattr(self, item.name) for item in fields(AgcnnConfig) if hasattr(self, item.name)}
         try:
             return AgcnnConfig(**shared, findings=len(LABELS) + self.no_finding)
@@ -126,30 +127,30 @@ class TrainConfig:
 Settings = TypeVar("Settings", TrainConfig, Augmentation)
 
 
-def configured(start: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
-    """A configuration with some fields changed; lists are taken as tuples, a table as fields of the augmentation.
+def with_changes(start: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
+    """Return a configuration with some fields changed; lists become tuples, a table changes the augmentation's fields.
 
     Raises
     ------
     TrainingError
-        An unknown field, or a value that does not fit.
+        A field is unknown, or a value has the wrong type.
     """
     changes = dict(changes)
     if isinstance(table := changes.get("augmentation"), dict):
-        changes["augmentation"] = replaced(start.augmentation, table, "augmentation")
-    return replaced(start, changes, "configuration")
+        changes["augmentation"] = replace_fields(start.augmentation, table, "augmentation")
+    return replace_fields(start, changes, "configuration")
 
 
-def replaced(start: Settings, changes: dict[str, Any], where: str) -> Settings:
-    """Change fields by name, if the names are known and the values of the kind that was there."""
+def replace_fields(start: Settings, changes: dict[str, Any], where: str) -> Settings:
+    """Replace fields by name, if the names are known and the values have the types of the old ones."""
     known = {item.name: getattr(start, item.name) for item in fields(start)}
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
     }
     for name, value in values.items():
         if name not in known:
-            raise TrainingError(f"{where}: unknown {name!r}, wanted one of {', '.join(known)}")
-        wanted = type(known[name])
-        if type(value) is not wanted and not (wanted is float and type(value) is int):
-            raise TrainingError(f"{where}: {name} must be {wanted.__name__}, got {value!r}")
+            raise TrainingError(f"{where}: unknown {name!r}, expected one of {', '.join(known)}")
+        kind = type(known[name])
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise TrainingError(f"{where}: {name} must be {kind.__name__}, got {value!r}")
     return replace(start, **values)

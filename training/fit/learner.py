@@ -1,4 +1,4 @@
-"""The part of a network that a stage trains, with all that changes while it learns."""
+"""The part of a network that a stage trains, with its optimiser, weight average and selected weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from model.agcnn import Agcnn
-from training.evaluation.scoring import reduced
+from training.evaluation.inference import all_reduce
 from training.fit.config import TrainConfig
 from training.fit.optimiser import optimiser
 from training.fit.stages import Stage, StageView
@@ -17,7 +17,7 @@ State = dict[str, Any]
 
 
 class Learner:
-    """One stage's part: its view set up on the devices, its optimiser, its average, and the weights selected so far."""
+    """The trained part of one stage: its view on the devices, optimiser, weight average and selected weights."""
 
     def __init__(self, fabric: Fabric, network: Agcnn, stage: Stage, config: TrainConfig) -> None:
         self.fabric, self.network, self.stage, self.decay = fabric, network, stage, config.average
@@ -28,56 +28,56 @@ class Learner:
         self.selected: dict[str, Tensor] = {}
 
     def weights(self) -> list[Tensor]:
-        """The part's parameters and its batch norms' statistics, as they are and to be changed in place."""
+        """Return the part's parameters and batch norm statistics, each `[...]`; they may be changed in place."""
         return [tensor for tensor in self.part.state_dict().values() if tensor.is_floating_point()]
 
     def step(self, loss: Tensor, rate: float, number: int) -> None:
-        """Follow one batch's loss at a learning rate; `number` counts the stage's steps from 0."""
+        """Take one optimiser step for a batch's loss `[]`; `number` counts the stage's steps from 0."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.fabric.backward(loss)
         self.optimiser.step()
         self.optimiser.zero_grad()
         if self.decay:
-            # At first the mean of what there was: a long memory of the beginning would outlast a short stage.
+            # A smaller decay at first, or the initial weights would dominate the average of a short stage.
             decay = min(self.decay, (1 + number) / (10 + number))
             for mean, now in zip(self.average, self.weights(), strict=True):
                 mean.lerp_(now, 1 - decay)
 
-    def agree(self) -> None:
-        """Give all processes one set of batch norm statistics, the mean of theirs; their weights are equal already."""
+    def synchronise_statistics(self) -> None:
+        """Set the batch norm statistics of all processes to their mean; the weights are equal already."""
         for buffer in self.part.buffers():
             if buffer.is_floating_point():
-                buffer.copy_(reduced(self.fabric, buffer.clone(), "mean"))
+                buffer.copy_(all_reduce(self.fabric, buffer.clone(), "mean"))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Have the averaged weights in the network's place, where there are any."""
+        """Use the averaged weights within the context, if there is an average."""
         if not self.decay:
             yield
             return
-        own = [tensor.clone() for tensor in self.weights()]
-        self.put(self.average)
+        trained = [tensor.clone() for tensor in self.weights()]
+        self.set_weights(self.average)
         try:
             yield
         finally:
-            self.put(own)
+            self.set_weights(trained)
 
-    def put(self, values: list[Tensor]) -> None:
-        """Set the part's weights."""
+    def set_weights(self, values: list[Tensor]) -> None:
+        """Copy values of the shapes `[...]` of `weights()` into the part."""
         for tensor, value in zip(self.weights(), values, strict=True):
             tensor.copy_(value)
 
     def select(self) -> None:
-        """Remember the part's weights as the stage's."""
+        """Select the current weights as the result of the stage."""
         self.selected = {name: tensor.clone() for name, tensor in self.part.state_dict().items()}
 
     def finish(self) -> None:
-        """Leave the network with the selected weights."""
+        """Load the selected weights into the network."""
         self.part.load_state_dict(self.selected)
 
     def state(self) -> State:
-        """Everything that a resumed run needs of the stage, and of the stages before it."""
+        """Return all that a resumed run needs from this stage and the stages before it."""
         return {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -87,7 +87,7 @@ class Learner:
         }
 
     def restore(self, state: State) -> None:
-        """Go on from `state`."""
+        """Restore a state of `state()`."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
@@ -97,6 +97,6 @@ class Learner:
 
 
 def unwrapped(view: Any) -> nn.Module:
-    """A view set up by Fabric, without what joins the processes: for scoring, which they share out themselves."""
+    """Return a view of Fabric without its wrapper for several processes; scoring distributes the images itself."""
     module: nn.Module = view.module
     return module

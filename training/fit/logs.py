@@ -1,4 +1,4 @@
-"""What can be watched while a run trains: its numbers as CSV and in TensorBoard, and where it looks."""
+"""Logs of a run: its scores as CSV and in TensorBoard, and pictures of the attention."""
 
 import csv
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from training.fit.overlay import overlay
 FOLDER = "logs"
 TABLE = "epochs.csv"
 PICTURES = 4
-PICTURE_SIZE = 448  # pixels, about: four of them each epoch shall not fill a disk
+PICTURE_SIZE = 448  # approximate side in pixels; small, since four are written each epoch
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to; `auroc` is the macro average on the images held out, None without any."""
+    """Results of one epoch; `auroc` is the macro average on the held-out images, None if there are none."""
 
     stage: str
     epoch: int
@@ -33,9 +33,9 @@ class Epoch:
 
 
 class Logs:
-    """The logs of a run folder, one entry for every epoch over all stages.
+    """The logs of a run folder, with one entry for every epoch of all stages.
 
-    TensorBoard forgets what a killed run had logged of an epoch that is trained again.
+    When a run is resumed, TensorBoard drops the entries of epochs that are trained again.
     """
 
     def __init__(self, run: Path, epochs: int) -> None:
@@ -52,17 +52,17 @@ class Logs:
         write_table(self.folder / TABLE, history)
 
     def pictures(self, network: Agcnn, canvases: Canvases, step: int) -> None:
-        """Log where the network looks on the first few images."""
+        """Log the attention of the network on the first few images."""
         for name, picture in overlays(network, canvases.subset(np.arange(min(PICTURES, len(canvases))))).items():
             self.board.experiment.add_image(name, picture, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Write what is left to write."""
+        """Flush and close the logs."""
         self.board.finalize("finished")
 
 
 def write_table(path: Path, history: Sequence[Epoch]) -> None:
-    """Write every epoch so far, whole or not at all: none is twice there, however often a run is resumed."""
+    """Write all epochs so far atomically; no epoch has two rows, however often a run is resumed."""
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", encoding="utf-8", newline="") as file:
@@ -74,7 +74,7 @@ def write_table(path: Path, history: Sequence[Epoch]) -> None:
 
 @torch.no_grad()
 def overlays(network: Agcnn, canvases: Canvases) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
-    """[h, w, 3] RGB by the images' names: canvas, heat map and box; about 448 pixels wide at most."""
+    """Draw canvas, heat map and box of each image: name to `[h, w, 3] uint8` RGB, about 448 pixels wide at most."""
     network.eval()
     device = next(network.parameters()).device
     canvas = canvases.batch(np.arange(len(canvases)))[0].to(device)

@@ -1,4 +1,4 @@
-"""What is learned: binary cross-entropy over what is known."""
+"""The loss: binary cross-entropy over the known targets."""
 
 import torch
 from torch import Tensor, nn
@@ -6,16 +6,16 @@ from torch import Tensor, nn
 from training.data.sample import Floats
 from training.fit.config import TrainConfig
 
-HEAVIEST = 20.0  # a positive weight beyond this makes one rare positive outweigh a batch
+MAX_WEIGHT = 20.0  # with a larger weight, one positive of a rare finding dominates a batch
 
 
 class Loss:
-    """The loss of a run: its targets with or without No Finding, its labels weighed or not.
+    """The loss of a run, with or without No Finding, with or without weights for positives.
 
     Attributes
     ----------
     targets
-        [N, K] what the training images teach every output, NaN unknown.
+        `[N, K] float32` targets of the training images for every output, NaN where unknown.
     """
 
     def __init__(self, targets: Floats, config: TrainConfig, device: torch.device | None = None) -> None:
@@ -24,28 +24,29 @@ class Loss:
         self.weight = positive_weights(self.targets).to(device) if config.positive_weight else None
 
     def __call__(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Of logits [B, K] and the data's targets [B, 14], as `masked_loss`."""
+        """Compute `masked_loss` of logits `[B, K]` and the data's targets `[B, 14]`."""
         return masked_loss(logits, self.extended(target), self.weight)
 
     def extended(self, target: Tensor) -> Tensor:
-        """The targets of every output."""
+        """Return the targets `[N, K]` of every output from the data's targets `[N, 14]`."""
         return with_no_finding(target) if self.no_finding else target
 
 
 def masked_loss(logits: Tensor, target: Tensor, positive_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Binary cross-entropy of what is known, i.e. not NaN: Eq. 2 before its mean.
+    """Sum the binary cross-entropy over the known targets, i.e. those that are not NaN: Eq. 2 without the mean.
 
     Parameters
     ----------
     logits, target
-        [B, K]; targets in [0, 1].
+        `[B, K] float32`; targets in [0, 1].
     positive_weight
-        [K], or None for the plain loss.
+        `[K] float32`, or None for equal weights.
 
     Returns
     -------
-    The sum, and the number of targets it is over, both scalars; the mean over several processes needs the two apart.
-    The sum of nothing is 0, and its gradient too.
+    loss, count
+        Sum of the losses and number of known targets, both `[]`; the mean over several processes needs both. Without
+        known targets the sum and its gradient are 0.
     """
     known = ~target.isnan()
     losses = nn.functional.binary_cross_entropy_with_logits(
@@ -55,13 +56,13 @@ def masked_loss(logits: Tensor, target: Tensor, positive_weight: Tensor | None =
 
 
 def positive_weights(targets: Tensor) -> Tensor:
-    """Negatives to one positive of every label of [N, K], at least 1 / 20 and at most 20; half a case added to both."""
+    """Return negatives per positive `[K]` of targets `[N, K]`, half a case added to both, between 1 / 20 and 20."""
     positive, negative = targets.nansum(0) + 0.5, (1 - targets).nansum(0) + 0.5
-    return (negative / positive).clamp(1 / HEAVIEST, HEAVIEST)
+    return (negative / positive).clamp(1 / MAX_WEIGHT, MAX_WEIGHT)
 
 
 def with_no_finding(target: Tensor) -> Tensor:
-    """[B, 14] to [B, 15]: the last is 1 where all others are known to be 0, 0 where one is 1, else NaN."""
+    """Append No Finding to targets `[B, 14]`: `[B, 15]`; 1 where all others are 0, 0 where one is 1, else NaN."""
     any_present = (target == 1).any(1)
     none_present = (target == 0).all(1)
     unknown = torch.full_like(target[:, 0], torch.nan)

@@ -1,4 +1,4 @@
-"""A radiograph with the heat map over it and the box drawn: for logs and reports, not for a reader of films."""
+"""A radiograph with heat map and box drawn on it, for logs and reports."""
 
 from functools import cache
 
@@ -9,37 +9,38 @@ from PIL import Image
 
 from training.data.sample import Floats
 
-COLOURS = "viridis"  # rises evenly in lightness, safe for the colour-blind, as the service's overlay
-OPACITY = 0.6  # where the map is 1; in proportion below
-LINE = 1 / 256  # of the picture's side
+COLOURS = "viridis"  # uniform in lightness and suitable for colour blindness; also used by the service's overlay
+OPACITY = 0.6  # opacity where the map is 1; proportional below
+LINE = 1 / 256  # width of a line as a share of the picture's side
 
 
 def overlay(canvas: Floats, heat_map: Floats, box: Floats) -> NDArray[np.uint8]:
-    """Lay the heat map over the canvas, the more opaque the higher, and outline the box: white between dark lines.
+    """Draw the heat map over the canvas, more opaque where it is higher, and the box as a white line with dark edges.
 
     Parameters
     ----------
     canvas
-        [1, S, S] in [0, 1].
+        `[1, S, S] float32 in [0, 1]`.
     heat_map
-        [h, w] in [0, 1], enlarged bilinearly with half-pixel centres: the surface that the region is found on.
+        `[h, w] float32 in [0, 1]`, enlarged bilinearly with half-pixel centres, as for the region.
     box
-        [4] (x0, y0, x1, y1) in [0, 1] of the canvas, exclusive end.
+        `[4] float32`, (x0, y0, x1, y1) in [0, 1] of the canvas, exclusive end.
 
     Returns
     -------
-    [S, S, 3] RGB.
+    ndarray
+        `[S, S, 3] uint8`, RGB.
     """
     size = canvas.shape[-1]
     values = Image.fromarray(np.asarray(heat_map, np.float32)).resize((size, size), Image.Resampling.BILINEAR)
     heat = np.clip(np.asarray(values), 0, 1)[..., None]  # [S, S, 1]
-    colours = table()[np.rint(heat[..., 0] * 255).astype(np.uint8)]
+    colours = colour_table()[np.rint(heat[..., 0] * 255).astype(np.uint8)]
     blended = (1 - OPACITY * heat) * 255 * np.clip(canvas[0], 0, 1)[..., None] + OPACITY * heat * colours
-    return outlined(np.rint(blended).astype(np.uint8), box)
+    return draw_box(np.rint(blended).astype(np.uint8), box)
 
 
-def outlined(picture: NDArray[np.uint8], box: Floats) -> NDArray[np.uint8]:
-    """[S, S, 3] with a box's edges drawn just inside it; a dot at least, however small the box."""
+def draw_box(picture: NDArray[np.uint8], box: Floats) -> NDArray[np.uint8]:
+    """Draw the edges of a box `[4]` inside it on a picture `[S, S, 3] uint8`; the smallest box is one pixel."""
     size = len(picture)
     left, top, right, bottom = (round(float(edge) * size) for edge in box)
     left, top = min(left, size - 1), min(top, size - 1)
@@ -53,7 +54,7 @@ def outlined(picture: NDArray[np.uint8], box: Floats) -> NDArray[np.uint8]:
 
 
 @cache
-def table() -> NDArray[np.float64]:
-    """Colour of each of 256 levels, [256, 3] in [0, 255]."""
+def colour_table() -> NDArray[np.float64]:
+    """Return the colour of each of 256 levels: `[256, 3] float64 in [0, 255]`."""
     levels = np.asarray(colormaps[COLOURS](np.arange(256)), np.float64)
     return levels[:, :3] * 255

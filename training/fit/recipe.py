@@ -1,4 +1,4 @@
-"""Recipes, the settings of a kind of run; how they, a file and the command line become one configuration."""
+"""Recipes (named settings), and how recipe, TOML file and command line are combined to one configuration."""
 
 import tomllib
 from collections.abc import Mapping
@@ -6,49 +6,49 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
-from training.fit.config import TrainConfig, configured
+from training.fit.config import TrainConfig, with_changes
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 MODERN = "modern"
-WITH = "with"  # the table of what else holds with one backbone
+WITH = "with"  # table of further settings for certain backbones
 
 
-def settled(recipe: str, file: Path | None, given: Mapping[str, Any]) -> TrainConfig:
-    """The configuration of a run: what is given wins over the file, and the file over the recipe.
+def resolve_config(recipe: str, file: Path | None, options: Mapping[str, Any]) -> TrainConfig:
+    """Combine the settings of a run: options override the file, and the file overrides the recipe.
 
     Parameters
     ----------
     recipe
-        `modern` or `paper`.
+        Name of a recipe, see `recipe_names`.
     file
-        TOML of settings.
-    given
+        TOML file of settings.
+    options
         Settings by name.
 
     Raises
     ------
     TrainingError
-        An unknown recipe, an unreadable file, or a setting that does not fit.
+        The recipe is unknown, the file cannot be read, or a setting does not fit.
     """
-    if recipe not in names():
-        raise TrainingError(f"recipe: wanted one of {', '.join(names())}, got {recipe!r}")
-    written = from_toml(FOLDER / f"{recipe}.toml")
-    own = from_toml(file) if file else {}
-    special = written.pop(WITH, {})
-    backbone = {**written, **own, **given}["backbone"]
+    if recipe not in recipe_names():
+        raise TrainingError(f"recipe: expected one of {', '.join(recipe_names())}, got {recipe!r}")
+    written = read_toml(FOLDER / f"{recipe}.toml")
+    from_file = read_toml(file) if file else {}
+    by_backbone = written.pop(WITH, {})
+    backbone = {**written, **from_file, **options}["backbone"]
     settings = TrainConfig()
-    for layer in (written, special.get(backbone, {}), own, given):
-        settings = configured(settings, dict(layer))
+    for layer in (written, by_backbone.get(backbone, {}), from_file, options):
+        settings = with_changes(settings, dict(layer))
     return settings
 
 
-def names() -> list[str]:
-    """The recipes there are."""
+def recipe_names() -> list[str]:
+    """Return the names of all recipes, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def from_toml(path: Path) -> dict[str, Any]:
-    """The settings a TOML file names."""
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read the settings of a TOML file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

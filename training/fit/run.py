@@ -1,4 +1,4 @@
-"""One training run from data on disk to a finished run folder."""
+"""One training run, from data on disk to a finished run folder."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,35 +15,35 @@ from training.errors import TrainingError
 from training.evaluation import predictions
 from training.fit import checkpoint
 from training.fit.config import TrainConfig
-from training.fit.distillation import distilled
-from training.fit.lineage import PLAN, patients_of, patients_seen_before, seen_before
-from training.fit.loop import LAST, Data, devices, fit
+from training.fit.distillation import distil_targets
+from training.fit.lineage import PLAN, all_patients, earlier_patients, earlier_training_data
+from training.fit.loop import LAST, Data, create_fabric_for, fit
 from training.fit.loss import Loss
 from training.fit.served_weights import as_served
 from training.fit.stages import start_at_prevalence
 
 HELD_OUT = "held_out.npz"
-PART = "held_out.part.npz"  # on its way to be HELD_OUT
-FOLD_SEED = 0  # the folds are the same for every run, so that runs can be compared
-CHOOSERS = 8  # one patient in so many of a fold's chooses its epochs, as validation is to training in the paper
+PART = "held_out.part.npz"  # HELD_OUT while it is written
+FOLD_SEED = 0  # the same folds for every run, so that runs can be compared
+SELECTION_FOLDS = 8  # an eighth of a fold's training patients selects its epochs, the paper's share of validation
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run trains on and starts from.
+    """Data and starting weights of a run.
 
     Attributes
     ----------
     split
-        `train`, scored on `val`; or `train+val`, scored on nothing.
+        `train`, scored on `val`; or `train+val`, not scored.
     fold
-        (k, n) trains on all but the k-th of n patient-grouped parts of train + val, and is scored on that part.
+        (k, n): train on all but part k, counted from 0, of n patient-grouped parts of train + val, and score on part k.
     init
-        Weights to begin from, as `checkpoint.initialise` reads them.
+        File of starting weights, see `checkpoint.initialise`.
     teachers
-        Folders of finished runs, whose word the targets take a share of.
+        Folders of finished runs for distillation.
     without
-        Another folder of data, whose patients are not trained on: those that a later run on it is to be scored on.
+        Another folder of data, whose patients are excluded from training, so that a later run can be scored on them.
     """
 
     data: Path
@@ -56,50 +56,50 @@ class Plan:
 
 
 def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
-    """Train, score what was held out, and leave weights, document and predictions in the run folder.
+    """Train, predict the held-out images, and write weights, document and predictions to the run folder.
 
     Raises
     ------
     TrainingError
-        Data, weights or configuration do not fit, or the folder holds another run.
+        Data, weights or configuration do not fit, or the folder contains another run.
     """
     if bool(plan.teachers) != bool(config.distil):
-        raise TrainingError("--teacher and --distil: one says from whom, the other how much; wanted both or none")
-    architecture = config.network  # refused before anything is written
-    fabric = devices(config)
+        raise TrainingError("--teacher and --distil must be given together")
+    architecture = config.network  # raises before anything is written
+    fabric = create_fabric_for(config)
     if fabric.node_rank == fabric.local_rank == 0:
         claim(run, plan, config, resume)
     if (run / checkpoint.DOCUMENT).is_file():
         fabric.print(f"{run}: finished")
         return
-    # Before the other processes start: what is wrong with the data is said once, and they find the canvases read.
+    # Before the other processes start, so that an error is reported once and the others find the canvases in the cache.
     if plan.init and fabric.local_rank == 0:
-        begun(Agcnn(architecture), plan.init, config)
-    first = gather(plan, config) if fabric.local_rank == 0 else None
+        initialise_network(Agcnn(architecture), plan.init, config)
+    first = load_data(plan, config) if fabric.local_rank == 0 else None
     fabric.launch()
     if config.threads:
         torch.set_num_threads(config.threads)
-    data = first or gather(plan, config)
+    data = first or load_data(plan, config)
     torch.manual_seed(config.seed)
-    network, seen = Agcnn(architecture), watched(data, plan, config)
-    start_at_prevalence(network, Loss(seen.train.targets, config).targets.numpy())
+    network, used = Agcnn(architecture), split_for_selection(data, plan, config)
+    start_at_prevalence(network, Loss(used.train.targets, config).targets.numpy())
     if plan.init:
-        unmatched = begun(network, plan.init, config)
+        unmatched = initialise_network(network, plan.init, config)
         fabric.print(f"{plan.init}: {len(unmatched)} names did not match", *unmatched, sep="\n  ")
-    if data.held_out is not None and (known := patients_seen_before(run).intersection(data.held_out.patients)):
-        fabric.print(f"patients held out whom --init or --teacher had seen, and who will not count: {len(known)}")
+    if data.held_out is not None and (known := earlier_patients(run).intersection(data.held_out.patients)):
+        fabric.print(f"held-out patients on whom --init or --teacher was trained, excluded from scores: {len(known)}")
     if config.distil:
-        seen = replace(seen, train=distilled(fabric, seen.train, plan.teachers, config.distil))
-    history = fit(fabric, network, seen, config, run)
+        used = replace(used, train=distil_targets(fabric, used.train, plan.teachers, config.distil))
+    history = fit(fabric, network, used, config, run)
     document = {
         "config": asdict(config),
-        "training_data": [*seen_before(plan.init, plan.teachers), described(seen.train, config)],
+        "training_data": [*earlier_training_data(plan.init, plan.teachers), data_entry(used.train, config)],
         "history": [asdict(epoch) for epoch in history],
     }
     if data.held_out is not None:
-        found = predictions.dealt(fabric, as_served(network), data.held_out)
+        predicted = predictions.predict_distributed(fabric, as_served(network), data.held_out)
         if fabric.is_global_zero:
-            predictions.save(run / PART, found)
+            predictions.save(run / PART, predicted)
             (run / PART).replace(run / HELD_OUT)
     if fabric.is_global_zero:
         checkpoint.save(run, network, document)
@@ -108,7 +108,13 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
 
 
 def claim(run: Path, plan: Plan, config: TrainConfig, resume: bool) -> None:
-    """Make the run folder, or see that the one there is of the same plan; one that trained nothing yet may change."""
+    """Create the run folder, or check that an existing one has the same plan; before the first epoch it may change.
+
+    Raises
+    ------
+    TrainingError
+        The folder cannot be created, or contains another run, or one that is not to be resumed.
+    """
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -117,32 +123,32 @@ def claim(run: Path, plan: Plan, config: TrainConfig, resume: bool) -> None:
     places["teachers"] = [teacher.resolve() for teacher in plan.teachers]
     if plan.without:
         places["without"] = plan.without.resolve()
-    wanted = checkpoint.plain({"config": asdict(config), "split": plan.split, "fold": plan.fold, **places})
+    planned = checkpoint.plain({"config": asdict(config), "split": plan.split, "fold": plan.fold, **places})
     if not (run / PLAN).is_file() or not any((run / left).is_file() for left in (LAST, checkpoint.DOCUMENT)):
-        return checkpoint.write_json(run / PLAN, wanted)
+        return checkpoint.write_json(run / PLAN, planned)
     if not resume:
-        raise TrainingError(f"{run} holds a run already: --resume goes on with it, another --out begins anew")
-    if changed := differing(flat(checkpoint.read_json(run / PLAN)), flat(wanted)):
-        where = f"{run / PLAN} is of another configuration ({', '.join(changed)})"
-        raise TrainingError(f"{where}: a run can only go on as it began")
+        raise TrainingError(f"{run} contains a run already: resume it with --resume, or choose another --out")
+    if changed := changed_names(flatten(checkpoint.read_json(run / PLAN)), flatten(planned)):
+        where = f"{run / PLAN} has another configuration ({', '.join(changed)})"
+        raise TrainingError(f"{where}: a run can only be resumed with its own")
     return None
 
 
-def flat(planned: dict[str, Any]) -> dict[str, Any]:
-    """A plan and its configuration as one table, without the loader's workers: they change no tensor."""
+def flatten(planned: dict[str, Any]) -> dict[str, Any]:
+    """Merge a plan and its configuration into one table, without `workers`, which do not change the result."""
     table = {**planned, **planned["config"]}
     return {name: value for name, value in table.items() if name not in ("config", "workers")}
 
 
-def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Names that have not the same value in both."""
-    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+def changed_names(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """Return the names whose values differ, sorted."""
+    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
 
 
-def begun(network: Agcnn, init: Path, config: TrainConfig) -> list[str]:
-    """Give a network its starting weights; returns the names that did not match.
+def initialise_network(network: Agcnn, init: Path, config: TrainConfig) -> list[str]:
+    """Load the starting weights into a network, in place; returns the names that did not match.
 
-    A published trunk goes into the local branch too, unless that is to be a copy of the global one later on.
+    A published trunk goes into the local branch too, unless the local branch is to be copied from the global one.
     """
     unmatched = checkpoint.initialise(network, init)
     whole = any(name.startswith("global_branch.") for name in checkpoint.read_state(init))
@@ -151,8 +157,14 @@ def begun(network: Agcnn, init: Path, config: TrainConfig) -> list[str]:
     return unmatched
 
 
-def gather(plan: Plan, config: TrainConfig) -> Data:
-    """Read, through the cache, what the plan trains and is scored on."""
+def load_data(plan: Plan, config: TrainConfig) -> Data:
+    """Read, through the cache, the images to train on and to score on.
+
+    Raises
+    ------
+    TrainingError
+        The data do not fit, or there are too few patients for the folds.
+    """
     if plan.fold:
         both = canvases(plan.data, "train+val", config.canvas_size, plan.cache)
         chosen, rest = fold(both, *plan.fold, FOLD_SEED)
@@ -161,35 +173,36 @@ def gather(plan: Plan, config: TrainConfig) -> Data:
             raise TrainingError(f"fold: {len(set(both.patients))} patients are too few for {plan.fold[1]} folds")
         return Data(without(train, plan), held_out)
     splits = ("train+val",) if plan.split == "train+val" else (plan.split, "val")
-    found = [canvases(plan.data, split, config.canvas_size, plan.cache) for split in splits]
-    return Data(without(found[0], plan), found[1] if len(found) > 1 else None)
+    parts = [canvases(plan.data, split, config.canvas_size, plan.cache) for split in splits]
+    return Data(without(parts[0], plan), parts[1] if len(parts) > 1 else None)
 
 
 def without(images: Canvases, plan: Plan) -> Canvases:
-    """The images of patients who are not in the folder that is to be left out."""
+    """Exclude the images of patients in the folder `plan.without`."""
     if plan.without is None:
         return images
-    others = patients_of(plan.without)
+    others = all_patients(plan.without)
     chosen = images.subset(np.flatnonzero([patient not in others for patient in images.patients]))
     if not len(chosen):
-        raise TrainingError(f"without {plan.without}: no image is left to train on")
+        raise TrainingError(f"--without {plan.without}: no image is left to train on")
     return replace(chosen, name=f"{images.name} without {plan.without.resolve().name}")
 
 
-def watched(data: Data, plan: Plan, config: TrainConfig) -> Data:
-    """What a run learns from, and chooses its epochs by.
+def split_for_selection(data: Data, plan: Plan, config: TrainConfig) -> Data:
+    """Return the images to train on, and those by which epochs are selected.
 
-    What a fold holds out is scored afterwards, and calibrated on: it chooses nothing. Some of the others' patients do.
+    A fold's held-out images are scored and calibrated on afterwards, so they must not select epochs. Some of the
+    fold's training patients do that instead.
     """
     if config.select == "last":
         return replace(data, held_out=None)
     if plan.fold is None:
         return data
-    rest, chosen = fold(data.train, 0, CHOOSERS, FOLD_SEED)
+    rest, chosen = fold(data.train, 0, SELECTION_FOLDS, FOLD_SEED)
     return Data(data.train.subset(rest), data.train.subset(chosen))
 
 
-def described(images: Canvases, config: TrainConfig) -> dict[str, Any]:
-    """The card's entry for what a run trained on."""
+def data_entry(images: Canvases, config: TrainConfig) -> dict[str, Any]:
+    """Return the card's entry for the training data of a run."""
     role = "stages " + ", ".join(config.stages)
     return {"name": images.name, "images": len(images), "patients": len(set(images.patients)), "role": role}

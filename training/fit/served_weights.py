@@ -1,4 +1,4 @@
-"""Folding: batch norms into the convolutions before them, then weights to what float16 can hold."""
+"""The weights as served: batch norms folded into the convolutions before them, large weights rounded to float16."""
 
 import copy
 
@@ -8,12 +8,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.agcnn import Agcnn
 
-# Below this many elements a tensor stays float32: it weighs nothing in the file.
-LARGE = 1024
+LARGE = 1024  # elements; smaller tensors stay float32, as they hardly add to the size of the file
 
 
 def folded(network: Agcnn) -> Agcnn:
-    """Copy a network with its batch norms folded: in evaluation mode, on the processor, otherwise equal."""
+    """Copy a network with its batch norms folded, to the processor, in evaluation mode."""
     network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
     for branch in (network.global_branch, network.local_branch):
         fold_batch_norms(branch.features)
@@ -23,13 +22,13 @@ def folded(network: Agcnn) -> Agcnn:
 def as_served(network: Agcnn) -> Agcnn:
     """Copy a network as the artefact holds it: batch norms folded, large weights rounded.
 
-    Rounding moves boxes by up to a canvas pixel, and with them what the local branch sees, so what is calibrated and
-    evaluated for the card is this copy. Export gives the same file for the copy as for the network.
+    Rounding moves boxes by up to a canvas pixel and so changes the crop of the local branch. Therefore this copy is
+    calibrated and evaluated for the card. Export writes the same file for the copy as for the network.
 
     Raises
     ------
     OverflowError
-        As `round_weights`.
+        A weight is out of float16's range (see `round_weights`).
     """
     network = folded(network)
     round_weights(network)
@@ -37,15 +36,15 @@ def as_served(network: Agcnn) -> Agcnn:
 
 
 def fold_batch_norms(trunk: nn.Module) -> int:
-    """Fold, in place, every batch norm that directly follows a convolution; gives how many.
+    """Fold, in place, every batch norm that directly follows a convolution; returns their number.
 
-    One that stands before its convolution (`norm1`, `norm`, `norm5` of a DenseNet) has a ReLU in between and stays; so
-    does one that follows self-attention.
+    Batch norms before a convolution (`norm1`, `norm`, `norm5` of a DenseNet) are followed by a ReLU and stay; so do
+    those after self-attention.
 
     Parameters
     ----------
     trunk
-        In evaluation mode.
+        Layers of a branch in evaluation mode.
     """
     pairs = _pairs(trunk)
     for before, after in pairs:
@@ -62,7 +61,7 @@ def round_weights(network: nn.Module) -> None:
     Raises
     ------
     OverflowError
-        A weight is beyond float16's range, or not finite; names the parameter.
+        A weight is out of float16's range or not finite; the message names the parameter.
     """
     for name, parameter in network.named_parameters():
         if is_large(parameter):
@@ -73,12 +72,12 @@ def round_weights(network: nn.Module) -> None:
 
 
 def is_large(tensor: Tensor) -> bool:
-    """Whether a tensor is worth storing as float16."""
+    """Return whether a tensor of any shape `[...]` is large enough to be stored as float16."""
     return tensor.dtype == torch.float32 and tensor.numel() >= LARGE
 
 
 class _Tracer(fx.Tracer):
-    """Looks into no module without a batch norm: there is nothing to fold, and its way may depend on the map's size."""
+    """Trace only modules with a batch norm; others need no folding, and may branch on the size of the map."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         holds = any(isinstance(part, nn.BatchNorm2d) for part in m.modules())
@@ -86,7 +85,7 @@ class _Tracer(fx.Tracer):
 
 
 def _pairs(trunk: nn.Module) -> list[tuple[str, str]]:
-    """Names of each convolution and the batch norm that alone takes its output."""
+    """Return the names of each convolution and of the batch norm that is the only user of its output."""
     kinds = {name: type(module) for name, module in trunk.named_modules()}
     calls = [node for node in _Tracer().trace(trunk).nodes if node.op == "call_module"]
     norms = [node for node in calls if kinds[node.target] is nn.BatchNorm2d]

@@ -14,20 +14,20 @@ from training.fit.config import TrainConfig
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage trains, on which logits, for how long.
+    """One stage of training.
 
     Attributes
     ----------
     trains
-        Name of the one part of `Agcnn` whose weights change.
+        Name of the part of `Agcnn` whose weights are trained.
     frozen
-        Parts that stay as they are: evaluation mode, no gradient.
+        Names of the parts that are frozen: evaluation mode, no gradient.
     logits
-        Network and canvas [B, 1, S, S] to the logits [B, K] that the loss is taken of.
+        Function from network and canvas `[B, 1, S, S]` to the logits `[B, K]` of the loss.
     start
-        What the part's weights begin as, given the parts before it.
+        Function that initialises the trained part from the parts before it.
     canvas_size
-        Side of the canvases this stage needs.
+        Side of the canvases that this stage needs, in pixels.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Stage:
 
 
 class StageView(nn.Module):
-    """A network as one stage trains it: canvas in, that stage's logits out."""
+    """A network as one stage trains it: from the canvas to the logits of the stage."""
 
     def __init__(self, network: Agcnn, stage: Stage) -> None:
         super().__init__()
@@ -54,21 +54,23 @@ class StageView(nn.Module):
         self.stage = stage
 
     def forward(self, canvas: Tensor) -> Tensor:
-        """[B, 1, S, S] to [B, K]."""
+        """Map `[B, 1, S, S] float32 in [0, 1]` to logits `[B, K]`."""
         return self.stage.logits(self.network, canvas)
 
     def trained(self) -> list[nn.Parameter]:
-        """Parameters of the part this stage trains."""
+        """Return the parameters of the part that this stage trains."""
         return list(self.network.get_submodule(self.stage.trains).parameters())
 
 
 def stages(config: TrainConfig) -> tuple[Stage, ...]:
-    """The stages a configuration asks for, in the paper's order."""
-    anew = config.second_look == "global"
+    """Return the stages of a configuration in the paper's order."""
+    from_global = config.second_look == "global"
+    local_start = copy_global if from_global else keep_weights
+    fusion_start = start_from_global if from_global else keep_weights
     parts = {
-        "global": ("global_branch", (), global_logits, keep),
-        "local": ("local_branch", ("global_branch",), local_logits, copy_global if anew else keep),
-        "fusion": ("fusion", ("global_branch", "local_branch"), fusion_logits, global_alone if anew else keep),
+        "global": ("global_branch", (), global_logits, keep_weights),
+        "local": ("local_branch", ("global_branch",), local_logits, local_start),
+        "fusion": ("fusion", ("global_branch", "local_branch"), fusion_logits, fusion_start),
     }
     sizes = {"global": shrunk_size(config.canvas_size, config.input_size)}
     return tuple(
@@ -81,23 +83,24 @@ def stages(config: TrainConfig) -> tuple[Stage, ...]:
 
 
 def shrunk_size(canvas_size: int, input_size: int) -> int:
-    """Side that is enough for the global branch, which sees the canvas shrunk, to be moved about: twice its input.
+    """Return the side of the canvases for the global branch: twice its input leaves enough detail for augmentation.
 
-    Or the next multiple that divides the canvas, so that shrinking in two steps is shrinking in one.
+    If that does not divide the canvas, it is the next multiple that does, so that shrinking in two steps equals
+    shrinking in one.
     """
     times = canvas_size // input_size
     return input_size * next((factor for factor in range(2, times) if times % factor == 0), times)
 
 
 def global_logits(network: Agcnn, canvas: Tensor) -> Tensor:
-    """Of the whole canvas, of any size that is a multiple of the input's."""
+    """Return the global branch's logits `[B, K]` of canvases `[B, 1, S, S]`; S is any multiple of the input size."""
     factor = canvas.shape[-1] // network.config.input_size
     logits: Tensor = network.global_branch(nn.functional.avg_pool2d(canvas, factor)).logits
     return logits
 
 
 def local_logits(network: Agcnn, canvas: Tensor) -> Tensor:
-    """Of the attended crop."""
+    """Return the local branch's logits `[B, K]` of the crops from canvases `[B, 1, S, S]`."""
     with torch.no_grad():
         attention = network.attend(canvas)
     logits: Tensor = network.local_branch(attention.crop).logits
@@ -105,33 +108,33 @@ def local_logits(network: Agcnn, canvas: Tensor) -> Tensor:
 
 
 def fusion_logits(network: Agcnn, canvas: Tensor) -> Tensor:
-    """Of both branches' pooled vectors; both branches are frozen."""
+    """Return the fusion layer's logits `[B, K]` of canvases `[B, 1, S, S]`; both branches are frozen."""
     with torch.no_grad():
         attention = network.attend(canvas)
-        near = network.local_branch(attention.crop)
-    logits: Tensor = network.fusion(attention.branch.pooled, near.pooled)
+        local = network.local_branch(attention.crop)
+    logits: Tensor = network.fusion(attention.branch.pooled, local.pooled)
     return logits
 
 
-def keep(network: Agcnn) -> None:
-    """Begin from the weights the network came with."""
+def keep_weights(network: Agcnn) -> None:
+    """Keep the weights of the network."""
 
 
 def copy_global(network: Agcnn) -> None:
-    """Begin the local branch from the global one: it has seen radiographs, ImageNet has not."""
+    """Initialise the local branch with the global branch, which was trained on radiographs."""
     network.local_branch.load_state_dict(network.global_branch.state_dict())
 
 
 @torch.no_grad()
-def global_alone(network: Agcnn) -> None:
-    """Begin the fusion layer as the global branch's own decision: what the second look adds is yet to be learnt."""
-    own, fused = network.global_branch.classifier, network.fusion.classifier
-    fused.weight.copy_(torch.cat([own.weight, torch.zeros_like(own.weight)], 1))
-    fused.bias.copy_(own.bias)
+def start_from_global(network: Agcnn) -> None:
+    """Initialise the fusion layer with the global branch's classifier; the local branch starts with zero weights."""
+    classifier, fusion = network.global_branch.classifier, network.fusion.classifier
+    fusion.weight.copy_(torch.cat([classifier.weight, torch.zeros_like(classifier.weight)], 1))
+    fusion.bias.copy_(classifier.bias)
 
 
 @torch.no_grad()
 def start_at_prevalence(network: Agcnn, targets: Floats) -> None:
-    """Set the global classifier's bias to the log odds of each finding, half a case added to both sides."""
+    """Set the global classifier's bias to the log odds of targets `[N, K]`, with half a case added to both."""
     positive, negative = np.nansum(targets, 0) + 0.5, np.nansum(1 - targets, 0) + 0.5
     network.global_branch.classifier.bias.copy_(torch.from_numpy(np.log(positive / negative)))

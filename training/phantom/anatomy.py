@@ -1,4 +1,4 @@
-"""The solids of a chest: body, lungs, heart, great vessels, diaphragm; sizes in mm of an adult at full breath.
+"""The solids of a chest: body, lungs, heart, great vessels, diaphragm; sizes in mm for an adult at full inspiration.
 
 Pairs are (right, left). The origin lies between the lungs a little below the carina.
 """
@@ -25,7 +25,17 @@ Sex = Literal["F", "M"]
 
 @dataclass(frozen=True)
 class Patient:
-    """What stays the same from image to image; `fat` is the soft tissue beyond a lean wall, in mm."""
+    """The anatomy that all images of a patient share.
+
+    Attributes
+    ----------
+    scale
+        Size relative to the standard chest, per axis.
+    fat
+        Thickness of soft tissue beyond a lean wall, in mm.
+    seed
+        Seed of everything else about the patient.
+    """
 
     number: int
     sex: Sex
@@ -37,10 +47,20 @@ class Patient:
 
 @dataclass(frozen=True)
 class Chest:
-    """Solids, and what fills them.
+    """The solids of a chest and the state of the lungs.
 
-    `lung` is the attenuation of each lung (1/mm), `vascularity` scales its vessels, `collapse` is the factor by which a
-    lung has shrunk towards its hilum (1: expanded), `floor` the height of its lowest vessels (z, mm).
+    Attributes
+    ----------
+    room
+        Solids whose intersection bounds the lungs.
+    lung
+        Attenuation of each lung in 1/mm.
+    vascularity
+        Factor of the mass of the vessels.
+    collapse
+        Factor by which each lung has shrunk towards its hilum; 1 is expanded.
+    floor
+        Height (z in mm) of the lowest vessels of each lung.
     """
 
     body: tuple[Ellipsoid, ...]
@@ -82,7 +102,7 @@ def patient(number: int, rng: np.random.Generator) -> Patient:
 
 
 def chest(who: Patient, breath: float, rng: np.random.Generator) -> Chest:
-    """Build the solids of a patient; `breath` in [0, 1], 1 is full inspiration."""
+    """Build the solids of a patient; `breath` in [0, 1], where 1 is full inspiration."""
     rise = 30 * (1 - breath)
     heart = rng.normal(0.98, 0.05) + 0.03 * (1 - breath)
     return Chest(

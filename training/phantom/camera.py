@@ -1,4 +1,4 @@
-"""The X-ray tube, the detector and the patient between them: rays for pixels, and pixels for points."""
+"""The X-ray tube, the detector and the patient between them: rays of pixels, and pixels of points."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from training.phantom.solid import Plane, Points, Rays, Vector, turned
+from training.phantom.solid import Plane, Points, Rays, Vector, transform
 
 View = Literal["PA", "AP"]
 
@@ -15,7 +15,7 @@ FOCUS_MM = {"PA": 1650.0, "AP": 950.0}  # from the isocentre; detectors at about
 
 
 class Pixels(NamedTuple):
-    """Where points land: column and row [N] in pixels (centres at .5), and their magnification [N]."""
+    """Projections of points: column and row `[N]` in pixels (centres at .5), and magnification `[N]`."""
 
     column: Points
     row: Points
@@ -24,22 +24,23 @@ class Pixels(NamedTuple):
 
 @dataclass(frozen=True)
 class Pose:
-    """How a patient stands before the detector.
+    """Position of a patient before the detector.
 
     Parameters
     ----------
     view
-        The tube stands behind the patient (PA) or in front (AP), which alone makes the heart larger in AP.
+        Position of the tube: behind the patient (PA) or in front (AP), which enlarges the heart in AP.
     turn, tilt, roll
-        Radians about z (to one side), x (leaning back), y (in the picture).
+        Rotation in radians about z (to one side), x (leaning back), y (in the picture).
     scale
-        Of the patient, per axis.
+        Size of the patient, per axis.
     shift
-        (x, z) of the patient in mm.
+        Offset (x, z) of the patient in mm.
     field
         Square root of the field's area, in mm at the isocentre.
     sway
-        [n, 5] of (amplitude mm, wave number 1/mm along u and v, phase, share of u): no patient is made of ellipsoids.
+        Waves that deform the picture, so that no outline is an exact ellipse: n rows of amplitude in mm, wave numbers
+        in 1/mm along u and v, phase, share of u.
     """
 
     view: View
@@ -54,7 +55,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Camera:
-    """A pose seen by a detector of `height` × `width` square pixels."""
+    """A pose in front of a detector of `height` × `width` square pixels."""
 
     pose: Pose
     height: int
@@ -67,7 +68,7 @@ class Camera:
 
     @cached_property
     def _frame(self) -> Points:
-        """[3, 3]: patient to room, turn and size."""
+        """`[3, 3]` matrix from patient to room coordinates: rotation and size."""
         p = self.pose
         return _about_y(p.roll) @ _about_x(p.tilt) @ _about_z(p.turn) @ np.diag(p.scale)
 
@@ -80,7 +81,7 @@ class Camera:
         return np.array([self.pose.shift[0], 0.0, self.pose.shift[1]])
 
     def rays(self) -> Rays:
-        """One ray for each pixel centre, in the patient's frame."""
+        """Return one ray for each pixel centre, in the patient's frame: `[3, height, width]`."""
         u = (np.arange(self.width) + 0.5 - self.width / 2) * self.pitch
         v = (np.arange(self.height) + 0.5 - self.height / 2) * self.pitch
         u, v = np.meshgrid(_single(u), _single(v))
@@ -89,11 +90,13 @@ class Camera:
         along = target - _single(self._focus)[:, None, None]
         along /= np.sqrt((along * along).sum(0))
         inverse = _single(np.linalg.inv(self._frame))
-        return Rays(turned(inverse, target - _single(self._shift)[:, None, None]), turned(inverse, along))
+        return Rays(transform(inverse, target - _single(self._shift)[:, None, None]), transform(inverse, along))
 
     def project(self, points: Points) -> Pixels:
-        """Project points [N, 3] of the patient's frame, in mm; in single precision."""
-        x, y, z = turned(_single(self._frame), np.ascontiguousarray(_single(points).T)) + _single(self._shift)[:, None]
+        """Project points `[N, 3]` of the patient's frame, in mm, in single precision."""
+        x, y, z = (
+            transform(_single(self._frame), np.ascontiguousarray(_single(points).T)) + _single(self._shift)[:, None]
+        )
         focus = np.float32(self._focus[1])
         magnification = focus / (focus - y)
         u, v = x * magnification, z * magnification

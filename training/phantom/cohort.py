@@ -1,4 +1,4 @@
-"""A cohort of phantoms as a folder of data: DICOM files and the tables that `folder_dataset` reads."""
+"""A cohort of phantoms as a folder of data: DICOM files and the tables of `folder_dataset`."""
 
 import csv
 import json
@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.progress import track
 
 from model.labels import LABELS
-from training.data.folder_dataset import BOX_COLUMNS, BOXES, TABLE, deal, split_cases
+from training.data.folder_dataset import BOX_COLUMNS, BOXES, TABLE, assign_split, split_cases
 from training.data.sample import Case
 from training.errors import TrainingError
 from training.phantom.dicom import Encoding, write_dicom
-from training.phantom.film import patient_number, phantom, picked
+from training.phantom.film import draw_labels, patient_number, phantom
 
 COHORT = "phantoms.json"
-CHUNK = 64  # images between two writings of the tables; a multiple of four, as patients are
-THINNEST = 1e-3  # share of the picture
+CHUNK = 64  # images between two updates of the tables; a multiple of four, since four images belong to three patients
+THINNEST = 1e-3  # smallest side of a box, as a share of the picture
 COLUMNS = ("image", "patient", "split", "sex", "age", "view", *LABELS)
 
 Mapping = Callable[[Callable[[int], Case], Sequence[int]], Iterable[Case]]
@@ -31,16 +31,16 @@ Mapping = Callable[[Callable[[int], Case], Sequence[int]], Iterable[Case]]
 
 @dataclass(frozen=True)
 class Cohort:
-    """What decides every phantom but how many there are.
+    """The parameters of a cohort of phantoms; the number of images is not one of them.
 
     Attributes
     ----------
     size
         (height, width) in pixels.
     findings
-        Among which to draw; the fewer, the more often each: about a third of the images show none.
+        Labels to draw from. About a third of the images show none, so each of a few labels is drawn more often.
     small
-        Probability that a nodule is 7 to 13 mm across, and not 13 to 29.
+        Probability that a nodule has a diameter of 7 to 13 mm instead of 13 to 29.
     """
 
     seed: int
@@ -50,55 +50,62 @@ class Cohort:
 
     def __post_init__(self) -> None:
         if not self.findings or set(self.findings) - set(LABELS):
-            raise TrainingError(f"findings: wanted some of {', '.join(LABELS)}")
+            raise TrainingError(f"findings: expected some of {', '.join(LABELS)}")
 
 
 def write(folder: Path, cohort: Cohort, count: int, workers: int) -> int:
-    """Draw phantoms 0 to count - 1 that are not there yet; what an interrupted writing left is kept.
+    """Draw those of the phantoms 0 to count - 1 that the folder does not contain yet.
 
     Returns
     -------
-    How many the folder holds.
+    int
+        Number of phantoms in the folder.
 
     Raises
     ------
     TrainingError
-        The folder holds another cohort, or something else.
+        The folder contains another cohort or other data.
     """
-    found = {case.image: case for case in claimed(folder, cohort)}
+    cases = {case.image: case for case in claim(folder, cohort)}
     names = [name(index) for index in range(count)]
-    todo = [index for index in range(count) if names[index] not in found]
+    todo = [index for index in range(count) if names[index] not in cases]
     console = Console(stderr=True)
     quiet = not console.is_terminal
-    with mapping(workers) as over:
+    with process_map(workers) as over:
         for start in track(range(0, len(todo), CHUNK), "drawing phantoms", console=console, disable=quiet):
-            made = over(partial(draw, folder, cohort), todo[start : start + CHUNK])
-            found |= {case.image: case for case in made}
-            write_tables(folder, [found[image] for image in sorted(found)])
-    return len(found)
+            drawn = over(partial(draw, folder, cohort), todo[start : start + CHUNK])
+            cases |= {case.image: case for case in drawn}
+            write_tables(folder, [cases[image] for image in sorted(cases)])
+    return len(cases)
 
 
 def name(index: int) -> str:
-    """A phantom's file."""
+    """Return the file name of a phantom."""
     return f"phantom_{index:06d}.dcm"
 
 
-def claimed(folder: Path, cohort: Cohort) -> list[Case]:
-    """Make the folder a cohort's, or see that it is: the phantoms it holds already."""
+def claim(folder: Path, cohort: Cohort) -> list[Case]:
+    """Create the folder of a cohort, or check that it is one, and return the cases that it contains already.
+
+    Raises
+    ------
+    TrainingError
+        The folder contains another cohort or other data.
+    """
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    wanted = json.dumps(asdict(cohort), indent=1) + "\n"
-    if (folder / COHORT).is_file() and (folder / COHORT).read_text(encoding="utf-8") != wanted:
-        raise TrainingError(f"{folder / COHORT} is of phantoms drawn otherwise: another --out begins anew")
+    document = json.dumps(asdict(cohort), indent=1) + "\n"
+    if (folder / COHORT).is_file() and (folder / COHORT).read_text(encoding="utf-8") != document:
+        raise TrainingError(f"{folder / COHORT} has other parameters; choose another --out")
     if not (folder / COHORT).is_file() and (folder / TABLE).is_file():
-        raise TrainingError(f"{folder} holds other data: give another --out")
-    (folder / COHORT).write_text(wanted, encoding="utf-8")
+        raise TrainingError(f"{folder} contains other data; choose another --out")
+    (folder / COHORT).write_text(document, encoding="utf-8")
     cases = [*chain(*split_cases(folder).values())] if (folder / TABLE).is_file() else []
     return [case for case in cases if (folder / "images" / case.image).is_file()]
 
 
 def draw(folder: Path, cohort: Cohort, index: int) -> Case:
-    """Write one phantom's file, and say what it shows."""
-    labels = picked(cohort.seed, index, cohort.findings)
+    """Draw one phantom, write its file and return its case."""
+    labels = draw_labels(cohort.seed, index, cohort.findings)
     picture = phantom(cohort.seed, index, cohort.size, labels, cohort.small)
     file = folder / "images" / name(index)
     file.with_suffix(".part").write_bytes(write_dicom(picture, cohort.seed, Encoding(compressed=True)))
@@ -115,23 +122,23 @@ def draw(folder: Path, cohort: Cohort, index: int) -> Case:
 
 
 def write_tables(folder: Path, cases: Sequence[Case]) -> None:
-    """Both tables anew: boxes first, so that an image with a row in the table of findings has its boxes too."""
+    """Rewrite both tables, boxes first, so that every image in the table of findings has its boxes."""
     boxes = [
         (case.image, label, *(f"{edge:.4f}" for edge in box))
         for case in cases
-        for label, found in case.boxes.items()
-        for box in found
-        if box[0] + THINNEST < box[2] and box[1] + THINNEST < box[3]  # not out of the picture
+        for label, of_label in case.boxes.items()
+        for box in of_label
+        if box[0] + THINNEST < box[2] and box[1] + THINNEST < box[3]  # inside the picture
     ]
     rows = [
         (
             case.image,
             case.patient,
-            deal(case.patient),
+            assign_split(case.patient),
             case.sex,
             f"{case.age:.0f}",
             case.view,
-            *map(shown, case.findings),
+            *map(format_finding, case.findings),
         )
         for case in cases
     ]
@@ -139,13 +146,13 @@ def write_tables(folder: Path, cases: Sequence[Case]) -> None:
     write_table(folder / TABLE, COLUMNS, rows)
 
 
-def shown(finding: float) -> str:
-    """0 or 1."""
+def format_finding(finding: float) -> str:
+    """Format a finding as 0 or 1."""
     return f"{finding:.0f}"
 
 
 def write_table(file: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """One CSV file, whole or not at all."""
+    """Write a CSV file atomically."""
     part = file.with_suffix(".part")
     with part.open("w", encoding="utf-8", newline="") as text:
         csv.writer(text, lineterminator="\n").writerows([columns, *rows])
@@ -153,8 +160,8 @@ def write_table(file: Path, columns: Sequence[str], rows: Iterable[Sequence[str]
 
 
 @contextmanager
-def mapping(workers: int) -> Iterator[Mapping]:
-    """`map` over so many processes; in this one where it is one."""
+def process_map(workers: int) -> Iterator[Mapping]:
+    """Provide `map` over `workers` processes, or in this process if it is one."""
     if workers == 1:
         yield map
         return

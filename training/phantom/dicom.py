@@ -1,4 +1,4 @@
-"""A phantom as a 12-bit DX file, plainly marked as nobody's."""
+"""A phantom as a 12-bit DX file that is marked as a phantom."""
 
 import hashlib
 import uuid
@@ -24,16 +24,16 @@ VIEW_CODES = {"PA": ("272479007", "postero-anterior"), "AP": ("399348003", "ante
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the file is written.
+    """Encoding of a file.
 
     Parameters
     ----------
     photometric
-        MONOCHROME1 stores the same picture inverted.
+        PhotometricInterpretation; MONOCHROME1 stores the same picture inverted.
     compressed
-        JPEG-LS lossless; else explicit VR little endian.
+        Whether to use JPEG-LS lossless instead of explicit VR little endian.
     view
-        ViewPosition to claim instead of the phantom's own.
+        ViewPosition that replaces the phantom's own.
     """
 
     photometric: Literal["MONOCHROME1", "MONOCHROME2"] = "MONOCHROME2"
@@ -41,15 +41,15 @@ class Encoding:
     view: str | None = None
 
 
-def stored(values: NDArray[np.float32], encoding: Encoding) -> NDArray[np.uint16]:
-    """Display values [H, W] in [0, 1] as 12-bit stored values, which the window maps back."""
+def stored_values(values: NDArray[np.float32], encoding: Encoding) -> NDArray[np.uint16]:
+    """Convert display values `[H, W] float32 in [0, 1]` to 12-bit stored values `[H, W] uint16`."""
     grey = values if encoding.photometric == "MONOCHROME2" else 1 - values
     return np.asarray(np.rint(LOWEST + SPAN * grey), dtype=np.uint16)
 
 
 def write_dicom(phantom: Phantom, seed: int, encoding: Encoding = Encoding()) -> bytes:
     """Write a DICOM Part 10 file: the same phantom, seed and encoding give the same bytes."""
-    pixels = stored(phantom.values, encoding)
+    pixels = stored_values(phantom.values, encoding)
     dataset = FileDataset("", Dataset(), preamble=b"\0" * 128)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -1,4 +1,4 @@
-"""What lies in a radiograph and is no finding: side markers, leads and their electrodes, lines, a pacemaker."""
+"""Objects in a radiograph that are not findings: side markers, electrodes and leads, lines, a pacemaker."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -22,7 +22,7 @@ LETTERS = {
 
 
 def devices(view: View, rng: np.random.Generator) -> Strands:
-    """Draw the lines and devices of a patient: many in AP (portable) pictures, few in PA."""
+    """Draw lines and devices of a patient: many in AP (portable) radiographs, few in PA."""
     often = 0.45 if view == "AP" else 0.1
     makers = ((often, _electrodes), (often, _central_line), (often * 0.5, _breathing_tube), (0.04, _pacemaker))
     parts = [make(rng) for chance, make in makers if rng.random() < chance]
@@ -30,7 +30,7 @@ def devices(view: View, rng: np.random.Generator) -> Strands:
 
 
 def marker(camera: Camera, rng: np.random.Generator) -> Plane:
-    """Attenuation [H, W] of a lead letter in an upper corner, on the side it names."""
+    """Draw a lead letter in an upper corner, on the side that it names: attenuation `[H, W] float32`."""
     letter = "L" if rng.random() < 0.6 else "R"
     x = rng.uniform(0.88, 0.93) if letter == "L" else rng.uniform(0.04, 0.09)
     corner = np.array([x * camera.width, rng.uniform(0.04, 0.16) * camera.height])
@@ -46,7 +46,7 @@ def marker(camera: Camera, rng: np.random.Generator) -> Plane:
 
 
 def _electrodes(rng: np.random.Generator) -> Strands:
-    """Three stickers with a snap each and a wire leading off."""
+    """Draw three electrodes, each with a snap and a wire."""
     parts = []
     for x, z in ((-110, -40), (105, -45), (98, 130)):
         at = np.array([x, -118, z]) + rng.normal(0, 9, 3) * [1, 0, 1]
@@ -57,14 +57,14 @@ def _electrodes(rng: np.random.Generator) -> Strands:
 
 
 def _central_line(rng: np.random.Generator) -> Strands:
-    """From under the right clavicle or the neck to the superior vena cava."""
+    """Draw a line from under the right clavicle or the neck to the superior vena cava."""
     start = [-62, -70, -104] if rng.random() < 0.5 else [-38, -20, -190]
     tip = [-18 + rng.normal(0, 2), -8, rng.uniform(-25, 25)]
     return _line(np.array([start, [-32, -35, -98], [-17, -12, -62], tip]), 0.95, 0.07)
 
 
 def _breathing_tube(rng: np.random.Generator) -> Strands:
-    """Stripe of a tube in the trachea, and one on its way to the stomach."""
+    """Draw the stripe of a tube in the trachea, and a feeding tube to the stomach."""
     end = rng.uniform(-62, -38)
     breathing = _line(np.array([[1, 0, -200], [-2, 3, -120], [0.0, 8, end]]), 0.7, WIRE)
     feeding = _line(np.array([[3, 20, -200], [4, 28, 0], [9, 26, 110], [34, 10, 160], [62, 0, 178.0]]), 0.8, 0.06)
@@ -72,7 +72,7 @@ def _breathing_tube(rng: np.random.Generator) -> Strands:
 
 
 def _pacemaker(rng: np.random.Generator) -> Strands:
-    """Can below the left clavicle, leads to the right heart."""
+    """Draw a pacemaker below the left clavicle with leads to the right heart."""
     at = np.array([108 + rng.normal(0, 6), -112, -52 + rng.normal(0, 6)])
     n = 900
     i = np.arange(n) + 0.5

@@ -13,15 +13,15 @@ from training.phantom.camera import Camera, Pose, View
 from training.phantom.detector import Exposure, photograph
 from training.phantom.distractors import devices, marker
 from training.phantom.pleura import follow
-from training.phantom.scene import Box, Lesion, Scene, enlarged
+from training.phantom.scene import Box, Lesion, Scene, enlarge
 from training.phantom.skeleton import skeleton
 from training.phantom.solid import Plane
 from training.phantom.strand import Strands, gather, shadow
-from training.phantom.vessels import airways, silenced, vessels
+from training.phantom.vessels import airways, fade, vessels
 
-FINE_PX = 448  # from here on the large solids are computed on every second pixel
+FINE_PX = 448  # at this size and above, the large solids are computed on every second pixel
 
-# Streams of random numbers, so that what one thing draws leaves the others alone.
+# Independent streams of random numbers, so that a change in one part of the image does not change the others.
 PATIENT, SHAPE, TREES, BREATH, POSE, EXPOSURE, DEVICES, MARKER, DRAW, ONSET, NOISE = range(11)
 
 
@@ -32,13 +32,13 @@ class Phantom:
     Parameters
     ----------
     values
-        [H, W] float32 in [0, 1], display values, bone white.
+        `[H, W] float32 in [0, 1]`, display values, bone white.
     target
-        [14] float32, 0 or 1, in the order of `model.labels.LABELS`.
+        `[14] float32`, 0 or 1, in the order of `model.labels.LABELS`.
     boxes
-        Label to boxes (x0, y0, x1, y1) in [0, 1] of the picture: where the finding is, its whole extent if diffuse.
+        Label to boxes (x0, y0, x1, y1) in [0, 1] of the picture: the place of the finding, or its extent if diffuse.
     patient
-        Images of one patient share the anatomy.
+        Number of the patient; images of one patient share the anatomy.
     pitch
         Pixel pitch in mm.
     """
@@ -54,13 +54,13 @@ class Phantom:
 
 
 def patient_number(index: int) -> int:
-    """Three patients to every four images: the third has two."""
+    """Return the number of an image's patient: four images belong to three patients, the third of whom has two."""
     return 3 * (index // 4) + min(index % 4, 2)
 
 
-def picked(seed: int, index: int, among: tuple[str, ...] = LABELS) -> tuple[str, ...]:
-    """Labels that `phantom` draws for an image, without drawing the image."""
-    return findings.drawn(_stream(seed, DRAW, index), among)
+def draw_labels(seed: int, index: int, among: tuple[str, ...] = LABELS) -> tuple[str, ...]:
+    """Return the labels that `phantom` shows in an image, without drawing the image."""
+    return findings.draw_findings(_stream(seed, DRAW, index), among)
 
 
 def phantom(
@@ -70,33 +70,35 @@ def phantom(
     findings: tuple[str, ...] | None = None,
     small: float = 0.0,
 ) -> Phantom:
-    """Make one radiograph; the same arguments give the same one.
+    """Draw one radiograph; equal arguments give equal radiographs.
 
     Parameters
     ----------
     size
         Side of a square, or (height, width), in pixels.
     findings
-        Labels to show; drawn by `findings.FINDINGS`' prevalence where None.
+        Labels to show; None draws them by the prevalences of `findings.FINDINGS`.
     small
-        Probability that a nodule is a small one.
+        Probability that a nodule is small.
 
     Raises
     ------
     KeyError
-        A label that is none of the fourteen.
+        A label is unknown.
     """
-    labels = picked(seed, index) if findings is None else findings
-    onsets = {label: onset.onset(_stream(seed, ONSET, index, LABELS.index(label)), small) for label in _known(labels)}
+    labels = draw_labels(seed, index) if findings is None else findings
+    onsets = {
+        label: onset.draw_onset(_stream(seed, ONSET, index, LABELS.index(label)), small) for label in _known(labels)
+    }
     who = anatomy.patient(patient_number(index), _stream(seed, PATIENT, patient_number(index)))
     pose = _pose(who, _stream(seed, POSE, index))
     chest = _chest(seed, index, who, onsets)
     camera = Camera(pose, *((size, size) if isinstance(size, int) else size))
-    values, seen = _exposed(seed, index, camera, chest, who, onsets)
+    values, lesions = _exposed(seed, index, camera, chest, who, onsets)
     return Phantom(
         values=values,
         target=np.array([label in onsets for label in LABELS], dtype=np.float32),
-        boxes={label: lesion.boxes for label, lesion in seen.items()},
+        boxes={label: lesion.boxes for label, lesion in lesions.items()},
         patient=who.number,
         view=pose.view,
         sex=who.sex,
@@ -112,12 +114,12 @@ def _stream(seed: int, *key: int) -> np.random.Generator:
 def _known(labels: tuple[str, ...]) -> tuple[str, ...]:
     for label in labels:
         if label not in LABELS:
-            raise KeyError(f"{label!r} is none of {', '.join(LABELS)}")
+            raise KeyError(f"{label!r} is not one of {', '.join(LABELS)}")
     return tuple(label for label in LABELS if label in labels)
 
 
 def _pose(who: Patient, rng: np.random.Generator) -> Pose:
-    """Draw how a patient stands; portable pictures are less careful."""
+    """Draw the position of a patient, which varies more in portable radiographs."""
     view: View = "AP" if rng.random() < 0.3 else "PA"
     loose = 1.6 if view == "AP" else 1.0
     turn, tilt, roll = rng.normal(0, 1, 3) * [0.035, 0.03, 0.018] * loose
@@ -132,30 +134,30 @@ def _pose(who: Patient, rng: np.random.Generator) -> Pose:
 def _chest(seed: int, index: int, who: Patient, onsets: Mapping[str, onset.Onset]) -> Chest:
     breath = float(np.clip(_stream(seed, BREATH, index).normal(0.85, 0.18), 0.2, 1.1))
     chest = anatomy.chest(who, breath, _stream(who.seed, SHAPE))
-    return findings.remodelled(chest, onsets)
+    return findings.remodel(chest, onsets)
 
 
 def _exposed(
     seed: int, index: int, camera: Camera, chest: Chest, who: Patient, onsets: Mapping[str, onset.Onset]
 ) -> tuple[Plane, dict[str, Lesion]]:
-    """Display values, and what each finding added."""
+    """Return the display values and the lesion of each finding."""
     half = 2 if min(camera.height, camera.width) >= FINE_PX else 1
     scene = Scene(chest, Camera(camera.pose, camera.height // half, camera.width // half))
-    seen = findings.lesions(scene, onsets)
-    bulk = scene.attenuation() + sum(lesion.shade for lesion in seen.values())
-    strands = [part for lesion in seen.values() for part in lesion.strands]
-    filled = [solid for lesion in seen.values() for solid in lesion.filled]
-    strands += [silenced(follow(tree, chest, side), filled) for side, tree in enumerate(_trees(who))]
+    lesions = findings.lesions(scene, onsets)
+    bulk = scene.attenuation() + sum(lesion.shade for lesion in lesions.values())
+    strands = [part for lesion in lesions.values() for part in lesion.strands]
+    filled = [solid for lesion in lesions.values() for solid in lesion.filled]
+    strands += [fade(follow(tree, chest, side), filled) for side, tree in enumerate(_trees(who))]
     strands += [skeleton(who.seed), airways(chest), devices(camera.pose.view, _stream(seed, DEVICES, index))]
-    total = enlarged(np.asarray(bulk, dtype=np.float32), camera.height, camera.width)
+    total = enlarge(np.asarray(bulk, dtype=np.float32), camera.height, camera.width)
     total = total + shadow(gather(strands), camera) + marker(camera, _stream(seed, MARKER, index))
     exposure = _exposure(camera.pose.view, _stream(seed, EXPOSURE, index))
-    return photograph(np.maximum(total, 0), camera.pitch, exposure, _stream(seed, NOISE, index)), seen
+    return photograph(np.maximum(total, 0), camera.pitch, exposure, _stream(seed, NOISE, index)), lesions
 
 
 @lru_cache(maxsize=2)
 def _trees(who: Patient) -> tuple[Strands, Strands]:
-    """Vessels of one patient's lungs at full breath, nothing found."""
+    """Return the vessels of a patient's lungs at full inspiration, without findings."""
     chest = anatomy.chest(who, 1.0, _stream(who.seed, SHAPE))
     return vessels(chest, 0, _stream(who.seed, TREES, 0)), vessels(chest, 1, _stream(who.seed, TREES, 1))
 

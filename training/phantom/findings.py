@@ -1,4 +1,4 @@
-"""The fourteen findings: how each remodels a chest, what it adds to it, and how often it is drawn."""
+"""The fourteen findings: how each changes the shape of a chest, what it adds, and how often it is drawn."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,14 +14,14 @@ from training.phantom.scene import Lesion, Scene
 
 
 class Finding(NamedTuple):
-    """`remodel` changes the chest before it is seen, `lesion` adds to what is seen; `prevalence` per radiograph."""
+    """A finding: share of radiographs that show it, its lesion in the image, and its change of the chest's shape."""
 
     prevalence: float
     lesion: Callable[[Scene, Onset], Lesion]
     remodel: Callable[[Chest, Onset], Chest] | None = None
 
 
-# Drawn independently. ChestX-ray14's order of frequency, the rare ones made common enough to learn.
+# Drawn independently. The prevalences follow ChestX-ray14's order, with rare findings made common enough to learn.
 FINDINGS: Mapping[str, Finding] = {
     "Atelectasis": Finding(0.11, volume.atelectasis, volume.folded),
     "Cardiomegaly": Finding(0.07, volume.cardiomegaly, volume.enlarged_heart),
@@ -40,16 +40,16 @@ FINDINGS: Mapping[str, Finding] = {
 }
 
 
-def drawn(rng: np.random.Generator, among: tuple[str, ...] = LABELS) -> tuple[str, ...]:
-    """Draw a set of findings by prevalence: none in about a third of all radiographs, however few they are among."""
+def draw_findings(rng: np.random.Generator, among: tuple[str, ...] = LABELS) -> tuple[str, ...]:
+    """Draw a set of findings by prevalence; about a third of the radiographs have none, for any choice of `among`."""
     none = {label: math.log1p(-FINDINGS[label].prevalence) for label in LABELS}
     often = 1.0 if set(among) == set(LABELS) else sum(none.values()) / sum(none[label] for label in among)
     draws = {label: rng.random() for label in LABELS}
     return tuple(label for label in LABELS if label in among and draws[label] < -math.expm1(often * none[label]))
 
 
-def remodelled(chest: Chest, onsets: Mapping[str, Onset]) -> Chest:
-    """Change a chest by all findings that change it."""
+def remodel(chest: Chest, onsets: Mapping[str, Onset]) -> Chest:
+    """Change the shape of a chest by all findings that do so."""
     for label, onset in onsets.items():
         if (remodel := FINDINGS[label].remodel) is not None:
             chest = remodel(chest, onset)
@@ -57,5 +57,5 @@ def remodelled(chest: Chest, onsets: Mapping[str, Onset]) -> Chest:
 
 
 def lesions(scene: Scene, onsets: Mapping[str, Onset]) -> dict[str, Lesion]:
-    """Label to what it adds."""
+    """Return the lesion of each finding by label."""
     return {label: FINDINGS[label].lesion(scene, onset) for label, onset in onsets.items()}

@@ -1,4 +1,4 @@
-"""Where and how severely a finding sets in."""
+"""Side and severity of a finding."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Onset:
-    """`side` 0 right or 1 left, `grade` in [0, 1], the seed of all else about it, and whether a nodule is `small`."""
+    """Side and severity of a finding.
+
+    Attributes
+    ----------
+    side
+        0 right, 1 left.
+    grade
+        Severity in [0, 1].
+    seed
+        Seed of everything else about the finding.
+    small
+        Whether a nodule is small.
+    """
 
     side: int
     grade: float
@@ -15,10 +27,10 @@ class Onset:
     small: bool = False
 
     def rng(self) -> np.random.Generator:
-        """Give a fresh generator: every stage of drawing the finding sees the same numbers."""
+        """Return a new generator, so that every stage of drawing the finding uses the same numbers."""
         return np.random.default_rng(self.seed)
 
 
-def onset(rng: np.random.Generator, small: float = 0.0) -> Onset:
-    """Draw one, small with the probability given."""
+def draw_onset(rng: np.random.Generator, small: float = 0.0) -> Onset:
+    """Draw side, grade and seed of a finding; it is small with probability `small`."""
     return Onset(int(rng.integers(2)), float(rng.random()), int(rng.integers(2**31)), bool(rng.random() < small))

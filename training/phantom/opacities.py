@@ -1,4 +1,4 @@
-"""Findings inside the lung: what fills, scars or lights it up."""
+"""Findings inside the lung: opacities and scars."""
 
 import numpy as np
 
@@ -8,11 +8,11 @@ from training.phantom.scene import Lesion, Scene
 from training.phantom.solid import Ellipsoid, Plane, Points, Vector, hull
 from training.phantom.strand import Strands, curve, gather, tube
 
-FILLED = SOFT - LUNG  # 1/mm, where air gives way to fluid or tissue
+FILLED = SOFT - LUNG  # increase in attenuation, 1/mm, where fluid or tissue replaces air
 
 
 def nodule(scene: Scene, onset: Onset) -> Lesion:
-    """One round opacity under 3 cm: 13 to 29 mm across, or 7 to 13 where it is small, 4 to 8 pixels of a 224 input."""
+    """One round opacity under 3 cm: diameter 13 to 29 mm, or 7 to 13 mm if small (4 to 8 pixels of a 224 input)."""
     rng = onset.rng()
     centre = _spot(scene, onset.side, rng)
     r = 3.5 + 3 * onset.grade if onset.small else 6.5 + 8 * onset.grade
@@ -37,17 +37,17 @@ def mass(scene: Scene, onset: Onset) -> Lesion:
 
 
 def consolidation(scene: Scene, onset: Onset) -> Lesion:
-    """Part of a lobe without air, even and dense, its bronchi open."""
+    """Part of a lobe without air, uniform and dense, with open bronchi."""
     rng = onset.rng()
     region = _lobe(onset, rng, 0.9 + 0.3 * onset.grade)
-    even = 1 + 0.08 * scene.texture(rng, 30)
+    uniform = 1 + 0.08 * scene.texture(rng, 30)
     fill = rng.uniform(0.75, 0.95)
-    shade = scene.within(onset.side, region) * even * np.float32(FILLED * fill)
+    shade = scene.within(onset.side, region) * uniform * np.float32(FILLED * fill)
     return Lesion(shade, _bronchi(scene, onset, region, -fill * FILLED), (scene.box(shade),), ((region, fill),))
 
 
 def pneumonia(scene: Scene, onset: Onset) -> Lesion:
-    """A fluffy opacity in one lobe, fading at its rim, its bronchi open."""
+    """An irregular opacity in one lobe, fading towards its rim, with open bronchi."""
     rng = onset.rng()
     region = _lobe(onset, rng, 0.95 + 0.3 * onset.grade)
     fluffy = np.maximum(0, 1 + 0.55 * scene.texture(rng, 26))
@@ -69,7 +69,7 @@ def infiltration(scene: Scene, onset: Onset) -> Lesion:
 
 
 def edema(scene: Scene, onset: Onset) -> Lesion:
-    """Perihilar haze on both sides like a bat's wings, and septal lines at the bases."""
+    """Perihilar haze on both sides in the shape of bat wings, and septal lines at the bases."""
     rng = onset.rng()
     grain = np.maximum(0, 1 + 0.4 * scene.texture(rng, 12))
     fill = np.float32(FILLED * (0.24 + 0.3 * onset.grade))
@@ -78,12 +78,12 @@ def edema(scene: Scene, onset: Onset) -> Lesion:
         x, y, z = scene.chest.hila[side]
         wing = Ellipsoid((x + SIDES[side] * 30, y, z + 16), (70, 76, 88), roll=SIDES[side] * 0.15)
         shades.append(scene.soft(side, wing) * grain * fill)
-    lines = [line for side in range(2) for line in _septal_lines(scene, side, onset.grade, rng)]
+    lines = [line for side in range(2) for line in _septal_lines(side, onset.grade, rng)]
     return Lesion(_total(shades), (gather(lines),), tuple(scene.box(shade) for shade in shades))
 
 
 def fibrosis(scene: Scene, onset: Onset) -> Lesion:
-    """A net of fine lines and small rings in the outer parts of both lower zones."""
+    """A net of fine lines and small rings in the periphery of both lower zones."""
     rng = onset.rng()
     nets = [_net(scene, side, int(600 + 800 * onset.grade), rng) for side in range(2)]
     shades = []
@@ -95,7 +95,7 @@ def fibrosis(scene: Scene, onset: Onset) -> Lesion:
 
 
 def _lobe(onset: Onset, rng: np.random.Generator, size: float) -> Ellipsoid:
-    """Region of an upper, middle or lower lobe."""
+    """Draw a region in an upper, middle or lower lobe."""
     side = SIDES[onset.side]
     places = (((62, -6, -48), (54, 80, 42)), ((74, -38, 66), (44, 42, 34)), ((84, 34, 92), (50, 52, 48)))
     (x, y, z), (a, b, c) = places[rng.integers(3)]
@@ -104,7 +104,7 @@ def _lobe(onset: Onset, rng: np.random.Generator, size: float) -> Ellipsoid:
 
 
 def _spot(scene: Scene, side: int, rng: np.random.Generator) -> Vector:
-    """Draw a place well inside one lung and clear of heart and diaphragm."""
+    """Draw a place inside one lung, away from heart and diaphragm."""
     chest = scene.chest
     lung = chest.lungs[side].scaled(0.84)
     spread = np.linalg.inv(lung.matrix().astype(np.float64))
@@ -132,7 +132,7 @@ def _spicules(centre: Points, size: float, rng: np.random.Generator) -> tuple[St
 
 
 def _bronchi(scene: Scene, onset: Onset, region: Ellipsoid, attenuation: float) -> tuple[Strands, ...]:
-    """Open airways from the hilum through a filled region."""
+    """Draw open airways from the hilum through a filled region."""
     rng = onset.rng()
     start, centre = np.array(scene.chest.hila[onset.side]), np.array(region.centre)
     tubes = []
@@ -152,8 +152,8 @@ def _patches(scene: Scene, side: int, rng: np.random.Generator) -> Plane:
     return _total(shades)
 
 
-def _septal_lines(scene: Scene, side: int, grade: float, rng: np.random.Generator) -> list[Strands]:
-    """Kerley's B lines: 1 to 2 cm, horizontal, reaching the pleura at the base."""
+def _septal_lines(side: int, grade: float, rng: np.random.Generator) -> list[Strands]:
+    """Draw Kerley B lines: 1 to 2 cm, horizontal, reaching the pleura at the base."""
     lines = []
     for z in np.arange(62, 122, 7 - 3 * grade) + rng.normal(0, 1.5):
         wall = SIDES[side] * 140 * np.sqrt(1 - ((z - 130) / 278) ** 2)
@@ -164,7 +164,7 @@ def _septal_lines(scene: Scene, side: int, grade: float, rng: np.random.Generato
 
 
 def _net(scene: Scene, side: int, count: int, rng: np.random.Generator) -> Strands:
-    """Short lines and rings in the outer shell of a lung, thickest at the base."""
+    """Draw short lines and rings in the outer shell of a lung, densest at the base."""
     lung = scene.chest.lungs[side]
     unit = rng.normal(size=(8 * count, 3))
     unit *= (rng.uniform(0.72, 0.98, 8 * count) / np.linalg.norm(unit, axis=1))[:, None]
@@ -181,7 +181,7 @@ def _net(scene: Scene, side: int, count: int, rng: np.random.Generator) -> Stran
 
 
 def _meshes(count: int, rng: np.random.Generator) -> tuple[Points, Points]:
-    """Strokes of 6 to 13 mm and rings of 3 to 7 mm across: [count, 16, 3] each."""
+    """Draw lines of 6 to 13 mm and rings with a diameter of 3 to 7 mm: `[count, 16, 3]` each."""
     ray = rng.normal(size=(count, 3)) * [1, 0.4, 1]
     ray *= rng.uniform(6, 13, (count, 1)) / np.linalg.norm(ray, axis=1)[:, None]
     strokes = np.linspace(-0.5, 0.5, 16)[:, None] * ray[:, None]

@@ -1,4 +1,4 @@
-"""Findings between lung and chest wall: air, fluid, scar."""
+"""Findings between lung and chest wall: air, fluid and scars."""
 
 import math
 from dataclasses import replace
@@ -14,14 +14,14 @@ from training.phantom.strand import Strands
 
 
 def collapsed(chest: Chest, side: int) -> Ellipsoid:
-    """Give the lung that has come off the chest wall: smaller about its hilum, sunk, most at its apex."""
+    """Return the collapsed lung of one side: contracted about its hilum and displaced downwards."""
     factor = chest.collapse[side]
     lung = chest.lungs[side].about(chest.hila[side], factor)
     return lung.moved(*_sinking(factor, side))
 
 
 def follow(strands: Strands, chest: Chest, side: int) -> Strands:
-    """Move a lung's vessels with it: inwards from air, up from fluid."""
+    """Move the vessels of a lung with it: towards the hilum for a collapsed lung, upwards for fluid below it."""
     factor = chest.collapse[side]
     hilum = np.array(chest.hila[side])
     points = hilum + (strands.points - hilum) * factor + _sinking(factor, side)
@@ -35,7 +35,7 @@ def _sinking(factor: float, side: int) -> tuple[float, float, float]:
 
 
 def pneumothorax(scene: Scene, onset: Onset) -> Lesion:
-    """Air outside a lung that has come off, its pleura a fine line."""
+    """Air between chest wall and a collapsed lung, whose pleura is a fine line."""
     lung = collapsed(scene.chest, onset.side)
     whole, expanded = scene.aerated[onset.side], scene.chest.lung[onset.side]
     inner = scene.within(onset.side, lung)
@@ -46,7 +46,7 @@ def pneumothorax(scene: Scene, onset: Onset) -> Lesion:
 
 
 def effusion(scene: Scene, onset: Onset) -> Lesion:
-    """Fluid under and beside a lung that floats: its upper edge a meniscus."""
+    """Fluid below and beside a floating lung, with a meniscus as its upper edge."""
     side = onset.side
     level = _level(onset)
     floating = Ellipsoid((SIDES[side] * 70, 0, level - 66), (67, 90, 66))
@@ -57,19 +57,19 @@ def effusion(scene: Scene, onset: Onset) -> Lesion:
 
 
 def _level(onset: Onset) -> float:
-    """Height (z, mm) to which fluid reaches at the middle of the lung."""
+    """Return the height (z in mm) of the fluid at the middle of the lung."""
     return 138 - 100 * onset.grade
 
 
 def floated(chest: Chest, onset: Onset) -> Chest:
-    """One lung lifted by fluid."""
+    """Lift one lung by the fluid below it."""
     levels = list(chest.floor)
     levels[onset.side] = min(levels[onset.side], _level(onset) + 8)
     return replace(chest, floor=(levels[0], levels[1]))
 
 
 def _bullet(scene: Scene, solid: Ellipsoid) -> Interval:
-    """Lower half of a solid, going on upwards as a cylinder."""
+    """Return the lower half of a solid, continued upwards as a cylinder."""
     a, b, _ = solid.axes
     column = Ellipsoid(solid.centre, (a, b, math.inf)).interval(scene.rays)
     lower = solid.interval(scene.rays)
@@ -78,7 +78,7 @@ def _bullet(scene: Scene, solid: Ellipsoid) -> Interval:
 
 
 def pleural_thickening(scene: Scene, onset: Onset) -> Lesion:
-    """A band along the side wall, or a cap on the apex."""
+    """A band along the lateral wall, or a cap on the apex."""
     rng = onset.rng()
     side = SIDES[onset.side]
     if rng.random() < 0.3:
@@ -94,7 +94,7 @@ def pleural_thickening(scene: Scene, onset: Onset) -> Lesion:
 
 
 def detached(chest: Chest, onset: Onset) -> Chest:
-    """One lung off the chest wall."""
+    """Detach one lung from the chest wall."""
     factors = [1.0, 1.0]
     factors[onset.side] = 0.93 - 0.28 * onset.grade
     return replace(chest, collapse=(factors[0], factors[1]))

@@ -1,4 +1,4 @@
-"""The sample files that come with the repository."""
+"""The sample files of the repository."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ SEED = 2017
 
 
 class Recipe(NamedTuple):
-    """What is in a file: the phantom's index and findings, how it is written, and a line about it."""
+    """A sample file: name, number and findings of the phantom, description, and encoding."""
 
     name: str
     number: int
@@ -36,7 +36,7 @@ RECIPES = (
         "lateral.dcm",
         44,
         (),
-        "says it is a lateral view, so the service refuses it; the picture itself is frontal",
+        "marked as a lateral view, so the service refuses it; the image itself is frontal",
         Encoding(compressed=True, view="LL"),
     ),
 )
@@ -64,14 +64,14 @@ def _readme() -> str:
     rows = "\n".join(f"| `{recipe.name}` | {recipe.about} |" for recipe in RECIPES)
     return f"""# Samples
 
-Procedural phantoms, computed from attenuation integrals through a geometric chest. No person was ever in the beam:
-every name begins with `PHANTOM^`. They show that the service works, not how well; a network trained on radiographs of
-people owes a phantom no particular answer.
+Synthetic radiographs (phantoms), computed from attenuation integrals through a geometric model of a chest. They show
+no person: every name begins with `PHANTOM^`. They demonstrate that the service works, not its accuracy: the network was
+trained on real radiographs and is not expected to detect findings in synthetic images.
 
-| file | what is in it |
+| file | content |
 |---|---|
 {rows}
 
-{SHAPE[0]} × {SHAPE[1]} pixels, 12 bits, DX For Presentation, JPEG-LS lossless. Made by `agcnn phantom --samples`, and
-the same bytes each time with the same versions of NumPy, SciPy and the encoder.
+{SHAPE[0]} × {SHAPE[1]} pixels, 12 bits, DX For Presentation, JPEG-LS lossless. Made by
+`agcnn phantom --samples`, with equal bytes for equal versions of NumPy, SciPy and the encoder.
 """

@@ -1,4 +1,4 @@
-"""A chest seen by a camera: path lengths through lung, tissue and whatever a finding puts there."""
+"""A chest in front of a camera: path lengths through lungs, tissue and the solids of findings."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,18 +9,27 @@ from PIL import Image
 
 from training.phantom.anatomy import SOFT, Chest
 from training.phantom.camera import Camera
-from training.phantom.solid import Ellipsoid, Interval, Plane, Points, Rays, hull, length, meet, turned, without
+from training.phantom.solid import Ellipsoid, Interval, Plane, Points, Rays, hull, length, meet, transform, without
 from training.phantom.strand import Strands
 
 Box = tuple[float, float, float, float]
 
-EDGE = 0.15  # of its strongest attenuation, where a finding's box ends
+EDGE = 0.15  # share of a finding's largest attenuation at which its box ends
 
 
 class Lesion(NamedTuple):
-    """What a finding adds: attenuation [h, w] on the scene's grid, thin structures, boxes in [0, 1] of the picture.
+    """The contribution of a finding to the image.
 
-    `filled` are solids with the share of air they have lost: a vessel in them has nothing to stand out against.
+    Attributes
+    ----------
+    shade
+        Added attenuation, `[h, w] float32` on the scene's grid.
+    strands
+        Added thin structures.
+    boxes
+        Boxes (x0, y0, x1, y1) in [0, 1] of the picture.
+    filled
+        Solids with the share of air that they have lost, which reduces the contrast of vessels in them.
     """
 
     shade: Plane
@@ -38,7 +47,7 @@ class Scene:
 
     @cached_property
     def rays(self) -> Rays:
-        """One ray for each pixel."""
+        """One ray for each pixel, `[3, h, w]`."""
         return self.camera.rays()
 
     @cached_property
@@ -49,46 +58,46 @@ class Scene:
 
     @cached_property
     def domes(self) -> tuple[Interval, Interval]:
-        """What is under the diaphragm, each side."""
+        """Solid under the diaphragm of each side."""
         return self.chest.domes[0].interval(self.rays), self.chest.domes[1].interval(self.rays)
 
     @cached_property
     def lungs(self) -> tuple[Interval, Interval]:
-        """Each lung's room, mediastinum and diaphragm not yet taken away."""
+        """Intersection of each lung with the chest, without subtracting mediastinum and diaphragm."""
         room = [part.interval(self.rays) for part in self.chest.room]
         right, left = (meet(lung.interval(self.rays), *room) for lung in self.chest.lungs)
         return right, left
 
     @cached_property
     def aerated(self) -> tuple[Plane, Plane]:
-        """Path through each lung, in mm."""
+        """Path through each lung, `[h, w] float32` in mm."""
         return self.inside(0), self.inside(1)
 
     def inside(self, side: int, *regions: Interval) -> Plane:
-        """Path through the part of one lung that lies in all the regions, in mm."""
+        """Return the path through the part of one lung that is in all regions: `[h, w] float32` in mm."""
         return without(meet(self.lungs[side], *regions), *self.centre, self.domes[side])
 
     def within(self, side: int, solid: Ellipsoid) -> Plane:
-        """Path through the part of one lung that lies in a solid, in mm."""
+        """Return the path through the part of one lung that is in a solid: `[h, w] float32` in mm."""
         return self.inside(side, solid.interval(self.rays))
 
     def soft(self, side: int, solid: Ellipsoid) -> Plane:
-        """Path through a solid whose density falls as 1 - r² to its rim, as far as it lies in the lung."""
+        """Return the path through the part of one lung in a solid of density 1 - r²: `[h, w] float32` in mm."""
         return np.asarray(self.within(side, solid) * self._falling(solid), dtype=np.float32)
 
     def _falling(self, solid: Ellipsoid) -> Plane:
-        """Mean of 1 - r² along each ray's path through a solid."""
+        """Return the mean of 1 - r² along each ray's path through a solid."""
         path = length(solid.interval(self.rays))
-        stretch = (turned(solid.matrix(), self.rays.direction) ** 2).sum(0)
+        stretch = (transform(solid.matrix(), self.rays.direction) ** 2).sum(0)
         return np.asarray(path * path * stretch / 6)  # ∫ (1 - r²) = 2/3 path s², and path = 2 s / √stretch
 
     def attenuation(self) -> Plane:
-        """Line integral through body, lungs and bowel gas, without bones and vessels: [h, w] float32."""
+        """Return the line integral through body, lungs and bowel gas, without bones and vessels: `[h, w] float32`."""
         body = hull(*(part.interval(self.rays) for part in self.chest.body))
         total = length(body) * np.float32(SOFT)
         for path, lung in zip(self.aerated, self.chest.lung, strict=True):
             total += path * np.float32(lung - SOFT)
-        for breast in self.chest.breasts:  # flattened against the detector, so no rim
+        for breast in self.chest.breasts:  # compressed by the detector, hence without a rim
             total += length(breast.interval(self.rays)) * self._falling(breast) * np.float32(SOFT)
         under = self.domes[1]
         for bubble in self.chest.gas:
@@ -96,16 +105,16 @@ class Scene:
         return total
 
     def texture(self, rng: np.random.Generator, scale: float) -> Plane:
-        """Fractal noise [h, w] of mean 0 and deviation 1, largest grain `scale` mm."""
+        """Draw fractal noise `[h, w] float32` with mean 0, standard deviation 1 and a largest grain of `scale` mm."""
         camera, total = self.camera, np.zeros((self.camera.height, self.camera.width), np.float32)
         for octave in range(4):
             cell = scale / 2**octave
             grid = [max(2, round(n * camera.pitch / cell)) for n in (camera.height, camera.width)]
-            total += enlarged(rng.standard_normal(grid, dtype=np.float32), camera.height, camera.width) * 0.6**octave
+            total += enlarge(rng.standard_normal(grid, dtype=np.float32), camera.height, camera.width) * 0.6**octave
         return np.asarray((total - total.mean()) / total.std(), dtype=np.float32)
 
     def box(self, shade: Plane) -> Box:
-        """Box of where a shade reaches `EDGE` of its strongest."""
+        """Return the box in which a shade `[h, w]` exceeds `EDGE` of its maximum."""
         strong = np.abs(shade) > EDGE * max(float(np.abs(shade).max()), 1e-9)
         rows, columns = np.flatnonzero(strong.any(1)), np.flatnonzero(strong.any(0))
         if not len(rows):
@@ -114,15 +123,15 @@ class Scene:
         return columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
 
     def box_of_points(self, points: Points) -> Box:
-        """Box of where points [N, 3] land, one in a hundred left out at each edge, clipped to the picture."""
+        """Return the box of the projections of points `[N, 3]`, without 1 % at each edge, clipped to the picture."""
         pixels = self.camera.project(points)
         x0, x1 = np.clip(np.percentile(pixels.column, [1, 99]) / self.camera.width, 0, 1)
         y0, y1 = np.clip(np.percentile(pixels.row, [1, 99]) / self.camera.height, 0, 1)
         return float(x0), float(y0), float(x1), float(y1)
 
 
-def enlarged(plane: Plane, height: int, width: int) -> Plane:
-    """Resample [h, w] to [height, width], bicubic."""
+def enlarge(plane: Plane, height: int, width: int) -> Plane:
+    """Resample `[h, w] float32` to `[height, width]`, bicubic."""
     if plane.shape == (height, width):
         return plane
     picture = Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)

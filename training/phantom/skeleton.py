@@ -17,7 +17,7 @@ RIB_DROP = (52, 70, 84, 92, 98, 102, 104, 102, 98, 92, 80, 66)  # mm from the sp
 
 @lru_cache(maxsize=2)
 def skeleton(seed: int) -> Strands:
-    """All bones of one patient, some denser than others'."""
+    """Draw all bones of one patient; bone density varies between patients."""
     rng = np.random.default_rng(seed)
     parts = [_vertebra(z, level) for level, z in enumerate(VERTEBRAE)]
     for side in SIDES:
@@ -28,18 +28,18 @@ def skeleton(seed: int) -> Strands:
 
 
 def bone(line: Points, outward: Points, half: tuple[float, float], cortex: float = 0.9) -> Strands:
-    """Hollow bone of elliptical section along a line.
+    """Draw a hollow bone of elliptical section along a line.
 
     Parameters
     ----------
     line
-        [N, 3] mm.
+        `[N, 3]` points in mm.
     outward
-        [N, 3] direction of the section's first axis.
+        `[N, 3]` direction of the section's first axis.
     half
-        Half-axes of the section, mm, along `outward` and across.
+        Half-axes of the section in mm, along `outward` and across.
     cortex
-        Thickness of the wall, mm.
+        Thickness of the wall in mm.
     """
     along = np.gradient(line, axis=0)
     step = np.linalg.norm(along, axis=1)
@@ -98,7 +98,7 @@ def _vertebra(z: float, level: int) -> Strands:
 
 
 def _plate(centre: Points, wide: float, deep: float) -> Strands:
-    """End plate: a disc 1 mm thick."""
+    """Draw an end plate: a disc 1 mm thick."""
     n = 220
     i = np.arange(n) + 0.5
     radius, angle = np.sqrt(i / n), i * np.pi * (3 - np.sqrt(5))  # sunflower: even in area
@@ -107,7 +107,7 @@ def _plate(centre: Points, wide: float, deep: float) -> Strands:
 
 
 def _ring(wide: float, deep: float, half: float) -> Strands:
-    """Waisted side wall 0.7 mm thick and the spongy inside of a vertebral body."""
+    """Draw the concave side wall, 0.7 mm thick, and the spongy inside of a vertebral body."""
     angle, height = np.meshgrid(np.linspace(0, 2 * np.pi, 40, endpoint=False), np.linspace(-1, 1, 14))
     waist = 1 - 0.12 * (1 - height**2)
     unit = np.stack([wide * waist * np.cos(angle), deep * waist * np.sin(angle), half * height], -1).reshape(-1, 3)
@@ -152,7 +152,7 @@ def _rod(start: Points, end: Points, radius: float, cortex: float = 1.1) -> Stra
 
 
 def _blade(a: Points, b: Points, c: Points) -> Strands:
-    """Sheet 1.6 mm thick between three corners."""
+    """Draw a sheet 1.6 mm thick between three corners."""
     u, v = np.meshgrid(np.linspace(0, 1, 70), np.linspace(0, 1, 70))
     inside = u + v <= 1
     u, v = u[inside][:, None], v[inside][:, None]
@@ -162,7 +162,7 @@ def _blade(a: Points, b: Points, c: Points) -> Strands:
 
 
 def _shell(centre: Points, radius: float) -> Strands:
-    """Thin-walled ball with a spongy inside: the head of the humerus."""
+    """Draw a thin-walled ball with a spongy inside: the head of the humerus."""
     n = 2600
     i = np.arange(n) + 0.5
     z, angle = 1 - 2 * i / n, i * np.pi * (3 - np.sqrt(5))

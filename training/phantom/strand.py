@@ -1,9 +1,9 @@
 """Thin structures (ribs, vessels, wires) as rows of small balls, projected through the ball's own spectrum.
 
 By the projection-slice theorem the shadow of a ball has the ball's form factor as its two-dimensional spectrum, so many
-thousand balls of one radius cost one deposit and one transform, whichever way a tube runs along the ray. Each ball is
-shared between the two nearest of six radii. What a tube absorbs is exact; balls in a row are denser at their axis, so
-the profile is 3π/4 (r² - d²) / r where a solid rod has 2 √(r² - d²).
+thousand balls of one radius need one deposit and one transform, whatever the direction of a tube. Each ball is divided
+between the two nearest of six radii. The total absorption of a tube is exact; balls in a row are denser at their axis,
+so the profile is 3π/4 (r² - d²) / r, that of a solid rod 2 √(r² - d²).
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ DETECTOR_SIGMA_PX = 0.55
 
 
 class Strands(NamedTuple):
-    """Balls: centres [N, 3] mm in the patient's frame, radius [N] mm, mass [N] mm² (volume × attenuation)."""
+    """Balls in the patient's frame: centres `[N, 3]` and radii `[N]` in mm, mass `[N]` (volume × attenuation, mm²)."""
 
     points: Points
     radius: Points
@@ -30,7 +30,7 @@ class Strands(NamedTuple):
 
 
 def gather(strands: Iterable[Strands]) -> Strands:
-    """Put together."""
+    """Concatenate strands."""
     parts = list(strands) or [Strands(np.zeros((0, 3)), np.zeros(0), np.zeros(0))]
     return Strands(*(np.concatenate(field) for field in zip(*parts, strict=True)))
 
@@ -41,11 +41,11 @@ def tube(line: Points, radius: float | Points, attenuation: float) -> Strands:
     Parameters
     ----------
     line
-        [N, 3] mm, steps of about one radius or less.
+        `[N, 3]` points in mm, in steps of about one radius or less.
     radius
-        mm, one or [N].
+        Radius in mm, one or `[N]`.
     attenuation
-        1/mm above what surrounds it.
+        Increase over the surrounding attenuation, in 1/mm.
     """
     step = np.linalg.norm(np.gradient(line, axis=0), axis=1)
     wide = np.broadcast_to(np.asarray(radius, dtype=np.float64), step.shape)
@@ -53,7 +53,7 @@ def tube(line: Points, radius: float | Points, attenuation: float) -> Strands:
 
 
 def curve(knots: Points, step: float) -> Points:
-    """Sample a smooth curve [N, 3] through knots [n, 3] about every `step` mm (Catmull-Rom)."""
+    """Sample a smooth curve `[N, 3]` through knots `[n, 3]` about every `step` mm (Catmull-Rom)."""
     padded = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
     reach = np.linalg.norm(np.diff(knots, axis=0), axis=1).sum()
     t = np.linspace(0, len(knots) - 1, max(3, int(reach / step)))
@@ -64,15 +64,15 @@ def curve(knots: Points, step: float) -> Points:
 
 
 def shadow(strands: Strands, camera: Camera) -> Plane:
-    """Attenuation [H, W] float32 of all balls together, blurred by the detector's pixel."""
+    """Return the attenuation `[H, W] float32` of all balls, blurred by the detector."""
     padded = tuple(fft.next_fast_len(n + 2 * MARGIN_PX, real=True) for n in (camera.height, camera.width))
     column, row, zoom = camera.project(strands.points)
     x, y = column + (MARGIN_PX - 0.5), row + (MARGIN_PX - 0.5)
-    seen = (x > 0) & (y > 0) & (x < padded[1] - 1) & (y < padded[0] - 1)
-    x, y, zoom = x[seen], y[seen], zoom[seen]
+    inside = (x > 0) & (y > 0) & (x < padded[1] - 1) & (y < padded[0] - 1)
+    x, y, zoom = x[inside], y[inside], zoom[inside]
     zoom /= np.float32(camera.pitch)
-    mass = strands.mass[seen].astype(np.float32) * zoom**2
-    level = _level(strands.radius[seen].astype(np.float32) * zoom)
+    mass = strands.mass[inside].astype(np.float32) * zoom**2
+    level = _level(strands.radius[inside].astype(np.float32) * zoom)
     spectrum = np.zeros((padded[0], padded[1] // 2 + 1), dtype=np.complex64)
     for k in range(len(RADII_PX)):
         share = mass * np.maximum(0, 1 - np.abs(level - k))
@@ -85,13 +85,13 @@ def shadow(strands: Strands, camera: Camera) -> Plane:
 
 
 def _level(radius_px: Points) -> Points:
-    """Position among `RADII_PX`, between two of which a ball is shared."""
+    """Return the fractional position among `RADII_PX`, between two of which a ball is divided."""
     position = np.log2(np.maximum(radius_px, RADII_PX[0]) / RADII_PX[0])
     return np.asarray(np.minimum(position, len(RADII_PX) - 1))
 
 
 def _deposit(x: Points, y: Points, mass: Points, shape: tuple[int, ...]) -> Plane:
-    """Share each point among four pixels: [H, W] float32."""
+    """Divide the mass of each point among four pixels: `[H, W] float32`."""
     i, j = y.astype(np.intp), x.astype(np.intp)
     fy, fx = y - i, x - j
     flat = i * shape[1] + j
@@ -104,7 +104,7 @@ def _deposit(x: Points, y: Points, mass: Points, shape: tuple[int, ...]) -> Plan
 
 @lru_cache(maxsize=32)
 def _form_factor(shape: tuple[int, ...], radius: float) -> Plane:
-    """Spectrum of a ball's shadow of mass one: 3 (sin q - q cos q) / q³, q = k r, times the detector's blur."""
+    """Return the spectrum of the shadow of a ball of mass 1, 3 (sin q - q cos q) / q³ with q = k r, blurred."""
     ky, kx = fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None]
     k = 2 * np.pi * np.hypot(ky, kx)
     q = np.maximum(k * radius, 1e-2)

@@ -1,4 +1,4 @@
-"""Pulmonary vessels and airways: trees that fill a lung by halving a cloud of targets at each branching."""
+"""Pulmonary vessels and airways: trees that fill a lung, halving a cloud of targets at each branching."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ THINNING = 0.775  # per branching; Murray's law for equal halves would be 0.79
 
 
 def vessels(chest: Chest, side: int, rng: np.random.Generator) -> Strands:
-    """Arteries and veins of one lung (side 0 right, 1 left), in place in the expanded lung."""
+    """Draw arteries and veins of one expanded lung (side 0 right, 1 left)."""
     hilum = np.array(chest.hila[side])
     low = hilum + np.array([0, -14, 14])
     trees = [_tree(_targets(chest, side, rng), root, rng) for root in (hilum, low)]
@@ -22,7 +22,7 @@ def vessels(chest: Chest, side: int, rng: np.random.Generator) -> Strands:
 
 
 def _targets(chest: Chest, side: int, rng: np.random.Generator) -> Points:
-    """[2 ** LEVELS, 3] points evenly in the part of a lung that holds air."""
+    """Draw points `[2 ** LEVELS, 3]` evenly in the part of a lung that contains air."""
     lung, count = chest.lungs[side], 2**LEVELS
     unit = rng.normal(size=(5 * count, 3))
     unit *= (rng.random(5 * count) ** (1 / 3) / np.linalg.norm(unit, axis=1))[:, None]
@@ -48,7 +48,7 @@ def _tree(targets: Points, root: Points, rng: np.random.Generator) -> Strands:
 
 
 def _halves(groups: Points) -> Points:
-    """[g, n, 3] to [2 g, n / 2, 3]: each group cut across its longest axis."""
+    """Cut each group of points `[g, n, 3]` across its longest axis: `[2 g, n / 2, 3]`."""
     axis = np.argmax(np.ptp(groups, axis=1), axis=1)
     key = np.take_along_axis(groups, axis[:, None, None], 2)[..., 0]
     order = np.argsort(key, axis=1)
@@ -68,8 +68,8 @@ def _branches(spans: tuple[Points, Points, Points], radius: Points) -> Strands:
     return Strands(points.reshape(-1, 3), wide.ravel(), mass.ravel())
 
 
-def silenced(strands: Strands, filled: Iterable[tuple[Ellipsoid, float]]) -> Strands:
-    """Take from vessels what they no longer stand out by, in solids that have lost a share of their air."""
+def fade(strands: Strands, filled: Iterable[tuple[Ellipsoid, float]]) -> Strands:
+    """Reduce the contrast of vessels in solids that have lost a share of their air."""
     mass = strands.mass
     for solid, share in filled:
         mass = np.where(solid.depth(strands.points) < 1, mass * (1 - share), mass)
@@ -77,7 +77,7 @@ def silenced(strands: Strands, filled: Iterable[tuple[Ellipsoid, float]]) -> Str
 
 
 def airways(chest: Chest) -> Strands:
-    """Trachea and main bronchi: air where the mediastinum would be."""
+    """Draw trachea and main bronchi: air in the mediastinum."""
     carina = np.array([2.0, 12.0, -18.0])
     lines = [(np.array([[0, -4, -190], [0, 2, -110], [1, 8, -60], carina]), 8.5)]
     for side in range(2):

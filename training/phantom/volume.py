@@ -1,4 +1,4 @@
-"""Findings that change a chest's shape: lost or excess volume, a large heart, a stomach above the diaphragm."""
+"""Findings that change the shape of a chest: loss or excess of volume, large heart, stomach above the diaphragm."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from training.phantom.solid import Ellipsoid, Plane, length
 
 
 def atelectasis(scene: Scene, onset: Onset) -> Lesion:
-    """Plates of airless lung seen edge-on, or a lower lobe folded behind the heart."""
+    """Plates of airless lung seen edge-on, or a collapsed lower lobe behind the heart."""
     rng = onset.rng()
     side = SIDES[onset.side]
     if lobar(onset):
@@ -29,12 +29,12 @@ def atelectasis(scene: Scene, onset: Onset) -> Lesion:
 
 
 def lobar(onset: Onset) -> bool:
-    """Whether atelectasis takes a lobe, and with it volume, rather than plates."""
+    """Return whether atelectasis affects a lobe, and so reduces volume, instead of plates."""
     return onset.grade > 0.6
 
 
 def _rise(scene: Scene, side: int) -> Box:
-    """Box of the top of a diaphragm."""
+    """Return the box of the top of a diaphragm."""
     x, y, z = scene.chest.domes[side].centre
     top = z - scene.chest.domes[side].axes[2]
     corners = np.array([[x - 62, y, top - 2], [x + 62, y, top + 34]])
@@ -45,14 +45,14 @@ def _joined(a: Box, b: Box) -> Box:
     return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
 
 
-def cardiomegaly(scene: Scene, onset: Onset) -> Lesion:
-    """Nothing to add: the heart is larger already."""
+def cardiomegaly(scene: Scene, _onset: Onset) -> Lesion:
+    """An enlarged heart, which `enlarged_heart` has drawn already; only its box is added."""
     silhouette = sum(length(part.interval(scene.rays)) for part in scene.chest.heart)
     return Lesion(_nothing(scene), (), (scene.box(np.asarray(silhouette)),))
 
 
 def emphysema(scene: Scene, onset: Onset) -> Lesion:
-    """Bullae in lungs that are too large and too dark already."""
+    """Bullae in lungs that `overinflated` has made larger and darker already."""
     rng = onset.rng()
     shade = _nothing(scene)
     for _ in range(int(rng.integers(1, 5))):
@@ -66,7 +66,7 @@ def emphysema(scene: Scene, onset: Onset) -> Lesion:
 
 
 def hernia(scene: Scene, onset: Onset) -> Lesion:
-    """Stomach behind the heart: a round shadow with gas above its fluid."""
+    """Stomach behind the heart: a round shadow with gas above fluid."""
     rng = onset.rng()
     size = 27 + 20 * onset.grade
     centre = (rng.uniform(2, 26), 34.0, rng.uniform(84, 98))
@@ -84,17 +84,17 @@ def _nothing(scene: Scene) -> Plane:
 
 
 def enlarged_heart(chest: Chest, onset: Onset) -> Chest:
-    """Grow the heart until it takes 0.53 to 0.66 of the chest's width."""
-    wanted = 0.53 + 0.13 * onset.grade
+    """Enlarge the heart until its cardiothoracic ratio is 0.53 to 0.66."""
+    ratio = 0.53 + 0.13 * onset.grade
     factor, heart = 1.0, chest.heart
-    while replace(chest, heart=heart).cardiothoracic_ratio < wanted:
+    while replace(chest, heart=heart).cardiothoracic_ratio < ratio:
         factor += 0.02
         heart = tuple(part.scaled(factor).moved(x=12 * (factor - 1), z=6 * (factor - 1)) for part in chest.heart)
     return replace(chest, heart=heart)
 
 
 def overinflated(chest: Chest, onset: Onset) -> Chest:
-    """Lungs with little in them, diaphragm low and flat, heart narrow."""
+    """Make the lungs less dense, the diaphragm low and flat, and the heart narrow."""
     domes = [
         replace(
             dome.moved(z=16 - dome.axes[2] * (0.3 + 0.25 * onset.grade)),
@@ -109,12 +109,12 @@ def overinflated(chest: Chest, onset: Onset) -> Chest:
 
 
 def congested(chest: Chest, onset: Onset) -> Chest:
-    """Wider vessels."""
+    """Widen the vessels."""
     return replace(chest, vascularity=chest.vascularity * (1.35 + 0.4 * onset.grade))
 
 
 def folded(chest: Chest, onset: Onset) -> Chest:
-    """Diaphragm drawn up on the side of a lobe that has lost its air."""
+    """Raise the diaphragm on the side of a lobe that has lost its air."""
     if not lobar(onset):
         return chest
     domes = [dome.moved(z=-14.0 if side == onset.side else 0.0) for side, dome in enumerate(chest.domes)]

@@ -1,6 +1,6 @@
 """The model card of an evaluated network, in the sections of Mitchell et al., Model Cards for Model Reporting (2019).
 
-The words are of this project; every number comes from the run's documents.
+The text is fixed here; every number comes from the run's documents.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,15 +9,16 @@ from typing import Any
 from training.evaluation.metrics import CONFIDENCE
 from training.fit.checkpoint import plain
 
-MACHINE = ("devices", "num_nodes", "threads", "workers")  # how a run was computed, not what it is
+MACHINE = ("devices", "num_nodes", "threads", "workers")  # settings of the machine, not of the network
 UNITARY = ("auroc", "auprc", "prevalence", "sensitivity_at_specificity_0.95", "brier", "ece_uncalibrated", "ece")
 GROUPED = ("auroc", "prevalence")
 DECIMALS = 4
 
 DESCRIPTION = (
     "An attention-guided convolutional network for frontal chest radiographs. A global branch reads the whole image "
-    "and gives a heat map; a local branch reads the region where that map is high, cut from what `crop_from` names; a "
-    "fusion layer reads both. Each gives one calibrated probability per finding."
+    "and gives a heat map; a local branch reads the region where that map is high, cropped from the canvas or from the "
+    "global branch's input (`crop_from`); a fusion layer combines both. Each gives one calibrated probability per "
+    "finding."
 )
 REFERENCES = (
     "Guan et al., Diagnose like a Radiologist: Attention Guided Convolutional Neural Network for Thorax Disease "
@@ -27,90 +28,91 @@ REFERENCES = (
 )
 INTENDED_USE = {
     "primary_uses": (
-        "Research on ordering a worklist of chest radiographs, and on how such software is built, tested and served.",
+        "Research on ordering a worklist of chest radiographs, and on building, testing and serving such software.",
         "Teaching, and a starting point for training on other images.",
     ),
     "primary_users": ("Researchers and engineers who can judge the figures below.",),
     "out_of_scope": (
-        "Any use in the care of patients: diagnosis, triage, or ruling a finding out. It is not a medical device.",
+        "Any use in patient care: diagnosis, triage, or ruling out a finding. It is not a medical device.",
         "Lateral views, other body parts, computed tomography, photographs of films, and children where no child is in "
         "the training data.",
-        "Reading the heat map or the box as the outline of a finding.",
-        "Findings other than the labels; a low score on all of them does not make a radiograph normal.",
+        "Interpreting the heat map or the box as the outline of a finding.",
+        "Findings other than the labels; a low score on all of them does not mean that a radiograph is normal.",
     ),
 }
 FACTORS = {
     "relevant": (
-        "Sex, age, view (PA standing, AP often lying and sicker), the scanner and its processing, the hospital, and "
-        "what is in the image beside the lungs: drains, tubes, pacemakers, letters.",
-        "How common each finding is: probabilities are calibrated to the images that they were fitted on.",
-        "In the subset of two collections: which collection an image is from, as a network can score by telling them "
-        "apart.",
+        "Sex, age, view (PA standing; AP often supine and more severely ill), the scanner and its processing, the "
+        "hospital, and other objects in the image: drains, tubes, pacemakers, letters.",
+        "Prevalence of each finding: probabilities are calibrated on images of a certain prevalence.",
+        "In the subset of two collections: the collection of an image, since a network can raise its score by "
+        "recognising the collection.",
     ),
     "evaluated": (
-        "Sex, age band, view and collection, one at a time, where the data tell them. Not scanner, hospital, "
-        "ethnicity, devices in the image: the data do not tell them.",
+        "Sex, age band, view and collection, one at a time, where the data include them. Scanner, hospital, "
+        "ethnicity and devices in the image were not evaluated, as the data do not include them.",
     ),
 }
 MEASURES = {
     "performance": (
-        "AUROC: how well a finding's images are ranked above the others. The macro average is the mean over the "
-        "findings for which it is defined.",
-        "AUPRC, to be read beside the prevalence, which is what chance would reach.",
+        "AUROC: the probability that an image with the finding is ranked above one without it. The macro average is "
+        "the mean over the findings for which it is defined.",
+        "AUPRC, to be compared with the prevalence, which is its value for a random ranking.",
         "Brier score and expected calibration error, before and after calibration.",
     ),
     "thresholds": (
-        "Chosen at a fixed specificity on out-of-fold predictions of the training lists, frozen, and applied to the "
+        "Chosen at a fixed specificity on out-of-fold predictions of the training lists, then fixed and applied to the "
         "test list once. A finding with too few positives has none.",
     ),
     "variation": (
         f"Intervals are {CONFIDENCE:.0%}, by resampling patients with all their images; differences between branches "
-        "are paired. They do not cover another training seed, wrong labels or another hospital.",
+        "are paired. They do not include the variation from training seeds, wrong labels or other hospitals.",
     ),
 }
 MOTIVATION = (
-    "Patient-disjoint lists of the same source as the training data. The figure that counts is the one within a "
-    "collection, where the data have several.",
-    "Out-of-fold: each image was judged by a network that had not seen its patient. The test list chose nothing.",
+    "Patient-disjoint lists of the same source as the training data. Where the data have several collections, the "
+    "score within a collection is the relevant one.",
+    "Out-of-fold: each image was scored by a network that was not trained on its patient. Nothing was chosen on the "
+    "test list.",
 )
-PREPROCESSING = ("The path that the service uses: display values, one inversion at most, resized to a square canvas.",)
+PREPROCESSING = ("The same as in the service: display values, at most one inversion, resized to a square canvas.",)
 TRAINING = (
-    "ChestX-ray14 is of one site, the NIH Clinical Center. Its labels were mined from reports by "
-    "software, without the images being read again.",
-    "Phantoms, where they are listed, are drawn by a program; their findings look like no patient's.",
+    "ChestX-ray14 comes from one site, the NIH Clinical Center. Its labels were extracted from reports by "
+    "software; the images were not read again.",
+    "Phantoms, where listed, are synthetic; their findings do not look like those of patients.",
 )
-INTERSECTIONAL = (
-    "None was computed: groups by two factors at once hold too few positives for a figure that means anything.",
-)
+INTERSECTIONAL = ("None was computed: groups by two factors at once contain too few positives for a meaningful score.",)
 ETHICS = (
-    "ChestX-ray14 is public and de-identified by its publisher. No attempt to identify anybody was made or may be.",
-    "A worklist ordered by a network lets those wait longer whom it overlooks. The groups in the analyses show where "
-    "it is known to rank worse; the groups that nobody recorded are not there.",
-    "Ordering by score can hide a wrong label's effect: the network learns what reports mention, not what is there.",
+    "ChestX-ray14 is public and de-identified by its publisher. Nobody may try to identify a patient.",
+    "In a worklist ordered by a network, patients whose findings it misses wait longer. The analyses show the groups "
+    "in which it is known to rank worse; groups that were not recorded cannot be shown.",
+    "Ordering by score can hide the effect of wrong labels: the network learns what reports mention, which may differ "
+    "from what the image shows.",
 )
 CAVEATS = (
-    "Labels mined from reports are partly wrong; agreement with them is not accuracy against the truth.",
-    "In ChestX-ray14 many radiographs with a pneumothorax show the drain that treats it: the network may find the "
-    "drain, and miss the untreated patient who needs it most.",
-    "One site and one period: expect less elsewhere, and measure it on your own images before drawing any conclusion.",
-    "Subsets here are small, and in part enriched: rare findings rest on a handful of images, and the probabilities "
-    "belong to the prevalence of the images they were calibrated on. Calibrate anew for other images.",
-    "Whether the second look helps is a hypothesis here: read the paired differences, with their intervals.",
+    "Labels extracted from reports are partly wrong; agreement with them is not diagnostic accuracy.",
+    "In ChestX-ray14 many radiographs with a pneumothorax show the drain that treats it: the network may detect the "
+    "drain, and miss the pneumothorax of an untreated patient.",
+    "One site and one period: expect lower scores elsewhere, and evaluate on your own images before drawing "
+    "conclusions.",
+    "The subsets are small and partly enriched: scores of rare findings are based on very few images, and the "
+    "probabilities are valid for the prevalence of the calibration images. Recalibrate for other images.",
+    "It is not established that the local branch helps: see the paired differences, with their intervals.",
     "For research only. Do not show the output to anyone who decides about a patient.",
 )
 
 Row = Mapping[str, Any]
 
 
-def model_card(document: Row, found: Row) -> dict[str, Any]:
-    """Put words and numbers together, as plain JSON.
+def model_card(document: Row, metrics: Row) -> dict[str, Any]:
+    """Combine text and numbers to a model card, as plain JSON.
 
     Parameters
     ----------
     document
-        `run.json`'s content: network, config, training data, commit.
-    found
-        `metrics.json`'s content.
+        Content of `run.json`: network, config, training data, commit.
+    metrics
+        Content of `metrics.json`.
     """
     card = {
         "model_details": {
@@ -126,16 +128,16 @@ def model_card(document: Row, found: Row) -> dict[str, Any]:
         "factors": FACTORS,
         "metrics": MEASURES,
         "evaluation_data": {
-            "datasets": [{"split": split, **counts} for split, counts in found["data"].items()],
+            "datasets": [{"split": split, **counts} for split, counts in metrics["data"].items()],
             "motivation": MOTIVATION,
             "preprocessing": PREPROCESSING,
         },
         "training_data": {"datasets": document["training_data"], "description": TRAINING},
         "quantitative_analyses": {
             "unitary": {
-                "labels": by_label(found["metrics"]),
-                "differences": differences(found["differences"]),
-                "groups": by_group(found["subgroups"]),
+                "labels": by_label(metrics["metrics"]),
+                "differences": differences(metrics["differences"]),
+                "groups": by_group(metrics["subgroups"]),
             },
             "intersectional": INTERSECTIONAL,
         },
@@ -146,19 +148,19 @@ def model_card(document: Row, found: Row) -> dict[str, Any]:
 
 
 def by_label(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Every finding's measures of the fusion branch, and the macro average's of all branches."""
+    """Return the measures of every finding for the fusion branch, and of the macro average for all branches."""
     kept = [row for row in rows if row["name"] in UNITARY and (row["branch"] == "fusion" or row["label"] == "macro")]
-    return gathered(kept, ("split", "branch", "label"), "positives")
+    return group_rows(kept, ("split", "branch", "label"), "positives")
 
 
 def by_group(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """The macro average's measures in every group."""
+    """Return the measures of the macro average in every group."""
     kept = [row for row in rows if row["name"] in GROUPED and row["label"] == "macro"]
-    return gathered(kept, ("split", "by", "group"), "images")
+    return group_rows(kept, ("split", "by", "group"), "images")
 
 
-def gathered(rows: Iterable[Row], about: tuple[str, ...], count: str) -> list[dict[str, Any]]:
-    """One entry for all rows that are about the same, with each one's measure and the first one's count."""
+def group_rows(rows: Iterable[Row], about: tuple[str, ...], count: str) -> list[dict[str, Any]]:
+    """Merge rows with equal `about` fields into one entry with all their measures; `count` is taken from the first."""
     entries: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         named = {name: row[name] for name in (*about, count)}
@@ -168,7 +170,7 @@ def gathered(rows: Iterable[Row], about: tuple[str, ...], count: str) -> list[di
 
 
 def differences(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Of the macro AUROC."""
+    """Return the differences in macro AUROC."""
     return [
         {"split": row["split"], "branch": row["branch"], "against": row["against"], "estimate": estimate(row)}
         for row in rows
@@ -177,7 +179,7 @@ def differences(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def estimate(row: Row) -> dict[str, Any]:
-    """A value and its interval, rounded; of a mean, the labels that it is over."""
+    """Round a value and its interval; the entry of a mean names its labels."""
     value, interval = row["value"], row["interval"]
     return {
         "value": None if value is None else round(value, DECIMALS),

@@ -1,4 +1,4 @@
-"""A few radiographs of the test list for the report, with what the network made of them."""
+"""A few radiographs of the test list with their predictions, for the report."""
 
 import numpy as np
 import torch
@@ -10,14 +10,14 @@ from training.data.cache import Canvases
 from training.data.sample import Case
 from training.evaluation.calibration import Calibration
 from training.evaluation.predictions import Predictions
-from training.report.report import Picture
+from training.report.html_report import Picture
 
 COUNT = 8
 
 
 def pictures(network: Agcnn, images: Canvases, test: Predictions, calibration: Calibration) -> list[Picture]:
-    """Up to eight, chosen without looking at what was predicted of them; predictions are in step with the images."""
-    chosen = telling(test.cases)
+    """Return up to eight pictures, chosen independently of the predictions; `test` is in the order of `images`."""
+    chosen = choose_images(test.cases)
     few = test.subset(chosen)
     canvases = images.batch(chosen)[0]
     with torch.no_grad():
@@ -37,8 +37,8 @@ def pictures(network: Agcnn, images: Canvases, test: Predictions, calibration: C
     ]
 
 
-def telling(cases: tuple[Case, ...], count: int = COUNT) -> NDArray[np.int64]:
-    """The list's first image of each patient: those with boxes come first, then those with findings."""
+def choose_images(cases: tuple[Case, ...], count: int = COUNT) -> NDArray[np.int64]:
+    """Choose the first image of each patient, images with boxes before images with findings before the rest: `[n]`."""
     first: dict[str, int] = {}
     for row, case in enumerate(cases):
         first.setdefault(case.patient, row)
@@ -47,5 +47,5 @@ def telling(cases: tuple[Case, ...], count: int = COUNT) -> NDArray[np.int64]:
 
 
 def present(case: Case) -> tuple[str, ...]:
-    """Labels that an image is known to show."""
+    """Return the labels that are known to be present in an image."""
     return tuple(label for label, finding in zip(LABELS, case.findings, strict=True) if finding == 1)

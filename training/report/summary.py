@@ -1,26 +1,32 @@
-"""The few figures of an evaluation that the command prints, in words."""
+"""The summary of an evaluation that `agcnn evaluate` prints."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from training.evaluation.scores import Row
 
-HEADLINE_IOU = 0.3
+SUMMARY_IOU = 0.3
 
 
-def headlines(found: dict[str, Any]) -> Iterator[str]:
-    """Macro AUROC of every branch and compared model by split, differences, and localisation beside its controls."""
+def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
+    """Yield macro AUROC of every branch and compared model by split, differences, and localisation with its controls.
+
+    Parameters
+    ----------
+    metrics
+        Content of `metrics.json`.
+    """
     for section in ("metrics", "compared"):
-        for row in found[section]:
+        for row in metrics[section]:
             if (row["name"], row["label"]) == ("auroc", "macro"):
                 where = f"{row['split']}, {row['images']} images, {row['branch']}"
                 yield f"{where}: macro AUROC {number(row)} over {len(row['labels'])} findings"
-    for row in found["differences"]:
+    for row in metrics["differences"]:
         if row["label"] == "macro":
             yield f"{row['split']}, {row['branch']} minus {row['against']}: macro AUROC {number(row, '+')}"
-    for split in found["data"]:
-        rows = [row for row in found["localisation"] if (row["split"], row["label"]) == (split, "all")]
-        for measure, at, words in (("pointing", None, "pointing"), ("iou", HEADLINE_IOU, f"IoU > {HEADLINE_IOU}")):
+    for split in metrics["data"]:
+        rows = [row for row in metrics["localisation"] if (row["split"], row["label"]) == (split, "all")]
+        for measure, at, words in (("pointing", None, "pointing"), ("iou", SUMMARY_IOU, f"IoU > {SUMMARY_IOU}")):
             by = {row["by"]: row for row in rows if (row["measure"], row["at"]) == (measure, at)}
             if by:
                 shares = ", ".join(f"{name} {number(row)}" for name, row in by.items())
@@ -28,7 +34,7 @@ def headlines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def number(row: Row, sign: str = "") -> str:
-    """`0.801 (0.780-0.822)`, or n/a."""
+    """Format a value and its interval as `0.801 (0.780-0.822)`, or n/a."""
     if row["value"] is None:
         return "n/a"
     low, high = row["interval"] or (float("nan"), float("nan"))

@@ -61,7 +61,7 @@ class TestLoad:
         assert (card.network.statistic, card.network.crop_from, card.model_card) == ("max", "canvas", None)
 
     def test_a_model_card_round_trips(self, tmp_path: Path) -> None:
-        written = model_card(documents.document(), documents.found())
+        written = model_card(documents.document(), documents.metrics_document())
         card = load(tiny_artefact(tmp_path, model_card=written)).card
         assert card.model_dump(mode="json", by_alias=True)["model_card"] == written
 
@@ -240,7 +240,7 @@ def test_a_card_that_does_not_fit(artefact_path: Path, tmp_path: Path, place: st
     ],
 )
 def test_a_model_card_that_does_not_fit(tmp_path: Path, place: str, value: Any, message: str) -> None:
-    card = {"model_card": model_card(documents.document(), documents.found())}
+    card = {"model_card": model_card(documents.document(), documents.metrics_document())}
     assert refusal(tiny_artefact(tmp_path, **changed(card, place, value))).startswith(message)
 
 

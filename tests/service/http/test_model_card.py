@@ -14,18 +14,18 @@ def test_the_card_is_the_artefacts_with_digest_and_provider(artefact: Path, tmp_
         client.wait_until_ready()
         card = client.get("/v1/model").json()
 
-    wanted = tiny_card(artefact)
+    expected = tiny_card(artefact)
     assert early == card | {"provider": None}
     assert card["provider"] == "cpu"
     assert card["sha256"] == hashlib.sha256(artefact.read_bytes()).hexdigest()
     for entry in ("schema", "notice", "labels", "operating_points", "preprocessing", "network", "metrics"):
-        assert card[entry] == wanted[entry]
+        assert card[entry] == expected[entry]
     assert "golden" not in card
     assert "model_card" not in card
 
 
 def test_the_model_card_is_served_with_it(tmp_path: Path) -> None:
-    given = model_card(documents.document(), documents.found())
+    given = model_card(documents.document(), documents.metrics_document())
     artefact = tiny_artefact(tmp_path, model_card=given)
     with client_of(create_app(settings_for(artefact, tmp_path))) as client:
         assert client.get("/v1/model").json()["model_card"] == given

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from model.branch import BACKBONES
 from training.cli.app import app
 from training.errors import TrainingError
 from training.export.export import ExportReport
+from training.fit.config import TrainConfig
 
 QUICK = ["--canvas-size", "64", "--input-size", "32", "--epochs", "1,1,1", "--threads", "1", "--workers", "0"]
 
@@ -50,25 +52,68 @@ def test_a_second_run_needs_resume(published: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--fold", "5/4"], "wanted k/n"),
-        (["--fold", "one"], "wanted k/n"),
-        (["--epochs", "1,2,x"], "wanted numbers"),
-        (["--backbone", "vgg"], "backbone must be one of"),
+        (["--fold", "5/4"], "expected K/N"),
+        (["--fold", "one"], "expected K/N"),
+        (["--epochs", "1,2,x"], "expected numbers"),
         (["--stages", "first"], "got 'first'"),
         (["--init", "absent.safetensors"], "absent.safetensors"),
         (["--init", "absent.npz"], "absent.npz"),
         (["--config", "absent.toml"], "absent.toml"),
-        (["--split", "dev"], "wanted one of train"),
     ],
 )
-def test_what_a_person_can_mend_is_one_line(published: Path, tmp_path: Path, words: list[str], message: str) -> None:
+def test_an_invalid_option_or_file_gives_one_line(
+    published: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
     answer = agcnn("train", "--data", published, "--out", tmp_path / "run", *QUICK, *words)
     assert answer.exit_code == 2
     assert message in answer.stderr
     assert len(answer.stderr.strip().splitlines()) == 1
 
 
-def test_options_win_over_the_file(published: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "choices"),
+    [
+        ("recipe", ["modern", "paper", "pretrained", "shipped"]),
+        ("split", ["train", "train+val"]),
+        ("backbone", sorted(BACKBONES)),
+        ("optimiser", ["adamw", "sgd"]),
+        ("schedule", ["cosine", "step"]),
+        ("pooling", ["max", "average"]),
+        ("statistic", ["max", "l1", "l2"]),
+        ("crop-from", ["canvas", "input"]),
+        ("select", ["best", "last"]),
+        ("precision", ["32-true", "bf16-mixed", "16-mixed"]),
+    ],
+)
+def test_an_unknown_value_of_an_option_is_refused_with_the_choices(
+    published: Path, tmp_path: Path, option: str, choices: list[str]
+) -> None:
+    answer = agcnn("train", "--data", published, "--out", tmp_path / "run", f"--{option}", "vgg")
+    assert answer.exit_code == 2
+    assert "'vgg' is not one of " + ", ".join(f"'{choice}'" for choice in choices) in answer.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_names_the_choices_of_an_option() -> None:
+    text = agcnn("train", "--help").output
+    for choice in (*BACKBONES, "modern|paper|pretrained|shipped", "max|l1|l2", "adamw|sgd", "cosine|step", "best|last"):
+        assert choice in text
+    assert "--findings-only" in text
+    assert "--no-no-finding" not in text
+
+
+@pytest.mark.parametrize(("option", "expected"), [("--no-finding", True), ("--findings-only", False)])
+def test_no_finding_can_be_switched_on_and_off(
+    monkeypatch: pytest.MonkeyPatch, published: Path, tmp_path: Path, option: str, expected: bool
+) -> None:
+    trained: list[TrainConfig] = []
+    monkeypatch.setattr("training.fit.run.train", lambda plan, config, *_: trained.append(config))
+    words = ["--data", published, "--out", tmp_path / "run", "--recipe", "paper"]
+    assert agcnn("train", *words, option).exit_code == 0
+    assert trained[0].no_finding is expected
+
+
+def test_options_override_the_file(published: Path, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text('seed = 3\nbatch_sizes = [5, 5, 5]\nstages = ["global"]\n')
     words = ["--config", tmp_path / "run.toml", "--seed", "4", "--out", tmp_path / "run"]
     assert agcnn("train", "--data", published, *words, *QUICK).exit_code == 0
@@ -76,18 +121,18 @@ def test_options_win_over_the_file(published: Path, tmp_path: Path) -> None:
     assert (config["seed"], config["batch_sizes"], config["stages"]) == (4, [5, 5, 5], ["global"])
 
 
-def test_a_folder_without_data_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_without_data_gives_one_line(tmp_path: Path) -> None:
     answer = agcnn("train", "--data", tmp_path, "--out", tmp_path / "run")
     assert (answer.exit_code, "no Data_Entry_2017_v2020.csv" in answer.stderr) == (2, True)
 
 
-def test_export_of_a_run_that_was_not_evaluated_is_one_line(published: Path, tmp_path: Path) -> None:
+def test_export_of_a_run_that_was_not_evaluated_gives_one_line(published: Path, tmp_path: Path) -> None:
     answer = agcnn("export", "--run", tmp_path, "--data", published, "--out", tmp_path / "x.onnx")
-    assert (answer.exit_code, "no finished run" in answer.stderr) == (2, True)
+    assert (answer.exit_code, "not a finished run" in answer.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(("fewest", "images"), [(8, 8), (24, 24)])
-def test_export_takes_train_too_where_val_is_small(
+def test_export_also_uses_train_if_val_is_small(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fewest: int, images: int
 ) -> None:
     assert agcnn("train", "--data", published, "--out", tmp_path / "run", "--stages", "global", *QUICK).exit_code == 0
@@ -95,12 +140,12 @@ def test_export_takes_train_too_where_val_is_small(
         (tmp_path / "run" / f"{name}.json").write_text(json.dumps(document))
     counted: list[int] = []
 
-    def exported(*given: Any) -> ExportReport:
-        counted.append(len(given[3]))
+    def fake_export(*arguments: Any) -> ExportReport:
+        counted.append(len(arguments[3]))
         return ExportReport(0.0, 0.0, 0.0, 1)
 
     monkeypatch.setattr("training.export.export.MIN_IMAGES", fewest)
-    monkeypatch.setattr("training.export.export.export", exported)
+    monkeypatch.setattr("training.export.export.export", fake_export)
     answer = agcnn("export", "--run", tmp_path / "run", "--data", published, "--out", tmp_path / "x.onnx")
     assert (answer.exit_code, counted) == (0, [images]), answer.output
 

@@ -19,7 +19,7 @@ def test_phantoms_are_dicom_in_a_folder_to_train_on(tmp_path: Path) -> None:
     assert agcnn("check", "--data", tmp_path / "p").exit_code == 0
 
 
-def test_an_unknown_finding_is_one_line(tmp_path: Path) -> None:
+def test_an_unknown_finding_gives_one_line(tmp_path: Path) -> None:
     answer = agcnn("phantom", "--out", tmp_path / "p", "--findings", "Nodul,Mass")
     assert (answer.exit_code, len(answer.stderr.splitlines())) == (2, 1)
     assert not (tmp_path / "p").exists()
@@ -40,7 +40,7 @@ def test_check_names_what_is_refused_and_exits_2(tmp_path: Path) -> None:
     ]
 
 
-def test_check_of_a_table_that_does_not_fit_is_one_line(tmp_path: Path) -> None:
+def test_check_of_an_invalid_table_gives_one_line(tmp_path: Path) -> None:
     folder(tmp_path, "image,patient,Efusion", ["4.png,p,1"])
     answer = agcnn("check", "--data", tmp_path)
     assert (answer.exit_code, "unknown column 'Efusion'" in answer.stderr) == (2, True)

@@ -13,7 +13,7 @@ from training.data.sample import targets
 from training.errors import TrainingError
 
 
-def test_a_sample_is_what_the_tables_say(published: Path) -> None:
+def test_a_sample_has_the_values_of_the_tables(published: Path) -> None:
     source = read(published, "test", 64)
     sample = source[0]
     assert (sample.case.image, sample.case.patient) == ("00000016_000.png", "16")
@@ -65,7 +65,7 @@ def test_a_broken_row_is_named(published: Path) -> None:
 
 
 @pytest.mark.parametrize("row", ["a.png,Mass,1,2,3", "a.png,Mass,1,2,3,wide"])
-def test_a_box_that_is_none_is_named(published: Path, row: str) -> None:
+def test_an_invalid_box_is_named(published: Path, row: str) -> None:
     (published / "BBox_List_2017.csv").write_text(f"Image Index,Finding Label,Bbox [x,y,w,h]\n{row}\n")
     with pytest.raises(TrainingError, match="BBox_List_2017"):
         read(published, "test", 64)
@@ -74,8 +74,8 @@ def test_a_box_that_is_none_is_named(published: Path, row: str) -> None:
 def test_a_file_replaced_by_one_of_equal_size_is_noticed(published: Path) -> None:
     before = read(published, "test", 64)
     assert read(published, "test", 64).key == before.key
-    found = before.paths[0].stat()
-    os.utime(before.paths[0], ns=(found.st_atime_ns, found.st_mtime_ns + 1))
+    stat = before.paths[0].stat()
+    os.utime(before.paths[0], ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
     assert read(published, "test", 64).key != before.key
 
 
@@ -93,7 +93,7 @@ def test_splits(published: Path, split: str, count: int) -> None:
     assert len(read(published, split, 64)) == count
 
 
-def test_the_published_train_val_list_serves_too(published: Path) -> None:
+def test_the_published_train_val_list_is_supported(published: Path) -> None:
     both = (published / "train_list.txt").read_text() + (published / "val_list.txt").read_text()
     (published / "train_val_list.txt").write_text(both)
     for name in ("train_list.txt", "val_list.txt"):
@@ -109,7 +109,7 @@ def test_one_in_eight_patients_of_the_published_list_is_for_validation() -> None
     assert share == pytest.approx(1 / 8, abs=0.01)
 
 
-def test_no_list_at_all_is_one_line(published: Path) -> None:
+def test_a_folder_without_lists_gives_one_line(published: Path) -> None:
     for name in ("train_list.txt", "val_list.txt"):
         (published / name).unlink()
     with pytest.raises(TrainingError, match=r"no train_list\.txt, nor train_val_list\.txt"):
@@ -117,7 +117,7 @@ def test_no_list_at_all_is_one_line(published: Path) -> None:
 
 
 def test_an_unknown_split_is_refused(published: Path) -> None:
-    with pytest.raises(TrainingError, match="wanted one of train, val"):
+    with pytest.raises(TrainingError, match="expected one of train, val"):
         read(published, "dev", 64)
 
 
@@ -130,7 +130,7 @@ def test_tables_and_lists_may_be_gzipped(published: Path) -> None:
     assert read(published, "test", 64).cases == plain.cases
 
 
-def test_the_first_table_serves_too_with_its_ages(published: Path) -> None:
+def test_the_first_table_is_supported_with_its_ages(published: Path) -> None:
     table = published / "Data_Entry_2017_v2020.csv"
     (published / "Data_Entry_2017.csv").write_text(table.read_text().replace(",50,F,", ",058Y,F,"))
     table.unlink()
@@ -184,7 +184,7 @@ def test_a_folder_without_the_table_is_an_error(tmp_path: Path) -> None:
         read(tmp_path, "train", 64)
 
 
-def test_the_key_follows_images_and_size(published: Path) -> None:
+def test_the_key_depends_on_images_and_size(published: Path) -> None:
     key = read(published, "val", 64).key
     assert key == read(published, "val", 64).key
     assert key not in {read(published, "val", 32).key, read(published, "test", 64).key}

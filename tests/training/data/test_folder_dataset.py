@@ -11,7 +11,7 @@ from PIL import Image
 
 from model.labels import LABELS
 from tests.training.folder import HEADER, ROWS, folder, stored
-from training.data.folder_dataset import deal, read, split_cases
+from training.data.folder_dataset import assign_split, read, split_cases
 from training.errors import TrainingError
 
 EFFUSION, NODULE = LABELS.index("Effusion"), LABELS.index("Nodule")
@@ -29,18 +29,18 @@ class TestTable:
         assert (case.findings[EFFUSION], case.findings[NODULE]) == (1.0, 0.0)
 
     def test_a_blank_an_uncertain_value_and_a_missing_column_are_unknown(self, data: Path) -> None:
-        found = {case.image: case for cases in split_cases(data).values() for case in cases}
-        assert isnan(found["a/2.jpg"].findings[NODULE])
-        assert isnan(found["b/3.dcm"].findings[EFFUSION])
-        assert isnan(found["4.png"].findings[EFFUSION])
-        assert all(isnan(found["a/1.png"].findings[LABELS.index(name)]) for name in LABELS if name not in HEADER)
+        by_image = {case.image: case for cases in split_cases(data).values() for case in cases}
+        assert isnan(by_image["a/2.jpg"].findings[NODULE])
+        assert isnan(by_image["b/3.dcm"].findings[EFFUSION])
+        assert isnan(by_image["4.png"].findings[EFFUSION])
+        assert all(isnan(by_image["a/1.png"].findings[LABELS.index(name)]) for name in LABELS if name not in HEADER)
 
-    def test_what_is_not_known_of_a_person_is_empty(self, data: Path) -> None:
+    def test_unknown_attributes_of_a_patient_are_empty(self, data: Path) -> None:
         last = split_cases(data)["test"][0]
         assert (last.sex, last.view, last.collection) == ("", "", "")
         assert split_cases(data)["val"][0].age is None
 
-    def test_a_spreadsheet_s_mark_blanks_and_decimals_do_no_harm(self, tmp_path: Path) -> None:
+    def test_byte_order_mark_blanks_and_decimals_are_accepted(self, tmp_path: Path) -> None:
         folder(tmp_path, "\ufeffimage, patient ,split,Effusion", ["4.png , p1,Test, 1.0", "", "a/1.png,p2,train,0.0"])
         assert [cases[0].findings[EFFUSION] for cases in split_cases(tmp_path).values() if cases] == [0.0, 1.0]
 
@@ -56,23 +56,23 @@ WRONG = {
     "a finding misspelt": (
         f"{HEADER},Efusion",
         [f"{row},1" for row in ROWS],
-        r"unknown column 'Efusion', Effusion is known",
+        r"unknown column 'Efusion', did you mean Effusion\?",
     ),
     "another column": (f"{HEADER},report", [f"{row},x" for row in ROWS], r"unknown column 'report'"),
     "no patient column": ("image,Effusion", ["4.png,1"], r"no column patient"),
-    "a column twice": ("image,patient,patient", ["4.png,p,p"], r"a column stands twice"),
-    "another value": (HEADER, ["4.png,p3,test,O,44,,2,0"], r"line 2: Effusion must be 1, 0, or blank"),
+    "a column twice": ("image,patient,patient", ["4.png,p,p"], r"two columns have the same name"),
+    "another value": (HEADER, ["4.png,p3,test,O,44,,2,0"], r"line 2: Effusion must be 1, 0, or for unknown blank"),
     "another sex": (HEADER, ["4.png,p3,test,Smith,44,,1,0"], r"line 2: sex must be F, M, O or blank"),
     "another view": (HEADER, ["4.png,p3,test,F,44,LL,1,0"], r"line 2: view must be PA, AP or blank"),
     "an age no one has": (HEADER, ["4.png,p3,test,F,1944,PA,1,0"], r"line 2: age must be in years"),
     "another split": (HEADER, ["4.png,p3,dev,F,44,PA,1,0"], r"line 2: split must be one of train, val, test"),
-    "too few values": (HEADER, [ROWS[0], "4.png,p3"], r"line 3: wanted 8 values, got 2"),
-    "an image twice": (HEADER, [ROWS[0], ROWS[0]], r"image stands in two rows: 1, first: a/1\.png"),
+    "too few values": (HEADER, [ROWS[0], "4.png,p3"], r"line 3: expected 8 values, got 2"),
+    "an image twice": (HEADER, [ROWS[0], ROWS[0]], r"image has two rows: 1, first: a/1\.png"),
     "no patient": (HEADER, ["4.png,,test,F,44,PA,1,0"], r"image has no patient: 1, first: 4\.png"),
     "a patient in two splits": (
         HEADER,
         [*ROWS, "b/3.png,p1,test,F,44,PA,1,0"],
-        r"of a patient who is in another split too: 1, first: b/3\.png",
+        r"the patient of the image is in another split too: 1, first: b/3\.png",
     ),
     "missing files": (
         HEADER,
@@ -83,7 +83,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_what_is_wrong_is_one_line_that_says_where(tmp_path: Path, what: str) -> None:
+def test_an_invalid_table_gives_one_line_with_its_place(tmp_path: Path, what: str) -> None:
     header, rows, message = WRONG[what]
     folder(tmp_path, header, rows)
     with pytest.raises(TrainingError, match=message) as caught:
@@ -92,16 +92,16 @@ def test_what_is_wrong_is_one_line_that_says_where(tmp_path: Path, what: str) ->
     assert not any(secret in str(caught.value) for secret in ("p1", "p3", "p9", "Smith"))
 
 
-def test_an_empty_table_and_a_missing_one_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="wanted a table in UTF-8"):
+def test_an_empty_or_missing_table_gives_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="expected a comma-separated table in UTF-8"):
         read(tmp_path, "test", 32)
     (tmp_path / "labels.csv").touch()
-    with pytest.raises(TrainingError, match="wanted a table in UTF-8"):
+    with pytest.raises(TrainingError, match="expected a comma-separated table in UTF-8"):
         read(tmp_path, "test", 32)
 
 
 def test_an_unknown_split_is_refused(data: Path) -> None:
-    with pytest.raises(TrainingError, match="wanted one of train, val, test"):
+    with pytest.raises(TrainingError, match="expected one of train, val, test"):
         read(data, "dev", 32)
 
 
@@ -115,9 +115,9 @@ class TestBoxes:
     @pytest.mark.parametrize(
         ("row", "message"),
         [
-            ("4.png,Nodule,10,20,30,40", "line 2: wanted 0 <= x0 < x1 <= 1"),
-            ("4.png,Nodule,0.5,0,0.5,1", "line 2: wanted 0 <= x0 < x1 <= 1"),
-            ("4.png,Nodule,0,nan,1,1", "line 2: wanted 0 <= x0 < x1 <= 1"),
+            ("4.png,Nodule,10,20,30,40", "line 2: expected 0 <= x0 < x1 <= 1"),
+            ("4.png,Nodule,0.5,0,0.5,1", "line 2: expected 0 <= x0 < x1 <= 1"),
+            ("4.png,Nodule,0,nan,1,1", "line 2: expected 0 <= x0 < x1 <= 1"),
             ("4.png,Nodule,a,0,1,1", "line 2: x0, y0, x1 and y1 must be numbers"),
             ("4.png,Nodul,0,0,1,1", "line 2: finding must be one of"),
             ("9.png,Nodule,0,0,1,1", r"image is not in labels\.csv: 1, first: 9\.png"),
@@ -131,23 +131,25 @@ class TestBoxes:
 
 class TestDeal:
     def test_shares(self) -> None:
-        dealt = Counter(deal(f"patient {number}") for number in range(4000))
-        shares = [dealt[name] / 4000 for name in ("train", "val", "test")]
+        counts = Counter(assign_split(f"patient {number}") for number in range(4000))
+        shares = [counts[name] / 4000 for name in ("train", "val", "test")]
         np.testing.assert_allclose(shares, (0.7, 0.1, 0.2), atol=0.025)  # over three deviations
 
     @given(st.lists(st.integers(0, 30), min_size=1, max_size=40))
     def test_patients_stay_together_and_rows_move_nobody(self, owners: list[int]) -> None:
-        assert [deal(str(owner)) for owner in reversed(owners)] == [deal(str(owner)) for owner in owners][::-1]
+        assert [assign_split(str(owner)) for owner in reversed(owners)] == [
+            assign_split(str(owner)) for owner in owners
+        ][::-1]
 
-    def test_without_a_column_patients_are_dealt(self, tmp_path: Path) -> None:
+    def test_without_the_column_patients_are_divided(self, tmp_path: Path) -> None:
         rows = [f"{number}.png,p{number // 2},1" for number in range(40)]
-        found = split_cases(folder(tmp_path, "image,patient,Effusion", rows))
-        assert all(deal(case.patient) == part for part, cases in found.items() for case in cases)
-        assert sum(map(len, found.values())) == 40
+        by_split = split_cases(folder(tmp_path, "image,patient,Effusion", rows))
+        assert all(assign_split(case.patient) == part for part, cases in by_split.items() for case in cases)
+        assert sum(map(len, by_split.values())) == 40
 
 
 class TestKey:
-    def test_it_follows_names_content_size_and_split(self, data: Path) -> None:
+    def test_the_key_depends_on_names_content_size_and_split(self, data: Path) -> None:
         key = read(data, "train", 32).key
         assert key == read(data, "train", 32).key
         assert len({key, read(data, "train", 64).key, read(data, "test", 32).key}) == 3
@@ -164,6 +166,6 @@ def test_a_picture_of_the_canvas_s_size_is_the_canvas(data: Path) -> None:
     np.testing.assert_allclose(read(data, "test", 32)[0].canvas[0], stored(data / "images" / "4.png"), atol=1e-6)
 
 
-def test_nan_is_what_targets_have(data: Path) -> None:
+def test_unknown_targets_are_nan(data: Path) -> None:
     assert read(data, "val", 32)[0].case.findings[NODULE] == 1.0
     np.testing.assert_equal(read(data, "val", 32)[0].case.findings[EFFUSION], nan)

@@ -13,17 +13,17 @@ def test_every_refused_file_is_named_at_once(tmp_path: Path) -> None:
     assert [line.split(" (")[0] for line in inventory(own, 2).refused] == ["6: not_dicom", "5.dcm: view_unsuitable"]
 
 
-def test_a_folder_that_the_service_would_take(tmp_path: Path) -> None:
-    found = inventory(folder(tmp_path), 1)
-    assert found.refused == ()
-    assert {split: len(cases) for split, cases in found.splits.items()} == {"train": 2, "val": 1, "test": 1}
+def test_a_folder_without_refused_files(tmp_path: Path) -> None:
+    contents = inventory(folder(tmp_path), 1)
+    assert contents.refused == ()
+    assert {split: len(cases) for split, cases in contents.splits.items()} == {"train": 2, "val": 1, "test": 1}
 
 
-def test_the_published_form_is_read_too(published: Path) -> None:
+def test_the_published_format_is_supported(published: Path) -> None:
     (published / "images" / "00000016_000.png").write_bytes(b"")
-    found = inventory(published, 2)
-    assert [line.split(" (")[0] for line in found.refused] == ["00000016_000.png: image_unreadable"]
-    assert len(found.splits["train"]) == 24
+    contents = inventory(published, 2)
+    assert [line.split(" (")[0] for line in contents.refused] == ["00000016_000.png: image_unreadable"]
+    assert len(contents.splits["train"]) == 24
 
 
 def test_the_summary_counts_images_patients_and_findings() -> None:

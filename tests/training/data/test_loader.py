@@ -1,4 +1,4 @@
-"""The order, the values and the independence of everything that must not matter."""
+"""Order and values of batches, and their independence of batch size and workers."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.data.cache import Canvases, cached
+from training.data.cache import Canvases, cache_canvases
 from training.data.chestxray14 import read
 from training.data.loader import load
 from training.data.order import Indices
-from training.data.transforms import Augmentation, augment, change
+from training.data.transforms import Augmentation, augment, draw_change
 
 STRONG = Augmentation(crop=0.4, flip=True)
 SEED = (7, 0, 3)
@@ -35,28 +35,30 @@ def same(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> None:
 
 
 def test_every_image_is_augmented_by_its_place(canvases: Canvases) -> None:
-    found, targets = epoch(canvases, 8, 0)
-    assert found.shape == (20, 1, 64, 64)
+    augmented, targets = epoch(canvases, 8, 0)
+    assert augmented.shape == (20, 1, 64, 64)
     for place, index in enumerate(np.random.default_rng(1).permutation(20)):
         canvas, target = canvases.batch(np.array([index]))
-        torch.testing.assert_close(found[place], augment(canvas[0], change(SEED, place, STRONG)), rtol=0, atol=0)
+        torch.testing.assert_close(
+            augmented[place], augment(canvas[0], draw_change(SEED, place, STRONG)), rtol=0, atol=0
+        )
         torch.testing.assert_close(targets[place], target[0], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("size", [1, 7, 20])
-def test_how_batches_are_cut_does_not_matter(canvases: Canvases, size: int) -> None:
+def test_augmentation_does_not_depend_on_batches(canvases: Canvases, size: int) -> None:
     same(epoch(canvases, 8, 0), epoch(canvases, size, 0))
 
 
-def test_workers_do_not_matter_for_canvases_on_disk(published: Path, tmp_path: Path) -> None:
-    canvases = cached(read(published, "train", 48), tmp_path).subset(np.arange(3, 20)).reduced(24)
+def test_augmentation_does_not_depend_on_workers(published: Path, tmp_path: Path) -> None:
+    canvases = cache_canvases(read(published, "train", 48), tmp_path).subset(np.arange(3, 20)).reduced(24)
     here = epoch(canvases, 8, 0)
     for workers in (1, 2):
         same(here, epoch(canvases, 5, workers))
 
 
 def test_half_of_the_places_are_a_part_of_the_whole(canvases: Canvases) -> None:
-    """As two processes share an epoch."""
+    """Two processes share an epoch in this way."""
     whole = torch.cat([canvas for canvas, _ in load(canvases, cuts(20, 4), SEED, STRONG, 0)])
     halves = [(places[1::2], indices[1::2]) for places, indices in cuts(20, 4)]
     half = torch.cat([canvas for canvas, _ in load(canvases, halves, SEED, STRONG, 0)])

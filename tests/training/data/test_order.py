@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data.cache import Canvases
-from training.data.order import epoch_order, fold, rounds
+from training.data.order import cycle, epoch_order, fold
 
 
 def test_every_image_once_without_balance(canvases: Canvases) -> None:
@@ -35,7 +35,7 @@ def test_the_seed_alone_decides(canvases: Canvases) -> None:
 
 @given(st.integers(1, 9), st.integers(1, 40))
 def test_rounds_uses_members_evenly(members: int, count: int) -> None:
-    drawn = Counter(rounds(np.arange(members), count, np.random.default_rng(0)).tolist())
+    drawn = Counter(cycle(np.arange(members), count, np.random.default_rng(0)).tolist())
     assert drawn.total() == count
     assert max(drawn.values()) - min(drawn[member] for member in range(members)) <= 1
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.training.cases import cases
-from training.data.sample import targets, years
+from training.data.sample import parse_age, targets
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,9 @@ from training.data.sample import targets, years
     ],
 )
 def test_ages(published: str, age: float | None) -> None:
-    assert years(published) == (None if age is None else pytest.approx(age))
+    assert parse_age(published) == (None if age is None else pytest.approx(age))
 
 
 def test_targets_keep_what_is_not_known() -> None:
-    given = np.array([[0, 1, np.nan], [1, np.nan, 0]])
-    np.testing.assert_array_equal(targets(cases(given)), given.astype(np.float32))
+    values = np.array([[0, 1, np.nan], [1, np.nan, 0]])
+    np.testing.assert_array_equal(targets(cases(values)), values.astype(np.float32))

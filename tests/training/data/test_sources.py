@@ -34,6 +34,6 @@ def test_canvases_of_one_s_own_images_come_through_the_cache(tmp_path: Path) -> 
 
 def test_a_split_without_images_is_one_line(tmp_path: Path) -> None:
     own = folder(tmp_path / "own", "image,patient,split", ["4.png,p,train"])
-    with pytest.raises(TrainingError, match="no image of split val"):
+    with pytest.raises(TrainingError, match="no image in split val"):
         canvases(own, "val", 32, tmp_path / "cache")
     shutil.rmtree(own)

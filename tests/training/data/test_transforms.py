@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from monai.data.meta_obj import get_track_meta, set_track_meta
 from scipy import ndimage
 
-from training.data.transforms import Augmentation, Change, augment, change
+from training.data.transforms import Augmentation, Change, augment, draw_change
 from training.errors import TrainingError
 
 NOTHING = Augmentation(0, 0, 0, 0, 0, 0, 0)
@@ -25,20 +25,20 @@ def image(side: int = 16, seed: int = 0) -> torch.Tensor:
 
 
 def changes(most: Augmentation, count: int = 300) -> list[Change]:
-    return [change((7, 0, 3), place, most) for place in range(count)]
+    return [draw_change((7, 0, 3), place, most) for place in range(count)]
 
 
 def test_draws_depend_on_seed_and_place_alone() -> None:
     many = changes(MOST, 10)
     np.random.default_rng(1).random()
-    assert change((7, 0, 3), 4, MOST) == many[4]
-    assert change((7, 0, 4), 4, MOST) != many[4]
+    assert draw_change((7, 0, 3), 4, MOST) == many[4]
+    assert draw_change((7, 0, 4), 4, MOST) != many[4]
     assert len(set(many)) == 10
 
 
 def test_a_new_kind_leaves_the_others_as_they_are_drawn() -> None:
-    """So that two recipes that differ in one kind can be compared."""
-    plain, cropped = change((1,), 5, Augmentation()), change((1,), 5, MOST)
+    """This makes recipes comparable that differ in one kind of augmentation."""
+    plain, cropped = draw_change((1,), 5, Augmentation()), draw_change((1,), 5, MOST)
     assert (plain.angle, plain.contrast, plain.gamma) == (cropped.angle, cropped.contrast, cropped.gamma)
 
 
@@ -76,20 +76,22 @@ def test_a_mirror_is_a_mirror() -> None:
 def test_a_quarter_of_the_canvas_enlarged_is_that_quarter() -> None:
     canvas = image().repeat_interleave(4, 1).repeat_interleave(4, 2)  # 64; squares of 4 pixels
     part = augment(canvas, Change(scale=(0.5, 0.5), shift=(-0.25, 0.25)))
-    wanted = canvas[:, :32, 32:].repeat_interleave(2, 1).repeat_interleave(2, 2)
+    expected = canvas[:, :32, 32:].repeat_interleave(2, 1).repeat_interleave(2, 2)
     inner = (slice(None), slice(3, None, 8), slice(3, None, 8))  # away from the squares' edges
-    torch.testing.assert_close(part[inner], wanted[inner], atol=1e-5, rtol=0)
+    torch.testing.assert_close(part[inner], expected[inner], atol=1e-5, rtol=0)
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10_000))
 def test_moves_as_scipy_does(place: int) -> None:
-    done = change((3,), place, Augmentation(brightness=0, contrast=0, gamma=0, crop=0.4, flip=True))
+    done = draw_change((3,), place, Augmentation(brightness=0, contrast=0, gamma=0, crop=0.4, flip=True))
     canvas, middle = image(24, place), 11.5
     matrix = np.array([[np.cos(done.angle), -np.sin(done.angle)], [np.sin(done.angle), np.cos(done.angle)]])
     offset = middle + matrix @ (24 * np.array(done.shift)) - matrix @ np.diag(done.scale) @ np.full(2, middle)
-    wanted = ndimage.affine_transform(canvas[0].numpy(), matrix @ np.diag(done.scale), offset, order=1, mode="nearest")
-    np.testing.assert_allclose(augment(canvas, done)[0], wanted, atol=1e-4)
+    expected = ndimage.affine_transform(
+        canvas[0].numpy(), matrix @ np.diag(done.scale), offset, order=1, mode="nearest"
+    )
+    np.testing.assert_allclose(augment(canvas, done)[0], expected, atol=1e-4)
 
 
 def test_exposure_by_hand() -> None:
@@ -135,7 +137,7 @@ def test_a_crop_keeps_its_share_its_form_and_lies_within(least: float) -> None:
 
 @pytest.mark.parametrize("share", [0.0, -0.5, 1.2, float("nan")])
 def test_a_crop_is_a_share(share: float) -> None:
-    with pytest.raises(TrainingError, match="crop must be over 0 and at most 1"):
+    with pytest.raises(TrainingError, match="crop must be above 0 and at most 1"):
         Augmentation(crop=share)
 
 
@@ -151,11 +153,13 @@ def test_half_of_the_images_are_mirrored_and_none_without_being_asked() -> None:
 def test_values_stay_display_values(place: int) -> None:
     canvas = image(12, place)
     before = canvas.clone()
-    found = augment(canvas, change((1,), place, Augmentation(brightness=0.5, contrast=2, gamma=2, crop=0.1, flip=True)))
-    assert found.shape == canvas.shape
-    assert type(found) is torch.Tensor
-    assert found.dtype == torch.float32
-    assert 0 <= found.min() <= found.max() <= 1
+    augmented = augment(
+        canvas, draw_change((1,), place, Augmentation(brightness=0.5, contrast=2, gamma=2, crop=0.1, flip=True))
+    )
+    assert augmented.shape == canvas.shape
+    assert type(augmented) is torch.Tensor
+    assert augmented.dtype == torch.float32
+    assert 0 <= augmented.min() <= augmented.max() <= 1
     torch.testing.assert_close(canvas, before, rtol=0, atol=0)
 
 

@@ -35,35 +35,35 @@ def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     def mean(weights: Numbers) -> Numbers:
         return quotient(weights @ values, weights.sum(1))
 
-    whole = resamples(patients).drawn(mean)
+    whole = resamples(patients).evaluate(mean)
     monkeypatch.setattr(bootstrap, "ELEMENTS", 9)
-    np.testing.assert_array_equal(resamples(patients).drawn(mean), whole)
+    np.testing.assert_array_equal(resamples(patients).evaluate(mean), whole)
     assert whole[0] == 2.5
 
 
-def test_a_draw_is_resampling_by_hand() -> None:
+def test_a_sample_equals_resampling_by_hand() -> None:
     generator = np.random.default_rng(2)
     scores, positive = generator.random(20), generator.random(20) < 0.5
     patients = [str(number // 2) for number in range(20)]
     ranked = ranking(scores, positive)
-    drawn = resamples(patients).drawn(lambda weights: auroc(curve(ranked, weights)))
+    drawn = resamples(patients).evaluate(lambda weights: auroc(curve(ranked, weights)))
     for row in (0, 1, 101, 999):
         picked = np.repeat(np.arange(20), every(patients)[row].astype(int))
         assert drawn[row] == pytest.approx(roc_auc_score(positive[picked], scores[picked]))
 
 
-def test_the_interval_covers_as_often_as_it_says() -> None:
+def test_the_interval_has_its_nominal_coverage() -> None:
     generator, covered = np.random.default_rng(4), 0
     for _ in range(60):
         positive = generator.random(150) < 0.3
         ranked = ranking(generator.normal(positive * 1.0, 1), positive)  # AUROC = Phi(1 / sqrt 2) = 0.7602
-        drawn = resamples([str(n) for n in range(150)], 400).drawn(lambda w, ranked=ranked: auroc(curve(ranked, w)))
+        drawn = resamples([str(n) for n in range(150)], 400).evaluate(lambda w, ranked=ranked: auroc(curve(ranked, w)))
         low, high = interval(drawn)
         covered += low < 0.7602 < high
     assert covered >= 51
 
 
-def test_the_interval_leaves_out_the_value_itself_and_what_is_undefined() -> None:
+def test_the_interval_excludes_the_value_and_undefined_samples() -> None:
     assert interval(np.array([9.0, 1.0, np.nan, 1.0])) == (1, 1)
     assert np.isnan(interval(np.array([0.5, np.nan]))).all()
 
@@ -74,5 +74,5 @@ def test_entries_have_null_for_nan() -> None:
     assert entry(np.array([0.5, np.nan])) == {"value": 0.5, "interval": None}
 
 
-def test_nobody_gives_empty_draws() -> None:
+def test_no_patients_give_empty_samples() -> None:
     assert every([]).shape == (1001, 0)

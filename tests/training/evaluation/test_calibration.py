@@ -21,11 +21,11 @@ def drawn(slope: float, bias: float, count: int = 20_000) -> tuple[np.ndarray, n
 
 
 @pytest.mark.parametrize(("slope", "bias"), [(1.0, 0.0), (0.4, -1.0), (2.0, 0.5)])
-def test_platt_finds_what_made_the_data(slope: float, bias: float) -> None:
+def test_platt_recovers_the_parameters_of_the_data(slope: float, bias: float) -> None:
     assert platt(*drawn(slope, bias)) == pytest.approx((slope, bias), abs=0.06)
 
 
-def test_platt_agrees_with_logistic_regression_where_there_is_plenty() -> None:
+def test_platt_agrees_with_logistic_regression_on_many_images() -> None:
     logits, positive = drawn(0.7, -0.3)
     oracle = LogisticRegression(C=1e9).fit(logits[:, None], positive)
     assert platt(logits, positive) == pytest.approx((oracle.coef_[0, 0], oracle.intercept_[0]), abs=5e-3)
@@ -39,25 +39,25 @@ def test_a_slope_is_never_negative_and_a_bias_always_finite() -> None:
     assert -10 < bias < -2
 
 
-def test_few_positives_take_the_others_slope() -> None:
+def test_few_positives_take_the_slope_of_the_other_labels() -> None:
     logits, positive = drawn(0.5, -1.0, 2000)
     targets = np.stack([positive, positive, np.arange(2000) < 5], 1)
-    found = calibrate(predictions(np.stack([np.stack([logits, 1.5 * logits, logits], 1)] * 3), targets))
-    assert found.slope.shape == found.bias.shape == (3, 3)
-    np.testing.assert_allclose(found.slope[:, 2], np.sqrt(found.slope[:, 0] * found.slope[:, 1]))
-    mean = found.probabilities(np.stack([np.stack([logits] * 3, 1)] * 3))[0, :, 2].mean()
+    fitted = calibrate(predictions(np.stack([np.stack([logits, 1.5 * logits, logits], 1)] * 3), targets))
+    assert fitted.slope.shape == fitted.bias.shape == (3, 3)
+    np.testing.assert_allclose(fitted.slope[:, 2], np.sqrt(fitted.slope[:, 0] * fitted.slope[:, 1]))
+    mean = fitted.probabilities(np.stack([np.stack([logits] * 3, 1)] * 3))[0, :, 2].mean()
     assert mean == pytest.approx(6 / 2002, rel=0.3)  # its prevalence, drawn in as Platt does
 
 
 def test_without_any_positives_the_slope_stays_one() -> None:
-    found = calibrate(predictions(np.zeros((3, 30, 2)), np.zeros((30, 2))))
-    np.testing.assert_array_equal(found.slope, 1)
+    fitted = calibrate(predictions(np.zeros((3, 30, 2)), np.zeros((30, 2))))
+    np.testing.assert_array_equal(fitted.slope, 1)
 
 
 def test_probabilities_by_hand() -> None:
     calibration = Calibration(np.array([[2.0], [1.0], [1.0]]), np.array([[1.0], [0.0], [-1.0]]))
-    found = calibration.probabilities(np.full((3, 1, 1), 0.5))
-    np.testing.assert_allclose(found[:, 0, 0], expit([2.0, 0.5, -0.5]))
+    probabilities = calibration.probabilities(np.full((3, 1, 1), 0.5))
+    np.testing.assert_allclose(probabilities[:, 0, 0], expit([2.0, 0.5, -0.5]))
 
 
 def test_threshold_by_hand() -> None:
@@ -69,7 +69,7 @@ def test_threshold_by_hand() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 19), min_size=1, max_size=80), st.lists(st.integers(0, 19), min_size=1, max_size=20))
-def test_the_threshold_keeps_specificity_and_wastes_nothing(negative: list[int], positive: list[int]) -> None:
+def test_the_threshold_is_the_lowest_with_the_specificity(negative: list[int], positive: list[int]) -> None:
     negatives, scores = np.array(negative) / 20, np.array(negative + positive) / 20
     cut = threshold(negatives, scores)
     assert (negatives < cut).mean() >= 0.95
@@ -87,15 +87,15 @@ def test_rates_by_hand() -> None:
 def test_operating_points_need_ten_negatives_too() -> None:
     logits, _ = drawn(1.0, 0.0, 40)
     targets = np.stack([np.ones(40), np.arange(40) < 31, np.arange(40) < 30], 1)
-    found = predictions(np.stack([np.stack([logits] * 3, 1)] * 3), targets)
-    assert [point is None for point in operating_points(found, calibrate(found), "here")] == [True, True, False]
+    predicted = predictions(np.stack([np.stack([logits] * 3, 1)] * 3), targets)
+    assert [point is None for point in operating_points(predicted, calibrate(predicted), "here")] == [True, True, False]
 
 
 def test_operating_points_need_ten_positives() -> None:
     logits, positive = drawn(1.0, 0.0, 400)
     targets = np.stack([positive, np.arange(400) < 9, np.arange(400) < 10], 1)
-    found = predictions(np.stack([np.stack([logits] * 3, 1)] * 3), targets)
-    first, few, just = operating_points(found, calibrate(found), "here")
+    predicted = predictions(np.stack([np.stack([logits] * 3, 1)] * 3), targets)
+    first, few, just = operating_points(predicted, calibrate(predicted), "here")
     assert first is not None
     assert first.specificity >= 0.95
     assert 0 < first.threshold < 1

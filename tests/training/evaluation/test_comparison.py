@@ -6,7 +6,7 @@ import pytest
 from model.labels import LABELS
 from tests.training.cases import cases
 from training.errors import TrainingError
-from training.evaluation.comparison import compared, read
+from training.evaluation.comparison import read_table, read_tables
 from training.evaluation.scores import UNCALIBRATED
 
 CASES = cases(np.zeros((3, 14)))
@@ -25,73 +25,76 @@ def table(*names: str) -> dict[str, list[object]]:
 
 @pytest.mark.parametrize(("image", "prefix"), [("image", ""), ("Image Index", "prob_"), ("image", "prob_")])
 def test_scores_are_put_in_the_order_of_the_cases(tmp_path: Path, image: str, prefix: str) -> None:
-    found = read(write(tmp_path / "other.csv", table("2", "another", "0", "1"), image, prefix), CASES)
-    assert found.name == "other"
-    np.testing.assert_allclose(found.scores[:, 0], [0.1, 0.15, 0.0])
-    np.testing.assert_array_equal(found.probabilities[UNCALIBRATED], found.scores)
+    reading = read_table(write(tmp_path / "other.csv", table("2", "another", "0", "1"), image, prefix), CASES)
+    assert reading.name == "other"
+    np.testing.assert_allclose(reading.scores[:, 0], [0.1, 0.15, 0.0])
+    np.testing.assert_array_equal(reading.probabilities[UNCALIBRATED], reading.scores)
 
 
-def test_blanks_and_a_spreadsheet_s_mark_are_no_part_of_a_name(tmp_path: Path) -> None:
+def test_blanks_and_byte_order_mark_are_not_part_of_a_name(tmp_path: Path) -> None:
     plain = write(tmp_path / "x.csv", table("0", "1", "2"))
     lines = [" , ".join(line.split(",")) + " " for line in plain.read_text().splitlines()]
     (tmp_path / "y.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, ""]).encode())
-    np.testing.assert_array_equal(read(tmp_path / "y.csv", CASES).scores, read(plain, CASES).scores)
+    np.testing.assert_array_equal(read_table(tmp_path / "y.csv", CASES).scores, read_table(plain, CASES).scores)
 
 
-def test_columns_stand_in_any_order(tmp_path: Path) -> None:
+def test_columns_may_have_any_order(tmp_path: Path) -> None:
     names = ["Hernia", "image", *reversed(LABELS[:-1])]
     rows = [
         ",".join("7" if name == "Hernia" else case if name == "image" else "0.5" for name in names) for case in "012"
     ]
     (tmp_path / "x.csv").write_text("\n".join([",".join(names), *rows]))
-    found = read(tmp_path / "x.csv", CASES)
-    np.testing.assert_array_equal(found.scores[:, 13], 7)
-    assert found.probabilities == {}  # 7 is a score, not a probability
+    reading = read_table(tmp_path / "x.csv", CASES)
+    np.testing.assert_array_equal(reading.scores[:, 13], 7)
+    assert reading.probabilities == {}  # 7 is a score, not a probability
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         (table("0"), "2 of 3 images are not in it, first: 1"),
-        (table("0", "1", "2") | {"1": ["", *[0.5] * 13]}, "1 of 3 images have a value that is no number, first: 1"),
-        (table("0", "1", "2") | {"2": ["high", *[0.5] * 13]}, "1 of 3 images have a value that is no number, first: 2"),
+        (table("0", "1", "2") | {"1": ["", *[0.5] * 13]}, "1 of 3 images have a value that is not a number, first: 1"),
+        (
+            table("0", "1", "2") | {"2": ["high", *[0.5] * 13]},
+            "1 of 3 images have a value that is not a number, first: 2",
+        ),
         (table("0", "1", "2") | {"2": [0.5]}, "1 of 3 images"),
     ],
 )
-def test_what_is_missing_is_counted(tmp_path: Path, rows: dict[str, list[object]], message: str) -> None:
+def test_missing_images_and_values_are_counted(tmp_path: Path, rows: dict[str, list[object]], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        read(write(tmp_path / "x.csv", rows), CASES)
+        read_table(write(tmp_path / "x.csv", rows), CASES)
 
 
-def test_an_image_twice_is_refused(tmp_path: Path) -> None:
+def test_an_image_with_two_rows_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.csv", table("0", "1", "2"))
     path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
-    with pytest.raises(TrainingError, match="image 0 stands in it twice"):
-        read(path, CASES)
+    with pytest.raises(TrainingError, match="image 0 has two rows"):
+        read_table(path, CASES)
 
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no column Image Index or image"):
-        read(write(tmp_path / "x.csv", table("0"), "file"), CASES)
+        read_table(write(tmp_path / "x.csv", table("0"), "file"), CASES)
     path = write(tmp_path / "x.csv", table("0"))
     path.write_text(path.read_text().replace("Hernia", "Herniation"))
     with pytest.raises(TrainingError, match="no column for Hernia"):
-        read(path, CASES)
+        read_table(path, CASES)
 
 
-def test_no_file_and_no_text_are_one_line(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_gives_one_line(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"absent\.csv"):
-        read(tmp_path / "absent.csv", CASES)
+        read_table(tmp_path / "absent.csv", CASES)
     (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00image")
     with pytest.raises(TrainingError, match=r"x\.csv"):
-        read(tmp_path / "x.csv", CASES)
+        read_table(tmp_path / "x.csv", CASES)
 
 
-def test_names_are_told_apart(tmp_path: Path) -> None:
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     paths = [write(tmp_path / "x.csv", table("0", "1", "2")), write(tmp_path / "b" / "x.csv", table("0", "1", "2"))]
     with pytest.raises(TrainingError, match="name of another"):
-        compared(paths, CASES)
+        read_tables(paths, CASES)
     with pytest.raises(TrainingError, match="name of another"):
-        compared([write(tmp_path / "fusion.csv", table("0", "1", "2"))], CASES)
-    assert [reading.name for reading in compared(paths[:1], CASES)] == ["x"]
+        read_tables([write(tmp_path / "fusion.csv", table("0", "1", "2"))], CASES)
+    assert [reading.name for reading in read_tables(paths[:1], CASES)] == ["x"]

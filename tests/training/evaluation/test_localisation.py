@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.sample import Box, Case
-from training.evaluation.localisation import centred, inside, localisation, overlaps, scattered
+from training.evaluation.localisation import centred_boxes, inside, localisation, overlaps, random_boxes
 from training.evaluation.predictions import Predictions
 from training.evaluation.scores import Part
 
@@ -15,15 +15,15 @@ def case(name: str, boxes: dict[str, tuple[Box, ...]], patient: str = "") -> Cas
     return Case(name, patient or name, (0.0,) * 14, boxes=boxes)
 
 
-def part(*seen: tuple[Case, Box, tuple[float, float]]) -> Part:
-    boxes, peaks = (np.array([row[place] for row in seen], np.float32) for place in (1, 2))
-    found = Predictions(np.zeros((3, len(seen), 14), np.float32), boxes, peaks, tuple(row[0] for row in seen))
-    return Part("test", found, ())
+def part(*rows: tuple[Case, Box, tuple[float, float]]) -> Part:
+    boxes, peaks = (np.array([row[place] for row in rows], np.float32) for place in (1, 2))
+    predicted = Predictions(np.zeros((3, len(rows), 14), np.float32), boxes, peaks, tuple(row[0] for row in rows))
+    return Part("test", predicted, ())
 
 
 def share(of: Part, measure: str, at: float | None, by: str = "attention", label: str = "all") -> dict[str, object]:
-    wanted = {"measure": measure, "at": at, "by": by, "label": label}
-    return next(row for row in localisation(of) if wanted.items() <= row.items())
+    expected = {"measure": measure, "at": at, "by": by, "label": label}
+    return next(row for row in localisation(of) if expected.items() <= row.items())
 
 
 ONE = part((case("a", {"Mass": ((0.0, 0.0, 0.5, 0.5),)}), (0.25, 0.0, 0.75, 0.5), (0.4, 0.1)))
@@ -61,31 +61,31 @@ def test_one_box_by_hand() -> None:
     assert share(ONE, "iou", 0.2, "centre")["value"] == 0
 
 
-def test_the_random_box_is_as_good_as_its_integral() -> None:
+def test_the_score_of_the_random_box_is_its_integral() -> None:
     # a box of half the side at (x, y), both uniform in 0 ... 1/2, covers (1 - 2x)(1 - 2y) of the drawn one: uv > T with
     # u, v uniform in 0 ... 1 has the chance 1 - T + T log T
     many = part(*[(case(str(n), {"Mass": ((0, 0, 0.5, 0.5),)}), (0.0, 0.0, 0.5, 0.5), (0.5, 0.5)) for n in range(100)])
     for at in (0.1, 0.5, 0.7):
-        found = share(many, "iobb", at, "random")["value"]
-        assert found == pytest.approx(1 - at + at * np.log(at), abs=0.02)
+        value = share(many, "iobb", at, "random")["value"]
+        assert value == pytest.approx(1 - at + at * np.log(at), abs=0.02)
 
 
-def test_every_drawn_box_counts_and_labels_stand_alone() -> None:
+def test_every_drawn_box_counts_and_labels_are_separate() -> None:
     boxes = {"Mass": ((0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)), "Nodule": ((0.0, 0.0, 0.4, 0.4),)}
-    found = part(
+    hits = part(
         (case("a", boxes), (0, 0, 0.5, 0.5), (0.1, 0.1)),
         (case("b", {}), (0, 0, 1, 1), (0.5, 0.5)),
         (case("c", {"Nodule": ((0.8, 0.8, 1.0, 1.0),)}), (0, 0, 0.5, 0.5), (0.1, 0.1)),
     )
-    whole = share(found, "pointing", None)
+    whole = share(hits, "pointing", None)
     assert (whole["images"], whole["boxes"], whole["value"]) == (2, 4, 0.5)
-    assert share(found, "iou", 0.7, label="Mass")["value"] == 0.5
-    assert share(found, "iou", 0.6, label="Nodule") | {"interval": None} == {
+    assert share(hits, "iou", 0.7, label="Mass")["value"] == 0.5
+    assert share(hits, "iou", 0.6, label="Nodule") | {"interval": None} == {
         "split": "test", "measure": "iou", "at": 0.6, "by": "attention", "label": "Nodule",
         "images": 2, "boxes": 2, "value": 0.5, "interval": None,
     }  # fmt: skip
-    assert {row["label"] for row in localisation(found)} == {"Mass", "Nodule", "all"}
-    assert len(localisation(found)) == 3 * (7 + 7 + 1) * 3
+    assert {row["label"] for row in localisation(hits)} == {"Mass", "Nodule", "all"}
+    assert len(localisation(hits)) == 3 * (7 + 7 + 1) * 3
 
 
 def test_patients_are_resampled_whole() -> None:
@@ -103,14 +103,14 @@ def test_no_boxes_no_rows() -> None:
 
 def test_controls_have_the_attention_box_s_size_and_stay_inside() -> None:
     boxes = np.array([[0.1, 0.2, 0.4, 0.9], [0.0, 0.0, 1.0, 1.0]])
-    for placed in (centred(boxes)[None], scattered(boxes)):
+    for placed in (centred_boxes(boxes)[None], random_boxes(boxes)):
         np.testing.assert_allclose(
             placed[..., 2:] - placed[..., :2], np.broadcast_to(boxes[:, 2:] - boxes[:, :2], placed[..., 2:].shape)
         )
         assert placed.min() >= 0
         assert placed.max() <= 1 + 1e-12
-    np.testing.assert_allclose(centred(boxes)[0], [0.35, 0.15, 0.65, 0.85])
-    np.testing.assert_array_equal(scattered(boxes), scattered(boxes))
+    np.testing.assert_allclose(centred_boxes(boxes)[0], [0.35, 0.15, 0.65, 0.85])
+    np.testing.assert_array_equal(random_boxes(boxes), random_boxes(boxes))
 
 
 def test_inside_begins_at_the_edge_and_ends_before_it() -> None:

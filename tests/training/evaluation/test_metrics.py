@@ -11,8 +11,8 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from torchmetrics.classification import BinarySensitivityAtSpecificity, BinarySpecificityAtSensitivity
 
 from training.evaluation.metrics import (
-    OF_CURVE,
-    OF_PROBABILITY,
+    CURVE_SCORES,
+    PROBABILITY_SCORES,
     Curve,
     aurocs,
     brier,
@@ -29,7 +29,7 @@ PAIRS = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_si
 def once(name: str, scores: np.ndarray, positive: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """One measure of the curve; every image once by default."""
     weights = np.ones((1, len(scores))) if weights is None else weights.astype(float)
-    return OF_CURVE[name](curve(ranking(scores, positive), weights))
+    return CURVE_SCORES[name](curve(ranking(scores, positive), weights))
 
 
 def arrays(pairs: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
@@ -56,13 +56,13 @@ def test_one_alarm_in_ten_is_a_specificity_of_nine_tenths() -> None:
 @given(PAIRS)
 def test_auroc_is_sklearn_s(pairs: list[tuple[int, bool]]) -> None:
     scores, positive = arrays(pairs)
-    found = once("auroc", scores, positive)[0]
+    value = once("auroc", scores, positive)[0]
     if positive.all() or not positive.any():
-        assert np.isnan(found)
+        assert np.isnan(value)
     else:
         wins = [(p > n) + (p == n) / 2 for p in scores[positive] for n in scores[~positive]]
-        assert found == pytest.approx(np.mean(wins))
-        assert found == pytest.approx(roc_auc_score(positive, scores))
+        assert value == pytest.approx(np.mean(wins))
+        assert value == pytest.approx(roc_auc_score(positive, scores))
 
 
 @settings(deadline=None)
@@ -70,11 +70,11 @@ def test_auroc_is_sklearn_s(pairs: list[tuple[int, bool]]) -> None:
 def test_weighted_average_precision_is_sklearn_s(pairs: list[tuple[int, bool]], seed: int) -> None:
     scores, positive = arrays(pairs)
     weights = np.random.default_rng(seed).integers(0, 4, len(scores))
-    found = once("auprc", scores, positive, weights[None])[0]
+    value = once("auprc", scores, positive, weights[None])[0]
     if not weights[positive].sum():
-        assert np.isnan(found)
+        assert np.isnan(value)
     else:
-        assert found == pytest.approx(average_precision_score(positive, scores, sample_weight=weights))
+        assert value == pytest.approx(average_precision_score(positive, scores, sample_weight=weights))
 
 
 @settings(deadline=None)
@@ -106,8 +106,8 @@ def test_operating_characteristics_are_torchmetrics_s(
     generator = np.random.default_rng(0)
     positive = generator.random(333) < 0.3
     scores = np.round(generator.normal(positive, 1), 1) / 10 + 0.5
-    wanted, _ = oracle(torch.from_numpy(scores), torch.from_numpy(positive).long())
-    assert once(name, scores, positive)[0] == pytest.approx(wanted.item(), abs=1e-6)
+    expected, _ = oracle(torch.from_numpy(scores), torch.from_numpy(positive).long())
+    assert once(name, scores, positive)[0] == pytest.approx(expected.item(), abs=1e-6)
 
 
 @settings(deadline=None, max_examples=50)
@@ -115,27 +115,27 @@ def test_operating_characteristics_are_torchmetrics_s(
 def test_weights_count_an_image_as_often_as_they_say(pairs: list[tuple[int, bool]], seed: int) -> None:
     scores, positive = arrays(pairs)
     weights = np.random.default_rng(seed).integers(0, 4, (3, len(scores)))
-    measured = {name: once(name, scores, positive, weights) for name in OF_CURVE}
+    measured = {name: once(name, scores, positive, weights) for name in CURVE_SCORES}
     likely = ranking(scores / 6, positive)
-    measured |= {name: measure(likely, weights.astype(float)) for name, measure in OF_PROBABILITY.items()}
+    measured |= {name: measure(likely, weights.astype(float)) for name, measure in PROBABILITY_SCORES.items()}
     for row, weight in enumerate(weights):
         repeated, truth = np.repeat(scores, weight), np.repeat(positive, weight)
         for name, values in measured.items():
-            if name in OF_CURVE:
-                wanted = once(name, repeated, truth)
+            if name in CURVE_SCORES:
+                expected = once(name, repeated, truth)
             else:
-                wanted = OF_PROBABILITY[name](ranking(repeated / 6, truth), np.ones((1, len(repeated))))
-            assert values[row] == pytest.approx(wanted[0], nan_ok=True, abs=1e-12), name
+                expected = PROBABILITY_SCORES[name](ranking(repeated / 6, truth), np.ones((1, len(repeated))))
+            assert values[row] == pytest.approx(expected[0], nan_ok=True, abs=1e-12), name
 
 
 @settings(deadline=None)
 @given(PAIRS)
 def test_brier_is_sklearn_s(pairs: list[tuple[int, bool]]) -> None:
     scores, positive = arrays(pairs)
-    found = brier(ranking(scores / 6, positive), np.ones((1, len(scores))))[0]
+    value = brier(ranking(scores / 6, positive), np.ones((1, len(scores))))[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a single class
-        assert found == pytest.approx(brier_score_loss(positive, scores / 6, pos_label=True))
+        assert value == pytest.approx(brier_score_loss(positive, scores / 6, pos_label=True))
 
 
 def test_calibration_error_is_that_of_fifteen_equal_slices() -> None:
@@ -143,18 +143,18 @@ def test_calibration_error_is_that_of_fifteen_equal_slices() -> None:
     scores = generator.random(600)  # no ties, 40 in a bin
     positive = generator.random(600) < scores**2
     slices = np.array_split(np.argsort(scores), 15)
-    wanted = np.mean([abs(scores[rows].mean() - positive[rows].mean()) for rows in slices])
-    assert calibration_error(ranking(scores, positive), np.ones((1, 600)))[0] == pytest.approx(wanted)
+    expected = np.mean([abs(scores[rows].mean() - positive[rows].mean()) for rows in slices])
+    assert calibration_error(ranking(scores, positive), np.ones((1, 600)))[0] == pytest.approx(expected)
 
 
 def test_calibration_error_by_hand() -> None:
     scores, positive = np.array([0.2] * 10 + [0.9] * 10), np.array([True] * 2 + [False] * 8 + [True] * 7 + [False] * 3)
-    found = calibration_error(ranking(scores, positive), np.ones((1, 20)))
-    assert found[0] == pytest.approx(0.5 * 0 + 0.5 * 0.2)  # two bins only, as equal probabilities stay together
+    value = calibration_error(ranking(scores, positive), np.ones((1, 20)))
+    assert value[0] == pytest.approx(0.5 * 0 + 0.5 * 0.2)  # two bins only, as equal probabilities stay together
 
 
 @given(PAIRS, st.randoms())
-def test_the_images_order_is_of_no_matter(pairs: list[tuple[int, bool]], chance: st.DataObject) -> None:
+def test_scores_do_not_depend_on_the_order_of_images(pairs: list[tuple[int, bool]], chance: st.DataObject) -> None:
     shuffled = list(pairs)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
     one, two = (ranking(scores / 6, positive) for scores, positive in (arrays(pairs), arrays(shuffled)))
@@ -162,37 +162,37 @@ def test_the_images_order_is_of_no_matter(pairs: list[tuple[int, bool]], chance:
     assert calibration_error(one, ones) == pytest.approx(calibration_error(two, ones))
 
 
-def test_no_image_no_value() -> None:
+def test_scores_without_images_are_undefined() -> None:
     nothing, weights = ranking(np.zeros(0), np.zeros(0, bool)), np.zeros((2, 0))
-    for measure in OF_CURVE.values():
+    for measure in CURVE_SCORES.values():
         assert np.isnan(measure(curve(nothing, weights))).all()
-    for measure_of in OF_PROBABILITY.values():
+    for measure_of in PROBABILITY_SCORES.values():
         assert np.isnan(measure_of(nothing, weights)).all()
 
 
-def test_a_curve_rises_to_all_there_is() -> None:
-    found = curve(ranking(np.array([3.0, 1.0, 3.0]), np.array([True, True, False])), np.array([[1.0, 2.0, 1.0]]))
-    assert isinstance(found, Curve)
-    np.testing.assert_array_equal(found.hits, [[1, 3]])
-    np.testing.assert_array_equal(found.alarms, [[1, 1]])
+def test_a_curve_rises_to_the_totals() -> None:
+    counts = curve(ranking(np.array([3.0, 1.0, 3.0]), np.array([True, True, False])), np.array([[1.0, 2.0, 1.0]]))
+    assert isinstance(counts, Curve)
+    np.testing.assert_array_equal(counts.hits, [[1, 3]])
+    np.testing.assert_array_equal(counts.alarms, [[1, 1]])
 
 
-def test_unknown_targets_are_left_out() -> None:
+def test_unknown_targets_are_excluded() -> None:
     scores = np.array([[0.1], [0.2], [0.9], [0.5]])
     targets = np.array([[0.0], [1.0], [np.nan], [0.0]])
     assert aurocs(scores, targets)[0, 0] == 0.5
 
 
-def test_macro_is_over_what_is_defined() -> None:
+def test_macro_is_the_mean_of_defined_values() -> None:
     assert macro(np.array([0.5, np.nan, 0.7])) == pytest.approx(0.6)
     assert np.isnan(macro(np.array([np.nan, np.nan])))
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 10), (10, 10), (3, 17), (95, 100), (1, 1)])
 def test_clopper_pearson_is_scipy_s_exact_interval(hits: int, trials: int) -> None:
-    wanted = binomtest(hits, trials).proportion_ci(0.95, "exact")
-    assert clopper_pearson(hits, trials) == pytest.approx((wanted.low, wanted.high))
+    expected = binomtest(hits, trials).proportion_ci(0.95, "exact")
+    assert clopper_pearson(hits, trials) == pytest.approx((expected.low, expected.high))
 
 
-def test_no_trials_say_nothing() -> None:
+def test_without_trials_the_interval_is_0_to_1() -> None:
     assert clopper_pearson(0, 0) == (0, 1)

@@ -15,28 +15,28 @@ from training.fit.config import TrainConfig
 
 
 @pytest.fixture
-def found(canvases: Canvases, small: TrainConfig) -> predictions.Predictions:
+def predicted(canvases: Canvases, small: TrainConfig) -> predictions.Predictions:
     torch.manual_seed(0)
     return predictions.predict(Agcnn(small.network), canvases)
 
 
 def test_logits_are_the_network_s_in_order(
-    found: predictions.Predictions, canvases: Canvases, small: TrainConfig
+    predicted: predictions.Predictions, canvases: Canvases, small: TrainConfig
 ) -> None:
     torch.manual_seed(0)
     with torch.no_grad():
         output = Agcnn(small.network).eval()(canvases.batch(np.array([5]))[0])
-    for logits, wanted in zip(found.logits, (output.fusion, output.global_, output.local), strict=True):
-        np.testing.assert_allclose(logits[5], wanted[0].numpy(), atol=1e-5)
+    for logits, expected in zip(predicted.logits, (output.fusion, output.global_, output.local), strict=True):
+        np.testing.assert_allclose(logits[5], expected[0].numpy(), atol=1e-5)
 
 
-def test_files_give_back_what_was_saved(found: predictions.Predictions, tmp_path: Path) -> None:
-    predictions.save(tmp_path / "p.npz", found)
+def test_files_give_back_what_was_saved(predicted: predictions.Predictions, tmp_path: Path) -> None:
+    predictions.save(tmp_path / "p.npz", predicted)
     again = predictions.load(tmp_path / "p.npz")
-    np.testing.assert_array_equal(again.logits, found.logits)
-    np.testing.assert_array_equal(again.boxes, found.boxes)
-    np.testing.assert_array_equal(again.peaks, found.peaks)
-    assert again.cases == found.cases
+    np.testing.assert_array_equal(again.logits, predicted.logits)
+    np.testing.assert_array_equal(again.boxes, predicted.boxes)
+    np.testing.assert_array_equal(again.peaks, predicted.peaks)
+    assert again.cases == predicted.cases
 
 
 def test_the_peak_is_the_middle_of_the_highest_cell() -> None:
@@ -46,38 +46,38 @@ def test_the_peak_is_the_middle_of_the_highest_cell() -> None:
     np.testing.assert_allclose(predictions.peaks(heat), [[0.3, 0.875], [0.9, 0.125]])
 
 
-def test_no_file_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_file_gives_one_line(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no predictions"):
         predictions.load(tmp_path / "p.npz")
 
 
-def test_within_keeps_one_collection_in_step(found: predictions.Predictions) -> None:
-    part = found.within("B")
+def test_within_selects_one_collection(predicted: predictions.Predictions) -> None:
+    part = predicted.within("B")
     assert [case.image for case in part.cases] == ["16.png", "17.png", "18.png", "19.png"]
-    np.testing.assert_array_equal(part.logits, found.logits[:, 16:])
+    np.testing.assert_array_equal(part.logits, predicted.logits[:, 16:])
 
 
-def test_folds_are_pooled_and_may_not_overlap(found: predictions.Predictions) -> None:
-    parts = [found.subset(np.arange(12, 20)), found.subset(np.arange(12))]
-    whole = predictions.pooled(parts)
-    assert {case.image for case in whole.cases} == {case.image for case in found.cases}
-    np.testing.assert_array_equal(whole.logits[:, 8:], found.logits[:, :12])
+def test_folds_are_pooled_and_may_not_overlap(predicted: predictions.Predictions) -> None:
+    parts = [predicted.subset(np.arange(12, 20)), predicted.subset(np.arange(12))]
+    whole = predictions.pool(parts)
+    assert {case.image for case in whole.cases} == {case.image for case in predicted.cases}
+    np.testing.assert_array_equal(whole.logits[:, 8:], predicted.logits[:, :12])
     with pytest.raises(TrainingError, match="in more than one"):
-        predictions.pooled([found, parts[0]])
+        predictions.pool([predicted, parts[0]])
 
 
-def test_outputs_beyond_the_labels_are_left_out(canvases: Canvases, small: TrainConfig) -> None:
+def test_outputs_without_a_label_are_dropped(canvases: Canvases, small: TrainConfig) -> None:
     torch.manual_seed(0)
     network = Agcnn(replace(small.network, findings=15)).eval()
-    found = predictions.predict(network, canvases)
-    assert found.logits.shape == (3, 20, 14)
+    predicted = predictions.predict(network, canvases)
+    assert predicted.logits.shape == (3, 20, 14)
     with torch.no_grad():
-        wanted = network(canvases.batch(np.array([7]))[0]).global_[0, :14]
-    np.testing.assert_allclose(found.logits[1, 7], wanted.numpy(), atol=1e-5)
+        expected = network(canvases.batch(np.array([7]))[0]).global_[0, :14]
+    np.testing.assert_allclose(predicted.logits[1, 7], expected.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize(("count", "processes"), [(7, 2), (8, 2), (20, 4), (1, 3)])
-def test_batches_are_dealt_and_put_together_in_order(
+def test_batches_are_divided_and_reassembled_in_order(
     canvases: Canvases, small: TrainConfig, monkeypatch: pytest.MonkeyPatch, count: int, processes: int
 ) -> None:
     monkeypatch.setattr(predictions, "BATCH", 3)
@@ -96,7 +96,7 @@ def test_batches_are_dealt_and_put_together_in_order(
 
     for rank in range(processes):
         sent.append([])
-        assert predictions.dealt(process(rank), network, some).cases == some.cases
+        assert predictions.predict_distributed(process(rank), network, some).cases == some.cases
     whole = predictions.predict(network, some)
-    for wanted, parts in zip((whole.logits, whole.boxes, whole.peaks), zip(*sent, strict=True), strict=True):
-        np.testing.assert_array_equal(torch.stack(parts).sum(0).numpy(), wanted)
+    for expected, parts in zip((whole.logits, whole.boxes, whole.peaks), zip(*sent, strict=True), strict=True):
+        np.testing.assert_array_equal(torch.stack(parts).sum(0).numpy(), expected)

@@ -4,49 +4,49 @@ import numpy as np
 import pytest
 
 from training.data.chestxray14 import read
-from training.evaluation.comparison import compared
+from training.evaluation.comparison import read_tables
 from training.evaluation.localisation import localisation
 from training.evaluation.predictions import Predictions
-from training.evaluation.scores import Part, drawn, rows
+from training.evaluation.scores import Part, resampled_scores, score_rows
 
 pytestmark = pytest.mark.realdata
 
 
 @pytest.fixture(scope="module")
 def whole(realdata: Path) -> Part:
-    """The test list with CheXNet's published predictions; no network of ours, so boxes are the whole canvas."""
+    """The test list with CheXNet's published predictions; without a network, boxes are the whole canvas."""
     folder = realdata / "nih-subset"
     cases = tuple(read(folder, "test", 224).cases)
     boxes = np.tile(np.array([0.0, 0.0, 1.0, 1.0], np.float32), (len(cases), 1))
-    found = Predictions(np.zeros((3, len(cases), 14), np.float32), boxes, np.full((len(cases), 2), 0.5), cases)
-    return Part("test", found, compared([folder / "chexnet_predictions.csv"], cases))
+    predicted = Predictions(np.zeros((3, len(cases), 14), np.float32), boxes, np.full((len(cases), 2), 0.5), cases)
+    return Part("test", predicted, read_tables([folder / "chexnet_predictions.csv"], cases))
 
 
 def macro_auroc(part: Part) -> float:
     reading = part.readings[0]
-    found = rows(part, reading, drawn(part, reading))
-    return next(float(row["value"]) for row in found if (row["name"], row["label"]) == ("auroc", "macro"))
+    rows = score_rows(part, reading, resampled_scores(part, reading))
+    return next(float(row["value"]) for row in rows if (row["name"], row["label"]) == ("auroc", "macro"))
 
 
-def test_chexnet_s_published_predictions_score_as_is_known_of_them(whole: Part) -> None:
+def test_chexnet_s_published_predictions_have_their_known_scores(whole: Part) -> None:
     within = np.flatnonzero([case.collection == "B" for case in whole.predictions.cases])
     assert len(whole.predictions) == 258
     assert round(macro_auroc(whole), 3) == 0.823
     assert round(macro_auroc(whole.subset("B", within)), 3) == 0.748
 
 
-def test_every_published_box_is_judged(realdata: Path) -> None:
+def test_every_published_box_is_scored(realdata: Path) -> None:
     counted = 0
     for split in ("train+val", "test"):
         cases = tuple(read(realdata / "nih-subset", split, 224).cases)
         boxes = np.tile(np.array([0.0, 0.0, 1.0, 1.0], np.float32), (len(cases), 1))
         predicted = Predictions(np.zeros((3, len(cases), 14), np.float32), boxes, np.full((len(cases), 2), 0.5), cases)
         rows_of = [row for row in localisation(Part(split, predicted, ())) if row["label"] == "all"]
-        found = {(row["measure"], row["at"], row["by"]): row for row in rows_of}
-        counted += found["pointing", None, "attention"]["boxes"]
+        by_measure = {(row["measure"], row["at"], row["by"]): row for row in rows_of}
+        counted += by_measure["pointing", None, "attention"]["boxes"]
         drawn_boxes = np.array([box for case in cases for boxes in case.boxes.values() for box in boxes])
         areas = (drawn_boxes[:, 2:] - drawn_boxes[:, :2]).prod(1)
-        assert found["pointing", None, "random"]["value"] == pytest.approx(areas.mean())
-        for control in ("attention", "random", "centre"):  # of the whole canvas the three are one box
-            assert found["iobb", 0.1, control]["value"] == pytest.approx((areas > 0.1).mean())
+        assert by_measure["pointing", None, "random"]["value"] == pytest.approx(areas.mean())
+        for control in ("attention", "random", "centre"):  # equal boxes, as the box is the whole canvas
+            assert by_measure["iobb", 0.1, control]["value"] == pytest.approx((areas > 0.1).mean())
     assert counted == 55

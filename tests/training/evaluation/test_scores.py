@@ -7,9 +7,9 @@ from sklearn.metrics import roc_auc_score
 
 from model.labels import LABELS
 from tests.training.cases import cases, predicted
-from training.evaluation.metrics import OF_CURVE
-from training.evaluation.scores import Part, Reading, differences, drawn, rows
-from training.report.summary import headlines, number
+from training.evaluation.metrics import CURVE_SCORES
+from training.evaluation.scores import Part, Reading, differences, resampled_scores, score_rows
+from training.report.summary import number, summary_lines
 
 
 def part(better: float = 0.0, seed: int = 0) -> Part:
@@ -22,70 +22,72 @@ def part(better: float = 0.0, seed: int = 0) -> Part:
     truth = np.nan_to_num(targets)
     logits = generator.normal(0, 1, (3, 200, 14)) + 0.8 * truth
     logits[0] += better * truth
-    found = predicted(logits, cases(targets))
+    predictions = predicted(logits, cases(targets))
     names = ("fusion", "global", "local")
-    probabilities = expit(found.logits.astype(float))
-    readings = [Reading(name, found.logits[n], {"": probabilities[n]}) for n, name in enumerate(names)]
-    return Part("test", found, tuple(readings))
+    probabilities = expit(predictions.logits.astype(float))
+    readings = [Reading(name, predictions.logits[n], {"": probabilities[n]}) for n, name in enumerate(names)]
+    return Part("test", predictions, tuple(readings))
 
 
 def scored(of: Part) -> dict[tuple[str, str], dict[str, object]]:
     reading = of.readings[0]
-    return {(row["name"], row["label"]): row for row in rows(of, reading, drawn(of, reading))}
+    return {(row["name"], row["label"]): row for row in score_rows(of, reading, resampled_scores(of, reading))}
 
 
 def test_every_score_of_every_label_has_a_value_within_its_interval() -> None:
-    found = scored(part())
-    assert set(found) == {(name, label) for name in (*OF_CURVE, "brier", "ece") for label in (*LABELS, "macro")}
+    rows = scored(part())
+    assert set(rows) == {(name, label) for name in (*CURVE_SCORES, "brier", "ece") for label in (*LABELS, "macro")}
     for name in ("auroc", "auprc", "brier", "prevalence", "specificity_at_sensitivity_0.90"):
         for label in ("Atelectasis", "macro"):
-            low, high = found[name, label]["interval"]  # type: ignore[misc]
-            assert low < found[name, label]["value"] < high
+            low, high = rows[name, label]["interval"]  # type: ignore[misc]
+            assert low < rows[name, label]["value"] < high
 
 
-def test_what_is_undefined_is_null() -> None:
-    found = scored(part())
-    assert (found["auroc", "Hernia"]["value"], found["auroc", "Hernia"]["interval"]) == (None, None)
-    assert found["brier", "Hernia"]["value"] is not None
-    assert found["auroc", "Fibrosis"]["value"] is not None
-    assert found["sensitivity_at_specificity_0.95", "Fibrosis"]["value"] is None  # five positives
-    assert found["auroc", "Fibrosis"]["positives"] == 5
+def test_undefined_scores_are_null() -> None:
+    rows = scored(part())
+    assert (rows["auroc", "Hernia"]["value"], rows["auroc", "Hernia"]["interval"]) == (None, None)
+    assert rows["brier", "Hernia"]["value"] is not None
+    assert rows["auroc", "Fibrosis"]["value"] is not None
+    assert rows["sensitivity_at_specificity_0.95", "Fibrosis"]["value"] is None  # five positives
+    assert rows["auroc", "Fibrosis"]["positives"] == 5
 
 
 def test_macro_is_the_mean_over_the_labels_it_names() -> None:
-    found = scored(part())
+    rows = scored(part())
     for name, count in (("auroc", 13), ("sensitivity_at_specificity_0.90", 12), ("prevalence", 14)):
-        row = found[name, "macro"]
+        row = rows[name, "macro"]
         over = row["labels"]
         assert len(over) == count  # type: ignore[arg-type]
-        assert row["value"] == pytest.approx(np.mean([found[name, label]["value"] for label in over]))  # type: ignore[attr-defined]
-        assert row["positives"] == sum(found[name, label]["positives"] for label in over)  # type: ignore[attr-defined,misc]
+        assert row["value"] == pytest.approx(np.mean([rows[name, label]["value"] for label in over]))  # type: ignore[attr-defined]
+        assert row["positives"] == sum(rows[name, label]["positives"] for label in over)  # type: ignore[attr-defined,misc]
 
 
-def test_unknown_targets_take_no_part() -> None:
+def test_unknown_targets_are_not_scored() -> None:
     whole, mass = part(), LABELS.index("Mass")
     targets = whole.predictions.targets[1::2, mass]
-    wanted = roc_auc_score(targets, whole.predictions.logits[0, 1::2, mass])
-    assert scored(whole)["auroc", "Mass"]["value"] == pytest.approx(wanted)
+    expected = roc_auc_score(targets, whole.predictions.logits[0, 1::2, mass])
+    assert scored(whole)["auroc", "Mass"]["value"] == pytest.approx(expected)
 
 
 def test_differences_are_paired() -> None:
     better = part(better=1.5)
-    draws = {reading.name: drawn(better, reading) for reading in better.readings}
-    found = {row["label"]: row for row in differences(better, ("fusion", "global"), draws)}
-    assert set(found) == {*LABELS, "macro"}
-    assert found["macro"]["interval"][0] > 0
-    assert found["Hernia"]["value"] is None
-    single = {name: {row["label"]: row["value"] for row in rows(better, reading, draws[name]) if row["name"] == "auroc"}
-              for name, reading in zip(draws, better.readings, strict=True)}  # fmt: skip
+    draws = {reading.name: resampled_scores(better, reading) for reading in better.readings}
+    by_label = {row["label"]: row for row in differences(better, ("fusion", "global"), draws)}
+    assert set(by_label) == {*LABELS, "macro"}
+    assert by_label["macro"]["interval"][0] > 0
+    assert by_label["Hernia"]["value"] is None
+    single = {
+        name: {row["label"]: row["value"] for row in score_rows(better, reading, draws[name]) if row["name"] == "auroc"}
+        for name, reading in zip(draws, better.readings, strict=True)
+    }
     for label in ("Edema", "macro"):
-        assert found[label]["value"] == pytest.approx(single["fusion"][label] - single["global"][label])
+        assert by_label[label]["value"] == pytest.approx(single["fusion"][label] - single["global"][label])
     draws["copy"] = draws["global"]
     copied = differences(better, ("copy", "global"), draws)[-1]
     assert (copied["value"], copied["interval"]) == (0, [0, 0])
 
 
-def test_a_subset_keeps_readings_and_images_in_step() -> None:
+def test_a_subset_selects_readings_and_images_alike() -> None:
     whole = part()
     few = whole.subset("few", np.array([5, 3]))
     assert [case.image for case in few.predictions.cases] == ["5", "3"]
@@ -93,24 +95,24 @@ def test_a_subset_keeps_readings_and_images_in_step() -> None:
     np.testing.assert_array_equal(few.readings[1].probabilities[""], expit(few.readings[1].scores.astype(float)))
 
 
-def test_numbers_for_people() -> None:
+def test_numbers_are_formatted_with_their_interval() -> None:
     row = {"value": 0.8, "interval": [0.75, 0.85]}
     assert number(row) == "0.800 (0.750-0.850)"
     assert number({"value": -0.01, "interval": [-0.02, 0.01]}, "+") == "-0.010 (-0.020 to +0.010)"
     assert number({"value": None, "interval": None}) == "n/a"
 
 
-def test_headlines_set_the_box_beside_its_controls() -> None:
+def test_the_summary_compares_the_box_with_its_controls() -> None:
     def share(measure: str, at: float | None, by: str, value: float | None) -> dict[str, object]:
         about = {"split": "test", "label": "all", "boxes": 55, "images": 52}
         return {**about, "measure": measure, "at": at, "by": by, "value": value, "interval": value and [0.1, 0.9]}
 
-    found = {
+    metrics = {
         "data": {"test": {}}, "metrics": [], "differences": [], "compared": [],
         "localisation": [share("pointing", None, "attention", 0.5), share("pointing", None, "random", 0.1),
                          share("iou", 0.3, "attention", 0.2), share("iou", 0.3, "centre", None)],
     }  # fmt: skip
-    assert list(headlines(found)) == [
+    assert list(summary_lines(metrics)) == [
         "test, 55 boxes, pointing: attention 0.500 (0.100-0.900), random 0.100 (0.100-0.900)",
         "test, 55 boxes, IoU > 0.3: attention 0.200 (0.100-0.900), centre n/a",
     ]
@@ -120,5 +122,5 @@ def test_resamples_are_those_of_the_part_s_patients() -> None:
     whole = part()
     patients = tuple(replace(case, patient="one") for case in whole.predictions.cases)
     alone = replace(whole, predictions=replace(whole.predictions, cases=patients))
-    row = rows(alone, alone.readings[0], drawn(alone, alone.readings[0]))[0]
-    assert row["interval"] == [row["value"]] * 2  # of a single patient nothing can be said by resampling
+    row = score_rows(alone, alone.readings[0], resampled_scores(alone, alone.readings[0]))[0]
+    assert row["interval"] == [row["value"]] * 2  # resampling a single patient gives no variation

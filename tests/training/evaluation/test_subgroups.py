@@ -18,11 +18,11 @@ def test_age_bands(age: float | None, name: str) -> None:
     assert band(Case("a", "a", (), age=age)) == name
 
 
-def test_groups_come_in_order_and_unknown_only_where_there_is_any() -> None:
+def test_groups_are_ordered_and_unknown_is_shown_only_if_present() -> None:
     one = Case("a", "a", (), sex="M", age=85, view="AP")
     two = replace(one, image="b", sex="F", age=20, view="")
-    found = {(by, group): rows.tolist() for by, group, rows in groups((one, two))}
-    assert found == {
+    indices = {(by, group): rows.tolist() for by, group, rows in groups((one, two))}
+    assert indices == {
         ("sex", "F"): [1],
         ("sex", "M"): [0],
         ("age", "18-39"): [1],
@@ -37,15 +37,17 @@ def test_each_group_is_scored_on_its_own_images() -> None:
     targets = (generator.random((60, 14)) < 0.4).astype(float)
     targets[:, 13] = 0
     made = tuple(replace(case, sex="FM"[row % 2], collection="AB"[row < 20]) for row, case in enumerate(cases(targets)))
-    found = predicted(generator.normal(0, 1, (3, 60, 14)), made)
-    rows = subgroups(Part("test", found, (Reading("fusion", found.logits[0]), Reading("global", found.logits[1]))))
+    predictions = predicted(generator.normal(0, 1, (3, 60, 14)), made)
+    rows = subgroups(
+        Part("test", predictions, (Reading("fusion", predictions.logits[0]), Reading("global", predictions.logits[1])))
+    )
     assert {(row["by"], row["group"]) for row in rows} == {
         ("sex", "F"), ("sex", "M"), ("collection", "A"), ("collection", "B"),
     }  # fmt: skip
     assert {row["branch"] for row in rows} == {"fusion"}
     women = {(row["name"], row["label"]): row for row in rows if row["group"] == "F"}
-    wanted = roc_auc_score(targets[::2, 3], found.logits[0, ::2, 3])
-    assert women["auroc", "Infiltration"]["value"] == pytest.approx(wanted)
+    expected = roc_auc_score(targets[::2, 3], predictions.logits[0, ::2, 3])
+    assert women["auroc", "Infiltration"]["value"] == pytest.approx(expected)
     assert women["prevalence", "Infiltration"]["value"] == targets[::2, 3].mean()
     assert women["auroc", "Infiltration"]["images"] == 30
     assert women["auroc", "Hernia"]["value"] is None

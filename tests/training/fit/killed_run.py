@@ -1,4 +1,4 @@
-"""Run by test_killed.py in a process of its own: trains in forked children, and kills them.
+"""Script of test_killed.py: trains in forked children and kills them.
 
 Forked, as importing torch takes longer than the training does.
 """
@@ -20,7 +20,7 @@ SHORTEST, LONGEST = 0.05, 1.0  # seconds
 
 
 def die_at(rename: int) -> None:
-    """Die before the n-th rename; every other time as if within the write before it, the file cut in half."""
+    """Exit before the n-th rename; every other time with the written file truncated, as if killed while writing."""
     count = 0
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
@@ -37,7 +37,7 @@ def die_at(rename: int) -> None:
 
 
 def attempt(words: list[str], rename: int = 0, seconds: float = 0) -> bool:
-    """Train in a child; whether it came to its end."""
+    """Train in a child process, and return whether it finished."""
     child = os.fork()
     if not child:
         try:
@@ -58,7 +58,7 @@ def attempt(words: list[str], rename: int = 0, seconds: float = 0) -> bool:
 
 
 def main(data: str, out: Path, options: list[str]) -> None:
-    """An uninterrupted run; one killed at every rename; one killed by the clock. Says how many kills there were."""
+    """Train without interruption, killed at every rename, and killed by a timer; print the number of kills."""
     torch.set_num_threads(1)
     words = ["train", "--data", data, "--cache", str(out / "cache"), "--resume", *options, "--out"]
     assert attempt([*words, str(out / "whole")])

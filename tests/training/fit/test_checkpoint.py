@@ -19,18 +19,18 @@ CONFIG = AgcnnConfig(canvas_size=64, input_size=32, pooling="average")
 def test_a_run_is_rebuilt_from_its_folder(tmp_path: Path) -> None:
     network = Agcnn(CONFIG)
     checkpoint.save(tmp_path, network, {"note": "here"})
-    found, document = checkpoint.load(tmp_path)
-    assert found.config == CONFIG
-    assert not found.training
+    loaded, document = checkpoint.load(tmp_path)
+    assert loaded.config == CONFIG
+    assert not loaded.training
     assert document["note"] == "here"
     assert re.fullmatch("[0-9a-f]{40}|unknown", document["commit"])
     canvas = torch.rand(2, 1, 64, 64)
-    torch.testing.assert_close(found(canvas).fusion, network.eval()(canvas).fusion, rtol=0, atol=0)
+    torch.testing.assert_close(loaded(canvas).fusion, network.eval()(canvas).fusion, rtol=0, atol=0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["network.safetensors", "run.json"]
 
 
-def test_an_unfinished_run_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"run\.json: no finished run"):
+def test_an_unfinished_run_gives_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"run\.json: not a finished run"):
         checkpoint.load(tmp_path)
 
 
@@ -43,10 +43,10 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         checkpoint.load_weights(tmp_path / "w.safetensors", Agcnn(CONFIG))
 
 
-# Beginning from other weights...
+# Starting weights
 
 
-def test_a_runs_network_begins_all_three_parts(tmp_path: Path) -> None:
+def test_weights_of_a_run_initialise_all_three_parts(tmp_path: Path) -> None:
     torch.manual_seed(0)
     other, network = Agcnn(CONFIG), Agcnn(CONFIG)
     checkpoint.save_weights(tmp_path / "w.safetensors", other)
@@ -54,7 +54,7 @@ def test_a_runs_network_begins_all_three_parts(tmp_path: Path) -> None:
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in network.state_dict().items())
 
 
-def test_a_network_of_other_findings_gives_its_trunks_and_tells_the_rest(tmp_path: Path) -> None:
+def test_a_network_with_other_findings_provides_only_its_trunks(tmp_path: Path) -> None:
     other, network = Agcnn(replace(CONFIG, findings=15)), Agcnn(CONFIG)
     checkpoint.save_weights(tmp_path / "w.safetensors", other)
     assert checkpoint.initialise(network, tmp_path / "w.safetensors") == [
@@ -68,7 +68,7 @@ def test_a_network_of_other_findings_gives_its_trunks_and_tells_the_rest(tmp_pat
     assert torch.equal(network.local_branch.features[0].weight, other.local_branch.features[0].weight)
 
 
-def test_a_branchs_weights_begin_the_global_one_only(tmp_path: Path) -> None:
+def test_weights_of_a_branch_initialise_only_the_global_branch(tmp_path: Path) -> None:
     network, trunk = Agcnn(CONFIG), Branch("squeezenet1_1")
     kept = {name: value.clone() for name, value in network.local_branch.state_dict().items()}
     checkpoint.save_weights(tmp_path / "w.safetensors", trunk)
@@ -98,7 +98,7 @@ def test_a_pickled_file_runs_no_code(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.pth.tar", "w.npz", "w.safetensors"])
 @pytest.mark.parametrize("content", [None, b"", b"no", b"PK\x03\x04" + bytes(64), bytes(range(256))])
-def test_what_is_no_file_of_weights_is_one_line(tmp_path: Path, name: str, content: bytes | None) -> None:
+def test_a_file_without_weights_gives_one_line(tmp_path: Path, name: str, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(TrainingError, match=r"not readable as weights$"):
@@ -106,18 +106,18 @@ def test_what_is_no_file_of_weights_is_one_line(tmp_path: Path, name: str, conte
 
 
 @pytest.mark.parametrize("content", [[1, 2], {}, {"state_dict": [1]}, {"epoch": 3}, {1: torch.zeros(1)}])
-def test_a_file_without_weights_by_name_is_told(tmp_path: Path, content: object) -> None:
+def test_a_file_without_named_weights_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(TrainingError, match="holds no weights by name"):
+    with pytest.raises(TrainingError, match="contains no weights by name"):
         checkpoint.initialise(Agcnn(CONFIG), tmp_path / "w.pth")
 
 
-def test_another_form_of_file_is_refused() -> None:
+def test_another_file_format_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"w\.h5: weights must be \.npz, \.safetensors, \.pth, \.pt or \.pth\.tar"):
         checkpoint.initialise(Agcnn(CONFIG), Path("w.h5"))
 
 
-def test_a_trunk_that_does_not_fit_is_refused_and_says_what_it_lacks(tmp_path: Path) -> None:
+def test_a_trunk_that_does_not_fit_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
     first = {"features.0.weight": np.zeros((64, 3, 3, 3), "f4"), "features.0.bias": np.zeros(64, "f4")}
     np.savez(tmp_path / "trunk.npz", **first)
     with pytest.raises(TrainingError, match=r"lacks 48 of the 50 weights of squeezenet1_1, first: features\.10\."):
@@ -138,11 +138,11 @@ def test_half_of_a_trunk_is_enough(tmp_path: Path, left: int, refused: bool) -> 
         assert len(checkpoint.initialise(Agcnn(CONFIG), tmp_path / "w.pth")) == 25 + 2
 
 
-def test_a_colour_stem_without_its_norm_is_one_line(tmp_path: Path) -> None:
+def test_a_colour_stem_without_its_norm_gives_one_line(tmp_path: Path) -> None:
     state = published.resnet50()
     del state["bn1.running_mean"]
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(TrainingError, match=r"three channels, and there is no 'features\.bn1\.running_mean'"):
+    with pytest.raises(TrainingError, match=r"three channels, but 'features\.bn1\.running_mean' is missing"):
         checkpoint.initialise(Agcnn(replace(CONFIG, backbone="resnet50")), tmp_path / "w.pth")
 
 
@@ -152,7 +152,7 @@ def test_a_document_never_holds_nan(tmp_path: Path) -> None:
     assert not (tmp_path / "x.json").exists()
 
 
-def test_plain_is_what_json_gives_back() -> None:
+def test_plain_equals_what_is_read_back_from_json() -> None:
     assert checkpoint.plain({"a": (1, 2), "b": Path("x")}) == {"a": [1, 2], "b": "x"}
 
 
@@ -167,7 +167,7 @@ def test_the_published_trunk_loads(realdata: Path) -> None:
     assert same == {"classifier.weight", "classifier.bias"}
 
 
-def test_a_commit_is_named_only_for_the_sources_it_holds(tmp_path: Path) -> None:
+def test_a_commit_is_unknown_if_the_sources_differ(tmp_path: Path) -> None:
     source = tmp_path / "model" / "net.py"
     source.parent.mkdir()
     source.write_text("one")

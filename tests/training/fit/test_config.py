@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from training.errors import TrainingError
-from training.fit.config import TrainConfig, configured
-from training.fit.recipe import from_toml
+from training.fit.config import TrainConfig, with_changes
+from training.fit.recipe import read_toml
 
 
-def test_toml_changes_what_it_names(tmp_path: Path) -> None:
+def test_toml_changes_only_the_settings_in_it(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     lines = [
         "epochs = [3, 2, 1]",
@@ -17,11 +17,11 @@ def test_toml_changes_what_it_names(tmp_path: Path) -> None:
         "zoom = 0.2",
     ]
     file.write_text("\n".join(lines))
-    found = configured(TrainConfig(), from_toml(file))
-    assert found.epochs == (3, 2, 1)
-    assert found.network.pooling == "average"
-    assert (found.augmentation.zoom, found.augmentation.rotation) == (0.2, TrainConfig().augmentation.rotation)
-    assert found.seed == TrainConfig().seed
+    config = with_changes(TrainConfig(), read_toml(file))
+    assert config.epochs == (3, 2, 1)
+    assert config.network.pooling == "average"
+    assert (config.augmentation.zoom, config.augmentation.rotation) == (0.2, TrainConfig().augmentation.rotation)
+    assert config.seed == TrainConfig().seed
 
 
 @pytest.mark.parametrize(
@@ -31,35 +31,35 @@ def test_toml_changes_what_it_names(tmp_path: Path) -> None:
         ({"augmentation": {"mirror": True}}, "augmentation: unknown 'mirror'"),
         ({"epochs": 3}, "epochs must be tuple, got 3"),
         ({"batch_sizes": 32}, "batch_sizes must be tuple"),
-        ({"batch_sizes": ("a", 1, 1)}, "batch_sizes: wanted three positive"),
-        ({"workers": -1}, "workers: wanted at least 0"),
-        ({"devices": 0}, "devices: wanted at least 1"),
+        ({"batch_sizes": ("a", 1, 1)}, "batch_sizes: expected three positive"),
+        ({"workers": -1}, "workers: expected at least 0"),
+        ({"devices": 0}, "devices: expected at least 1"),
         ({"distil": 1.5}, "distil and average"),
         ({"average": 1.0}, "distil and average"),
         ({"momentum": 1.0}, "momentum"),
-        ({"distil": 0.5, "no_finding": True}, "take one of the two"),
-        ({"optimiser": "adam"}, "optimiser: wanted one of adamw, sgd"),
-        ({"schedule": "linear"}, "schedule: wanted one of cosine, step"),
+        ({"distil": 0.5, "no_finding": True}, "cannot be combined with no_finding"),
+        ({"optimiser": "adam"}, "optimiser: expected one of adamw, sgd"),
+        ({"schedule": "linear"}, "schedule: expected one of cosine, step"),
         ({"balance": 1}, "balance must be bool"),
         ({"epochs": (1, 2)}, "three positive numbers"),
         ({"epochs": (1, 2, 0)}, "positive"),
         ({"learning_rates": (1e-3, 0.0, 1e-3)}, "positive"),
         ({"stages": ("global", "locale")}, "got 'locale'"),
-        ({"select": "first"}, "select: wanted one of best, last"),
-        ({"precision": "8"}, "precision: wanted one of"),
+        ({"select": "first"}, "select: expected one of best, last"),
+        ({"precision": "8"}, "precision: expected one of"),
     ],
 )
-def test_what_does_not_fit_is_named(changes: dict[str, object], message: str) -> None:
+def test_an_invalid_setting_is_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        configured(TrainConfig(), changes)
+        with_changes(TrainConfig(), changes)
 
 
-def test_a_network_that_cannot_be_is_one_line() -> None:
+def test_an_invalid_network_gives_one_line() -> None:
     with pytest.raises(TrainingError, match="multiple of input_size"):
         _ = TrainConfig(canvas_size=500).network
 
 
-def test_a_network_is_what_the_run_says() -> None:
+def test_the_network_has_the_settings_of_the_run() -> None:
     network = TrainConfig(statistic="l1", crop_from="input", tau=0.6, no_finding=True).network
     assert (network.statistic, network.crop_from, network.tau, network.findings) == ("l1", "input", 0.6, 15)
     assert TrainConfig().network.findings == 14

@@ -14,7 +14,7 @@ from training.fit.config import TrainConfig
 
 
 def teacher(folder: Path, small: TrainConfig, bias: float) -> Path:
-    """A finished run that says one and the same of every image."""
+    """A finished run with equal logits for every image."""
     network = Agcnn(small.network)
     with torch.no_grad():
         network.global_branch.classifier.weight.zero_()
@@ -24,24 +24,26 @@ def teacher(folder: Path, small: TrainConfig, bias: float) -> Path:
     return folder
 
 
-def test_targets_take_a_share_of_what_the_teachers_say(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
+def test_targets_are_mixed_with_the_teachers_probabilities(
+    canvases: Canvases, small: TrainConfig, tmp_path: Path
+) -> None:
     teachers = [teacher(tmp_path / name, small, bias) for name, bias in (("one", 1.0), ("two", 3.0))]
     said = 1 / (1 + np.exp(-2.0))
     labels = canvases.targets.copy()
     labels[0, 0] = np.nan
     cases = (replace(canvases.cases[0], findings=tuple(labels[0].tolist())), *canvases.cases[1:])
-    fabric = fit.devices(small)
-    found = distillation.distilled(fabric, replace(canvases, cases=cases), teachers, 0.25).targets
-    wanted = np.where(np.isnan(labels), said, 0.75 * labels + 0.25 * said)
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    fabric = fit.create_fabric_for(small)
+    targets = distillation.distil_targets(fabric, replace(canvases, cases=cases), teachers, 0.25).targets
+    expected = np.where(np.isnan(labels), said, 0.75 * labels + 0.25 * said)
+    np.testing.assert_allclose(targets, expected, rtol=1e-5)
 
 
-def test_what_does_not_fit_is_one_line(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
-    fabric = fit.devices(small)
+def test_invalid_input_gives_one_line(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
+    fabric = fit.create_fabric_for(small)
     with pytest.raises(TrainingError, match="at least one --teacher"):
-        distillation.distilled(fabric, canvases, (), 0.5)
-    with pytest.raises(TrainingError, match="no finished run"):
-        distillation.distilled(fabric, canvases, (tmp_path,), 0.5)
+        distillation.distil_targets(fabric, canvases, (), 0.5)
+    with pytest.raises(TrainingError, match="not a finished run"):
+        distillation.distil_targets(fabric, canvases, (tmp_path,), 0.5)
     odd = teacher(tmp_path / "odd", replace(small, canvas_size=48, input_size=48), 0.0)
-    with pytest.raises(TrainingError, match="48 does not divide a canvas of 64"):
-        distillation.distilled(fabric, canvases, (odd,), 0.5)
+    with pytest.raises(TrainingError, match="the canvas size 64 is not a multiple of its input size 48"):
+        distillation.distil_targets(fabric, canvases, (odd,), 0.5)

@@ -1,4 +1,4 @@
-"""A run that is killed goes on to the same end."""
+"""A killed and resumed run ends with the same result as an uninterrupted one."""
 
 import os
 import subprocess
@@ -17,8 +17,8 @@ STAGES = ["--stages", "global,fusion", "--epochs", "2,1,1", "--select", "best"]
 RENAMES = 12  # plan; table and state of 3 epochs; weights of 2 stages; predictions, network, document
 
 
-def test_a_killed_run_goes_on_to_the_same_end(published: Path, tmp_path: Path) -> None:
-    """Killed within and after every one of its writes, and again and again by the clock."""
+def test_a_killed_run_is_resumed_to_the_same_result(published: Path, tmp_path: Path) -> None:
+    """The run is killed during and after each of its writes, and repeatedly by a timer."""
     script = [sys.executable, str(Path(__file__).with_name("killed_run.py")), str(published), str(tmp_path)]
     answer = subprocess.run(
         [*script, *OPTIONS, *STAGES],
@@ -33,12 +33,12 @@ def test_a_killed_run_goes_on_to_the_same_end(published: Path, tmp_path: Path) -
     assert at_renames == RENAMES
     assert by_the_clock
     whole = tmp_path / "whole"
-    wanted, logits = (whole / checkpoint.WEIGHTS).read_bytes(), predictions.load(whole / HELD_OUT).logits
-    told = history(whole)
+    expected, logits = (whole / checkpoint.WEIGHTS).read_bytes(), predictions.load(whole / HELD_OUT).logits
+    expected = history(whole)
     for run in [tmp_path / "clock", *tmp_path.glob("renamed*")]:
-        assert (run / checkpoint.WEIGHTS).read_bytes() == wanted
+        assert (run / checkpoint.WEIGHTS).read_bytes() == expected
         np.testing.assert_array_equal(predictions.load(run / HELD_OUT).logits, logits)
-        assert history(run) == told
+        assert history(run) == expected
         assert len((run / "logs" / "epochs.csv").read_text().splitlines()) == 4
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from model.agcnn import Agcnn
 from training.fit.config import TrainConfig
 from training.fit.learner import Learner
-from training.fit.loop import devices
+from training.fit.loop import create_fabric_for
 from training.fit.stages import stages
 
 
@@ -16,7 +16,7 @@ from training.fit.stages import stages
 def learner(small: TrainConfig) -> Learner:
     torch.manual_seed(0)
     config = replace(small, average=0.5, optimiser="sgd")
-    return Learner(devices(config), Agcnn(config.network), stages(config)[2], config)
+    return Learner(create_fabric_for(config), Agcnn(config.network), stages(config)[2], config)
 
 
 def lost(learner: Learner) -> Tensor:
@@ -24,24 +24,24 @@ def lost(learner: Learner) -> Tensor:
     return logits.square().mean()
 
 
-def test_the_average_is_of_all_steps(learner: Learner) -> None:
+def test_the_average_is_over_all_steps(learner: Learner) -> None:
     weight = learner.network.fusion.classifier.weight
-    wanted = weight.detach().clone()
+    expected = weight.detach().clone()
     for number in range(6):
         learner.step(lost(learner), 0.1, number)
         decay = min(0.5, (1 + number) / (10 + number))
-        wanted = decay * wanted + (1 - decay) * weight.detach()
+        expected = decay * expected + (1 - decay) * weight.detach()
     own = weight.detach().clone()
     with learner.averaged():
-        torch.testing.assert_close(weight.detach(), wanted)
+        torch.testing.assert_close(weight.detach(), expected)
         learner.select()
     assert torch.equal(weight, own)
-    assert not torch.equal(weight, wanted)
+    assert not torch.equal(weight, expected)
     learner.finish()
-    torch.testing.assert_close(weight.detach(), wanted)
+    torch.testing.assert_close(weight.detach(), expected)
 
 
-def test_a_step_changes_the_stage_s_part_alone(learner: Learner) -> None:
+def test_a_step_changes_only_the_part_of_the_stage(learner: Learner) -> None:
     before = {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
     learner.step(lost(learner), 0.1, 0)
     after = learner.network.state_dict()
@@ -51,12 +51,12 @@ def test_a_step_changes_the_stage_s_part_alone(learner: Learner) -> None:
     }
 
 
-def test_what_was_saved_goes_on_alike(small: TrainConfig, learner: Learner) -> None:
+def test_a_restored_learner_continues_alike(small: TrainConfig, learner: Learner) -> None:
     learner.step(lost(learner), 0.1, 0)
     learner.select()
     saved = deepcopy(learner.state())
     config = replace(small, average=0.5, optimiser="sgd")
-    other = Learner(devices(config), Agcnn(config.network), stages(config)[2], config)
+    other = Learner(create_fabric_for(config), Agcnn(config.network), stages(config)[2], config)
     other.restore(saved)
     for one in (learner, other):
         one.step(lost(one), 0.1, 1)

@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 
 from training.fit import checkpoint
-from training.fit.lineage import inherited, patients_of, patients_seen, seen_before
+from training.fit.lineage import all_patients, earlier_training_data, inherited_entries, training_patients
 
 
 def left(run: Path, data: Path, /, **plan: object) -> Path:
-    """The folder of a run that was on all of the train list, unless the plan says otherwise."""
+    """The folder of a run, trained on the whole train list unless `plan` changes that."""
     run.mkdir()
-    wanted = {"data": str(data), "split": "train", "fold": None, "init": None, "teachers": []}
-    checkpoint.write_json(run / "plan.json", wanted | plan)
+    expected = {"data": str(data), "split": "train", "fold": None, "init": None, "teachers": []}
+    checkpoint.write_json(run / "plan.json", expected | plan)
     entry = {"name": "tiny train", "images": 24, "patients": 12, "role": "stages global"}
     checkpoint.write_json(run / "run.json", {"training_data": [entry]})
     return run
@@ -20,12 +20,12 @@ def patients(numbers: range) -> set[str]:
     return {str(number) for number in numbers}
 
 
-def test_everybody_in_a_folder(published: Path) -> None:
-    assert patients_of(published) == patients(range(20))
+def test_all_patients_of_a_folder(published: Path) -> None:
+    assert all_patients(published) == patients(range(20))
 
 
 @pytest.mark.parametrize(
-    ("plan", "seen"),
+    ("plan", "trained"),
     [
         ({}, range(12)),
         ({"split": "train+val"}, range(16)),
@@ -33,23 +33,23 @@ def test_everybody_in_a_folder(published: Path) -> None:
         ({"data": "gone"}, range(0)),
     ],
 )
-def test_whom_a_run_saw(published: Path, tmp_path: Path, plan: dict[str, object], seen: range) -> None:
-    assert patients_seen(left(tmp_path / "run", published, **plan)) == patients(seen)
+def test_training_patients_of_a_run(published: Path, tmp_path: Path, plan: dict[str, object], trained: range) -> None:
+    assert training_patients(left(tmp_path / "run", published, **plan)) == patients(trained)
 
 
-def test_whom_the_runs_before_it_saw(published: Path, tmp_path: Path) -> None:
+def test_training_patients_include_those_of_earlier_runs(published: Path, tmp_path: Path) -> None:
     first = left(tmp_path / "first", published, split="val")
     teacher = left(tmp_path / "teacher", published, split="test")
     run = {"init": str(first / "network.safetensors"), "teachers": [str(teacher)]}
-    assert patients_seen(left(tmp_path / "run", published, data="gone", **run)) == patients(range(12, 20))
+    assert training_patients(left(tmp_path / "run", published, data="gone", **run)) == patients(range(12, 20))
 
 
-def test_nobody_of_weights_that_no_run_of_ours_made(tmp_path: Path) -> None:
-    assert patients_seen(tmp_path) == set()
-    assert inherited(tmp_path, "pretraining") == []
+def test_weights_of_other_projects_have_no_known_patients(tmp_path: Path) -> None:
+    assert training_patients(tmp_path) == set()
+    assert inherited_entries(tmp_path, "pretraining") == []
 
 
-def test_entries_say_what_each_run_was_for(published: Path, tmp_path: Path) -> None:
+def test_entries_have_the_role_of_each_run(published: Path, tmp_path: Path) -> None:
     first, teacher = (left(tmp_path / name, published) for name in ("first", "teacher"))
-    found = seen_before(first / "network.safetensors", [teacher])
-    assert [entry["role"] for entry in found] == ["pretraining, stages global", "teacher, stages global"]
+    entries = earlier_training_data(first / "network.safetensors", [teacher])
+    assert [entry["role"] for entry in entries] == ["pretraining, stages global", "teacher, stages global"]

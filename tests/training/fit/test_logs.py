@@ -17,9 +17,9 @@ def epoch(number: int, auroc: float | None = 0.7) -> Epoch:
 
 
 def logged(run: Path) -> EventAccumulator:
-    found = EventAccumulator(str(run / "logs"), size_guidance={"images": 0})
-    found.Reload()
-    return found
+    events = EventAccumulator(str(run / "logs"), size_guidance={"images": 0})
+    events.Reload()
+    return events
 
 
 def test_an_epoch_that_is_trained_again_is_logged_once(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_an_epoch_that_is_trained_again_is_logged_once(canvases: Canvases, small
     for number in range(3):
         first.numbers([epoch(other) for other in range(number + 1)])
         first.pictures(network, canvases, number)
-    first.close()  # and killed before the third was saved
+    first.close()  # as if killed before the third epoch was saved
     again = Logs(tmp_path, 2)
     again.numbers([epoch(0), epoch(1), epoch(2, None)])
     again.close()
@@ -50,12 +50,12 @@ def test_an_epoch_that_is_trained_again_is_logged_once(canvases: Canvases, small
 def test_pictures_show_the_canvas(canvases: Canvases, small: TrainConfig) -> None:
     torch.manual_seed(0)
     network = Agcnn(small.network)
-    found = overlays(network, canvases.subset(np.array([5, 2])))
-    assert list(found) == ["5.png", "2.png"]
+    drawn = overlays(network, canvases.subset(np.array([5, 2])))
+    assert list(drawn) == ["5.png", "2.png"]
     for name, number in (("5.png", 5), ("2.png", 2)):
-        assert found[name].shape == (64, 64, 3)
-        same = np.corrcoef(found[name].mean(2).ravel(), canvases.pixels[number].ravel())[0, 1]
-        other = np.corrcoef(found[name].mean(2).ravel(), canvases.pixels[9].ravel())[0, 1]
+        assert drawn[name].shape == (64, 64, 3)
+        same = np.corrcoef(drawn[name].mean(2).ravel(), canvases.pixels[number].ravel())[0, 1]
+        other = np.corrcoef(drawn[name].mean(2).ravel(), canvases.pixels[9].ravel())[0, 1]
         assert same > other
 
 

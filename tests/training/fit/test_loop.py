@@ -32,7 +32,7 @@ def labelled(canvases: Canvases, targets: np.ndarray) -> Canvases:
 def trained(canvases: Canvases, config: TrainConfig, run: Path) -> Agcnn:
     run.mkdir(exist_ok=True)
     network = start(config)
-    fit.fit(fit.devices(config), network, Data(canvases, None), config, run)
+    fit.fit(fit.create_fabric_for(config), network, Data(canvases, None), config, run)
     return network
 
 
@@ -41,14 +41,14 @@ def test_a_resumed_run_ends_with_the_same_tensors(
     canvases: Canvases, small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs_before: int
 ) -> None:
     whole = trained(canvases, small, tmp_path / "whole")
-    keep = Loop.keep
+    save = Loop.save
 
     def killed(self: Loop, learner: Learner) -> None:
-        keep(self, learner)
+        save(self, learner)
         if len(self.history) == epochs_before:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Loop, "keep", killed)
+    monkeypatch.setattr(Loop, "save", killed)
     with pytest.raises(KeyboardInterrupt):
         trained(canvases, small, tmp_path / "broken")
     monkeypatch.undo()
@@ -63,33 +63,33 @@ def test_training_learns(canvases: Canvases, small: TrainConfig, tmp_path: Path)
     config = replace(small, stages=("global",), epochs=(30, 1, 1), learning_rates=(3e-3, 1, 1), balance=False)
     (tmp_path / "run").mkdir()
     history = fit.fit(
-        fit.devices(config), start(config), Data(labelled(canvases, targets), None), config, tmp_path / "run"
+        fit.create_fabric_for(config), start(config), Data(labelled(canvases, targets), None), config, tmp_path / "run"
     )
     assert history[-1].loss < 0.6 * history[0].loss
 
 
-def test_best_keeps_the_weights_of_the_best_epoch(
+def test_select_best_keeps_the_weights_of_the_best_epoch(
     canvases: Canvases, small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores, kept = iter([0.6, 0.8, 0.7]), []
     monkeypatch.setattr(fit, "macro_auroc", lambda scored, targets: next(scores))
-    keep = Loop.keep
+    save = Loop.save
 
-    def watched(self: Loop, learner: Learner) -> None:
-        keep(self, learner)
+    def spy(self: Loop, learner: Learner) -> None:
+        save(self, learner)
         kept.append(learner.network.global_branch.classifier.bias.detach().clone())
 
-    monkeypatch.setattr(Loop, "keep", watched)
+    monkeypatch.setattr(Loop, "save", spy)
     config = replace(small, stages=("global",), epochs=(3, 1, 1), select="best")
     network = start(config)
-    history = fit.fit(fit.devices(config), network, Data(canvases, canvases), config, tmp_path)
+    history = fit.fit(fit.create_fabric_for(config), network, Data(canvases, canvases), config, tmp_path)
     assert best(history, "global") is history[1]
     assert torch.equal(network.global_branch.classifier.bias, kept[1])
     assert not torch.equal(kept[1], kept[2])
 
 
-def test_the_history_is_what_happened(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
-    history = fit.fit(fit.devices(small), start(small), Data(canvases, canvases), small, tmp_path)
+def test_the_history_has_every_epoch(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
+    history = fit.fit(fit.create_fabric_for(small), start(small), Data(canvases, canvases), small, tmp_path)
     assert [(epoch.stage, epoch.epoch) for epoch in history] == [
         (stage, epoch) for stage in ("global", "local", "fusion") for epoch in (0, 1)
     ]
@@ -111,7 +111,7 @@ def test_processes_share_an_epoch() -> None:
         world_size = 3
 
     order = np.random.default_rng(0).permutation(20)
-    seen = []
+    indices_seen = []
     for rank in range(3):
         fabric = Fabric()
         fabric.global_rank = rank  # type: ignore[attr-defined]
@@ -121,29 +121,29 @@ def test_processes_share_an_epoch() -> None:
         assert [len(indices) for _, indices in batches] == [4, 2]
         for places, indices in batches:
             np.testing.assert_array_equal(order[places], indices)
-            seen += indices.tolist()
-    assert len(set(seen)) == 18
+            indices_seen += indices.tolist()
+    assert len(set(indices_seen)) == 18
 
 
 @pytest.mark.parametrize(("images", "sizes"), [(8, [4, 4]), (9, [4, 5]), (10, [4, 4, 2]), (1, [1])])
 def test_no_image_is_in_a_batch_alone(images: int, sizes: list[int]) -> None:
     loop = Loop.__new__(Loop)
-    loop.fabric = fit.processes(1)
+    loop.fabric = fit.create_fabric(1)
     batches = loop.batches(np.arange(images), 4)
     assert [len(indices) for _, indices in batches] == sizes
     assert [index for _, indices in batches for index in indices] == list(range(images))
 
 
-def test_a_loss_that_is_no_number_ends_the_run(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_ends_the_run(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
     config = replace(small, optimiser="sgd", schedule="step", learning_rates=(1e30, 1.0, 1.0))
-    with pytest.raises(TrainingError, match=r"global, epoch [12]: the loss is no longer a number; a lower rate"):
-        fit.fit(fit.devices(config), start(config), Data(canvases, None), config, tmp_path)
+    with pytest.raises(TrainingError, match=r"global, epoch [12]: the loss is not finite; try a lower rate"):
+        fit.fit(fit.create_fabric_for(config), start(config), Data(canvases, None), config, tmp_path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_half_precision_without_a_gpu_is_refused(small: TrainConfig) -> None:
-    with pytest.raises(TrainingError, match="16-mixed wants a GPU"):
-        fit.devices(replace(small, precision="16-mixed"))
+    with pytest.raises(TrainingError, match="16-mixed requires a GPU"):
+        fit.create_fabric_for(replace(small, precision="16-mixed"))
 
 
 def test_more_devices_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,36 +152,38 @@ def test_more_devices_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(fit, "Fabric", few)
     with pytest.raises(TrainingError, match=r"^devices: You requested gpu: \[0, 1\]$"):
-        fit.processes(2)
+        fit.create_fabric(2)
 
 
 @pytest.mark.parametrize("changes", [{"no_finding": True, "positive_weight": True}, {"optimiser": "sgd"}])
-def test_a_run_goes_through_with_other_settings(
+def test_a_run_works_with_other_settings(
     canvases: Canvases, small: TrainConfig, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     config = replace(small, epochs=(1, 1, 1), select="best", schedule="step", **changes)
-    history = fit.fit(fit.devices(config), start(config), Data(canvases, canvases), config, tmp_path)
+    history = fit.fit(fit.create_fabric_for(config), start(config), Data(canvases, canvases), config, tmp_path)
     assert all(np.isfinite(epoch.loss) and epoch.auroc is not None for epoch in history)
     assert history[0].learning_rate == config.learning_rates[0]
 
 
-def test_images_of_which_nothing_is_known_teach_nothing(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
+def test_images_without_known_targets_do_not_change_the_weights(
+    canvases: Canvases, small: TrainConfig, tmp_path: Path
+) -> None:
     config = replace(small, stages=("global",), optimiser="sgd", weight_decay=0.0)
-    network, begun = start(config), start(config)
+    network, initial = start(config), start(config)
     nothing = labelled(canvases, np.full((20, 14), np.nan))
-    history = fit.fit(fit.devices(config), network, Data(nothing, None), config, tmp_path)
+    history = fit.fit(fit.create_fabric_for(config), network, Data(nothing, None), config, tmp_path)
     assert [epoch.loss for epoch in history] == [0, 0]
-    assert all(torch.equal(tensor, begun.state_dict()[name]) for name, tensor in network.state_dict().items())
+    assert all(torch.equal(tensor, initial.state_dict()[name]) for name, tensor in network.state_dict().items())
 
 
-def test_a_mean_over_the_steps_is_what_is_left(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_keeps_the_mean_of_the_weights(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
     weights = {}
     for average in (0.0, 0.9):
         config = replace(small, stages=("global",), average=average)
         (tmp_path / str(average)).mkdir()
         weights[average] = trained(canvases, config, tmp_path / str(average)).global_branch.classifier.weight
-    begun = start(small).global_branch.classifier.weight
-    assert 0 < (weights[0.9] - begun).norm() < (weights[0.0] - begun).norm()
+    initial = start(small).global_branch.classifier.weight
+    assert 0 < (weights[0.9] - initial).norm() < (weights[0.0] - initial).norm()
 
 
 def test_the_bar_shows_the_time_left() -> None:

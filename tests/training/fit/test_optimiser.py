@@ -24,22 +24,22 @@ def test_the_paper_s_rate_is_divided_by_ten_after_twenty_epochs() -> None:
     assert rate(TrainConfig(), 55, 100, 30) == cosine(55, 100)
 
 
-def test_momentum_is_the_paper_s() -> None:
+def test_sgd_has_the_momentum_of_the_paper() -> None:
     """Three steps by hand: v = 0.9 v + g + decay * w, w = w - rate * v."""
     config = replace(TrainConfig(), optimiser="sgd", weight_decay=0.1)
     weight = torch.nn.Parameter(torch.tensor([1.0]))
     moved = optimiser([weight], config)
     moved.param_groups[0]["lr"] = 0.5
-    wanted, speed = 1.0, 0.0
+    expected, speed = 1.0, 0.0
     for _ in range(3):
         weight.grad = torch.tensor([0.2])
         moved.step()
-        speed = 0.9 * speed + 0.2 + 0.1 * wanted
-        wanted -= 0.5 * speed
-    assert weight.item() == pytest.approx(wanted)
+        speed = 0.9 * speed + 0.2 + 0.1 * expected
+        expected -= 0.5 * speed
+    assert weight.item() == pytest.approx(expected)
 
 
 def test_the_default_is_adamw() -> None:
-    found = optimiser([torch.nn.Parameter(torch.zeros(1))], TrainConfig())
-    assert isinstance(found, torch.optim.AdamW)
-    assert found.param_groups[0]["weight_decay"] == 1e-2
+    created = optimiser([torch.nn.Parameter(torch.zeros(1))], TrainConfig())
+    assert isinstance(created, torch.optim.AdamW)
+    assert created.param_groups[0]["weight_decay"] == 1e-2

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from model.agcnn import Agcnn
 from tests.conftest import ROOT
 from tests.training.fit.two_processes import ONE, TWO, images, trained
-from training.evaluation.scoring import logits, macro_auroc
+from training.evaluation.inference import logits, macro_auroc
 from training.fit import checkpoint
 from training.fit.loop import LAST
 from training.fit.stages import fusion_logits
@@ -21,7 +21,7 @@ from training.fit.stages import fusion_logits
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what two processes wrote."""
+    """A folder with the results of two processes."""
     folder = tmp_path_factory.mktemp("two")
     script = Path(__file__).with_name("two_processes.py")
     without_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
@@ -31,21 +31,21 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_both_end_with_the_same_weights(together: Path) -> None:
+def test_both_processes_end_with_the_same_weights(together: Path) -> None:
     one, other = (load_file(together / f"process{rank}.safetensors") for rank in (0, 1))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_two_learn_what_one_would(together: Path, tmp_path: Path) -> None:
-    """Although what is known is spread unevenly over them: their gradients' mean is that of the whole batch."""
+def test_two_processes_learn_the_same_as_one(together: Path, tmp_path: Path) -> None:
+    """Also with unevenly distributed known targets, the mean of their gradients is that of the whole batch."""
     alone = trained(ONE, tmp_path / "run").state_dict()
     both = load_file(together / "process0.safetensors")
     torch.manual_seed(0)
-    begun = Agcnn(ONE.network).state_dict()
+    initial = Agcnn(ONE.network).state_dict()
     for name, tensor in alone.items():
         torch.testing.assert_close(both[name], tensor, atol=1e-5, rtol=1e-4)
-    assert max((alone[name] - begun[name]).abs().max().item() for name in alone) > 1e-2
+    assert max((alone[name] - initial[name]).abs().max().item() for name in alone) > 1e-2
 
 
 def test_the_score_is_that_of_one_process(together: Path) -> None:
@@ -60,8 +60,8 @@ def test_the_score_is_that_of_one_process(together: Path) -> None:
     assert all(0 < record["loss"] < 1.5 for record in history)
     network = Agcnn(TWO.network).eval()
     checkpoint.load_weights(together / "process0.safetensors", network)
-    found = logits(Fabric(accelerator="cpu"), lambda canvas: fusion_logits(network, canvas), images())
-    assert macro_auroc(found, images().targets) == history[-1]["auroc"]
+    scores = logits(Fabric(accelerator="cpu"), lambda canvas: fusion_logits(network, canvas), images())
+    assert macro_auroc(scores, images().targets) == history[-1]["auroc"]
 
 
 def test_the_run_folder_is_written_once(together: Path) -> None:

@@ -13,10 +13,10 @@ from model.branch import Branch
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.fit import checkpoint
-from training.fit.config import TrainConfig, configured
-from training.fit.lineage import patients_of, patients_seen
+from training.fit.config import TrainConfig, with_changes
+from training.fit.lineage import all_patients, training_patients
 from training.fit.loop import LAST
-from training.fit.run import HELD_OUT, Plan, begun, claim, gather, train, watched
+from training.fit.run import HELD_OUT, Plan, claim, initialise_network, load_data, split_for_selection, train
 from training.fit.served_weights import as_served
 
 
@@ -30,7 +30,7 @@ def quick(small: TrainConfig) -> TrainConfig:
     return replace(small, epochs=(1, 1, 1))
 
 
-def test_a_run_leaves_weights_document_and_what_was_held_out(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_writes_weights_document_and_held_out_predictions(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(plan, quick, run, resume=False)
     network, document = checkpoint.load(run)
@@ -41,7 +41,7 @@ def test_a_run_leaves_weights_document_and_what_was_held_out(plan: Plan, quick: 
     assert document["config"]["epochs"] == [1, 1, 1]
     held_out = predictions.load(run / HELD_OUT)
     assert len(held_out) == 8
-    again = predictions.predict(as_served(network), gather(plan, quick).held_out)  # type: ignore[arg-type]
+    again = predictions.predict(as_served(network), load_data(plan, quick).held_out)  # type: ignore[arg-type]
     np.testing.assert_allclose(again.logits, held_out.logits, atol=1e-5)
 
 
@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_weights(plan: Plan, quick: TrainConfig, tm
     assert one == two
 
 
-def test_a_finished_run_is_left_alone(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_a_finished_run_is_not_changed(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(plan, quick, run, resume=False)
     before = (run / checkpoint.WEIGHTS).stat().st_mtime_ns
@@ -71,7 +71,7 @@ def test_a_folder_of_another_run_is_refused(plan: Plan, quick: TrainConfig, tmp_
         train(replace(plan, split="train+val"), quick, run, resume=True)
 
 
-def test_pretraining_is_handed_on_and_remembered(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_pretraining_is_used_and_recorded(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     first, second = tmp_path / "pretrain", tmp_path / "run"
     train(plan, replace(quick, stages=("global",)), first, resume=False)
     init = first / checkpoint.WEIGHTS
@@ -85,7 +85,7 @@ def test_pretraining_is_handed_on_and_remembered(plan: Plan, quick: TrainConfig,
 def test_a_fold_holds_out_patients_of_train_and_val(plan: Plan, quick: TrainConfig) -> None:
     held = []
     for number in range(3):
-        data = gather(replace(plan, fold=(number, 3)), quick)
+        data = load_data(replace(plan, fold=(number, 3)), quick)
         assert data.held_out is not None
         assert len(data.train) + len(data.held_out) == 32
         assert not set(data.train.patients) & set(data.held_out.patients)
@@ -93,22 +93,22 @@ def test_a_fold_holds_out_patients_of_train_and_val(plan: Plan, quick: TrainConf
     assert len(set(held)) == 32
 
 
-def test_a_fold_s_held_out_images_choose_no_epoch(plan: Plan, quick: TrainConfig) -> None:
+def test_held_out_images_of_a_fold_do_not_select_epochs(plan: Plan, quick: TrainConfig) -> None:
     part, config = replace(plan, fold=(0, 3)), replace(quick, select="best")
-    data = gather(part, config)
-    seen = watched(data, part, config)
+    data = load_data(part, config)
+    split = split_for_selection(data, part, config)
     assert data.held_out is not None
-    assert seen.held_out is not None
-    people = [set(images.patients) for images in (seen.train, seen.held_out, data.held_out)]
+    assert split.held_out is not None
+    people = [set(images.patients) for images in (split.train, split.held_out, data.held_out)]
     assert [len(each & other) for each, other in combinations(people, 2)] == [0, 0, 0]
-    assert len(seen.train) + len(seen.held_out) == len(data.train)
-    assert watched(data, part, quick).held_out is None
-    assert watched(data, plan, config) is data
+    assert len(split.train) + len(split.held_out) == len(data.train)
+    assert split_for_selection(data, part, quick).held_out is None
+    assert split_for_selection(data, plan, config) is data
 
 
 def test_more_folds_than_patients_are_refused(plan: Plan, quick: TrainConfig) -> None:
     with pytest.raises(TrainingError, match="fold: 16 patients are too few for 40 folds"):
-        gather(replace(plan, fold=(39, 40)), quick)
+        load_data(replace(plan, fold=(39, 40)), quick)
 
 
 def test_patients_of_another_folder_can_be_left_out(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
@@ -118,29 +118,29 @@ def test_patients_of_another_folder_can_be_left_out(plan: Plan, quick: TrainConf
         few = (other / f"{name}_list.txt").read_text().splitlines()[lines]
         (other / f"{name}_list.txt").write_text("\n".join(few))
     without = replace(plan, without=other)
-    data = gather(without, quick)
+    data = load_data(without, quick)
     assert len(data.train) == 16
-    assert not set(data.train.patients) & patients_of(other)
+    assert not set(data.train.patients) & all_patients(other)
     short = replace(quick, stages=("global",))
     train(without, short, tmp_path / "run", resume=False)
     _, document = checkpoint.load(tmp_path / "run")
     assert document["training_data"][0]["name"] == "tiny train without other"
-    assert patients_seen(tmp_path / "run") == set(data.train.patients)
+    assert training_patients(tmp_path / "run") == set(data.train.patients)
     with pytest.raises(TrainingError, match="no image is left"):
-        gather(replace(plan, without=plan.data), quick)
+        load_data(replace(plan, without=plan.data), quick)
 
 
-def test_a_patient_held_out_whom_the_starting_weights_know_is_told(
+def test_held_out_patients_of_the_starting_weights_are_reported(
     plan: Plan, quick: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     short = replace(quick, stages=("global",))
     train(plan, short, tmp_path / "first", resume=False)
-    assert "had seen" not in capsys.readouterr().out
+    assert "was trained" not in capsys.readouterr().out
     init = tmp_path / "first" / checkpoint.WEIGHTS
     train(replace(plan, init=init, fold=(0, 2)), short, tmp_path / "second", resume=False)
-    told = int(capsys.readouterr().out.split("who will not count: ")[1].splitlines()[0])
+    count = int(capsys.readouterr().out.split("excluded from scores: ")[1].splitlines()[0])
     held_out = predictions.load(tmp_path / "second" / HELD_OUT).patients
-    assert told == len({*held_out} & set(gather(plan, short).train.patients)) > 0
+    assert count == len({*held_out} & set(load_data(plan, short).train.patients)) > 0
 
 
 def test_a_plan_may_change_until_something_is_trained(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
@@ -153,20 +153,20 @@ def test_a_plan_may_change_until_something_is_trained(plan: Plan, quick: TrainCo
         train(plan, replace(short, seed=8), run, resume=True)
 
 
-def test_a_file_in_the_run_s_place_is_refused(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_a_file_at_the_path_of_the_run_is_refused(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(TrainingError, match="run: File exists"):
         claim(tmp_path / "run", plan, quick, resume=False)
 
 
-def test_a_run_goes_on_with_other_workers(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_can_be_resumed_with_other_workers(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     run, short = tmp_path / "run", replace(quick, stages=("global",))
     claim(run, plan, short, resume=False)
     (run / LAST).touch()
     claim(run, plan, replace(short, workers=1), resume=True)
 
 
-def test_what_no_network_has_is_refused_before_anything_is_read(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_an_invalid_network_is_refused_before_anything_is_read(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="canvas_size must be a multiple"):
         train(plan, replace(quick, canvas_size=65), tmp_path / "run", resume=False)
     checkpoint.save_weights(tmp_path / "trunk.safetensors", Branch("resnet50", 3))
@@ -176,7 +176,7 @@ def test_what_no_network_has_is_refused_before_anything_is_read(plan: Plan, quic
 
 
 def test_train_and_val_together_hold_out_nothing(plan: Plan, quick: TrainConfig) -> None:
-    data = gather(replace(plan, split="train+val"), quick)
+    data = load_data(replace(plan, split="train+val"), quick)
     assert len(data.train) == 32
     assert data.held_out is None
 
@@ -188,8 +188,11 @@ def test_a_published_trunk_goes_into_both_branches(quick: TrainConfig, tmp_path:
     torch.manual_seed(2)
     network = Agcnn(quick.network)
     own = network.local_branch.features[0].weight.clone()
-    config = configured(quick, {"second_look": second_look})
-    assert begun(network, tmp_path / "trunk.safetensors", config) == ["classifier.bias", "classifier.weight"]
+    config = with_changes(quick, {"second_look": second_look})
+    assert initialise_network(network, tmp_path / "trunk.safetensors", config) == [
+        "classifier.bias",
+        "classifier.weight",
+    ]
     trunk, near = network.global_branch.features[0].weight, network.local_branch.features[0].weight
     assert torch.equal(near, trunk if second_look == "init" else own)
     assert not torch.equal(trunk, own)
@@ -200,20 +203,20 @@ def test_a_whole_network_keeps_its_two_branches(quick: TrainConfig, tmp_path: Pa
     before = Agcnn(quick.network)
     checkpoint.save_weights(tmp_path / "network.safetensors", before)
     network = Agcnn(quick.network)
-    assert begun(network, tmp_path / "network.safetensors", replace(quick, second_look="init")) == []
+    assert initialise_network(network, tmp_path / "network.safetensors", replace(quick, second_look="init")) == []
     assert all(torch.equal(tensor, before.state_dict()[name]) for name, tensor in network.state_dict().items())
 
 
-def test_names_that_did_not_match_are_told(
+def test_unmatched_names_are_printed(
     plan: Plan, quick: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint.save_weights(tmp_path / "trunk.safetensors", Branch("squeezenet1_1", 3))
     train(replace(plan, init=tmp_path / "trunk.safetensors"), quick, tmp_path / "run", resume=False)
-    told = capsys.readouterr().out
-    assert "trunk.safetensors: 2 names did not match\n  classifier.bias\n  classifier.weight\n" in told
+    output = capsys.readouterr().out
+    assert "trunk.safetensors: 2 names did not match\n  classifier.bias\n  classifier.weight\n" in output
 
 
-def test_teachers_are_learned_from_and_remembered(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_teachers_are_used_and_recorded(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     short = replace(quick, stages=("global",))
     train(plan, short, tmp_path / "teacher", resume=False)
     taught = replace(plan, teachers=(tmp_path / "teacher",))
@@ -226,7 +229,7 @@ def test_teachers_are_learned_from_and_remembered(plan: Plan, quick: TrainConfig
         train(taught, short, tmp_path / "other", resume=False)
 
 
-def test_a_fifteenth_output_is_trained_and_not_told(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+def test_a_fifteenth_output_is_trained_and_not_scored(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     train(plan, replace(quick, no_finding=True, select="best"), tmp_path / "run", resume=False)
     network, document = checkpoint.load(tmp_path / "run")
     assert network.fusion.classifier.out_features == 15

@@ -20,7 +20,7 @@ def with_statistics(trunk: nn.Module) -> nn.Module:
     return trunk.eval()
 
 
-def test_a_convolution_and_its_norm_become_one_by_hand() -> None:
+def test_folding_a_convolution_and_its_norm_by_hand() -> None:
     convolution, norm = nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1, eps=0)
     convolution.weight.data.fill_(3)
     for tensor, value in ((norm.weight, 2), (norm.bias, 5), (norm.running_mean, 7), (norm.running_var, 16)):
@@ -32,7 +32,7 @@ def test_a_convolution_and_its_norm_become_one_by_hand() -> None:
     assert trunk[0].bias.item() == 1.5  # 5 - 7 * 2 / sqrt(16)
 
 
-def test_densenet_keeps_the_norms_that_stand_before_a_relu() -> None:
+def test_densenet_keeps_the_norms_before_a_relu() -> None:
     torch.manual_seed(0)
     trunk = with_statistics(Branch("densenet121").features)
     image = torch.rand(1, 1, 64, 64)
@@ -46,9 +46,9 @@ def test_densenet_keeps_the_norms_that_stand_before_a_relu() -> None:
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_a_folded_trunk_answers_as_before(backbone: str) -> None:
+def test_a_folded_trunk_gives_equal_outputs(backbone: str) -> None:
     torch.manual_seed(0)
-    trunk = with_statistics(Branch(backbone).features).double()  # so that a difference is none of rounding
+    trunk = with_statistics(Branch(backbone).features).double()  # in float64, so that a difference is not rounding
     image = torch.rand(2, 1, 64, 64, dtype=torch.float64)
     with torch.inference_mode():
         before = trunk(image)
@@ -70,7 +70,7 @@ def test_a_folded_trunk_answers_as_before(backbone: str) -> None:
         ("sasa_resnet50", 16 + 1),  # and after the stem's
     ],
 )
-def test_of_a_resnet_only_the_norms_after_attention_stay(backbone: str, left: int) -> None:
+def test_a_resnet_keeps_only_the_norms_after_attention(backbone: str, left: int) -> None:
     trunk = Branch(backbone).features.eval()
     before = sum(isinstance(module, nn.BatchNorm2d) for module in trunk.modules())
     assert fold_batch_norms(trunk) == before - left
@@ -82,7 +82,7 @@ def test_of_a_resnet_only_the_norms_after_attention_stay(backbone: str, left: in
             assert any(isinstance(module, SelfAttention) for module in layer.modules())
 
 
-def test_squeezenet_has_none() -> None:
+def test_squeezenet_has_no_norms() -> None:
     assert fold_batch_norms(Branch("squeezenet1_1").features.eval()) == 0
 
 
@@ -116,7 +116,7 @@ def test_a_weight_beyond_float16_is_named(value: float) -> None:
         round_weights(network)
 
 
-def test_a_network_as_served_is_a_rounded_copy_for_good() -> None:
+def test_as_served_returns_a_rounded_copy() -> None:
     network = tiny_network().train()
     freeze(network.global_branch)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

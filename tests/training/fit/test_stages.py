@@ -10,11 +10,11 @@ from training.fit.loss import masked_loss
 from training.fit.stages import (
     StageView,
     copy_global,
-    global_alone,
     global_logits,
     shrunk_size,
     stages,
     start_at_prevalence,
+    start_from_global,
 )
 
 PARTS = {"global": "global_branch", "local": "local_branch", "fusion": "fusion"}
@@ -27,7 +27,7 @@ def network(small: TrainConfig) -> Agcnn:
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_a_stage_moves_its_part_and_nothing_else(network: Agcnn, small: TrainConfig, index: int) -> None:
+def test_a_stage_trains_only_its_part(network: Agcnn, small: TrainConfig, index: int) -> None:
     stage = stages(small)[index]
     view = StageView(network, stage)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -54,13 +54,13 @@ def test_stages_come_in_the_paper_s_order_with_their_own_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("canvas", "wanted"), [(128, 128), (256, 256), (384, 384), (512, 256), (640, 640), (1152, 384)]
+    ("canvas", "expected"), [(128, 128), (256, 256), (384, 384), (512, 256), (640, 640), (1152, 384)]
 )
-def test_the_global_branch_needs_no_more_than_about_twice_its_input(canvas: int, wanted: int) -> None:
-    assert shrunk_size(canvas, 128) == wanted
+def test_the_global_branch_needs_no_more_than_about_twice_its_input(canvas: int, expected: int) -> None:
+    assert shrunk_size(canvas, 128) == expected
 
 
-def test_the_global_stage_sees_what_the_whole_network_sees(network: Agcnn) -> None:
+def test_the_global_stage_gives_the_logits_of_the_whole_network(network: Agcnn) -> None:
     canvas = torch.rand(2, 1, 64, 64)
     torch.testing.assert_close(global_logits(network, canvas), network(canvas).global_)
 
@@ -72,8 +72,8 @@ def test_the_local_branch_starts_as_the_global_one(network: Agcnn) -> None:
     assert network.local_branch.classifier.weight is not network.global_branch.classifier.weight
 
 
-def test_the_fusion_layer_starts_as_the_global_branch_s_decision(network: Agcnn) -> None:
-    global_alone(network)
+def test_the_fusion_layer_starts_as_the_global_classifier(network: Agcnn) -> None:
+    start_from_global(network)
     output = network.eval()(torch.rand(3, 1, 64, 64))
     torch.testing.assert_close(output.fusion, output.global_, atol=1e-5, rtol=1e-5)
 
@@ -88,7 +88,7 @@ def test_the_bias_starts_at_the_log_odds(network: Agcnn) -> None:
     assert bias[1].item() == pytest.approx(np.log(0.5 / 2.5))
 
 
-def test_a_second_look_goes_on_with_what_it_brought(small: TrainConfig, network: Agcnn) -> None:
+def test_second_look_init_keeps_the_starting_weights(small: TrainConfig, network: Agcnn) -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     for stage in stages(replace(small, second_look="init")):
         stage.start(network)

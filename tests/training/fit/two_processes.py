@@ -1,4 +1,4 @@
-"""Run by test_processes.py, and again by Fabric's launcher: trains, and writes what each process ends with."""
+"""Script of test_processes.py, also started by Fabric's launcher: trains and writes the weights of each process."""
 
 import sys
 from dataclasses import replace
@@ -14,7 +14,7 @@ from training.data.sample import Case
 from training.data.transforms import Augmentation
 from training.fit.checkpoint import save_weights
 from training.fit.config import TrainConfig
-from training.fit.loop import Data, devices, fit
+from training.fit.loop import Data, create_fabric_for, fit
 
 ONE = TrainConfig(
     canvas_size=64,
@@ -33,7 +33,7 @@ TWO = replace(ONE, devices=2, batch_sizes=(4, 4, 4))
 
 
 def images() -> Canvases:
-    """Twenty, of each some findings unknown, and nothing known of every fourth."""
+    """Twenty images with some unknown findings each; every fourth has no known finding."""
     draw = np.random.default_rng(0)
     targets = np.where(draw.random((20, 14)) < 0.3, np.nan, draw.integers(0, 2, (20, 14)))
     targets[::4] = np.nan
@@ -42,8 +42,8 @@ def images() -> Canvases:
 
 
 def trained(config: TrainConfig, out: Path) -> Agcnn:
-    """The network that one of the processes ends with; the run folder is of them all."""
-    fabric = devices(config)
+    """The final network of one of the processes, which share the run folder."""
+    fabric = create_fabric_for(config)
     fabric.launch()
     torch.set_num_threads(1)
     torch.manual_seed(0)

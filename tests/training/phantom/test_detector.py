@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from training.phantom.detector import Exposure, _counts, blurred, intensity, photograph
+from training.phantom.detector import Exposure, _counts, blur, intensity, photograph
 
 
 @given(st.floats(0, 3), st.floats(0, 3))
 def test_layers_multiply(a, b):
-    """Beer-Lambert: two layers let through the product of what each does."""
+    """Beer-Lambert: the transmission of two layers is the product of theirs."""
     first, second = np.float32([[a]]), np.float32([[b]])
     np.testing.assert_allclose(intensity(first + second), intensity(first) * intensity(second), rtol=1e-5)
 
@@ -49,4 +49,4 @@ def test_shutters_are_black():
 def test_wide_blur_on_a_coarse_grid_is_nearly_the_same():
     plane = np.random.default_rng(0).random((240, 240), dtype=np.float32)
     fine = ndimage.gaussian_filter(plane, 20, mode="nearest")
-    np.testing.assert_allclose(blurred(plane, 20)[60:-60, 60:-60], fine[60:-60, 60:-60], atol=1e-3)
+    np.testing.assert_allclose(blur(plane, 20)[60:-60, 60:-60], fine[60:-60, 60:-60], atol=1e-3)

@@ -5,7 +5,7 @@ import pydicom
 import pytest
 from pydicom.pixels import apply_windowing
 
-from training.phantom.dicom import Encoding, stored, write_dicom
+from training.phantom.dicom import Encoding, stored_values, write_dicom
 from training.phantom.film import phantom
 
 ENCODINGS = {
@@ -29,7 +29,7 @@ def read(data):
 class TestRoundTrip:
     def test_pixels(self, name, picture):
         dataset = read(write_dicom(picture, 7, ENCODINGS[name]))
-        np.testing.assert_array_equal(dataset.pixel_array, stored(picture.values, ENCODINGS[name]))
+        np.testing.assert_array_equal(dataset.pixel_array, stored_values(picture.values, ENCODINGS[name]))
         assert dataset.PhotometricInterpretation == ENCODINGS[name].photometric
 
     def test_the_window_gives_the_display_values_back(self, name, picture):
@@ -40,7 +40,7 @@ class TestRoundTrip:
 
 
 class TestHeader:
-    def test_it_is_nobody(self, picture):
+    def test_it_is_marked_as_a_phantom(self, picture):
         dataset = read(write_dicom(picture, 7))
         assert str(dataset.PatientName).startswith("PHANTOM^")
         assert dataset.PatientID.startswith("PHANTOM-")
@@ -66,7 +66,7 @@ class TestHeader:
         finally:
             pydicom.config.settings.reading_validation_mode = pydicom.config.WARN
 
-    def test_uids_are_valid_and_tell_encodings_apart(self, picture):
+    def test_uids_are_valid_and_differ_between_encodings(self, picture):
         files = [read(write_dicom(picture, 7, encoding)) for encoding in (Encoding(), Encoding("MONOCHROME1"))]
         files.append(read(write_dicom(picture, 8)))
         files.append(read(write_dicom(picture, 7, Encoding(view="LL"))))
@@ -74,7 +74,7 @@ class TestHeader:
         assert len(set(uids)) == len(uids)
         assert all(pydicom.uid.UID(uid).is_valid and uid.startswith("2.25.") for uid in uids)
 
-    def test_the_same_bytes_each_time(self, picture):
+    def test_writing_is_reproducible(self, picture):
         assert write_dicom(picture, 7) == write_dicom(picture, 7)
 
     def test_a_claimed_view(self, picture):

@@ -3,7 +3,7 @@ import pytest
 
 from model.labels import LABELS
 from training.phantom import anatomy, findings
-from training.phantom.film import patient_number, phantom, picked
+from training.phantom.film import draw_labels, patient_number, phantom
 from training.phantom.onset import Onset
 
 SIZE = 192
@@ -50,7 +50,7 @@ class TestPhantom:
         assert clear[1].boxes == {}
         assert not clear[1].target.any()
 
-    def test_all_at_once(self):
+    def test_all_findings_at_once(self):
         picture = phantom(SEED, 4, 128, LABELS)
         assert picture.target.tolist() == [1.0] * 14
         assert set(picture.boxes) == set(LABELS)
@@ -68,10 +68,10 @@ class TestPhantom:
         with pytest.raises(KeyError, match="Cold"):
             phantom(SEED, 0, 64, ("Cold",))
 
-    def test_drawn_findings_are_those_announced(self):
+    def test_drawn_findings_are_those_of_draw_labels(self):
         for index in range(3):
             picture = phantom(SEED, index, 64)
-            assert tuple(label for label, there in zip(LABELS, picture.target, strict=True) if there) == picked(
+            assert tuple(label for label, there in zip(LABELS, picture.target, strict=True) if there) == draw_labels(
                 SEED, index
             )
 
@@ -97,7 +97,7 @@ def _mean(values, x, y, reach=0.03):
 
 @pytest.mark.parametrize("label", LABELS)
 def test_a_finding_changes_the_picture_in_its_boxes(label, clear):
-    """With and without it, all else and the noise being equal."""
+    """With and without the finding, everything else and the noise being equal."""
     for index, without in clear.items():
         picture = phantom(SEED, index, SIZE, (label,))
         assert picture.target[LABELS.index(label)] == picture.target.sum() == 1
@@ -109,7 +109,7 @@ def test_a_finding_changes_the_picture_in_its_boxes(label, clear):
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_boxes_are_boxes(label):
+def test_boxes_are_valid(label):
     for index in range(4):
         for x0, y0, x1, y1 in phantom(SEED, index, 96, (label,)).boxes[label]:
             assert 0 <= x0 < x1 <= 1
@@ -121,7 +121,7 @@ def test_patients_have_one_image_or_two():
 
 
 def test_prevalence_is_as_stated():
-    drawn = [picked(SEED, index) for index in range(3000)]
+    drawn = [draw_labels(SEED, index) for index in range(3000)]
     for label, finding in findings.FINDINGS.items():
         share = np.mean([label in labels for labels in drawn])
         assert share == pytest.approx(finding.prevalence, abs=4 * np.sqrt(finding.prevalence / 3000))
@@ -130,8 +130,8 @@ def test_prevalence_is_as_stated():
 
 @pytest.mark.parametrize("among", [("Nodule",), ("Mass", "Nodule", "Hernia")])
 def test_fewer_findings_are_drawn_more_often(among):
-    """So that a third of the images show none, and of two findings the more common one stays so."""
-    drawn = [picked(SEED, index, among) for index in range(3000)]
+    """A third of the images show none, and the more common of two findings is still the more common one."""
+    drawn = [draw_labels(SEED, index, among) for index in range(3000)]
     expected = np.prod([1 - finding.prevalence for finding in findings.FINDINGS.values()])
     assert np.mean([not labels for labels in drawn]) == pytest.approx(expected, abs=0.035)
     counts = {label: sum(label in labels for labels in drawn) for label in among}
@@ -139,7 +139,7 @@ def test_fewer_findings_are_drawn_more_often(among):
     assert set().union(*drawn) == set(among)
 
 
-def test_small_nodules_are_small_and_leave_all_else():
+def test_small_nodules_are_small_and_change_nothing_else():
     for index in range(3):
         large, small = (phantom(SEED, index, 448, ("Nodule",), share) for share in (0.0, 1.0))
         widths = [np.ptp(np.array(picture.boxes["Nodule"][0]).reshape(2, 2), axis=0) for picture in (large, small)]
@@ -159,13 +159,13 @@ class TestHeart:
             rng = np.random.default_rng(number)
             yield anatomy.chest(anatomy.patient(number, rng), 0.8, rng)
 
-    def test_a_healthy_one_is_less_than_half_the_chest(self):
+    def test_a_healthy_heart_is_less_than_half_as_wide_as_the_chest(self):
         ratios = [chest.cardiothoracic_ratio for chest in self.chests()]
         assert min(ratios) > 0.36
         assert max(ratios) < 0.5
 
     @pytest.mark.parametrize("grade", [0.0, 1.0])
-    def test_a_large_one_is_more(self, grade):
+    def test_an_enlarged_heart_is_more_than_half_as_wide_as_the_chest(self, grade):
         for chest in self.chests():
-            large = findings.remodelled(chest, {"Cardiomegaly": Onset(0, grade, 1)})
+            large = findings.remodel(chest, {"Cardiomegaly": Onset(0, grade, 1)})
             assert large.cardiothoracic_ratio == pytest.approx(0.53 + 0.13 * grade, abs=0.02)

@@ -15,14 +15,14 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_all_are_there_and_small(folder):
+def test_all_samples_exist_and_are_small(folder):
     sizes = {path.name: path.stat().st_size for path in folder.glob("*.dcm")}
     assert set(sizes) == {recipe.name for recipe in RECIPES}
     assert max(sizes.values()) < 1_000_000
     assert sum(sizes.values()) < 5_000_000
 
 
-def test_the_service_takes_all_but_the_lateral(folder):
+def test_the_service_accepts_all_samples_except_the_lateral(folder):
     for recipe in RECIPES:
         dataset = pydicom.dcmread(folder / recipe.name)
         if recipe.name == "lateral.dcm":
@@ -32,12 +32,12 @@ def test_the_service_takes_all_but_the_lateral(folder):
             assert accept(dataset) == ()
 
 
-def test_no_two_are_the_same(folder):
+def test_all_samples_differ(folder):
     uids = {pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID for path in folder.glob("*.dcm")}
     assert len(uids) == len(RECIPES)
 
 
-def test_the_repository_holds_the_same_headers(folder, root):
+def test_the_repository_contains_the_same_headers(folder, root):
     for path in folder.glob("*.dcm"):
         ours = pydicom.dcmread(root / "samples" / path.name, stop_before_pixels=True)
         new = pydicom.dcmread(path, stop_before_pixels=True)

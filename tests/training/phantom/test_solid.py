@@ -33,7 +33,7 @@ class TestInterval:
         expected = [2 * math.sqrt(100 - d * d) if d < 10 else 0 for d in (0, 3, 6, 9, 11)]
         np.testing.assert_allclose(length(Ellipsoid((0, 5, 0), (10, 10, 10)).interval(rays))[0], expected, atol=1e-3)
 
-    def test_enters_and_leaves_where_it_should(self):
+    def test_entry_and_exit_of_a_ray(self):
         got = Ellipsoid((0, 5, 0), (10, 20, 10)).interval(parallel([0], [0]))
         assert got.near.item() == pytest.approx(-15)
         assert got.far.item() == pytest.approx(25)
@@ -60,7 +60,7 @@ class TestInterval:
         path = length(solid.interval(rays)).ravel()
         np.testing.assert_allclose(path, marched([solid], lambda a: a, rays), atol=0.15)
 
-    def test_nothing_is_lost_by_looking_only_where_it_may_be(self):
+    def test_the_search_window_misses_no_ray(self):
         rays = parallel(np.linspace(-200, 200, 448), np.linspace(-200, 200, 448))
         for centre in ((0, 0, 0), (-198, 0, 150), (133, 0, 199)):
             solid = Ellipsoid(centre, (3, 3, 2))
@@ -74,7 +74,7 @@ class TestSets:
         assert length(meet(a, b)).item() == 2
         assert length(hull(a, b)).item() == 9
 
-    def test_a_miss_takes_no_part(self):
+    def test_a_missed_solid_is_ignored(self):
         miss = interval(np.inf, -np.inf)
         assert length(hull(interval(1, 3), miss)).item() == 2
         assert length(meet(interval(1, 3), miss)).item() == 0

@@ -37,12 +37,12 @@ def test_a_ball_casts_the_chord_of_a_sphere():
     np.testing.assert_allclose(row[d > 1.15 * radius], 0, atol=0.01)
 
 
-def test_what_lies_outside_does_not_come_in_again():
+def test_points_outside_do_not_wrap_around():
     far = Strands(np.array([[0.0, 0.0, 400.0]]), np.array([1.0]), np.array([1.0]))
     assert np.abs(shadow(far, CAMERA)).max() < 1e-6
 
 
-def test_nothing_casts_nothing():
+def test_no_balls_have_no_shadow():
     assert shadow(gather([]), CAMERA).shape == (200, 200)
 
 

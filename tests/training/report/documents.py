@@ -1,4 +1,4 @@
-"""An evaluation's documents, small: what a report and a model card are made of."""
+"""Small documents of an evaluation, from which report and model card are made."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ SPLITS = ("test", "test, collection B")
 
 
 def document() -> dict[str, Any]:
-    """As `run.json` has it."""
+    """Content of `run.json`."""
     return {
         "network": {"backbone": "squeezenet1_1", "canvas_size": 64, "input_size": 32, "tau": 0.7, "pooling": "max"},
         "commit": "0" * 40,
@@ -20,8 +20,8 @@ def document() -> dict[str, Any]:
     }
 
 
-def found() -> dict[str, Any]:
-    """As `metrics.json` has it: nothing is known of Hernia, and every other figure tells what it is of."""
+def metrics_document() -> dict[str, Any]:
+    """Content of `metrics.json`: Hernia is undefined, and every other value identifies its finding."""
     return {
         "data": {split: {"images": 40 - 20 * place, "patients": 30} for place, split in enumerate(SPLITS)},
         "metrics": list(metrics()),

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from training.report.curves import MOST_POINTS, precision_recall, reliability, roc, stairs, thinned
+from training.report.curves import MAX_POINTS, precision_recall, reliability, roc, stairs, thinned
 
 PAIRS = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40).filter(
     lambda pairs: len({positive for _, positive in pairs}) == 2
@@ -37,8 +37,8 @@ def test_precision_and_recall_are_sklearns(pairs: list[tuple[int, bool]]) -> Non
 def test_precision_and_recall_by_hand() -> None:
     points = precision_recall(np.array([0.9, 0.8, 0.8, 0.1]), np.array([True, False, True, False]))
     np.testing.assert_allclose(points, [[0.5, 1], [1, 2 / 3], [1, 0.5]])
-    wanted = [[0, 1], [0.5, 1], [0.5, 2 / 3], [1, 2 / 3], [1, 0.5], [1, 0.5]]
-    np.testing.assert_allclose(stairs(points), wanted)
+    expected = [[0, 1], [0.5, 1], [0.5, 2 / 3], [1, 2 / 3], [1, 0.5], [1, 0.5]]
+    np.testing.assert_allclose(stairs(points), expected)
 
 
 def test_reliability_by_hand() -> None:
@@ -53,10 +53,10 @@ def test_reliability_has_few_bins_of_enough_images(images: int, bins: int) -> No
     assert len(reliability(np.linspace(0, 1, images), np.ones(images, bool))) == bins
 
 
-@pytest.mark.parametrize("count", [1, 2, MOST_POINTS, MOST_POINTS + 1, 10_000])
+@pytest.mark.parametrize("count", [1, 2, MAX_POINTS, MAX_POINTS + 1, 10_000])
 def test_thinned_keeps_both_ends(count: int) -> None:
     points = np.stack([np.arange(count), np.arange(count)], 1).astype(float)
     few = thinned(points)
-    assert len(few) == min(count, MOST_POINTS)
+    assert len(few) == min(count, MAX_POINTS)
     assert few[0, 0] == 0
     assert few[-1, 0] == count - 1

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from model.labels import LABELS
 from service.artefact.model_card import ModelCard
 from tests.training.report import documents
-from training.report import model_card as room
+from training.report import model_card as module
 from training.report.model_card import model_card
 
 SECTIONS = [  # Mitchell et al. 2019, figure 1
@@ -26,16 +26,16 @@ SECTIONS = [  # Mitchell et al. 2019, figure 1
 
 @pytest.fixture
 def card() -> dict[str, Any]:
-    return model_card(documents.document(), documents.found())
+    return model_card(documents.document(), documents.metrics_document())
 
 
-def test_fits_the_services_schema_and_comes_out_as_it_went_in(card: dict[str, Any]) -> None:
+def test_fits_the_schema_of_the_service_and_round_trips(card: dict[str, Any]) -> None:
     read = ModelCard.model_validate_json(json.dumps(card, allow_nan=False))
     assert read.model_dump(mode="json") == card
     assert list(card) == SECTIONS
 
 
-def test_a_broken_one_does_not_fit(card: dict[str, Any]) -> None:
+def test_an_invalid_card_is_refused(card: dict[str, Any]) -> None:
     for broken in (
         {**card, "another": 1},
         {**card, "caveats_and_recommendations": []},
@@ -45,7 +45,7 @@ def test_a_broken_one_does_not_fit(card: dict[str, Any]) -> None:
             ModelCard.model_validate_json(json.dumps(broken))
 
 
-def test_details_are_the_runs_without_its_machine(card: dict[str, Any]) -> None:
+def test_the_details_are_those_of_the_run_without_machine_settings(card: dict[str, Any]) -> None:
     details = card["model_details"]
     assert details["name"] == "agcnn-squeezenet1_1"
     assert details["commit"] == "0" * 40
@@ -55,7 +55,7 @@ def test_details_are_the_runs_without_its_machine(card: dict[str, Any]) -> None:
     assert card["evaluation_data"]["datasets"][1] == {"split": "test, collection B", "images": 20, "patients": 30}
 
 
-def test_every_finding_is_there_with_its_figures(card: dict[str, Any]) -> None:
+def test_every_finding_has_its_scores(card: dict[str, Any]) -> None:
     results = card["quantitative_analyses"]["unitary"]["labels"]
     assert len(results) == 2 * (len(LABELS) + 3)  # splits; the macro average of three branches
     mass = next(result for result in results if result["label"] == "Mass")
@@ -67,10 +67,12 @@ def test_every_finding_is_there_with_its_figures(card: dict[str, Any]) -> None:
     assert macro["measures"]["ece"] == {"value": 0.6543, "interval": [0.5543, 0.7543], "labels": list(LABELS[:-1])}
 
 
-def test_a_macro_average_over_fewer_labels_makes_no_entry_of_its_own() -> None:
-    found = documents.found()
-    rows = [{**row, "positives": 1} if row["name"] == "brier" else row for row in found["metrics"]]
-    results = model_card(documents.document(), {**found, "metrics": rows})["quantitative_analyses"]["unitary"]["labels"]
+def test_a_macro_average_over_fewer_labels_is_not_a_separate_entry() -> None:
+    metrics = documents.metrics_document()
+    rows = [{**row, "positives": 1} if row["name"] == "brier" else row for row in metrics["metrics"]]
+    results = model_card(documents.document(), {**metrics, "metrics": rows})["quantitative_analyses"]["unitary"][
+        "labels"
+    ]
     assert len({(row["split"], row["branch"], row["label"]) for row in results}) == len(results)
     assert results[0]["positives"] == 5
 
@@ -89,15 +91,15 @@ def test_groups_and_differences(card: dict[str, Any]) -> None:
 
 
 def test_no_result_is_typed_by_hand() -> None:
-    """The words hold no decimal number but the arXiv's."""
-    words = json.dumps([value for name, value in vars(room).items() if name.isupper() and name != "CONFIDENCE"])
-    names = "|".join(sorted(room.UNITARY, key=len, reverse=True))
+    """The text contains no decimal number except arXiv identifiers."""
+    words = json.dumps([value for name, value in vars(module).items() if name.isupper() and name != "CONFIDENCE"])
+    names = "|".join(sorted(module.UNITARY, key=len, reverse=True))
     assert not re.findall(r"\d\.\d+", re.sub(rf"{names}|arXiv:[\d.]+", "", words))
 
 
-def test_says_what_must_be_said(card: dict[str, Any]) -> None:
+def test_the_warnings_are_included(card: dict[str, Any]) -> None:
     scope = " ".join(card["intended_use"]["out_of_scope"])
     caveats = " ".join(card["caveats_and_recommendations"])
     assert "not a medical device" in scope
-    for word in ("mined from reports", "drain", "One site", "research only"):
+    for word in ("extracted from reports", "drain", "One site", "research only"):
         assert word in caveats

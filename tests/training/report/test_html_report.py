@@ -7,17 +7,17 @@ import pytest
 
 from model.labels import LABELS
 from tests.training.cases import cases, predicted
-from tests.training.report.documents import SPLITS, document, found
+from tests.training.report.documents import SPLITS, document, metrics_document
 from training.evaluation.calibration import Calibration
 from training.evaluation.predictions import Predictions
-from training.report.report import NOTICE, Picture, html, leading, signed, verdict
+from training.report.html_report import NOTICE, Picture, leading, render, signed, verdict
 
 PLANTED = "<script>alert(1)</script>"
 VOID = {"meta", "img", "br"}
 
 
-def the_test_list() -> Predictions:
-    """Forty images, half of collection B; no Hernia, all else in every third."""
+def predictions_of_test_list() -> Predictions:
+    """Forty images, half of collection B; without Hernia, every other finding in every third."""
     targets = np.zeros((40, 14))
     targets[::3, :-1] = 1
     logits = np.random.default_rng(0).normal(size=(3, 40, 14))
@@ -32,17 +32,17 @@ def picture(name: str = "00000001_000.png", findings: tuple[str, ...] = ("Mass",
     )
 
 
-def rendered(found: dict[str, Any], *pictures: Picture) -> str:
-    return html(found, the_test_list(), Calibration(np.ones((3, 14)), np.zeros((3, 14))), pictures)
+def rendered(metrics: dict[str, Any], *pictures: Picture) -> str:
+    return render(metrics, predictions_of_test_list(), Calibration(np.ones((3, 14)), np.zeros((3, 14))), pictures)
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return rendered({**document(), **found()}, picture(), picture(PLANTED, (PLANTED,)))
+    return rendered({**document(), **metrics_document()}, picture(), picture(PLANTED, (PLANTED,)))
 
 
 class Reader(HTMLParser):
-    """Refuses what is not closed; keeps every start tag, and the cells of every table row."""
+    """A parser that refuses unclosed tags and collects every start tag and the cells of every table row."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def read(page: str) -> Reader:
     return reader
 
 
-def test_asks_no_other_host_for_anything(page: str, read: Reader) -> None:
+def test_loads_nothing_from_other_hosts(page: str, read: Reader) -> None:
     assert not re.search(r"https?:|url\(|@import", page)
     sources = [value for _, attributes in read.tags for name, value in attributes.items() if name in {"src", "href"}]
     assert len(sources) == 2
@@ -90,13 +90,13 @@ def test_asks_no_other_host_for_anything(page: str, read: Reader) -> None:
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in read.tags}
 
 
-def test_says_at_both_ends_what_it_is_not(page: str) -> None:
+def test_the_notice_is_at_both_ends(page: str) -> None:
     assert page.count(NOTICE) == 2
     assert page.index(NOTICE) < page.index("What was evaluated")
     assert page.rindex(NOTICE) > page.index("How to read this")
 
 
-def test_a_name_is_text(page: str) -> None:
+def test_names_are_escaped(page: str) -> None:
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 3  # the name, its alternative text, its finding
 
@@ -108,18 +108,18 @@ def test_names_network_data_and_commit(page: str) -> None:
     assert "test, collection B: 20 images of 30 patients" in page
 
 
-def test_headline_marks_the_split_that_counts(read: Reader) -> None:
+def test_the_relevant_split_is_marked(read: Reader) -> None:
     interval = "0.654 (0.554 to 0.754)"
     assert read.row("test") == ["test", interval, interval, interval, "0.800 (0.700 to 0.900)", "13, without Hernia"]
-    assert read.row("test, collection B (counts)")[4:] == ["n/a", "13, without Hernia"]
+    assert read.row("test, collection B (relevant)")[4:] == ["n/a", "13, without Hernia"]
 
 
 def test_without_collections_no_split_is_marked() -> None:
-    alone = {**found(), "metrics": [row for row in found()["metrics"] if row["split"] == "test"]}
-    assert "(counts)" not in rendered(alone)
+    alone = {**metrics_document(), "metrics": [row for row in metrics_document()["metrics"] if row["split"] == "test"]}
+    assert "(relevant)" not in rendered(alone)
 
 
-def test_every_finding_has_its_row_and_na_where_nothing_is_known(read: Reader) -> None:
+def test_every_finding_has_a_row_with_na_for_undefined_scores(read: Reader) -> None:
     mass = LABELS.index("Mass")
     figure = f"{0.5 + mass / 100:.3f} ({0.4 + mass / 100:.3f} to {0.6 + mass / 100:.3f})"
     assert read.row("Mass", "0.540") == ["Mass", "5", *[figure] * 7]
@@ -128,19 +128,19 @@ def test_every_finding_has_its_row_and_na_where_nothing_is_known(read: Reader) -
     assert len(read.row("Pleural Thickening")) == 9
 
 
-def test_second_look_in_words_and_by_finding(page: str, read: Reader) -> None:
+def test_the_gain_of_the_local_branch_in_words_and_by_finding(page: str, read: Reader) -> None:
     assert "fusion − global, test: −0.012 (−0.030 to +0.010): <strong>no difference shown</strong>" in page
     assert "local − global, test: −0.050 (−0.080 to −0.020): <strong>local scores lower</strong>" in page
     assert read.row("Mass", "+") == ["Mass", "+0.020 (−0.100 to +0.140)", "n/a"]
     assert ["Hernia", "n/a", "n/a"] in [[" ".join(cell.split()) for cell in row] for row in read.rows]
 
 
-def test_operating_points_and_what_became_of_them(read: Reader) -> None:
+def test_operating_points_with_their_rates_on_test(read: Reader) -> None:
     rates = ["0.400 (0.300 to 0.500)", "0.950 (0.900 to 0.980)"]
     assert read.row("Mass", "0.310") == ["Mass", "0.310", *rates, "n/a", "10", *rates]
 
 
-def test_groups_and_places(read: Reader) -> None:
+def test_subgroups_and_localisation(read: Reader) -> None:
     assert read.row("sex") == ["sex", "F", "0.710 (0.610 to 0.810)40 images, 1 findings", "n/a"]
     assert read.row("IoU > 0.1") == ["IoU > 0.1", *["0.250 (0.150 to 0.350)"] * 3]
     assert read.row("pointing game")[1:] == ["0.250 (0.150 to 0.350)"] * 3
@@ -155,7 +155,7 @@ def test_every_finding_has_a_panel_in_every_split(page: str, read: Reader, kind:
     assert page.count("n/a: only one class") == 3 * len(SPLITS)  # Hernia
 
 
-def test_tables_and_pictures_can_be_heard(read: Reader) -> None:
+def test_tables_and_pictures_are_accessible_to_screen_readers(read: Reader) -> None:
     assert all(attributes.get("scope") for tag, attributes in read.tags if tag == "th")
     assert all(attributes.get("alt") for tag, attributes in read.tags if tag == "img")
     assert all(
@@ -163,12 +163,12 @@ def test_tables_and_pictures_can_be_heard(read: Reader) -> None:
     )
 
 
-def test_is_the_same_each_time(page: str) -> None:
-    assert rendered({**document(), **found()}, picture(), picture(PLANTED, (PLANTED,))) == page
+def test_rendering_is_reproducible(page: str) -> None:
+    assert rendered({**document(), **metrics_document()}, picture(), picture(PLANTED, (PLANTED,))) == page
 
 
-def test_what_was_not_computed_is_said() -> None:
-    bare = {**found(), **{name: [] for name in ("differences", "subgroups", "localisation", "compared")}}
+def test_missing_sections_are_named() -> None:
+    bare = {**metrics_document(), **{name: [] for name in ("differences", "subgroups", "localisation", "compared")}}
     page = rendered(bare)
     for words in ("none was computed", "no image has a drawn box", "none was drawn"):
         assert words in page
@@ -181,7 +181,7 @@ def test_what_was_not_computed_is_said() -> None:
         ([0.0, 0.01], "no difference shown"),
         ([0.001, 0.01], "fusion scores higher"),
         ([-0.03, -0.01], "fusion scores lower"),
-        (None, "cannot be told"),
+        (None, "undefined"),
     ],
 )
 def test_verdict(interval: list[float] | None, words: str) -> None:
@@ -193,6 +193,6 @@ def test_differences_have_a_sign() -> None:
     assert signed({"value": None, "interval": None}) == "n/a"
 
 
-def test_under_a_picture_are_the_five_highest_and_the_present() -> None:
+def test_a_picture_lists_the_five_highest_findings_and_those_present() -> None:
     names = [label for label, _ in leading(picture(findings=("Cardiomegaly",)))]
     assert names == [*LABELS[:-6:-1], "Cardiomegaly"]

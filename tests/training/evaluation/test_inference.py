@@ -5,7 +5,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from training.data.cache import Canvases
-from training.evaluation.scoring import logits, macro_auroc
+from training.evaluation.inference import logits, macro_auroc
 
 
 def brightness(canvas: Tensor) -> Tensor:
@@ -14,15 +14,15 @@ def brightness(canvas: Tensor) -> Tensor:
     return mean * mean.new_tensor(range(15))
 
 
-def test_every_image_has_its_own_row_and_no_finding_none(canvases: Canvases) -> None:
-    found = logits(Fabric(accelerator="cpu"), brightness, canvases)
-    wanted = canvases.pixels.mean((1, 2), np.float64)[:, None] / 255 * np.arange(14)
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+def test_every_image_has_a_row_and_no_finding_has_no_column(canvases: Canvases) -> None:
+    scores = logits(Fabric(accelerator="cpu"), brightness, canvases)
+    expected = canvases.pixels.mean((1, 2), np.float64)[:, None] / 255 * np.arange(14)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
 def test_the_macro_score_is_sklearn_s_mean() -> None:
     draw = np.random.default_rng(0)
     targets, scores = draw.integers(0, 2, (30, 3)).astype(np.float32), draw.random((30, 3)).astype(np.float32)
-    wanted = np.mean([roc_auc_score(targets[:, label], scores[:, label]) for label in range(3)])
-    assert macro_auroc(scores, targets) == pytest.approx(wanted)
+    expected = np.mean([roc_auc_score(targets[:, label], scores[:, label]) for label in range(3)])
+    assert macro_auroc(scores, targets) == pytest.approx(expected)
     assert macro_auroc(scores, np.zeros_like(targets)) is None

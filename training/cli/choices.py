@@ -1,0 +1,24 @@
+"""The closed sets of values of `agcnn`'s options; kept here without torch, so that --help is quick."""
+
+from typing import Literal
+
+Recipe = Literal["modern", "paper", "pretrained", "shipped"]
+Split = Literal["train", "train+val"]
+Backbone = Literal[
+    "densenet121",
+    "hybrid_resnet50",
+    "nonlocal_resnet50",
+    "resnet50",
+    "sasa_conv_stem_resnet50",
+    "sasa_resnet50",
+    "se_densenet121",
+    "se_resnet50",
+    "squeezenet1_1",
+]
+Pooling = Literal["max", "average"]
+Statistic = Literal["max", "l1", "l2"]
+CropFrom = Literal["canvas", "input"]
+Optimiser = Literal["adamw", "sgd"]
+Schedule = Literal["cosine", "step"]
+Select = Literal["best", "last"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
