@@ -61,7 +61,7 @@ WRONG = {
     "another column": (f"{HEADER},report", [f"{row},x" for row in ROWS], r"unknown column 'report'"),
     "no patient column": ("image,Effusion", ["4.png,1"], r"no column patient"),
     "a column twice": ("image,patient,patient", ["4.png,p,p"], r"two columns have the same name"),
-    "another value": (HEADER, ["4.png,p3,test,O,44,,2,0"], r"line 2: Effusion must be 1, 0, or blank"),
+    "another value": (HEADER, ["4.png,p3,test,O,44,,2,0"], r"line 2: Effusion must be 1, 0, or for unknown blank"),
     "another sex": (HEADER, ["4.png,p3,test,Smith,44,,1,0"], r"line 2: sex must be F, M, O or blank"),
     "another view": (HEADER, ["4.png,p3,test,F,44,LL,1,0"], r"line 2: view must be PA, AP or blank"),
     "an age no one has": (HEADER, ["4.png,p3,test,F,1944,PA,1,0"], r"line 2: age must be in years"),
@@ -72,7 +72,7 @@ WRONG = {
     "a patient in two splits": (
         HEADER,
         [*ROWS, "b/3.png,p1,test,F,44,PA,1,0"],
-        r"of a patient who is in another split too: 1, first: b/3\.png",
+        r"the patient of the image is in another split too: 1, first: b/3\.png",
     ),
     "missing files": (
         HEADER,
