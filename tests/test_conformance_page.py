@@ -8,9 +8,9 @@ from pydicom.uid import UID
 
 from service.dicom.decoder import SYNTAXES
 from service.dicom_web.query import KEYS
-from service.dimse import acceptor as door
-from service.dimse import status
-from service.http import failure_reasons as dicom_reasons
+from service.dimse import acceptor
+from service.dimse.status import SUCCESS
+from service.http.failure_reasons import BY_CLASS, BY_CODE
 from service.objects.codes import LABELS, row
 from service.objects.kinds import DICOM_KINDS
 
@@ -42,8 +42,8 @@ def test_what_is_accepted(page: str) -> None:
     accepted = [row[1] for row in table(section, "| abstract syntax | UID |")]
     syntaxes = [uid for row in table(page, "| transfer syntax (all storage contexts) | UID |") for uid in uids(row[1])]
 
-    assert accepted == [VERIFICATION, *door.SOP_CLASSES]
-    assert set(syntaxes) == set(door.SYNTAXES) == set(SYNTAXES)
+    assert accepted == [VERIFICATION, *acceptor.SOP_CLASSES]
+    assert set(syntaxes) == set(acceptor.SYNTAXES) == set(SYNTAXES)
 
 
 def test_what_is_sent(page: str) -> None:
@@ -66,12 +66,12 @@ def test_statuses_and_reasons(page: str) -> None:
     statuses = {int(row[0], 16) for row in table(page, "| status | meaning | when |")}
     reasons = [row[0] for row in table(page, "| Failure Reason (0008,1197) | meaning |")]
 
-    assert statuses == {*status.BY_HTTP.values(), *status.BY_CODE.values()}
+    assert statuses == {SUCCESS, *BY_CLASS.values(), *BY_CODE.values()}
     for told in reasons:
         decimal, hexadecimal = re.fullmatch(r"(\d+) \(([0-9A-F]{4})H\)", told).groups()  # type: ignore[union-attr]
         assert int(decimal) == int(hexadecimal, 16)
     numbers = {int(told.split()[0]) for told in reasons}
-    assert numbers == {*dicom_reasons.TABLE.values(), *dicom_reasons.BY_CODE.values()}
+    assert numbers == {*BY_CLASS.values(), *BY_CODE.values()}
 
 
 def test_what_can_be_searched_for(page: str) -> None:

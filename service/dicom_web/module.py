@@ -39,8 +39,8 @@ class Failure:
     ----------
     instance, sop_class
         Empty where they are not known, or what was sent in their place is no UID.
-    passes
-        Whether it may be otherwise when it is sent again.
+    retryable
+        Whether the same instance may be stored when it is sent again.
     text
         For people, without a value of a data set.
     """
@@ -48,7 +48,7 @@ class Failure:
     reason: int
     instance: str
     sop_class: str
-    passes: bool
+    retryable: bool
     text: str
 
     @classmethod
@@ -58,8 +58,8 @@ class Failure:
             return cls(reason(error), "", "", False, f"part {place}: internal_error")
         number, uids = reason(error), (error.sop_instance_uid, error.sop_class_uid)
         instance, sop_class = uids if all(map(_UID.fullmatch, uids)) else ("", "")
-        passes = number == OUT_OF_RESOURCES and not error.code.endswith("_too_large")
-        return cls(number, instance, sop_class, passes, f"part {place}: {error.code}: {error.message}")
+        text = f"part {place}: {error.code}: {error.message}"
+        return cls(number, instance, sop_class, number == OUT_OF_RESOURCES, text)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Outcome:
             return 200
         if self.stored:
             return 202
-        return 503 if all(failure.passes for failure in self.failures) else 409
+        return 503 if all(failure.retryable for failure in self.failures) else 409
 
 
 def module(outcome: Outcome, base: str, study: str | None) -> dict[str, Element]:

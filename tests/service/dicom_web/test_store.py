@@ -112,9 +112,9 @@ def test_some_stored_is_202_with_one_item_a_failure(client: Client) -> None:
             "00081155": {"vr": "UI", "Value": [f"2.25.3000{number}"]},
             "00081197": {"vr": "US", "Value": [reason]},
         }
-        for number, reason in ((6, 43264), (7, 290))
+        for number, reason in ((6, 0xA900), (7, 0x0122))
     ]
-    assert values(module, "0008119A") == [{"00081197": {"vr": "US", "Value": [49152]}}]
+    assert values(module, "0008119A") == [{"00081197": {"vr": "US", "Value": [0xC000]}}]
     assert [text.partition(": ")[0] for text in response.headers.get_list("warning")] == [
         f'299 agcnn-triage "part {place}' for place in (2, 3, 4)
     ]
@@ -123,7 +123,7 @@ def test_some_stored_is_202_with_one_item_a_failure(client: Client) -> None:
 def test_none_stored_is_409(client: Client) -> None:
     response = post(client, body(radiograph(8, ViewPosition="LL")))
 
-    assert (response.status_code, reasons(response)) == (409, [43264])
+    assert (response.status_code, reasons(response)) == (409, [0xA900])
     assert values(response.json(), "00081190") == []
 
 
@@ -133,17 +133,17 @@ def test_the_study_of_the_request_is_that_of_its_instances(client: Client) -> No
     mixed = post(client, body(radiograph(11, StudyInstanceUID="2.25.4711"), radiograph(12)), "/2.25.4711")
 
     assert right.status_code == 200
-    assert (wrong.status_code, reasons(wrong)) == (409, [43264])
-    assert (mixed.status_code, stored(mixed), reasons(mixed)) == (202, ["2.25.300011"], [43264])
+    assert (wrong.status_code, reasons(wrong)) == (409, [0xA900])
+    assert (mixed.status_code, stored(mixed), reasons(mixed)) == (202, ["2.25.300011"], [0xA900])
     assert not {"2.25.300010", "2.25.300012"} & set(kept(client))
 
 
-def test_a_uid_with_other_pixels_is_a_duplicate(client: Client) -> None:
+def test_a_uid_with_other_pixels_fails_with_c000_not_as_a_duplicate(client: Client) -> None:
     post(client, body(radiograph(13)))
     again, other = post(client, body(radiograph(13))), post(client, body(radiograph(13, seed=2)))
 
     assert again.status_code == 200
-    assert (other.status_code, reasons(other)) == (409, [273])
+    assert (other.status_code, reasons(other)) == (409, [0xC000])
 
 
 def test_an_object_that_is_no_image_is_of_an_unsupported_class(client: Client) -> None:
@@ -152,7 +152,7 @@ def test_an_object_that_is_no_image_is_of_an_unsupported_class(client: Client) -
 
     response = post(client, body(encode(dataset)))
 
-    assert (response.status_code, reasons(response)) == (409, [290])
+    assert (response.status_code, reasons(response)) == (409, [0x0122])
     assert values(values(response.json(), "00081198")[0], "00081155") == ["2.25.300014"]
 
 
@@ -161,7 +161,7 @@ def test_a_part_of_another_type_fails_alone(client: Client) -> None:
 
     response = post(client, other + body(radiograph(15)).partition(b"\r\n")[2])
 
-    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300015"], [49152])
+    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300015"], [0xC000])
 
 
 def test_a_part_that_is_too_large_fails_alone_and_is_not_worth_sending_again(client: Client) -> None:
@@ -169,8 +169,8 @@ def test_a_part_that_is_too_large_fails_alone_and_is_not_worth_sending_again(cli
 
     both, alone = post(client, body(large, radiograph(16))), post(client, body(large))
 
-    assert (both.status_code, stored(both), reasons(both)) == (202, ["2.25.300016"], [42752])
-    assert (alone.status_code, reasons(alone)) == (409, [42752])
+    assert (both.status_code, stored(both), reasons(both)) == (202, ["2.25.300016"], [0xC000])
+    assert (alone.status_code, reasons(alone)) == (409, [0xC000])
 
 
 def test_many_files_may_be_more_than_another_body_holds(client: Client) -> None:
@@ -196,7 +196,7 @@ def test_a_body_that_grows_too_large_keeps_what_was_stored(client: Client) -> No
 
     response = post(client, chunks())
 
-    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300017"], [42752])
+    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300017"], [0xC000])
     assert "body_too_large" in response.headers["warning"]
 
 
@@ -205,7 +205,7 @@ def test_more_parts_than_an_answer_holds_are_refused(client: Client, monkeypatch
 
     response = post(client, body(radiograph(18), radiograph(19), radiograph(20)))
 
-    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300018"], [42752])
+    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300018"], [0xC000])
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_body_cut_short_acknowledges_what_was_stored(client: Client) -> None:
 
     response = post(client, whole[:-1000])
 
-    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300021"], [49152])
+    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300021"], [0xC000])
     assert "multipart_truncated" in response.headers["warning"]
     assert "2.25.300022" not in kept(client)
 
@@ -290,8 +290,8 @@ def test_room_that_goes_while_parts_come_fails_the_rest(client: Client, monkeypa
 
     some, none = post(client, body(radiograph(26), radiograph(27))), post(client, body(radiograph(27)))
 
-    assert (some.status_code, stored(some), reasons(some)) == (202, ["2.25.300026"], [42752])
-    assert (none.status_code, none.headers["retry-after"], reasons(none)) == (503, "5", [42752])
+    assert (some.status_code, stored(some), reasons(some)) == (202, ["2.25.300026"], [0xA700])
+    assert (none.status_code, none.headers["retry-after"], reasons(none)) == (503, "5", [0xA700])
 
 
 def test_no_answer_quotes_a_value(client: Client) -> None:
