@@ -1,5 +1,8 @@
 """The exact DICOM number of every error, as STOW-RS and as C-STORE return it."""
 
+import subprocess
+import sys
+
 import pytest
 
 from service import errors
@@ -72,3 +75,11 @@ def test_a_store_is_503_if_and_only_if_sending_again_may_help(kind: type[TriageE
     outcome = Outcome(failures=[Failure.of(error_of(kind), 1)])
 
     assert outcome.status == (503 if EXPECTED[kind] == 0xA700 else 409)
+
+
+def test_the_acceptor_imports_the_table_without_the_web_framework() -> None:
+    code = "import sys, service.dimse.process; print({'fastapi', 'starlette'} & set(sys.modules))"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout == "set()\n"
