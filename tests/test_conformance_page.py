@@ -9,8 +9,9 @@ from pydicom.uid import UID
 
 from service.dicom.decoder import SYNTAXES
 from service.dicom_web.query import KEYS
-from service.dimse import acceptor, status
-from service.http import failure_reasons
+from service.dimse import acceptor
+from service.dimse.status import SUCCESS
+from service.http.failure_reasons import BY_CLASS, BY_CODE
 from service.objects.codes import LABELS, row
 from service.objects.kinds import DICOM_KINDS
 
@@ -65,12 +66,12 @@ def test_statuses_and_failure_reasons_are_those_of_the_code(page: str) -> None:
     statuses = {int(row[0], 16) for row in table(page, "| status | meaning | when |")}
     reasons = [row[0] for row in table(page, "| Failure Reason (0008,1197) | meaning |")]
 
-    assert statuses == {*status.BY_HTTP.values(), *status.BY_CODE.values()}
+    assert statuses == {SUCCESS, *BY_CLASS.values(), *BY_CODE.values()}
     for reason in reasons:
         decimal, hexadecimal = re.fullmatch(r"(\d+) \(([0-9A-F]{4})H\)", reason).groups()  # type: ignore[union-attr]
         assert int(decimal) == int(hexadecimal, 16)
-    numbers = {int(reason.split()[0]) for reason in reasons}
-    assert numbers == {*failure_reasons.TABLE.values(), *failure_reasons.BY_CODE.values()}
+    numbers = {int(told.split()[0]) for reason in reasons}
+    assert numbers == {*BY_CLASS.values(), *BY_CODE.values()}
 
 
 def test_the_matching_keys_are_those_of_the_search(page: str) -> None:

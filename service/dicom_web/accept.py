@@ -1,4 +1,4 @@
-"""What a client takes, and what of it there is: the Accept header of PS3.18 8.7."""
+"""Content negotiation by the Accept header, PS3.18 8.7."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,64 +16,64 @@ OCTETS = "application/octet-stream"
 
 @dataclass(frozen=True)
 class Range:
-    """One entry of an Accept header, lower case; `type` and `transfer_syntax` empty where they are not said."""
+    """One media range of an Accept header, lower case; `type` and `transfer_syntax` are empty where absent."""
 
     media_type: str
     type: str = ""
     transfer_syntax: str = ""
     weight: float = 1.0
 
-    def takes(self, media_type: str) -> bool:
-        """Whether a media type falls into it."""
-        return _falls(media_type, self.media_type)
+    def accepts(self, media_type: str) -> bool:
+        """Whether the range includes a media type."""
+        return _matches(media_type, self.media_type)
 
-    def takes_parts(self, content: str, transfer_syntax: str) -> bool:
-        """Whether parts of a media type and transfer syntax do; where nothing is said of them, any."""
+    def accepts_parts(self, content: str, transfer_syntax: str) -> bool:
+        """Whether the range includes parts with a media type and transfer syntax; absent parameters include any."""
         syntax = self.transfer_syntax in ("", "*", transfer_syntax)
-        return syntax and (self.type == "" or _falls(content, self.type))
+        return syntax and (self.type == "" or _matches(content, self.type))
 
 
 def ranges(request: Request) -> tuple[Range, ...]:
-    """Read the query parameter `accept`, which goes before, or the header; best first, what has no weight left out.
+    """Return the ranges of the query parameter `accept` or else of the header, best first, without those of weight 0.
 
     Raises
     ------
     InvalidRequest
-        A weight that is no number.
+        A weight is not a number.
     """
-    said = request.query_params.get("accept") or ",".join(request.headers.getlist("accept")) or "*/*"
-    found = [_range(entry) for entry in _entries(said) if entry.strip()]
-    return tuple(sorted((one for one in found if one.weight > 0), key=lambda one: -one.weight))
+    accept = request.query_params.get("accept") or ",".join(request.headers.getlist("accept")) or "*/*"
+    parsed = [_range(entry) for entry in _entries(accept) if entry.strip()]
+    return tuple(sorted((item for item in parsed if item.weight > 0), key=lambda item: -item.weight))
 
 
 def choose(request: Request, offered: Sequence[str]) -> str:
-    """Choose what is sent: the first of `offered` in the range the client likes best.
+    """Choose the media type of the answer: the first of `offered` in the client's best range.
 
     Raises
     ------
     NotAcceptable
     """
-    for wanted in ranges(request):
+    for accepted in ranges(request):
         for media_type in offered:
-            if wanted.takes(media_type):
+            if accepted.accepts(media_type):
                 return media_type
-    raise NotAcceptable(f"Accept: there is {', '.join(offered)}")
+    raise NotAcceptable(f"Accept: available are {', '.join(offered)}")
 
 
-def _falls(media_type: str, into: str) -> bool:
-    return into in (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+def _matches(media_type: str, pattern: str) -> bool:
+    return pattern in (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
 
 
-def _entries(said: str) -> list[str]:
+def _entries(header: str) -> list[str]:
     """Split at commas outside quotes."""
     entries, quoted, start = [], False, 0
-    for position, character in enumerate(said):
+    for position, character in enumerate(header):
         if character == '"':
             quoted = not quoted
         elif character == "," and not quoted:
-            entries.append(said[start:position])
+            entries.append(header[start:position])
             start = position + 1
-    return [*entries, said[start:]]
+    return [*entries, header[start:]]
 
 
 def _range(entry: str) -> Range:
@@ -82,7 +82,7 @@ def _range(entry: str) -> Range:
     try:
         weight = float(options.get("q", "1"))
     except ValueError:
-        raise InvalidRequest("Accept: q wants a number", "accept_invalid") from None
+        raise InvalidRequest("Accept: q must be a number", "accept_invalid") from None
     return Range(
         media_type.decode("latin-1").lower(), options.get("type", ""), options.get("transfer-syntax", ""), weight
     )

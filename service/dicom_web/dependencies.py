@@ -1,4 +1,4 @@
-"""What a DICOMweb route asks for by its annotation."""
+"""Annotation by which a DICOMweb route receives the catalogue."""
 
 from typing import Annotated
 

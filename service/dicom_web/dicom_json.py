@@ -1,4 +1,4 @@
-"""Attributes as the DICOM JSON model has them, PS3.18 annex F."""
+"""The DICOM JSON model, PS3.18 annex F."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,22 +7,22 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 Element = dict[str, object]
 
 _INTEGERS = ("IS", "SL", "SS", "UL", "US")
-_SINGLE = ("LT", "ST", "UT", "UR")  # a backslash in them is text
+_SINGLE = ("LT", "ST", "UT", "UR")  # VRs in which a backslash is text
 _NAMES = ("Alphabetic", "Ideographic", "Phonetic")
 
 
 def element(vr: str, values: Sequence[object]) -> Element:
-    """One attribute; without values it is empty."""
+    """Return an attribute; without values it is empty."""
     return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
 
 
 def tag(keyword: str) -> str:
-    """Eight hexadecimal digits of a keyword of the dictionary."""
+    """Return the tag of a keyword as eight hexadecimal digits."""
     return f"{tag_for_keyword(keyword) or 0:08X}"
 
 
 def item(attributes: Iterable[tuple[str, str | int | Sequence[str]]]) -> dict[str, Element]:
-    """Put a data set together from keywords and values, in the order of tags; of several values, a sequence or text."""
+    """Return a data set from keywords and values, in the order of tags; text may hold values joined by backslashes."""
     return dict(sorted((tag(keyword), _attribute(keyword, value)) for keyword, value in attributes))
 
 
@@ -32,12 +32,12 @@ def _attribute(keyword: str, value: str | int | Sequence[str]) -> Element:
         return element(vr, [value])
     if isinstance(value, str):
         value = [value] if vr in _SINGLE else value.split("\\")
-    told = [_value(vr, one) for one in value]
-    return element(vr, told if any(one is not None for one in told) else [])
+    values = [_value(vr, text) for text in value]
+    return element(vr, values if any(item is not None for item in values) else [])
 
 
 def _value(vr: str, text: str) -> object:
-    """One value as JSON; null where it is empty or does not fit its VR."""
+    """Return a value as JSON; null if it is empty or invalid for its VR."""
     if not text:
         return None
     if vr == "PN":

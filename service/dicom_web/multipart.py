@@ -1,4 +1,4 @@
-"""A multipart/related body to its parts, as it comes: never more than one file of it is held."""
+"""A streaming parser of multipart/related bodies, which holds at most one file in memory."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from service.errors import InvalidRequest, TooLarge
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-_SLICE = 2**16  # what is fed at once: of the parts that end in one slice, all are held together
-_PREAMBLE = 2**16
+_SLICE = 2**16  # bytes parsed at once; all parts that end in one slice are in memory together
+_PREAMBLE = 2**16  # limit of the bytes before the first boundary
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part: its media type, lower case, empty where none is said; its bytes, or what is wrong with them."""
+    """One part: its media type in lower case, empty if absent, and its bytes, or the error if there are too many."""
 
     media_type: str
     content: bytes | TooLarge
 
 
 def boundary_of(content_type: str) -> tuple[str, str, bytes]:
-    """Read a Content-Type: the media type, its `type` parameter (both lower case) and its boundary."""
+    """Return media type, `type` parameter (both lower case) and boundary of a Content-Type."""
     media_type, options = parse_options_header(content_type)
     return (
         media_type.decode("latin-1").lower(),
@@ -35,20 +35,19 @@ def boundary_of(content_type: str) -> tuple[str, str, bytes]:
 
 
 async def parts(body: AsyncIterable[bytes], boundary: bytes, limit: int) -> AsyncIterator[Part]:
-    r"""Take a body apart; a part has exactly the bytes between its headers and the CR LF of the next boundary.
+    r"""Yield the parts of a body; a part is exactly the bytes between its headers and the CR LF of the next boundary.
 
-    Nothing more is read before the part given out has been dealt with. What precedes the first boundary and follows the
-    last is passed over, RFC 2046 5.1.1.
+    The body is read no further while the caller processes a part. Preamble and epilogue are ignored, RFC 2046 5.1.1.
 
     Parameters
     ----------
     limit
-        Bytes of one part; of a larger one nothing is kept.
+        Size limit of one part in bytes; the content of a larger part is discarded.
 
     Raises
     ------
     InvalidRequest
-        `multipart_invalid`; `multipart_truncated` where the last boundary is missing.
+        `multipart_invalid`, or `multipart_truncated` if the last boundary is missing.
     """
     collector = _Collector(limit)
     try:
@@ -66,7 +65,7 @@ async def parts(body: AsyncIterable[bytes], boundary: bytes, limit: int) -> Asyn
 
 
 async def _from_first_boundary(body: AsyncIterable[bytes], boundary: bytes) -> AsyncIterator[bytes]:
-    """Drop the preamble, which the parser does not know."""
+    """Drop the preamble, which the parser does not support."""
     delimiter, head, inside = b"\r\n--" + boundary, b"\r\n", False
     async for chunk in body:
         for piece in _slices(chunk):
@@ -87,7 +86,7 @@ def _slices(chunk: bytes) -> Iterator[bytes]:
 
 
 class _Collector:
-    """What the parser says, put together to parts."""
+    """Collects parts from the callbacks of the parser."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -98,32 +97,32 @@ class _Collector:
         self.ended = False
 
     def callbacks(self) -> "MultipartCallbacks":
-        """What the parser is to call."""
+        """Return the callbacks for the parser."""
         return {
             "on_part_begin": self._begin,
-            "on_header_field": self._field,
-            "on_header_value": self._said,
-            "on_header_end": self._header,
+            "on_header_field": self._header_field,
+            "on_header_value": self._header_value,
+            "on_header_end": self._end_header,
             "on_part_data": self._data,
             "on_part_end": self._end,
             "on_end": self._finish,
         }
 
     def take(self) -> list[Part]:
-        """Give out the parts that are complete."""
+        """Return the completed parts and forget them."""
         done, self._done = self._done, []
         return done
 
     def _begin(self) -> None:
         self._content, self._size, self._media_type = bytearray(), 0, ""
 
-    def _field(self, data: bytes, start: int, end: int) -> None:
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
 
-    def _said(self, data: bytes, start: int, end: int) -> None:
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
 
-    def _header(self) -> None:
+    def _end_header(self) -> None:
         if self._name.lower() == b"content-type":
             self._media_type = boundary_of(self._value.decode("latin-1"))[0]
         self._name, self._value = b"", b""
@@ -136,8 +135,8 @@ class _Collector:
             self._content = bytearray()
 
     def _end(self) -> None:
-        wrong = TooLarge(f"a file of at most {self._limit} bytes wanted, got {self._size}", "file_too_large")
-        content = bytes(self._content) if self._size <= self._limit else wrong
+        error = TooLarge(f"expected a file of at most {self._limit} bytes, got {self._size}", "file_too_large")
+        content = bytes(self._content) if self._size <= self._limit else error
         self._content = bytearray()
         self._done.append(Part(self._media_type, content))
 

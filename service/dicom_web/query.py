@@ -1,4 +1,4 @@
-"""The parameters of QIDO-RS, PS3.18 8.3.4: matching keys by keyword or tag, and which page is wanted."""
+"""The query parameters of QIDO-RS, PS3.18 8.3.4: matching keys by keyword or tag, and paging."""
 
 import re
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ from typing import Literal
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from starlette.datastructures import QueryParams
 
-from service.dicom_web.catalogue import Wanted
+from service.dicom_web.catalogue import Search
 from service.errors import InvalidRequest
 from service.storage.criteria import Between, Criterion, Like, OneOf
 
-MOST = 1000  # results of one answer
+MAX_RESULTS = 1000  # results in one answer
 Level = Literal["study", "series", "instance"]
 
-# PS3.18 tables 10.6.1-5 and below, as far as it is kept
+# PS3.18 tables 10.6.1-5 ff., the attributes that are stored
 STUDY = (
     *("StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "ModalitiesInStudy", "ReferringPhysicianName"),
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDescription"),
@@ -39,61 +39,61 @@ _RANGES = {
     **dict.fromkeys(("StudyDate", "PatientBirthDate", "PerformedProcedureStepStartDate"), _DATE),
     **dict.fromkeys(("StudyTime", "PerformedProcedureStepStartTime"), _TIME),
 }
-_LATEST = "999999.999999"  # fills a time up to the end of what it says
+_LATEST = "999999.999999"  # fills an upper bound: 1330 means to the end of that minute
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
-_LONGEST = 1024
-_STARS = 8
-# The words of PS3.18 8.3.4.2
+_MAX_CHARACTERS = 1024
+_MAX_STARS = 8
+# Text of PS3.18 8.3.4.2
 NOT_FUZZY = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is wanted, and what the client is told of what it does not get."""
+    """A search, and warnings to the client about what was not done."""
 
-    wanted: Wanted
+    search: Search
     warnings: tuple[str, ...]
 
 
-def query(parameters: QueryParams, level: Level, of: dict[str, str]) -> Query:
-    """Read the parameters.
+def query(parameters: QueryParams, level: Level, fixed: dict[str, str]) -> Query:
+    """Parse the query parameters.
 
     Parameters
     ----------
-    of
-        What the path fixes: keyword to UID.
+    fixed
+        UIDs from the path, by keyword.
 
     Raises
     ------
     InvalidRequest
         `unknown_parameter`; `unsupported_key` for an attribute that cannot be searched at this level; `invalid_value`.
-        A key that is not understood is never passed over: the answer would be of other patients, too.
+        An unknown key is never ignored, as the answer would include other patients.
     """
-    criteria: list[Criterion] = [OneOf(keyword, (uid,)) for keyword, uid in of.items()]
+    criteria: list[Criterion] = [OneOf(keyword, (uid,)) for keyword, uid in fixed.items()]
     for name in dict.fromkeys(parameters.keys()):
         if name not in _CONTROLS:
             criteria += _criteria(_key(name, level), parameters.getlist(name))
     for field in ",".join(parameters.getlist("includefield")).split(","):
         if field and field != "all":
-            _keyword(field)  # what is kept of a level is always told; an unknown field is an error all the same
+            _keyword(field)  # raises for an unknown attribute; all stored ones are returned in any case
     fuzzy = parameters.get("fuzzymatching", "false")
     if fuzzy not in ("true", "false"):
-        raise InvalidRequest("fuzzymatching: true or false wanted", "invalid_value")
-    limit = min(_number(parameters, "limit", MOST), MOST)
-    wanted = Wanted(
-        of_study=tuple(one for one in criteria if one.keyword in STUDY),
-        of_instance=tuple(one for one in criteria if one.keyword not in STUDY),
+        raise InvalidRequest("fuzzymatching must be true or false", "invalid_value")
+    limit = min(_number(parameters, "limit", MAX_RESULTS), MAX_RESULTS)
+    search = Search(
+        study_criteria=tuple(criterion for criterion in criteria if criterion.keyword in STUDY),
+        instance_criteria=tuple(criterion for criterion in criteria if criterion.keyword not in STUDY),
         limit=limit,
         offset=_number(parameters, "offset", 0),
     )
-    return Query(wanted, (NOT_FUZZY,) if fuzzy == "true" else ())
+    return Query(search, (NOT_FUZZY,) if fuzzy == "true" else ())
 
 
 def _key(name: str, level: Level) -> str:
     keyword = _keyword(name)
     if keyword not in KEYS[level]:
         raise InvalidRequest(
-            f"{keyword} cannot be searched for here; there is {', '.join(KEYS[level])}", "unsupported_key"
+            f"{keyword} is not a key at this level; keys are {', '.join(KEYS[level])}", "unsupported_key"
         )
     return keyword
 
@@ -101,19 +101,19 @@ def _key(name: str, level: Level) -> str:
 def _keyword(name: str) -> str:
     keyword = keyword_for_tag(int(name, 16)) if _TAG.fullmatch(name) else name
     if not keyword or tag_for_keyword(keyword) is None:
-        raise InvalidRequest("a parameter is neither known nor an attribute of DICOM", "unknown_parameter")
+        raise InvalidRequest("a parameter is neither known nor a DICOM attribute", "unknown_parameter")
     return keyword
 
 
 def _criteria(keyword: str, values: list[str]) -> Iterable[Criterion]:
-    """None for an empty value: it matches everything, PS3.4 C.2.2.2.3."""
-    if any(len(value) > _LONGEST or "\0" in value for value in values):
-        raise InvalidRequest(f"{keyword}: a shorter value wanted", "invalid_value")
+    """Return the criteria for a key; none for an empty value, which matches everything, PS3.4 C.2.2.2.3."""
+    if any(len(value) > _MAX_CHARACTERS or "\0" in value for value in values):
+        raise InvalidRequest(f"{keyword}: expected at most {_MAX_CHARACTERS} characters without NUL", "invalid_value")
     if keyword in _LISTS:
-        listed = tuple(one for value in values for one in re.split(r"[,\\]", value) if one)
+        listed = tuple(item for value in values for item in re.split(r"[,\\]", value) if item)
         return [OneOf(keyword, listed)] if listed else []
     if len(values) > 1:
-        raise InvalidRequest(f"{keyword}: one value wanted", "invalid_value")
+        raise InvalidRequest(f"{keyword}: expected one value, got several", "invalid_value")
     return [_single(keyword, values[0])] if values[0].strip("*") else []
 
 
@@ -122,24 +122,24 @@ def _single(keyword: str, value: str) -> Criterion:
         return _range(keyword, value)
     if keyword in _NAMES or re.search(r"[*?]", value):
         pattern = re.sub(r"\*+", "*", value)
-        if pattern.count("*") > _STARS:  # matching costs more with each
-            raise InvalidRequest(f"{keyword}: at most {_STARS} wild cards wanted", "invalid_value")
+        if pattern.count("*") > _MAX_STARS:  # each makes matching slower
+            raise InvalidRequest(f"{keyword}: expected at most {_MAX_STARS} wild cards", "invalid_value")
         return Like(keyword, pattern)
     return OneOf(keyword, (value,))
 
 
 def _range(keyword: str, value: str) -> Criterion:
-    one = _RANGES[keyword]
-    found = re.fullmatch(rf"(?P<first>{one})?(?P<to>-)?(?P<last>{one})?", value)
-    if found is None or not (found["first"] or found["last"]) or (found["first"] and found["last"] and not found["to"]):
-        raise InvalidRequest(f"{keyword}: a date or time, or a range of them wanted", "invalid_value")
-    last = found["last"] or ("" if found["to"] else found["first"])
-    fill = _LATEST[len(last) :] if last and one is _TIME else ""
-    return Between(keyword, found["first"] or "", last + fill)
+    bound = _RANGES[keyword]
+    match = re.fullmatch(rf"(?P<first>{bound})?(?P<to>-)?(?P<last>{bound})?", value)
+    if match is None or not (match["first"] or match["last"]) or (match["first"] and match["last"] and not match["to"]):
+        raise InvalidRequest(f"{keyword}: expected a date or time, or a range of them", "invalid_value")
+    last = match["last"] or ("" if match["to"] else match["first"])
+    fill = _LATEST[len(last) :] if last and bound is _TIME else ""
+    return Between(keyword, match["first"] or "", last + fill)
 
 
 def _number(parameters: QueryParams, name: str, default: int) -> int:
     value = parameters.get(name, str(default))
     if not (value.isascii() and value.isdigit() and len(value) <= 9):
-        raise InvalidRequest(f"{name}: a whole number wanted", "invalid_value")
+        raise InvalidRequest(f"{name} must be a whole number", "invalid_value")
     return int(value)

@@ -1,4 +1,4 @@
-"""WADO-RS: pictures for people, PS3.18 10.4.1.1.3 and 10.4.1.1.4."""
+"""WADO-RS: rendered images and thumbnails, PS3.18 10.4.1.1.3 and 10.4.1.1.4."""
 
 import math
 from typing import Any, Literal
@@ -19,7 +19,9 @@ from service.http.problems import RESPONSES
 
 JPEG, PNG = "image/jpeg", "image/png"
 _BINARY = {"type": "string", "format": "binary"}
-_PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {one: {"schema": _BINARY} for one in (JPEG, PNG)}}}
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {media_type: {"schema": _BINARY} for media_type in (JPEG, PNG)}}
+}
 router = APIRouter(
     prefix="/dicom-web/studies/{study}",
     tags=["DICOMweb"],
@@ -34,7 +36,7 @@ _FUNCTIONS: dict[str, Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]] = {
     "sigmoid": "SIGMOID",
 }  # PS3.18 8.3.5.1.4
 _PARAMETERS = ("accept", "window", "viewport", "quality")
-_LARGEST = 8192
+_MAX_SIDE = 8192  # pixels
 THUMBNAIL = (128, 128)
 
 
@@ -49,20 +51,20 @@ async def rendered(study: str, of_series: str, instance: str, request: Request, 
 async def rendered_frame(
     study: str, of_series: str, instance: str, request: Request, catalogue: CatalogueDep
 ) -> Response:
-    """Draw the one frame of an instance, as `rendered` does."""
+    """Draw the only frame of an instance, as `rendered` does."""
     [entry] = await catalogue.within(study, of_series, instance)
     return await _picture(request, catalogue, entry, None)
 
 
 @router.get("/thumbnail", response_class=Response)
 async def study_thumbnail(study: str, request: Request, catalogue: CatalogueDep) -> Response:
-    """Draw the first radiograph of a study, small."""
+    """Draw a thumbnail of the first radiograph of a study."""
     return await _picture(request, catalogue, (await catalogue.within(study))[0], THUMBNAIL)
 
 
 @router.get("/series/{of_series}/thumbnail", response_class=Response)
 async def series_thumbnail(study: str, of_series: str, request: Request, catalogue: CatalogueDep) -> Response:
-    """Draw the first instance of a series, small."""
+    """Draw a thumbnail of the first instance of a series."""
     return await _picture(request, catalogue, (await catalogue.within(study, of_series))[0], THUMBNAIL)
 
 
@@ -70,7 +72,7 @@ async def series_thumbnail(study: str, of_series: str, request: Request, catalog
 async def instance_thumbnail(
     study: str, of_series: str, instance: str, request: Request, catalogue: CatalogueDep
 ) -> Response:
-    """Draw an instance, small."""
+    """Draw a thumbnail of an instance."""
     [entry] = await catalogue.within(study, of_series, instance)
     return await _picture(request, catalogue, entry, THUMBNAIL)
 
@@ -84,11 +86,11 @@ async def _picture(request: Request, catalogue: Catalogue, entry: Entry, size: t
 
 def _look(parameters: QueryParams, form: Literal["JPEG", "PNG"], size: tuple[int, int] | None) -> Look:
     unknown = set(parameters) - {*_PARAMETERS}
-    if unknown:  # annotation among them: nothing is burned in here
-        raise InvalidRequest(f"there is {', '.join(_PARAMETERS)}", "unknown_parameter")
+    if unknown:  # including `annotation`: no text is burned in
+        raise InvalidRequest(f"expected only the parameters {', '.join(_PARAMETERS)}", "unknown_parameter")
     quality = int(_numbers("quality", parameters.get("quality", "90"), 1)[0])
     if not 1 <= quality <= 100:
-        raise InvalidRequest("quality: 1 to 100 wanted", "invalid_value")
+        raise InvalidRequest("quality must be 1 to 100", "invalid_value")
     viewport = _viewport(parameters["viewport"]) if "viewport" in parameters else size
     return Look(form, _window(parameters["window"]) if "window" in parameters else None, viewport, quality)
 
@@ -98,22 +100,22 @@ def _window(value: str) -> Window:
     centre, width = _numbers("window", ",".join(numbers), 2)
     name = _FUNCTIONS.get(function.lower())
     if name is None or not is_valid(Window(centre, width, name)):
-        raise InvalidRequest(f"window: centre, width and one of {', '.join(_FUNCTIONS)} wanted", "invalid_value")
+        raise InvalidRequest(f"window: expected centre, width and one of {', '.join(_FUNCTIONS)}", "invalid_value")
     return Window(centre, width, name)
 
 
 def _viewport(value: str) -> tuple[int, int]:
     width, height = _numbers("viewport", value, 2)
-    if not (1 <= width <= _LARGEST and 1 <= height <= _LARGEST):
-        raise InvalidRequest(f"viewport: width and height of 1 to {_LARGEST} wanted", "invalid_value")
+    if not (1 <= width <= _MAX_SIDE and 1 <= height <= _MAX_SIDE):
+        raise InvalidRequest(f"viewport: expected width and height of 1 to {_MAX_SIDE}", "invalid_value")
     return int(width), int(height)
 
 
 def _numbers(name: str, value: str, count: int) -> list[float]:
     try:
-        numbers = [float(one) for one in value.split(",")]
+        numbers = [float(text) for text in value.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise InvalidRequest(f"{name}: {count} numbers wanted", "invalid_value")
+        raise InvalidRequest(f"{name}: expected {count} numbers", "invalid_value")
     return numbers

@@ -1,4 +1,4 @@
-"""WADO-RS: files, metadata and frames, PS3.18 10.4; one file at a time is held."""
+"""WADO-RS: files, metadata and frames, PS3.18 10.4; one file at a time is in memory."""
 
 import asyncio
 import secrets
@@ -29,7 +29,7 @@ _METADATA: dict[int | str, dict[str, Any]] = {
 }
 _OF_SERIES, _OF_INSTANCE = "/series/{of_series}", "/series/{of_series}/instances/{instance}"
 
-# PS3.18 table 8.7.3-2 and 8.7.3-5: what a frame is when it stands alone
+# PS3.18 tables 8.7.3-2 and 8.7.3-5: media type of a single frame by transfer syntax
 _FRAMES = {
     "1.2.840.10008.1.2.5": "image/dicom-rle",
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70)), "image/jpeg"),
@@ -41,7 +41,7 @@ _FRAMES = {
 
 @router.get("", response_class=StreamingResponse, responses=_FILES)
 async def retrieve_study(study: str, request: Request, catalogue: CatalogueDep) -> Response:
-    """Retrieve every instance of a study (WADO-RS), what is made of its radiographs among them."""
+    """Retrieve every instance of a study (WADO-RS), including the objects derived from its radiographs."""
     return await _files(request, catalogue, await catalogue.within(study))
 
 
@@ -55,7 +55,7 @@ async def retrieve_series(study: str, of_series: str, request: Request, catalogu
 async def retrieve_instance(
     study: str, of_series: str, instance: str, request: Request, catalogue: CatalogueDep
 ) -> Response:
-    """Retrieve an instance (WADO-RS), in a part or, as `application/dicom`, alone."""
+    """Retrieve an instance (WADO-RS), as the only part of a multipart body or as `application/dicom`."""
     [entry] = await catalogue.within(study, of_series, instance)
     return await _file(request, catalogue, entry)
 
@@ -87,15 +87,15 @@ async def retrieve_frames(
     """Retrieve frames as they are encoded in the file; `frames` are numbers from 1, separated by commas."""
     numbers = frames.split(",")
     if not all(number.isascii() and number.isdigit() and len(number) < 6 for number in numbers) or len(numbers) > 100:
-        raise InvalidRequest("frames: numbers from 1, separated by commas, wanted", "invalid_value")
+        raise InvalidRequest("frames: expected numbers from 1, separated by commas", "invalid_value")
     [entry] = await catalogue.within(study, of_series, instance)
     with catalogue.admitted():
-        found = await catalogue.frames(entry, [int(number) for number in numbers])
-    media_type = _FRAMES.get(found.transfer_syntax, OCTETS)
-    _check(request, RELATED, media_type, found.transfer_syntax)
-    said = f"{media_type}; transfer-syntax={found.transfer_syntax}"
+        encoded = await catalogue.frames(entry, [int(number) for number in numbers])
+    media_type = _FRAMES.get(encoded.transfer_syntax, OCTETS)
+    _check(request, RELATED, media_type, encoded.transfer_syntax)
+    content_type = f"{media_type}; transfer-syntax={encoded.transfer_syntax}"
     boundary = secrets.token_hex(16)
-    body = b"".join(_part(boundary, said, content) for content in found.contents) + _end(boundary)
+    body = b"".join(_part(boundary, content_type, content) for content in encoded.contents) + _end(boundary)
     return Response(body, media_type=f'{RELATED}; type="{media_type}"; boundary={boundary}')
 
 
@@ -104,11 +104,11 @@ async def _file(request: Request, catalogue: Catalogue, entry: Entry) -> Respons
     with catalogue.admitted():
         file = await catalogue.file(entry)
     _check(request, media_type, DICOM, file.transfer_syntax)
-    said = f"{DICOM}; transfer-syntax={file.transfer_syntax}"
+    content_type = f"{DICOM}; transfer-syntax={file.transfer_syntax}"
     if media_type == DICOM:
-        return Response(file.data, media_type=said)
+        return Response(file.data, media_type=content_type)
     boundary = secrets.token_hex(16)
-    body = _part(boundary, said, file.data) + _end(boundary)
+    body = _part(boundary, content_type, file.data) + _end(boundary)
     return Response(body, media_type=f'{RELATED}; type="{DICOM}"; boundary={boundary}')
 
 
@@ -116,7 +116,7 @@ async def _files(request: Request, catalogue: Catalogue, entries: Sequence[Entry
     if len(entries) == 1:
         return await _file(request, catalogue, entries[0])
     choose(request, (RELATED,))
-    if any(one.transfer_syntax not in ("", "*") for one in ranges(request)):
+    if any(accepted.transfer_syntax not in ("", "*") for accepted in ranges(request)):
         with catalogue.admitted():
             for entry in entries:
                 await _check_file(request, catalogue, entry)
@@ -128,24 +128,24 @@ async def _check_file(request: Request, catalogue: Catalogue, entry: Entry) -> N
     try:
         file = await catalogue.file(entry)
     except TriageError as error:
-        _let_go(entry, error)
+        _raise_unless_omissible(entry, error)
     else:
         _check(request, RELATED, DICOM, file.transfer_syntax)
 
 
 class _Stream(StreamingResponse):
-    """An answer that holds one of the places for files in flight until it is sent, or the client has left."""
+    """A response that takes one of the places for files until it is sent or the client has disconnected."""
 
     def __init__(self, catalogue: Catalogue, content: AsyncIterator[bytes], media_type: str) -> None:
         super().__init__(content, media_type=media_type)
         self._catalogue = catalogue
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it; Overloaded is told before anything is sent."""
+        """Send the response; Overloaded is raised before anything is sent."""
         idle_seconds: float = scope["app"].state.limits.idle_seconds
 
         async def bounded(message: Message) -> None:
-            async with asyncio.timeout(idle_seconds):  # who stops reading holds the place no longer
+            async with asyncio.timeout(idle_seconds):  # a client that stops reading loses the place
                 await send(message)
 
         with self._catalogue.admitted():
@@ -157,7 +157,7 @@ async def _parts(catalogue: Catalogue, entries: Sequence[Entry], boundary: str) 
         try:
             file = await catalogue.file(entry)
         except TriageError as error:
-            _let_go(entry, error)
+            _raise_unless_omissible(entry, error)
             continue
         yield _part(boundary, f"{DICOM}; transfer-syntax={file.transfer_syntax}", file.data)
     yield _end(boundary)
@@ -172,35 +172,35 @@ async def _array(catalogue: Catalogue, entries: Sequence[Entry]) -> AsyncIterato
     between = b"["
     for entry in entries:
         try:
-            told = await catalogue.metadata(entry)
+            document = await catalogue.metadata(entry)
         except TriageError as error:
-            _let_go(entry, error)
+            _raise_unless_omissible(entry, error)
             continue
-        yield between + told.encode()
+        yield between + document.encode()
         between = b","
     yield b"]" if between == b"," else b"[]"
 
 
-def _let_go(entry: Entry, error: TriageError) -> None:
-    """Pass over an object that cannot be made, as of a header that does not allow it; the rest is there.
+def _raise_unless_omissible(entry: Entry, error: TriageError) -> None:
+    """Log the error of a derived object that cannot be made from its radiograph; the answer omits the object.
 
-    Whatever else goes wrong ends the answer where it is: what breaks off is not taken for the whole.
+    Any other error is raised and breaks the answer off, so that the client does not take it for complete.
     """
-    passing = isinstance(error, DecodeTimeout) or error.code == "decoder_failed"
-    if entry.kind is None or not isinstance(error, InputError) or passing:
+    temporary = isinstance(error, DecodeTimeout) or error.code == "decoder_failed"
+    if entry.kind is None or not isinstance(error, InputError) or temporary:
         raise error
     note(error)
 
 
 def _check(request: Request, media_type: str, content: str, transfer_syntax: str) -> None:
-    """Hold what there is against what the client takes; nothing is transcoded.
+    """Check an answer against the Accept header; nothing is transcoded.
 
     Raises
     ------
     NotAcceptable
     """
-    if not any(one.takes(media_type) and one.takes_parts(content, transfer_syntax) for one in ranges(request)):
-        raise NotAcceptable(f'there is {media_type}; type="{content}"; transfer-syntax={transfer_syntax}')
+    if not any(item.accepts(media_type) and item.accepts_parts(content, transfer_syntax) for item in ranges(request)):
+        raise NotAcceptable(f'Accept: available is {media_type}; type="{content}"; transfer-syntax={transfer_syntax}')
 
 
 def _part(boundary: str, media_type: str, content: bytes) -> bytes:

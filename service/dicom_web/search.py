@@ -1,4 +1,4 @@
-"""QIDO-RS: what there is, as DICOM JSON, PS3.18 10.6."""
+"""QIDO-RS: search for studies, series and instances, PS3.18 10.6."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -8,28 +8,28 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from service.dicom_web.accept import JSON, choose
-from service.dicom_web.catalogue import Wanted
+from service.dicom_web.catalogue import Search
 from service.dicom_web.dependencies import CatalogueDep
 from service.dicom_web.dicom_json import Element, item
 from service.dicom_web.module import warning
-from service.dicom_web.query import MOST, SERIES, STUDY, Level, query
-from service.dicom_web.study import Entry, series
+from service.dicom_web.query import MAX_RESULTS, SERIES, STUDY, Level, query
+from service.dicom_web.study import Entry, by_series
 from service.http.auth import needs
 from service.http.problems import RESPONSES
 
 _ARRAY: dict[int | str, dict[str, Any]] = {
     200: {"content": {JSON: {"schema": {"type": "array", "items": {"type": "object"}}}}},
-    204: {"description": "nothing was found"},
+    204: {"description": "no results"},
 }
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"], dependencies=[needs("read")], responses=RESPONSES | _ARRAY)
 
-Found = TypeVar("Found")
-Search = Callable[[Wanted], Awaitable[list[Found]]]
+Result = TypeVar("Result")
+Find = Callable[[Search], Awaitable[list[Result]]]
 Value = str | int | Sequence[str]
 
 MORE = "There are additional results that can be requested."  # PS3.18 10.6.3.1
-_OF_STUDY = (*STUDY, "PatientAge")
-_OF_INSTANCE = ("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated")
+_STUDY_KEYWORDS = (*STUDY, "PatientAge")
+_INSTANCE_KEYWORDS = ("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated")
 
 
 @router.get("/studies", response_class=JSONResponse)
@@ -65,23 +65,27 @@ async def search_instances_of_study(study: str, request: Request, catalogue: Cat
 @router.get("/studies/{study}/series/{of_series}/instances", response_class=JSONResponse)
 async def search_instances_of_series(study: str, of_series: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Search for instances of a series (QIDO-RS)."""
-    of = {"StudyInstanceUID": study, "SeriesInstanceUID": of_series}
-    return await _answer(request, "instance", of, catalogue.instances, _instance)
+    fixed = {"StudyInstanceUID": study, "SeriesInstanceUID": of_series}
+    return await _answer(request, "instance", fixed, catalogue.instances, _instance)
 
 
 async def _answer(
-    request: Request, level: Level, of: dict[str, str], search: Search[Found], tell: Callable[[Found], "Told"]
+    request: Request,
+    level: Level,
+    fixed: dict[str, str],
+    find: Find[Result],
+    describe: Callable[[Result], "Attributes"],
 ) -> Response:
     media_type = choose(request, (JSON, "application/json"))
-    asked = query(request.query_params, level, of)
-    # A search below the level of studies may read all of them.
+    parsed = query(request.query_params, level, fixed)
+    # A search for series or instances may read all studies.
     with nullcontext() if level == "study" else request.app.state.catalogue.admitted():
-        found = await search(asked.wanted)
+        results = await find(parsed.search)
     base = f"{str(request.base_url).rstrip('/')}/dicom-web"
-    warnings = [*asked.warnings, *((MORE,) if len(found) == MOST else ())]
+    warnings = [*parsed.warnings, *((MORE,) if len(results) == MAX_RESULTS else ())]
     answer = (
-        JSONResponse([tell(one).item(base) for one in found], media_type=media_type)
-        if found
+        JSONResponse([describe(result).item(base) for result in results], media_type=media_type)
+        if results
         else Response(status_code=204)
     )
     for text in warnings:
@@ -89,44 +93,44 @@ async def _answer(
     return answer
 
 
-class Told(list[tuple[str, Value]]):
-    """Attributes of one result; the last is where it can be retrieved, below the base."""
+class Attributes(list[tuple[str, Value]]):
+    """Attributes of one result; the last is its Retrieve URL, relative to the base URL."""
 
     def item(self, base: str) -> dict[str, Element]:
-        """As one object of the answer."""
+        """Return the attributes as an object of the answer."""
         *attributes, (_, path) = self
         common = [("SpecificCharacterSet", "ISO_IR 192"), ("InstanceAvailability", "ONLINE")]  # JSON is UTF-8
         return item([*attributes, *common, ("RetrieveURL", f"{base}/{path}")])
 
 
-def _study(of: tuple[Entry, ...]) -> Told:
-    first = of[0]
-    return Told(
+def _study(entries: tuple[Entry, ...]) -> Attributes:
+    first = entries[0]
+    return Attributes(
         [
-            *_told(first, _OF_STUDY),
-            ("ModalitiesInStudy", sorted({entry.attributes.get("Modality", "") for entry in of} - {""})),
-            ("NumberOfStudyRelatedSeries", len(series(of))),
-            ("NumberOfStudyRelatedInstances", len(of)),
+            *_values(first, _STUDY_KEYWORDS),
+            ("ModalitiesInStudy", sorted({entry.attributes.get("Modality", "") for entry in entries} - {""})),
+            ("NumberOfStudyRelatedSeries", len(by_series(entries))),
+            ("NumberOfStudyRelatedInstances", len(entries)),
             ("RetrieveURL", f"studies/{first.record.study_instance_uid}"),
         ]
     )
 
 
-def _series(of: tuple[Entry, ...]) -> Told:
-    first = of[0]
-    return Told(
+def _series(entries: tuple[Entry, ...]) -> Attributes:
+    first = entries[0]
+    return Attributes(
         [
-            *_told(first, (*_OF_STUDY, *SERIES, "Manufacturer")),
-            ("NumberOfSeriesRelatedInstances", len(of)),
+            *_values(first, (*_STUDY_KEYWORDS, *SERIES, "Manufacturer")),
+            ("NumberOfSeriesRelatedInstances", len(entries)),
             ("RetrieveURL", f"studies/{first.record.study_instance_uid}/series/{first.series}"),
         ]
     )
 
 
-def _instance(entry: Entry) -> Told:
+def _instance(entry: Entry) -> Attributes:
     path = f"studies/{entry.record.study_instance_uid}/series/{entry.series}/instances/{entry.instance}"
-    return Told([*_told(entry, (*_OF_STUDY, *SERIES, *_OF_INSTANCE)), ("RetrieveURL", path)])
+    return Attributes([*_values(entry, (*_STUDY_KEYWORDS, *SERIES, *_INSTANCE_KEYWORDS)), ("RetrieveURL", path)])
 
 
-def _told(entry: Entry, keywords: Sequence[str]) -> Iterator[tuple[str, Value]]:
+def _values(entry: Entry, keywords: Sequence[str]) -> Iterator[tuple[str, Value]]:
     yield from ((keyword, entry.attributes.get(keyword, "")) for keyword in keywords if keyword != "ModalitiesInStudy")

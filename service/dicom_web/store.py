@@ -1,4 +1,4 @@
-"""STOW-RS: radiographs in, each of them answered, PS3.18 10.5."""
+"""STOW-RS: store radiographs, with a result for each, PS3.18 10.5."""
 
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from service.prediction.pipeline import Pipeline
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"], responses=RESPONSES)
 
-PARTS = 10_000  # of one body: what the answer says of each is held until its end
+PARTS = 10_000  # limit of one body, as the results are kept in memory until its end
 _BINARY = {"type": "string", "format": "binary"}
 _BODY = {"requestBody": {"required": True, "content": {RELATED: {"schema": _BINARY}, DICOM: {"schema": _BINARY}}}}
 _MODULE: dict[int | str, dict[str, Any]] = {
@@ -37,13 +37,13 @@ _OPTIONS: dict[str, Any] = {
 
 @router.post("/studies", **_OPTIONS)
 async def store(request: Request, pipeline: PipelineDep) -> JSONResponse:
-    """Store radiographs (STOW-RS): each is answered, and on disk when it is acknowledged."""
+    """Store radiographs (STOW-RS). An acknowledged radiograph is on disk, with its prediction."""
     return await _store(request, pipeline, None)
 
 
 @router.post("/studies/{study}", **_OPTIONS)
 async def store_in_study(study: str, request: Request, pipeline: PipelineDep) -> JSONResponse:
-    """Store radiographs of one study (STOW-RS); those of another fail."""
+    """Store radiographs of one study (STOW-RS); those of other studies fail."""
     return await _store(request, pipeline, study)
 
 
@@ -52,11 +52,11 @@ async def _store(request: Request, pipeline: Pipeline, study: str | None) -> JSO
     outcome = Outcome()
     with pipeline.accepting():
         try:
-            await _each(_sent(request), pipeline, study, outcome)
-        except (InputError, InvalidRequest) as error:  # of the body as a whole
+            await _store_parts(_parts(request), pipeline, study, outcome)
+        except (InputError, InvalidRequest) as error:  # about the body as a whole
             if not outcome.stored and not outcome.failures:
                 raise
-            note(error)  # what was stored before is, and is acknowledged: PS3.18 has 400 for nothing stored alone
+            note(error)  # the parts before it are acknowledged: PS3.18 has 400 only if nothing is stored
             outcome.failures.append(Failure.of(error, len(outcome.stored) + len(outcome.failures) + 1))
     base = f"{str(request.base_url).rstrip('/')}/dicom-web"
     answer = JSONResponse(module(outcome, base, study), outcome.status, media_type=media_type)
@@ -67,16 +67,16 @@ async def _store(request: Request, pipeline: Pipeline, study: str | None) -> JSO
     return answer
 
 
-async def _each(sent: AsyncIterator[Part], pipeline: Pipeline, study: str | None, outcome: Outcome) -> None:
-    """One after another: of a body, one file is held, and one place."""
+async def _store_parts(body: AsyncIterator[Part], pipeline: Pipeline, study: str | None, outcome: Outcome) -> None:
+    """Store one part after another, so that a body takes one place and one file of memory."""
     place = 0
-    async for part in sent:
+    async for part in body:
         place += 1
         if place > PARTS:
-            raise TooLarge(f"at most {PARTS} parts wanted", "too_many_parts")
+            raise TooLarge(f"expected at most {PARTS} parts", "too_many_parts")
         try:
             outcome.stored.append(Stored.of(await pipeline.predict(_content(part), study)))
-        except Exception as error:  # one bad part spoils none of the others
+        except Exception as error:  # a bad part does not affect the others
             note(error)
             outcome.failures.append(Failure.of(error, place))
     if not place:
@@ -87,23 +87,23 @@ def _content(part: Part) -> bytes:
     if isinstance(part.content, TooLarge):
         raise part.content
     if part.media_type not in ("", DICOM):
-        raise UnsupportedEncoding(f"Content-Type of the part: {DICOM} wanted", "unsupported_media_type")
+        raise UnsupportedEncoding(f"Content-Type of the part must be {DICOM}", "unsupported_media_type")
     return part.content
 
 
-async def _sent(request: Request) -> AsyncIterator[Part]:
+async def _parts(request: Request) -> AsyncIterator[Part]:
     media_type, kind, boundary = boundary_of(request.headers.get("content-type", ""))
     limit: int = request.app.state.limits.max_file_bytes
     if media_type == DICOM:
         yield Part(DICOM, await _single(request, limit))
     elif media_type == RELATED and kind in ("", DICOM):
         if not boundary:
-            raise InvalidRequest("Content-Type: a boundary wanted", "multipart_invalid")
+            raise InvalidRequest("Content-Type: expected a boundary", "multipart_invalid")
         async for part in parts(request.stream(), boundary, limit):
             yield part
     else:
-        wanted = f'{RELATED}; type="{DICOM}", or {DICOM}'
-        raise UnsupportedEncoding(f"Content-Type: {wanted} wanted", "unsupported_media_type")
+        expected = f'{RELATED}; type="{DICOM}", or {DICOM}'
+        raise UnsupportedEncoding(f"Content-Type: expected {expected}", "unsupported_media_type")
 
 
 async def _single(request: Request, limit: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What a viewer finds in a study: the radiographs that are stored, and beside each what is made of it on demand."""
+"""The instances of a study: the stored radiographs, and the objects derived from each on demand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,10 @@ from service.objects.kinds import DICOM_KINDS, Kind
 from service.objects.product import uid
 from service.storage.record import Summary
 
-# SOP class by Modality, for the few files that do not name one.
+# SOP class by Modality, for files without one
 _CLASSES = {"DX": "1.2.840.10008.5.1.4.1.1.1.1", "CR": "1.2.840.10008.5.1.4.1.1.1"}
 
-
-MADE = frozenset(kind.form.modality for kind in DICOM_KINDS)
+DERIVED_MODALITIES = frozenset(kind.form.modality for kind in DICOM_KINDS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +21,11 @@ class Entry:
     Attributes
     ----------
     kind
-        None for the radiograph that was sent, else what is made of it.
+        None for a stored radiograph, else the kind of the derived object.
     record
-        What it is made of, or an answer to the radiograph.
+        Record of the radiograph, or of the radiograph that the object is derived from.
     attributes
-        Of study, series and instance, by keyword, UIDs among them.
+        Attributes of study, series and instance by keyword, including the UIDs.
     """
 
     kind: Kind | None
@@ -45,47 +44,47 @@ class Entry:
 
 
 def entries(records: Sequence[Summary]) -> tuple[Entry, ...]:
-    """List what there is of records: each radiograph once, also where several artefacts have answered it."""
+    """Return the instances of records; a radiograph with several records is listed once."""
     radiographs = {record.sop_instance_uid: _radiograph(record) for record in records}
-    return (*radiographs.values(), *(_made(record, kind) for record in records for kind in DICOM_KINDS))
+    return (*radiographs.values(), *(_derived(record, kind) for record in records for kind in DICOM_KINDS))
 
 
-def series(of: Sequence[Entry]) -> tuple[tuple[Entry, ...], ...]:
-    """Put the entries of each series together, in the order of the series' first."""
-    first = {entry.series: place for place, entry in reversed(list(enumerate(of)))}
-    ordered = sorted(of, key=lambda entry: first[entry.series])
+def by_series(entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], ...]:
+    """Group entries by series, in the order of the first entry of each series."""
+    first = {entry.series: place for place, entry in reversed(list(enumerate(entries)))}
+    ordered = sorted(entries, key=lambda entry: first[entry.series])
     return tuple(tuple(group) for _, group in groupby(ordered, key=lambda entry: entry.series))
 
 
 def sop_class(record: Summary) -> str:
-    """The SOP Class UID of the radiograph of a record."""
+    """Return the SOP Class UID of the radiograph of a record."""
     return record.attributes.get("SOPClassUID") or _CLASSES.get(record.attributes.get("Modality", ""), _CLASSES["CR"])
 
 
-_OF_STUDY = (
+_STUDY_KEYWORDS = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
     *("StudyDate", "StudyTime", "StudyID", "StudyDescription", "ReferringPhysicianName"),
 )
 
 
-def _of_study(record: Summary) -> dict[str, str]:
-    told = {keyword: record.attributes[keyword] for keyword in _OF_STUDY if keyword in record.attributes}
-    return told | {"StudyInstanceUID": record.study_instance_uid, "AccessionNumber": record.accession_number}
+def _study_attributes(record: Summary) -> dict[str, str]:
+    attributes = {keyword: record.attributes[keyword] for keyword in _STUDY_KEYWORDS if keyword in record.attributes}
+    return attributes | {"StudyInstanceUID": record.study_instance_uid, "AccessionNumber": record.accession_number}
 
 
 def _radiograph(record: Summary) -> Entry:
-    told = record.attributes | _of_study(record)
+    attributes = record.attributes | _study_attributes(record)
     uids = {
         "SeriesInstanceUID": record.series_instance_uid,
         "SOPInstanceUID": record.sop_instance_uid,
         "SOPClassUID": sop_class(record),
     }
-    return Entry(None, record, told | uids)
+    return Entry(None, record, attributes | uids)
 
 
-def _made(record: Summary, kind: Kind) -> Entry:
+def _derived(record: Summary, kind: Kind) -> Entry:
     form = kind.form
-    told = {
+    attributes = {
         "SeriesInstanceUID": uid(record.id, f"{kind}/series"),
         "SOPInstanceUID": uid(record.id, kind),
         "SOPClassUID": form.sop_class_uid,
@@ -94,4 +93,4 @@ def _made(record: Summary, kind: Kind) -> Entry:
         "SeriesDescription": form.series_description,
         "InstanceNumber": "1",
     }
-    return Entry(kind, record, _of_study(record) | told)
+    return Entry(kind, record, _study_attributes(record) | attributes)

@@ -1,7 +1,7 @@
-"""C-ECHO and C-STORE: an association's data sets, undecoded, to the HTTP door.
+"""The C-STORE and C-ECHO acceptor, which forwards data sets undecoded to the REST service.
 
-Nothing here looks into a data set. What it is and whether it can be read is decided behind the HTTP door, in
-processes with limits; a status other than success leaves the instance with its sender.
+This process never parses a data set. The REST service parses and decodes it in processes with limits. With any status
+other than success the sender keeps the instance.
 """
 
 import logging
@@ -41,21 +41,22 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
 from service.dimse.forward import Forward, new_request_id
-from service.dimse.status import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SOP_CLASS_NOT_SUPPORTED, SUCCESS, Status
+from service.dimse.status import SUCCESS, Status
 from service.dimse.wire import Wire, tls_context
 from service.errors import ConfigurationError
+from service.http.failure_reasons import CANNOT_UNDERSTAND, CLASS_NOT_SUPPORTED, OUT_OF_RESOURCES
 from service.settings import Dimse
 from service.telemetry import describe, log, request
 
-# Radiographs come as Secondary Capture, too. FOR PROCESSING is taken so that the gate can say why it is refused.
+# Radiographs also come as Secondary Capture. FOR PROCESSING is accepted so that the gate can state why it is refused.
 SOP_CLASSES = (
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
     ComputedRadiographyImageStorage,
     SecondaryCaptureImageStorage,
 )
-# The first of these that is proposed in a context is accepted: uncompressed ones, which every sender can make of what
-# it has. A test compares them with what the decoder reads.
+# In each context the first of these that is proposed is accepted. Uncompressed ones come first, as every sender can
+# produce them. A test compares the list with what the decoder reads.
 SYNTAXES = (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -74,28 +75,28 @@ SYNTAXES = (
     HTJ2KLosslessRPCL,
     HTJ2K,
 )
-LEAVE_SECONDS = 2.0
+RELEASE_SECONDS = 2.0
 NEGOTIATION_SECONDS = 10.0
 
 
-class Door:
-    """The acceptor of associations.
+class Acceptor:
+    """A server of DICOM associations.
 
     Parameters
     ----------
     max_file_bytes
-        What the service takes of one file; no longer data set is received.
+        Size limit of the REST service for one file; longer data sets are not received.
 
     Raises
     ------
     ConfigurationError
-        The address cannot be listened on; a file of a setting cannot be read.
+        The server cannot listen at the address, or a file that a setting names cannot be read.
     """
 
     def __init__(self, settings: Dimse, max_file_bytes: int) -> None:
         self._forward = Forward(settings)
         self._wire = Wire(max_file_bytes, settings.idle_seconds)
-        self._in_hand = Counter()
+        self._stores = Counter()
         self._closing = False
         self._ae = application_entity(settings)
         try:
@@ -120,12 +121,12 @@ class Door:
         return int(self._server.server_address[1])
 
     def close(self, grace_seconds: float) -> None:
-        """Take no more associations, end what is in hand, refuse what comes on the open ones, and abort these."""
+        """Refuse new associations and stores, finish the stores in progress, then abort the open associations."""
         self._closing = True
         self._server.shutdown()
-        self._in_hand.wait_for_none(grace_seconds)
-        until = time.monotonic() + LEAVE_SECONDS  # for the last response to be sent and the peer to release
-        while self._ae.active_associations and time.monotonic() < until:
+        self._stores.wait_for_none(grace_seconds)
+        deadline = time.monotonic() + RELEASE_SECONDS  # to send the last response and let the sender release
+        while self._ae.active_associations and time.monotonic() < deadline:
             time.sleep(0.02)
         self._ae.shutdown()
         self._forward.close()
@@ -134,34 +135,34 @@ class Door:
         start = time.perf_counter()
         store = cast(C_STORE, event.request)
         request_id = new_request_id()
-        with self._in_hand, request(request_id):
-            found = self._checked(event, request_id)
+        with self._stores, request(request_id):
+            status = self._forwarded(event, request_id)
             log().info(
-                "stored" if found.value == SUCCESS else "not stored",
+                "stored" if status.value == SUCCESS else "not stored",
                 sop_instance_uid=str(store.AffectedSOPInstanceUID),
-                status=f"{found.value:04X}",
-                reason=found.comment,
+                status=f"{status.value:04X}",
+                reason=status.comment,
                 ms=round(1e3 * (time.perf_counter() - start), 1),
             )
-        return _response(found)
+        return _response(status)
 
-    def _checked(self, event: Event, request_id: str) -> Status:
+    def _forwarded(self, event: Event, request_id: str) -> Status:
         if self._closing:
             return Status(OUT_OF_RESOURCES, "closing")
         if cast(C_STORE, event.request).AffectedSOPClassUID not in SOP_CLASSES:
-            return Status(SOP_CLASS_NOT_SUPPORTED, "sop_class_not_supported")
+            return Status(CLASS_NOT_SUPPORTED, "sop_class_not_supported")
         try:
             data = event.encoded_dataset()
             return self._forward.store(data, request_id)
-        except MemoryError:  # of what others send at the same time
+        except MemoryError:  # other associations hold the memory
             return Status(OUT_OF_RESOURCES, "out_of_memory")
-        except Exception as error:  # a UID in the command that cannot be written into a file's header
+        except Exception as error:  # for example a UID in the command that cannot be written into a file header
             log().error("unexpected", **describe(error))
             return Status(CANNOT_UNDERSTAND, "malformed_dicom")
 
 
 class Counter:
-    """How many stores are in hand."""
+    """The number of stores in progress."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -177,13 +178,13 @@ class Counter:
             self._changed.notify_all()
 
     def wait_for_none(self, seconds: float) -> None:
-        """Wait until there is none, or for so long."""
+        """Wait until no store is in progress, at most `seconds`."""
         with self._changed:
             self._changed.wait_for(lambda: not self._count, seconds)
 
 
 def application_entity(settings: Dimse) -> AE:
-    """Set pynetdicom up: who may call, what is taken, how long it waits."""
+    """Return the application entity: permitted callers, presentation contexts and timeouts."""
     pynetdicom._config.LOG_HANDLER_LEVEL = "none"  # its handlers write data sets into the log
     logging.getLogger("pynetdicom").setLevel(logging.WARNING)
     ae = AE(settings.ae_title)
@@ -192,7 +193,7 @@ def application_entity(settings: Dimse) -> AE:
     ae.maximum_associations = settings.maximum_associations
     ae.maximum_pdu_size = settings.maximum_pdu_bytes
     ae.dimse_timeout = ae.network_timeout = settings.idle_seconds
-    ae.acse_timeout = min(settings.idle_seconds, NEGOTIATION_SECONDS)  # who says nothing holds a place, too
+    ae.acse_timeout = min(settings.idle_seconds, NEGOTIATION_SECONDS)  # a silent peer takes up an association, too
     ae.add_supported_context(Verification)
     for sop_class in SOP_CLASSES:
         ae.add_supported_context(sop_class, list(SYNTAXES))
@@ -200,14 +201,17 @@ def application_entity(settings: Dimse) -> AE:
 
 
 def _note_rejection(event: Event) -> None:
-    sent = event.primitive  # type: ignore[attr-defined]
-    if isinstance(sent, A_ASSOCIATE) and sent.result in (1, 2):  # PS3.8 9.3.4: permanent, transient; not whom: any text
-        log().warning("association rejected", result=sent.result, source=sent.result_source, reason=sent.diagnostic)
+    answer = event.primitive  # type: ignore[attr-defined]
+    if isinstance(answer, A_ASSOCIATE) and answer.result in (1, 2):  # PS3.8 9.3.4: rejected permanent, transient
+        # The AE titles are not logged: they may hold any text.
+        log().warning(
+            "association rejected", result=answer.result, source=answer.result_source, reason=answer.diagnostic
+        )
 
 
-def _response(found: Status) -> Dataset:
+def _response(status: Status) -> Dataset:
     response = Dataset()
-    response.Status = found.value
-    if found.comment:
-        response.ErrorComment = found.comment
+    response.Status = status.value
+    if status.comment:
+        response.ErrorComment = status.comment
     return response

@@ -1,4 +1,4 @@
-"""The bytes on to the HTTP door."""
+"""The client that forwards files to the REST service."""
 
 import secrets
 import ssl
@@ -7,23 +7,24 @@ from pathlib import Path
 
 import httpx
 
-from service.dimse.status import OUT_OF_RESOURCES, Status, status
+from service.dimse.status import Status, status
 from service.errors import ConfigurationError
+from service.http.failure_reasons import OUT_OF_RESOURCES
 from service.settings import Dimse
 from service.telemetry import log
 
-# Less than the 5 s after which uvicorn closes an idle connection, so that none is used as it closes.
+# Less than the 5 s after which uvicorn closes an idle connection, so that no connection is used while it closes.
 _KEEPALIVE_SECONDS = 2.0
-_RECORD = "agcnn-triage/prediction/"  # the schema of an answer: nothing else is an acknowledgement
+_SCHEMA = "agcnn-triage/prediction/"  # only an answer with this schema acknowledges a file
 
 
 class Forward:
-    """A client of `POST /v1/predictions`, for many threads.
+    """A thread-safe client of `POST /v1/predictions`.
 
     Raises
     ------
     ConfigurationError
-        The key's file cannot be read.
+        The key file cannot be read.
     """
 
     def __init__(self, settings: Dimse) -> None:
@@ -33,28 +34,28 @@ class Forward:
             base_url=settings.service_url,
             timeout=httpx.Timeout(settings.service_seconds, connect=5.0),
             limits=httpx.Limits(max_connections=None, keepalive_expiry=_KEEPALIVE_SECONDS),
-            trust_env=False,  # no proxy of the environment stands between the two doors
+            trust_env=False,  # the environment's proxy settings do not apply between the two processes
             verify=ssl.create_default_context(),
         )
 
     def store(self, data: bytes, request_id: str) -> Status:
-        """Hand a Part 10 file on; success means that its record is committed."""
+        """Forward a Part 10 file; success means that its record is committed."""
         try:
             answer = self._post(data, request_id)
         except (httpx.TransportError, ConfigurationError) as error:
-            log().warning("the service was not reached", error=type(error).__name__)
+            log().warning("the service is unreachable", error=type(error).__name__)
             return Status(OUT_OF_RESOURCES, "service_unreachable")
-        told: object = None
+        document: object = None
         with suppress(ValueError):
-            told = answer.json()
-        body = told if isinstance(told, dict) else {}
-        if answer.status_code == httpx.codes.OK and not str(body.get("schema")).startswith(_RECORD):
-            log().error("the service's address is another's: it answers, and with no record")
+            document = answer.json()
+        body = document if isinstance(document, dict) else {}
+        if answer.status_code == httpx.codes.OK and not str(body.get("schema")).startswith(_SCHEMA):
+            log().error("the answer is not a prediction: is TRIAGE_DIMSE__SERVICE_URL the address of the REST service?")
             return Status(OUT_OF_RESOURCES, "not_the_service")
         return status(answer.status_code, body)
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self._http.close()
 
     def _post(self, data: bytes, request_id: str) -> httpx.Response:
@@ -63,7 +64,7 @@ class Forward:
             try:
                 return self._http.post("/v1/predictions", content=data, headers=headers)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                if last:  # a connection that was closed as it was used: the same file again gives the same record
+                if last:  # the connection may have been closed while idle; posting again gives the same record
                     raise
         raise AssertionError
 
@@ -83,5 +84,5 @@ def _read(file: Path) -> str:
 
 
 def new_request_id() -> str:
-    """Make one that the service takes up, so that both logs name a file's way by it."""
+    """Return a request id that the service adopts, so that both logs have the same id for a file."""
     return secrets.token_hex(16)

@@ -1,4 +1,4 @@
-"""The process of `triage dimse`: a bound on its memory, and an end in order."""
+"""The process of `triage dimse`: its memory limit and its shutdown."""
 
 import resource
 import signal
@@ -6,32 +6,32 @@ import threading
 
 import typer
 
-from service.dimse.acceptor import Door
+from service.dimse.acceptor import Acceptor
 from service.settings import Settings
 from service.telemetry import log
 
 
 def run(settings: Settings, grace_seconds: float) -> None:
-    """Serve until SIGTERM or SIGINT, then end the stores in hand.
+    """Serve until SIGTERM or SIGINT, then finish the stores in progress.
 
     Raises
     ------
     ConfigurationError
-        As `Door`.
+        As `Acceptor`.
     """
-    ended = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: stop.set())
     bound_memory(settings.dimse.memory_bytes)
-    door = Door(settings.dimse, settings.limits.max_file_bytes)
-    typer.echo(f"C-STORE door {settings.dimse.ae_title} on {settings.dimse.host} port {door.port}")
+    acceptor = Acceptor(settings.dimse, settings.limits.max_file_bytes)
+    typer.echo(f"C-STORE acceptor {settings.dimse.ae_title} on {settings.dimse.host} port {acceptor.port}")
     log().info("ready")
-    ended.wait()
-    door.close(grace_seconds)
+    stop.wait()
+    acceptor.close(grace_seconds)
 
 
 def bound_memory(size: int) -> None:
-    """Keep the process from growing beyond `size` bytes, or the bound it was started under, whichever is less."""
+    """Limit the address space of the process to `size` bytes, or to the existing hard limit if that is lower."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = size if hard == resource.RLIM_INFINITY else min(size, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    limit = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

@@ -1,4 +1,4 @@
-"""Bounds on what one connection may send, kept where the bytes come in: pynetdicom reads what the peer announces."""
+"""Limits on what one connection may send: pynetdicom itself reads any length that a peer announces."""
 
 import ssl
 from collections.abc import Callable
@@ -10,20 +10,21 @@ from pynetdicom.events import Event
 
 from service.errors import ConfigurationError
 
-# Also of an A-ASSOCIATE-RQ, which no negotiated length bounds: 128 contexts with 30 syntaxes of 68 bytes are 261 kB.
+# Also the limit of an A-ASSOCIATE-RQ, to which no negotiated length applies: 128 contexts with 30 syntaxes of 68 bytes
+# are 261 kB.
 MAX_PDU_BYTES = 2**20
-_COMMAND_BYTES = 2**20  # a command set and the headers of the PDVs beside a data set
+_COMMAND_BYTES = 2**20  # allowance for the command set and the PDV headers of a message
 
 
 class Wire:
-    """Reads from the connections of one server, each within bounds; beyond them the connection is as good as closed.
+    """Limits the reads of all connections of one server; a connection over a limit is closed.
 
     Parameters
     ----------
     max_message_bytes
-        Of one message, which pynetdicom holds whole.
+        Size limit of one data set; pynetdicom holds a whole message in memory.
     idle_seconds
-        Between two reads in the midst of a PDU: an accepted socket has no timeout of its own.
+        Time limit between two reads inside a PDU; an accepted socket has no timeout by default.
     """
 
     def __init__(self, max_message_bytes: int, idle_seconds: float) -> None:
@@ -31,59 +32,61 @@ class Wire:
         self._idle_seconds = idle_seconds
 
     def open(self, event: Event) -> None:
-        """Take a new connection under control, before anything is read (evt.EVT_CONN_OPEN)."""
+        """Limit a new connection before anything is read from it (evt.EVT_CONN_OPEN)."""
         association = event.assoc
         connection: Any = association.dul.socket
         connection.socket.settimeout(self._idle_seconds)
-        # The association alone holds its meter, which holds it: they go together.
+        # Only the association refers to its meter, so both are freed together.
         meter = Meter(connection.recv, self._max_message_bytes, association.dimse.msg_queue.qsize)
         connection.recv = meter.recv
         association.bind(evt.EVT_DIMSE_RECV, meter.message)
 
 
 class Meter:
-    """One connection's reader, which counts the bytes of the message that is being received.
+    """The reader of one connection, which counts the bytes of the message being received.
 
     Parameters
     ----------
+    max_message_bytes
+        Size limit of one message.
     waiting
-        How many messages are received whole and not yet looked at.
+        Returns the number of complete messages that are not processed yet.
     """
 
-    def __init__(self, recv: Callable[[int], bytearray], most: int, waiting: Callable[[], int]) -> None:
-        self._recv, self._most, self._waiting = recv, most, waiting
+    def __init__(self, recv: Callable[[int], bytearray], max_message_bytes: int, waiting: Callable[[], int]) -> None:
+        self._recv, self._max_message_bytes, self._waiting = recv, max_message_bytes, waiting
         self._count = 0
 
-    def recv(self, wanted: int) -> bytearray:
-        """Read as many bytes; pynetdicom asks for a header, then for as much as that announces.
+    def recv(self, size: int) -> bytearray:
+        """Read `size` bytes; pynetdicom asks for a header, then for the length in that header.
 
         Raises
         ------
         OSError
-            They are more than a PDU, or than is left of a message; pynetdicom takes it as the end of the connection.
+            The PDU or the message is over its limit; pynetdicom treats this as the end of the connection.
         """
-        self._count += wanted
-        if wanted > MAX_PDU_BYTES or self._count > self._most:
-            raise OSError("a longer PDU or message than is taken")
-        if self._waiting() > 1:  # no asynchronous operations were negotiated (PS3.7 D.3.3.3): each waits for its answer
-            raise OSError("requests that do not wait for an answer")
-        return self._recv(wanted)
+        self._count += size
+        if size > MAX_PDU_BYTES or self._count > self._max_message_bytes:
+            raise OSError("PDU or message too long")
+        if self._waiting() > 1:  # asynchronous operations were not negotiated (PS3.7 D.3.3.3)
+            raise OSError("requests sent without waiting for the answers")
+        return self._recv(size)
 
     def message(self, _: Event) -> None:
-        """Begin to count anew, as a message is complete (evt.EVT_DIMSE_RECV)."""
+        """Reset the count: a message is complete (evt.EVT_DIMSE_RECV)."""
         self._count = 0
 
 
 class TlsContext(ssl.SSLContext):
-    """A context whose handshake is done by the first read, in the association's thread: none holds the others up."""
+    """A context whose handshake is part of the first read, in the association's thread: it cannot block the server."""
 
     def wrap_socket(self, sock: Any, *arguments: Any, **options: Any) -> ssl.SSLSocket:
-        """Wrap without a handshake."""
+        """Wrap a socket without a handshake."""
         return super().wrap_socket(sock, *arguments, **options | {"do_handshake_on_connect": False})
 
 
 def tls_context(certificate: Path | None, key: Path | None, ca: Path | None) -> ssl.SSLContext | None:
-    """Make the server's context: TLS 1.2 or newer, as the BCP 195 profiles of PS3.15 B.12 have it. None: no TLS.
+    """Return the server's context, TLS 1.2 or newer (BCP 195 profiles, PS3.15 B.12); None without a certificate.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def tls_context(certificate: Path | None, key: Path | None, ca: Path | None) -> 
     """
     if certificate is None:
         if key or ca:
-            raise ConfigurationError("TRIAGE_DIMSE__TLS_CERTIFICATE is wanted beside the other TLS settings")
+            raise ConfigurationError("TRIAGE_DIMSE__TLS_CERTIFICATE is required with the other TLS settings")
         return None
     context = TlsContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

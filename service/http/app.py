@@ -40,14 +40,14 @@ from service.storage.worklist import Worklist
 _DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)"
 
 ROUTERS = (
-    *(room.router for room in (predictions, objects, sends, pixels, worklist, events)),
-    *(room.router for room in (store, search, retrieve, rendered)),
-    *(room.router for room in (model_card, health, page, documentation)),
+    *(module.router for module in (predictions, objects, sends, pixels, worklist, events)),
+    *(module.router for module in (store, search, retrieve, rendered)),
+    *(module.router for module in (model_card, health, page, documentation)),
 )
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Put the service together; it starts to become ready with its lifespan.
+    """Create the application from its parts; its lifespan starts the decoders and the network.
 
     Raises
     ------
@@ -77,9 +77,9 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("agcnn-triage"),
         description=_DESCRIPTION,
         lifespan=lifespan,
-        docs_url=None,  # `documentation` has it, without a public server
+        docs_url=None,  # `documentation` serves it without a public server
         redoc_url=None,
-        redirect_slashes=False,  # a redirect would say path and query again, which are the client's
+        redirect_slashes=False,  # a redirect would echo the client's path and query
     )
     app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
     app.state.keys, app.state.feed, app.state.sender = keys, feed, sender
@@ -100,6 +100,6 @@ def _renderer(pipeline: Pipeline) -> Render:
 
 
 async def _send(pipeline: Pipeline, sender: Sender) -> None:
-    """Send until cancelled, from when objects can be rendered."""
+    """Send until cancelled, once the pipeline has started and objects can be rendered."""
     await pipeline.started()
     await sender.run()

@@ -1,4 +1,4 @@
-"""Bodies of the answers about predictions: their schema, and how a record becomes one."""
+"""Response bodies for predictions: their schemas, and the conversion of a record."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from service.triage import prediction as predictions
 from service.triage.rule import Priority
 
 PARTS = ("image", "overlay", "heat_map", "crop")  # pictures of a prediction
-_DIGITS = 8  # of a map's values, about as many as float32 has: a viewer draws each level where the service does
+_DIGITS = 8  # decimals of a map's values, about as many as float32 has: page and service draw the same levels
 
 
 def moment(time: datetime) -> str:
@@ -33,33 +33,33 @@ Moment = Annotated[AwareDatetime, PlainSerializer(moment), WithJsonSchema({"type
 
 
 class Body(BaseModel):
-    """A part of an answer; refuses members that are not in its schema."""
+    """A part of a response body; it refuses members that are not in its schema."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), serialize_by_alias=True)
 
 
 def json_response(body: Body, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return an answer; its schema has been checked when the body was made."""
+    """Return a response; the body was validated when it was created."""
     return JSONResponse(body.model_dump(mode="json"), headers=headers)
 
 
 class Finding(Body):
-    """One label's calibrated probability and what it means at the operating point, if there is one."""
+    """The calibrated probability of one label, and its result at the operating point if there is one."""
 
     label: str = Field(examples=["Pneumothorax"])
-    probability: Share = Field(description="of the fusion branch, calibrated")
+    probability: Share = Field(description="calibrated probability of the fusion branch")
     threshold: Share | None = Field(
-        description="of the operating point; null where there were too few positives to fix one"
+        description="threshold of the operating point; null where there were too few positives to fix one"
     )
     positive: bool | None = Field(description="probability >= threshold")
-    sensitivity: Share | None = Field(description="at the threshold, on the data the artefact's card names")
+    sensitivity: Share | None = Field(description="at the threshold, on the data named in the artefact's card")
     specificity: Share | None
     global_: Share = Field(alias="global", description="probability of the global branch")
     local: Share = Field(description="probability of the local branch")
 
 
 class Network(Body):
-    """Which artefact answered."""
+    """The artefact that made the prediction."""
 
     name: str
     version: str
@@ -67,7 +67,7 @@ class Network(Body):
 
 
 class _Links(Body):
-    """Paths of the record, its pictures, and its objects for other systems."""
+    """Paths of the prediction, its pictures and its objects for other systems."""
 
     self: str
     image: str
@@ -81,18 +81,18 @@ Links = create_model("Links", __base__=_Links, __doc__=_Links.__doc__, **_OBJECT
 
 
 class Timings(Body):
-    """Milliseconds in each stage, when the record was made."""
+    """Milliseconds spent in each stage when the prediction was made."""
 
     read: Milliseconds
     decode: Milliseconds
     prepare: Milliseconds
-    queue: Milliseconds = Field(description="waiting for the network")
+    queue: Milliseconds = Field(description="time spent waiting for the network")
     infer: Milliseconds
-    store: Milliseconds = Field(description="until the instance is on disk")
+    store: Milliseconds = Field(description="time to write the instance to disk")
 
 
 class Prediction(Body):
-    """One record: fourteen findings, a priority, and where the network looked."""
+    """A prediction: fourteen findings, a priority, and the region where the network looked."""
 
     schema_: Literal["agcnn-triage/prediction/1"] = Field(alias="schema")
     notice: Literal["Research use only. Not a medical device."]
@@ -103,19 +103,21 @@ class Prediction(Body):
     sop_instance_uid: str
     accession_number: str
     priority: Priority
-    reason: list[str] = Field(description="positive findings that made the priority")
+    reason: list[str] = Field(description="positive findings that determined the priority")
     findings: list[Finding]
     box: tuple[int, int, int, int] = Field(
-        description="x0, y0, x1, y1 of the region the local branch saw: pixels of the sent image, exclusive end"
+        description="x0, y0, x1, y1 of the local branch's region in pixels of the original image, exclusive end"
     )
-    flags: list[str] = Field(examples=[["view_position_missing"]], description="what is suspicious but usable")
+    flags: list[str] = Field(
+        examples=[["view_position_missing"]], description="codes of what is unusual about an image that is still usable"
+    )
     model: Network
     links: Links
     timings_ms: Timings
 
 
 class Item(Body):
-    """One of several files sent together: its prediction or its problem."""
+    """The prediction or the problem of one of several files posted together."""
 
     filename: str
     status: int
@@ -124,24 +126,24 @@ class Item(Body):
 
 
 class Page(Body):
-    """Records, newest first."""
+    """A page of predictions, newest first."""
 
     items: list[Prediction]
     next: str | None = Field(description="cursor of the next page; null on the last")
 
 
 class Maps(Body):
-    """A record's maps; [h][w] numbers, the same h and w for all."""
+    """The maps of a prediction: [h][w] numbers, the same h and w for all."""
 
     content: tuple[float, float, float, float] = Field(
-        description="where on a map the image lies: x0, y0, x1, y1 in [0, 1]"
+        description="x0, y0, x1, y1 in [0, 1]: the part of a map that the image covers"
     )
-    heat_map: list[list[float]] = Field(description="in [0, 1]")
-    class_maps: dict[str, list[list[float]]] = Field(description="by label, in logit units")
+    heat_map: list[list[float]] = Field(description="values in [0, 1]")
+    class_maps: dict[str, list[list[float]]] = Field(description="one map for each label, in logit units")
 
 
 def prediction_body(record: Summary) -> Prediction:
-    """Return a record as an answer."""
+    """Return a record as a response body."""
     prediction = record.prediction
     return Prediction(
         schema="agcnn-triage/prediction/1",
@@ -164,12 +166,12 @@ def prediction_body(record: Summary) -> Prediction:
 
 
 def page_body(records: Sequence[Summary], following: str | None) -> Page:
-    """Return a page of records as an answer."""
+    """Return a page of records as a response body."""
     return Page(items=[prediction_body(record) for record in records], next=following)
 
 
 def maps_body(record: Record) -> Maps:
-    """Return the maps of a record as an answer."""
+    """Return the maps of a record as a response body."""
     labels = [finding.label for finding in record.prediction.findings]
     return Maps(
         content=record.prediction.content,
@@ -179,12 +181,12 @@ def maps_body(record: Record) -> Maps:
 
 
 def network_body(network: predictions.Network) -> Network:
-    """Return the artefact of a prediction as part of an answer."""
+    """Return the artefact of a prediction as part of a response body."""
     return Network(name=network.name, version=network.version, sha256=network.sha256)
 
 
 def links(id: str) -> Links:
-    """Return the paths below a record's own."""
+    """Return the paths of a record and of what is below it."""
     self = f"/v1/predictions/{id}"
     pictures = {part: f"{self}/{part}.png" for part in PARTS}
     objects = {str(kind): f"{self}/{kind.file_name}" for kind in Kind}

@@ -1,4 +1,4 @@
-"""What a route asks for by its annotation: the parts that `app.create_app` has put together."""
+"""Annotations by which a route receives the parts of the service that `app.create_app` made."""
 
 from typing import Annotated
 

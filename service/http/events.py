@@ -1,4 +1,4 @@
-"""What changes, as it changes: server-sent events for the worklist."""
+"""Server-sent events about changes of the worklist."""
 
 import json
 from collections.abc import AsyncIterator
@@ -15,37 +15,37 @@ from service.http.problems import RESPONSES
 
 router = APIRouter(tags=["worklist"], responses=RESPONSES)
 
-BEAT_SECONDS = 15.0  # proxies close what is silent for long
-LIFE_SECONDS = 600.0  # then the client comes again, and its key is looked at again
+BEAT_SECONDS = 15.0  # proxies close connections that are silent for long
+LIFE_SECONDS = 600.0  # then the client reconnects and its key is checked again
 MEDIA_TYPE = "text/event-stream"
 _STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
 
 
 @router.get("/v1/events", dependencies=[needs("read")], response_class=StreamingResponse, responses=_STREAM)
 async def events(feed: FeedDep) -> StreamingResponse:
-    """Tell what changes on the worklist, of every replica on the database, as server-sent events.
+    """Stream the changes of the worklist, by all replicas on the database, as server-sent events.
 
-    `event: changed`, with `data` of JSON: `id`, `kind` (`new`, `read`, `deleted`) and `priority`. A comment line comes
-    at once, when everything that changes from then on will be told, and every 15 s. The stream ends after ten minutes,
-    when the service stops, and when the client does not keep up: connect again and ask for the list anew.
+    Each is an `event: changed` with JSON `data`: `id`, `kind` (`new`, `read`, `deleted`) and `priority`. A comment line
+    comes at the start, from which on every change is reported, and every 15 s. The stream ends after ten minutes, when
+    the service stops, and when the client does not keep up: then connect again and reload the list.
     """
     stream = _stream(feed)
-    first = await anext(stream)  # raises what is refused before an answer is begun
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx hands it on at once
-    return StreamingResponse(_after(first, stream), media_type=MEDIA_TYPE, headers=headers)
+    first = await anext(stream)  # a refusal is raised before the response starts
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx does not buffer it
+    return StreamingResponse(_chain(first, stream), media_type=MEDIA_TYPE, headers=headers)
 
 
-async def _after(first: str, stream: AsyncIterator[str]) -> AsyncIterator[str]:
+async def _chain(first: str, stream: AsyncIterator[str]) -> AsyncIterator[str]:
     yield first
     async for part in stream:
         yield part
 
 
 async def _stream(feed: Feed) -> AsyncIterator[str]:
-    until = monotonic() + LIFE_SECONDS
+    end = monotonic() + LIFE_SECONDS
     async with feed.listening() as listener:
         yield ": listening\n\n"
-        while monotonic() < until:
+        while monotonic() < end:
             try:
                 change = await listener.next(BEAT_SECONDS)
             except TimeoutError:
@@ -53,5 +53,5 @@ async def _stream(feed: Feed) -> AsyncIterator[str]:
                 continue
             if change is None:
                 return
-            told = {"id": change.id, "kind": change.kind, "priority": change.priority}
-            yield f"event: changed\ndata: {json.dumps(told)}\n\n"
+            data = {"id": change.id, "kind": change.kind, "priority": change.priority}
+            yield f"event: changed\ndata: {json.dumps(data)}\n\n"

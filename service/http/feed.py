@@ -1,4 +1,4 @@
-"""What changed, to all who listen to this process: one poller of the database, however many they are."""
+"""Distribution of changes to the listeners of this process, with one poller of the database for all of them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,42 +9,42 @@ from service.storage.changes import Change, Changes
 from service.telemetry import describe, log
 
 POLL_SECONDS = 1.0
-WAITING = 256  # changes that a listener may be behind before it is let go
+WAITING = 256  # changes that may wait for a listener before it is dropped
 LISTENERS = 256
 
 
 class Listener:
-    """A queue of changes; it ends when the service stops, or when it is too far behind: ask anew, then."""
+    """A queue of changes; it ends when the service stops or when too many changes wait."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Change | None] = asyncio.Queue(WAITING + 1)
 
-    def tell(self, change: Change) -> bool:
-        """Hand on a change; false where there is no room."""
+    def put(self, change: Change) -> bool:
+        """Add a change; return False if the queue is full."""
         if self._queue.qsize() >= WAITING:
             return False
         self._queue.put_nowait(change)
         return True
 
     def end(self) -> None:
-        """Let it end after what is waiting."""
+        """End the queue after the changes that wait in it."""
         if not self._queue.full():
             self._queue.put_nowait(None)
 
     async def next(self, seconds: float) -> Change | None:
-        """Wait for the next change; None at the end.
+        """Wait for the next change; return None at the end.
 
         Raises
         ------
         TimeoutError
-            Nothing changed meanwhile.
+            Nothing changed in `seconds`.
         """
         async with asyncio.timeout(seconds):
             return await self._queue.get()
 
 
 class Feed:
-    """Polls while somebody listens, and holds no connection in between."""
+    """Polls the database while there are listeners; it holds no connection between two polls."""
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
@@ -55,15 +55,15 @@ class Feed:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Listener]:
-        """Take part: every change after this is entered is told.
+        """Yield a listener, which receives every change from then on.
 
         Raises
         ------
         Overloaded
-            Too many do, or the service is stopping.
+            There are too many listeners, or the service is stopping.
         """
         if self._closed or len(self._listeners) >= LISTENERS:
-            raise Overloaded("too many listen, or the service is stopping", "too_many_listeners")
+            raise Overloaded("too many listeners, or the service is stopping", "too_many_listeners")
         listener = Listener()
         self._listeners.add(listener)
         try:
@@ -76,7 +76,7 @@ class Feed:
             self._listeners.discard(listener)
 
     def close(self) -> None:
-        """Let every listener end, and nobody new in."""
+        """End every listener and refuse new ones."""
         self._closed = True
         self._end_all()
         if self._poller is not None:
@@ -88,27 +88,27 @@ class Feed:
             started.set()
             while self._listeners:
                 await asyncio.sleep(POLL_SECONDS)
-                tick = self._hand_on(tick, await asyncio.to_thread(self._changes.after, tick))
-        except Exception as error:  # they come again, and so does the poller
+                tick = self._distribute(tick, await asyncio.to_thread(self._changes.after, tick))
+        except Exception as error:  # the clients reconnect, which starts a new poller
             log().error("changes could not be read", **describe(error))
             self._end_all()
         finally:
             started.set()
 
-    def _hand_on(self, tick: int, changes: tuple[Change, ...]) -> int:
+    def _distribute(self, tick: int, changes: tuple[Change, ...]) -> int:
         if not changes:
             return tick
-        if changes[0].tick > tick + 1:  # some are no longer kept
+        if changes[0].tick > tick + 1:  # some changes are no longer kept
             self._end_all()
         for change in changes:
-            for listener in [one for one in self._listeners if not one.tell(change)]:
-                self._let_go(listener)
+            for listener in [listener for listener in self._listeners if not listener.put(change)]:
+                self._drop(listener)
         return changes[-1].tick
 
-    def _let_go(self, listener: Listener) -> None:
+    def _drop(self, listener: Listener) -> None:
         self._listeners.discard(listener)
         listener.end()
 
     def _end_all(self) -> None:
         for listener in list(self._listeners):
-            self._let_go(listener)
+            self._drop(listener)

@@ -1,4 +1,4 @@
-"""Whether the process is alive, and whether it may be sent work."""
+"""Health probes: liveness and readiness."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -10,19 +10,19 @@ router = APIRouter(tags=["health"], responses=RESPONSES)
 
 
 class Health(BaseModel):
-    """A probe's answer."""
+    """The answer to a probe."""
 
     status: str
 
 
 @router.get("/livez")
 async def livez() -> Health:
-    """Say that the process answers."""
+    """Return that the process is alive."""
     return Health(status="alive")
 
 
 @router.get("/readyz")
 async def readyz(pipeline: PipelineDep) -> Health:
-    """Say whether files are taken: only after the artefact's golden outputs were reproduced on the provider in use."""
+    """Return that the service is ready, once it has reproduced the artefact's golden outputs on the provider in use."""
     pipeline.check_ready()
     return Health(status="ready")

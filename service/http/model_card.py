@@ -1,4 +1,4 @@
-"""What network answers here: the card of the artefact."""
+"""The card of the artefact in use."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ router = APIRouter(tags=["model"], responses=RESPONSES)
 
 @router.get("/v1/model", dependencies=[needs("read")])
 async def model_card(pipeline: PipelineDep) -> dict[str, Any]:
-    """Give the artefact's card: labels, operating points, training data, metrics; its SHA-256; the provider.
+    """Return the artefact's card: labels, operating points, training data, metrics, SHA-256 and provider.
 
-    `model_card`, where the artefact has one, is for people: intended use, results by group, caveats (Mitchell et al.
-    2019). `statistics.typicality`, where it has one, says how often the flag `atypical_image` is raised on real chest
-    radiographs. `provider` is what ONNX Runtime really computes on, `cuda` or `cpu`; null until it is known. Left out
-    are the vectors of the self-test and of the flag.
+    `model_card`, if the artefact has one, is for people: intended use, results by group, caveats (Mitchell et al.
+    2019). `statistics.typicality`, if the artefact has it, holds how often the flag `atypical_image` is raised on real
+    chest radiographs. `provider` is what ONNX Runtime computes on, `cuda` or `cpu`; null until it is known. The vectors
+    of the self-test and of the flag are left out.
     """
     return pipeline.card

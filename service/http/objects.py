@@ -1,4 +1,4 @@
-"""A prediction as other systems take it: DICOM objects for an archive, FHIR for a record system."""
+"""Objects of a prediction for other systems: DICOM for an archive, FHIR for a record system."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.http.auth import needs
-from service.http.caching import is_fresh, tagged
+from service.http.caching import cache_headers, is_fresh
 from service.http.dependencies import PipelineDep
 from service.http.problems import RESPONSES
 from service.objects.kinds import Kind
@@ -19,8 +19,8 @@ Route = Callable[[str, Request, PipelineDep], Awaitable[Response]]
 
 def _route(kind: Kind) -> Route:
     async def get_object(id: str, request: Request, pipeline: PipelineDep) -> Response:
-        record = await pipeline.stored.get(id)  # a deleted one is 404, whatever the client has kept
-        headers = tagged(request, (id, str(kind)))
+        record = await pipeline.stored.get(id)  # 404 after deletion, even if the client has a copy
+        headers = cache_headers(request, (id, str(kind)))
         if is_fresh(request, headers):
             return Response(status_code=304, headers=headers)
         with pipeline.admitted():

@@ -1,4 +1,4 @@
-"""The reader's page: files of `service/web`, open to all, as they tell nothing of anybody."""
+"""The page for readers: the files of `service/web`, public, as they hold no data."""
 
 import hashlib
 import re
@@ -27,19 +27,19 @@ _MEDIA_TYPES = {
     "woff2": "font/woff2",
     "txt": "text/plain; charset=utf-8",
 }
-# Every part begins with a letter or digit: nothing hidden, and no way up.
+# Every part begins with a letter or digit: no hidden files, no parent folders.
 _PATH = re.compile(rf"([A-Za-z0-9][A-Za-z0-9_.-]*/)*[A-Za-z0-9][A-Za-z0-9_.-]*\.({'|'.join(_MEDIA_TYPES)})")
 
 
 @router.get("/")
 def index(request: Request) -> Response:
-    """Give the page."""
+    """Return the page."""
     return _file(request, "index.html")
 
 
 @router.get("/web/{path:path}")
 def file(path: str, request: Request) -> Response:
-    """Give a file of the page."""
+    """Return a file of the page."""
     return _file(request, path)
 
 
@@ -50,12 +50,12 @@ def _file(request: Request, path: str) -> Response:
 
 
 def send(request: Request, path: Path, policy: str) -> Response:
-    """Send a file, asked about each time, so that an upgrade is seen at once.
+    """Return a file, which the browser revalidates each time, so that it sees an upgrade at once.
 
     Parameters
     ----------
     policy
-        Content Security Policy of what it is, or is part of.
+        Content Security Policy of the page.
     """
     content = path.read_bytes()
     headers = {

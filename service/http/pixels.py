@@ -1,4 +1,4 @@
-"""What a viewer draws itself: the radiograph before any window, and the maps as numbers."""
+"""Values for a viewer that draws by itself: the radiograph before any window, and the maps."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from service.dicom.unwindowed import Unwindowed
 from service.http.auth import needs
 from service.http.bodies import Maps, json_response, maps_body
-from service.http.caching import is_fresh, tagged
+from service.http.caching import cache_headers, is_fresh
 from service.http.dependencies import PipelineDep
 from service.http.problems import RESPONSES
 
@@ -37,48 +37,48 @@ _PIXELS: dict[int | str, dict[str, Any]] = {
 
 @router.get("/{id}/pixels", dependencies=[_READ], response_class=Response, responses=_PIXELS)
 async def pixels(id: str, request: Request, pipeline: PipelineDep) -> Response:
-    """Give the radiograph before any window: rows x columns of little-endian uint16.
+    """Return the radiograph before any window: rows x columns of little-endian uint16 codes.
 
-    The value is slope x code + intercept, after Modality LUT, and VOI LUT where there is one. `X-Pixels` has the rest:
-    apply a window (the first is what the service shows), then invert once if `invert`, then draw the pixels whose code
-    is `padding` black.
+    The value of a pixel is slope x code + intercept, after the Modality LUT and the VOI LUT if there is one. The header
+    `X-Pixels` has all other values. To draw: apply a window (the service uses the first), invert once if `invert`, and
+    make the pixels whose code is `padding` black.
     """
     record = await pipeline.stored.get(id)
-    headers = tagged(request, (id, "pixels"))
+    headers = cache_headers(request, (id, "pixels"))
     if is_fresh(request, headers):
         return Response(status_code=304, headers=headers)
     with pipeline.admitted():
-        found = await pipeline.stored.unwindowed(record)
-    content = found.codes.astype("<u2", copy=False).tobytes()
-    return Response(content, media_type="application/octet-stream", headers=headers | {HEADER: _described(found)})
+        image = await pipeline.stored.unwindowed(record)
+    content = image.codes.astype("<u2", copy=False).tobytes()
+    return Response(content, media_type="application/octet-stream", headers=headers | {HEADER: _described(image)})
 
 
 @router.get("/{id}/maps.json", dependencies=[_READ], response_model=Maps, responses={304: {}})
 async def maps(id: str, request: Request, pipeline: PipelineDep) -> Response:
-    """Give the heat map and every finding's class map as numbers."""
+    """Return the heat map and the class map of every finding as numbers."""
     record = await pipeline.stored.get(id)
-    headers = tagged(request, (id, "maps"))
+    headers = cache_headers(request, (id, "maps"))
     if is_fresh(request, headers):
         return Response(status_code=304, headers=headers)
     return json_response(maps_body(record), headers)
 
 
-def _described(found: Unwindowed) -> str:
-    rows, columns = found.codes.shape
+def _described(image: Unwindowed) -> str:
+    rows, columns = image.codes.shape
     return json.dumps(
         {
             "rows": rows,
             "columns": columns,
-            "slope": found.slope,
-            "intercept": found.intercept,
-            "padding": found.padding,
-            "invert": found.invert,
-            "voi_lut": found.voi_lut,
-            "windows": [vars(one) for one in found.windows],
-            "spacing": found.spacing,
-            "spacing_from": found.spacing_from,
-            "aspect": found.aspect,
-            "orientation": found.orientation,
+            "slope": image.slope,
+            "intercept": image.intercept,
+            "padding": image.padding,
+            "invert": image.invert,
+            "voi_lut": image.voi_lut,
+            "windows": [vars(window) for window in image.windows],
+            "spacing": image.spacing,
+            "spacing_from": image.spacing_from,
+            "aspect": image.aspect,
+            "orientation": image.orientation,
         },
         allow_nan=False,
     )

@@ -1,4 +1,4 @@
-"""The main door: a DICOM file in, a prediction out; predictions again, their pictures, and their end."""
+"""Predictions: predict, list, get, delete, and draw."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from service.http.auth import needs
 from service.http.bodies import Item, Page, Prediction, json_response, page_body, prediction_body
-from service.http.caching import is_fresh, tagged
+from service.http.caching import cache_headers, is_fresh
 from service.http.dependencies import PipelineDep
 from service.http.problems import RESPONSES, note, problem
 from service.http.uploads import FORM, PARTS, RAW, Upload, received
@@ -34,17 +34,17 @@ _PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {"sc
 
 
 class Size(BaseModel):
-    """How large a picture is drawn."""
+    """Size of a picture."""
 
-    model_config = ConfigDict(extra="forbid")  # a parameter that is misspelt is not passed over
+    model_config = ConfigDict(extra="forbid")  # a misspelt parameter is an error
 
-    width: int | None = Field(None, ge=16, le=4096, description="pixels; the image's own where left out")
+    width: int | None = Field(None, ge=16, le=4096, description="in pixels; by default that of the image")
 
 
 class Look(Size):
-    """How an overlay is drawn."""
+    """Options of an overlay."""
 
-    finding: str | None = Field(None, description="whose class map to show; the heat map where left out")
+    finding: str | None = Field(None, description="label of the class map to draw; by default the heat map")
     alpha: float = Field(0.4, ge=0, le=1, description="opacity of the map")
     colormap: Literal["viridis", "inferno", "turbo"] = "viridis"
     box: Literal["0", "1"] = "1"
@@ -64,8 +64,8 @@ async def predict(request: Request, pipeline: PipelineDep) -> JSONResponse:
     """Predict one radiograph, or several.
 
     Send `multipart/form-data` with one or several parts named `file`, or the bytes of one DICOM file as
-    `application/dicom`. One file gives its prediction; several give a list with each one's prediction or problem. The
-    answer means that the result is on disk. The same file again gives the same record.
+    `application/dicom`. The answer to one file is its prediction; to several, a list with the prediction or problem of
+    each. When the answer arrives, the result is on disk. Posting a file again returns the same prediction.
     """
     with pipeline.accepting():
         async with received(request, request.app.state.limits) as uploads:
@@ -88,44 +88,44 @@ async def list_predictions(
 
 @router.get("/{id}", dependencies=[_READ], response_model=Prediction)
 async def get_prediction(id: str, pipeline: PipelineDep) -> JSONResponse:
-    """Give a prediction again."""
+    """Return a prediction."""
     return json_response(prediction_body(await pipeline.stored.get(id)))
 
 
 @router.delete("/{id}", dependencies=[needs("admin")], status_code=204)
 async def delete_prediction(id: str, pipeline: PipelineDep) -> None:
-    """Remove a prediction, and the DICOM file if no other prediction is of it."""
+    """Delete a prediction, and its DICOM file unless another prediction uses it."""
     await pipeline.stored.delete(id)
 
 
 @router.get("/{id}/overlay.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
 async def overlay(id: str, request: Request, pipeline: PipelineDep, look: Annotated[Look, Query()]) -> Response:
-    """Draw the map and the box over the radiograph. The map shows where the network looked, not a lesion's outline."""
+    """Draw map and box over the radiograph. The map shows where the network looked, not the outline of a lesion."""
     drawing = Drawing("overlay", look.width, look.finding, look.box == "1", look.alpha, look.colormap)
     return await _picture(pipeline, request, id, drawing)
 
 
 @router.get("/{id}/image.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
 async def image(id: str, request: Request, pipeline: PipelineDep, width: Width = None) -> Response:
-    """Give the radiograph alone, 8-bit grey."""
+    """Draw the radiograph alone, 8-bit grey."""
     return await _picture(pipeline, request, id, Drawing("image", width))
 
 
 @router.get("/{id}/heat_map.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
 async def heat_map(id: str, request: Request, pipeline: PipelineDep, width: Width = None) -> Response:
-    """Give the heat map alone, 16-bit grey."""
+    """Draw the heat map alone, 16-bit grey."""
     return await _picture(pipeline, request, id, Drawing("heat_map", width))
 
 
 @router.get("/{id}/crop.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
 async def crop(id: str, request: Request, pipeline: PipelineDep, width: Width = None) -> Response:
-    """Give the region that the local branch saw, 8-bit grey."""
+    """Draw the region of the local branch, 8-bit grey."""
     return await _picture(pipeline, request, id, Drawing("crop", width))
 
 
 async def _picture(pipeline: Pipeline, request: Request, id: str, drawing: Drawing) -> Response:
-    record = await pipeline.stored.get(id)  # a deleted one is 404, whatever the client has kept
-    headers = tagged(request, (id, drawing))
+    record = await pipeline.stored.get(id)  # 404 after deletion, even if the client has a copy
+    headers = cache_headers(request, (id, drawing))
     if is_fresh(request, headers):
         return Response(status_code=304, headers=headers)
     with pipeline.admitted():
@@ -133,7 +133,7 @@ async def _picture(pipeline: Pipeline, request: Request, id: str, drawing: Drawi
 
 
 async def _each(pipeline: Pipeline, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
-    """Answer several files, as many at once as there are places free; none is refused for want of one."""
+    """Predict several files, as many at once as there are free places; no file is refused for lack of a place."""
     items: list[dict[str, Any]] = [{} for _ in uploads]
     waiting = iter(enumerate(uploads))
 
@@ -149,8 +149,9 @@ async def _each(pipeline: Pipeline, uploads: Sequence[Upload]) -> list[dict[str,
 async def _item(pipeline: Pipeline, upload: Upload) -> dict[str, Any]:
     try:
         record = await pipeline.predict(await upload.read())
-    except Exception as error:  # one bad file spoils none of the others
+    except Exception as error:  # a bad file does not affect the others
         note(error)
-        told = problem(error)
-        return {"filename": upload.filename, "status": told.status, "problem": told.model_dump(exclude_none=True)}
+        described = problem(error)
+        document = described.model_dump(exclude_none=True)
+        return {"filename": upload.filename, "status": described.status, "problem": document}
     return {"filename": upload.filename, "status": 200, "prediction": prediction_body(record).model_dump(mode="json")}

@@ -1,4 +1,4 @@
-"""How often one client may ask."""
+"""Rate limit for each client."""
 
 import time
 from collections import OrderedDict
@@ -8,19 +8,19 @@ _CLIENTS = 10_000
 
 
 class RateLimit:
-    """A token bucket for each client, in this process's memory; of replicas each has its own.
+    """A token bucket for each client, in the memory of this process; each replica has its own.
 
-    A bucket is kept as the time at which it will be full again (the generic cell rate algorithm), and those of the
-    clients seen longest ago are forgotten, which is as if they were full.
+    A bucket is stored as the time at which it will be full again (the generic cell rate algorithm). The buckets of the
+    clients that were idle for longest are dropped, which has the same effect as a full bucket.
 
     Parameters
     ----------
     per_second
-        Tokens that come back; 0 sets no limit.
+        Tokens added per second; 0 for no limit.
     burst
-        Tokens of a full bucket.
+        Tokens in a full bucket.
     clock
-        Seconds.
+        Returns the time in seconds.
     """
 
     def __init__(self, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,7 +30,7 @@ class RateLimit:
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def spend(self, client: str) -> float:
-        """Take a token; 0, or the seconds until there will be one."""
+        """Take a token; return 0, or the seconds until there is one."""
         now = self._clock()
         full_at = max(self._full_at.get(client, now), now) + self._interval
         wait = full_at - now - self._burst * self._interval

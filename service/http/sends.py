@@ -1,4 +1,4 @@
-"""A prediction's objects to other systems."""
+"""Orders to send the objects of a prediction to other systems."""
 
 from typing import Literal
 
@@ -15,13 +15,13 @@ router = APIRouter(prefix="/v1/predictions/{id}", tags=["sending"], responses=RE
 
 
 class Order(BaseModel):
-    """What to send, and where."""
+    """The objects to send and their destination."""
 
     model_config = ConfigDict(extra="forbid")
 
-    destination: str = Field(max_length=64, description="a name in TRIAGE_SENDING__DESTINATIONS")
+    destination: str = Field(max_length=64, description="name from TRIAGE_SENDING__DESTINATIONS")
     objects: list[DicomKind] | None = Field(
-        None, min_length=1, max_length=8, description="by default the destination's"
+        None, min_length=1, max_length=8, description="by default those of the destination"
     )
 
 
@@ -34,24 +34,24 @@ class Send(BaseModel):
     destination: str
     object: DicomKind
     state: Literal["waiting", "sent", "failed"]
-    attempts: int = Field(description="begun so far")
-    due: AwareDatetime | None = Field(description="of one that waits: when it may be tried")
+    attempts: int = Field(description="number of attempts so far")
+    due: AwareDatetime | None = Field(description="earliest time of the next attempt; null unless waiting")
     error: str | None = Field(description="code of the last failure", examples=["unreachable"])
     created: AwareDatetime
     finished: AwareDatetime | None
 
 
 class Sends(BaseModel):
-    """What was ordered of a prediction."""
+    """All orders for a prediction."""
 
     items: list[Send]
 
 
 @router.post("/send", status_code=202, dependencies=[needs("predict")])
 async def send(id: str, order: Order, pipeline: PipelineDep, sender: SenderDep) -> Sends:
-    """Send objects to a destination. They are in the outbox when this is answered, and outlive a restart.
+    """Order objects to be sent to a destination. When the answer arrives, the order is stored and survives a restart.
 
-    What waits already waits on; what was sent or given up is sent again.
+    An object that is already waiting stays so; one that was sent, or failed, is sent again.
     """
     await pipeline.stored.get(id)
     return _sends(await sender.order(id, order.destination, order.objects))
@@ -59,7 +59,7 @@ async def send(id: str, order: Order, pipeline: PipelineDep, sender: SenderDep) 
 
 @router.get("/sends", dependencies=[needs("read")])
 async def sends(id: str, pipeline: PipelineDep, sender: SenderDep) -> Sends:
-    """Tell what became of everything that was to be sent."""
+    """Return the state of every order for a prediction."""
     await pipeline.stored.get(id)
     return _sends(await sender.entries(id))
 

@@ -1,4 +1,4 @@
-"""The server: uvicorn, which waits at its end for every open answer, and the streams that would never end."""
+"""The server: uvicorn, which on shutdown waits for open responses, with an end to event streams."""
 
 import socket
 
@@ -8,13 +8,13 @@ from service.http.feed import Feed
 
 
 class Server(uvicorn.Server):
-    """Ends the streams of events when it is told to stop, before it waits for what is open."""
+    """Ends the event streams on shutdown, before it waits for open responses."""
 
     def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
         super().__init__(config)
         self._feed = feed
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop taking connections, and wait for the requests that are there."""
+        """Accept no more connections and wait for the requests in progress."""
         self._feed.close()
         await super().shutdown(sockets)

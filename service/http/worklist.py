@@ -1,6 +1,6 @@
-"""The worklist: most urgent first, filtered, searched, marked as read, and as a table.
+"""The worklist: list by urgency, filter, search, mark as read, and export as CSV.
 
-A search names a patient, so it comes in a body: addresses stand in the logs of every proxy.
+A search may name a patient, so it is in the body of a request: URLs are in the logs of every proxy.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ router = APIRouter(tags=["worklist"], responses=RESPONSES)
 
 _READ = needs("read")
 _TABLE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
-_ROWS = 500  # of the table, read at once
+_ROWS = 500  # rows of the table in one database query
 
 
 class _Parameters(BaseModel):
@@ -34,64 +34,64 @@ class _Parameters(BaseModel):
 
 
 class Filter(_Parameters):
-    """Which entries."""
+    """Filters of the worklist."""
 
     priority: Priority | None = None
     finding: str | None = Field(None, max_length=64, description="positive for this label")
-    read: bool | None = Field(None, description="1: marked as read; 0: not")
+    read: bool | None = Field(None, description="1: marked as read; 0: unread")
     since: AwareDatetime | None = Field(None, description="predicted at this time or later")
 
 
 class PagedFilter(Filter):
-    """Which entries, and how many at once."""
+    """Filters of the worklist, and the page."""
 
     limit: int = Field(50, ge=1, le=500)
-    cursor: str | None = Field(None, max_length=200, description="`next` of the page before")
+    cursor: str | None = Field(None, max_length=200, description="`next` of the previous page")
 
 
-class _Searched(_Parameters):
+class _Query(_Parameters):
     q: str | None = Field(
-        None, max_length=200, description="words, each a part of patient name, patient id or accession number"
+        None, max_length=200, description="words, each of which occurs in patient name, patient id or accession number"
     )
 
 
-class SearchTable(Filter, _Searched):
-    """Which entries, also by patient or accession number."""
+class SearchTable(Filter, _Query):
+    """Filters of the worklist, and a search for a patient or accession number."""
 
 
-class Search(PagedFilter, _Searched):
-    """Which entries, also by patient or accession number, and how many at once."""
+class Search(PagedFilter, _Query):
+    """Filters of the worklist, a search for a patient or accession number, and the page."""
 
 
 class Mark(_Parameters):
-    """Whether somebody has read it."""
+    """The read mark of a prediction."""
 
     read: bool
-    by: str = Field("", max_length=64, description="name or initials; the name of the key where left out")
+    by: str = Field("", max_length=64, description="name or initials; by default the name of the key")
 
 
 @router.get("/v1/worklist", dependencies=[_READ], response_model=WorklistPage)
 async def worklist(stored: WorklistDep, parameters: Annotated[PagedFilter, Query()]) -> JSONResponse:
-    """List the newest prediction of each radiograph: by priority, then margin, largest first, then waiting time."""
+    """List the newest prediction of each radiograph by priority, then margin (largest first), then waiting time."""
     return await _page(stored, parameters, _filters(parameters))
 
 
 @router.post("/v1/worklist/search", dependencies=[_READ], response_model=WorklistPage)
 async def search(stored: WorklistDep, parameters: Search) -> JSONResponse:
-    """List the entries of a patient or accession number; in a body, as addresses stand in logs."""
-    return await _page(stored, parameters, _searching(parameters, parameters.q))
+    """List the entries of a patient or accession number. The query is in the body, as URLs are logged."""
+    return await _page(stored, parameters, _search_filters(parameters, parameters.q))
 
 
 @router.get("/v1/worklist.csv", dependencies=[_READ], response_class=StreamingResponse, responses=_TABLE)
 async def csv_table(stored: WorklistDep, parameters: Annotated[Filter, Query()]) -> StreamingResponse:
-    """Return the list as a table; text that a spreadsheet would take for a formula has an apostrophe before it."""
+    """Return the worklist as CSV; text that a spreadsheet would run as a formula is prefixed with an apostrophe."""
     return _csv(stored, _filters(parameters))
 
 
 @router.post("/v1/worklist.csv", dependencies=[_READ], response_class=StreamingResponse, responses=_TABLE)
 async def search_table(stored: WorklistDep, parameters: SearchTable) -> StreamingResponse:
-    """Return the entries of a patient or accession number as a table."""
-    return _csv(stored, _searching(parameters, parameters.q))
+    """Return the entries of a patient or accession number as CSV."""
+    return _csv(stored, _search_filters(parameters, parameters.q))
 
 
 @router.get("/v1/worklist/{id}", dependencies=[_READ], response_model=Entry)
@@ -102,7 +102,7 @@ async def entry(id: str, stored: WorklistDep) -> JSONResponse:
 
 @router.patch("/v1/predictions/{id}", dependencies=[needs("predict")], response_model=Entry)
 async def mark(id: str, mark: Mark, request: Request, stored: WorklistDep) -> JSONResponse:
-    """Mark a prediction as read, with who and when, or as unread again. Of two marks the first stands."""
+    """Mark a prediction as read, with name and time, or as unread. A second mark does not replace the first."""
     by = _printable(mark.by) or request.state.key or ""
     return json_response(entry_body(await asyncio.to_thread(stored.mark, id, mark.read, by)))
 
@@ -117,12 +117,12 @@ def _filters(parameters: Filter) -> Filters:
     return Filters(None, parameters.priority, finding, parameters.read, parameters.since)
 
 
-def _searching(parameters: Filter, q: str | None) -> Filters:
+def _search_filters(parameters: Filter, q: str | None) -> Filters:
     return replace(_filters(parameters), q=q and _printable(q))
 
 
 def _printable(text: str) -> str:
-    """Replace control characters and unpaired surrogates, which a database may refuse, by spaces."""
+    """Replace control characters and unpaired surrogates, which a database may refuse, with spaces."""
     return "".join(character if character.isprintable() else " " for character in text).strip()
 
 

@@ -1,4 +1,4 @@
-"""Bodies of the answers about the worklist: their schema, and how an entry becomes one, as JSON and as a CSV line."""
+"""Response bodies for the worklist: their schemas, and the conversion of an entry to JSON and CSV."""
 
 import csv
 import io
@@ -16,13 +16,13 @@ _COLUMNS = (
     *("study_date", "study_time", "study_description", "series_description", "modality", "study_instance_uid"),
     *("model", "model_version", "id"),
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs text that begins with one of these
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs text with one of these prefixes
 
 Pages = Callable[[str | None], Awaitable[tuple[Sequence[worklist.Entry], str | None]]]
 
 
 class Patient(Body):
-    """As the tags have it; empty where they have nothing."""
+    """Patient attributes as in the DICOM file; empty where absent."""
 
     name: str
     id: str
@@ -32,7 +32,7 @@ class Patient(Body):
 
 
 class Study(Body):
-    """As the tags have it; empty where they have nothing."""
+    """Study attributes as in the DICOM file; empty where absent."""
 
     instance_uid: str
     date: str
@@ -41,7 +41,7 @@ class Study(Body):
 
 
 class Read(Body):
-    """Who has read it, and when."""
+    """The reader of a radiograph and the time."""
 
     at: Moment
     by: str
@@ -50,12 +50,14 @@ class Read(Body):
 class Entry(Body):
     """One radiograph on the worklist."""
 
-    id: str = Field(description="of its newest prediction")
+    id: str = Field(description="id of its newest prediction")
     created: Moment
     priority: Priority
-    reason: list[str] = Field(description="positive findings that made the priority")
+    reason: list[str] = Field(description="positive findings that determined the priority")
     positive: list[str] = Field(description="labels of all positive findings")
-    margin: float | None = Field(description="largest logit margin over a threshold: orders within a priority")
+    margin: float | None = Field(
+        description="largest logit margin over a threshold, which orders entries of one priority"
+    )
     flags: list[str]
     patient: Patient
     accession_number: str
@@ -68,7 +70,7 @@ class Entry(Body):
 
 
 class Unread(Body):
-    """How many on the whole list nobody has read."""
+    """Number of unread entries on the whole worklist, by priority."""
 
     STAT: int
     HIGH: int
@@ -76,16 +78,16 @@ class Unread(Body):
 
 
 class WorklistPage(Body):
-    """Entries, most urgent first."""
+    """A page of the worklist, most urgent first."""
 
     items: list[Entry]
     next: str | None = Field(description="cursor of the next page; null on the last")
-    total: int = Field(description="how many entries fit the filters")
+    total: int = Field(description="number of entries that match the filters")
     unread: Unread
 
 
 def page_body(entries: Sequence[worklist.Entry], following: str | None, counts: worklist.Counts) -> WorklistPage:
-    """Return a page of the worklist as an answer."""
+    """Return a page of the worklist as a response body."""
     return WorklistPage(
         items=[entry_body(entry) for entry in entries],
         next=following,
@@ -95,7 +97,7 @@ def page_body(entries: Sequence[worklist.Entry], following: str | None, counts: 
 
 
 def entry_body(entry: worklist.Entry) -> Entry:
-    """Return an entry as an answer: DICOM attributes as text, empty where absent."""
+    """Return an entry as a response body: DICOM attributes as text, empty where absent."""
     record, prediction, attributes = entry.record, entry.record.prediction, entry.record.attributes
     return Entry(
         id=record.id,
@@ -133,7 +135,7 @@ async def table(pages: Pages) -> AsyncIterator[str]:
     Parameters
     ----------
     pages
-        Reads the page at a cursor: no transaction lasts as long as the table.
+        Returns the page at a cursor, so that no transaction lasts as long as the table.
     """
     yield _lines([_COLUMNS])
     cursor: str | None = None
@@ -157,10 +159,10 @@ def _row(entry: Entry) -> tuple[object, ...]:
 
 def _lines(rows: Sequence[tuple[object, ...]]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerows([[_defused(cell) for cell in row] for row in rows])
+    csv.writer(out).writerows([[_escaped(cell) for cell in row] for row in rows])
     return out.getvalue()
 
 
-def _defused(cell: object) -> object:
-    """Put an apostrophe before text that a spreadsheet would run as a formula."""
+def _escaped(cell: object) -> object:
+    """Prefix text that a spreadsheet would run as a formula with an apostrophe."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -1,4 +1,4 @@
-"""One object to a DICOMweb service, by STOW-RS."""
+"""The STOW-RS client, which sends one object to a DICOMweb service."""
 
 import secrets
 import ssl
@@ -22,7 +22,7 @@ async def store(destination: Destination, data: bytes) -> None:
     SendingFailed
         `unreachable`, `not_stored`, `http_...`
     ConfigurationError
-        A file of the destination's cannot be read.
+        A file that the destination names cannot be read.
     """
     url = str(destination.url).rstrip("/")
     boundary = secrets.token_hex(16)
@@ -31,13 +31,13 @@ async def store(destination: Destination, data: bytes) -> None:
         "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
     } | _authorization(destination)
     try:
-        async with httpx.AsyncClient(timeout=SECONDS, trust_env=False, verify=_trust(destination)) as http:
+        async with httpx.AsyncClient(timeout=SECONDS, trust_env=False, verify=_tls_context(destination)) as http:
             answer = await http.post(f"{url}/studies", content=_body(data, boundary), headers=headers)
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise SendingFailed("unreachable") from error
-    if answer.status_code != httpx.codes.OK:  # 202: not stored, or not as it was sent
+    if answer.status_code != httpx.codes.OK:  # 202: not stored, or stored with changes
         raise SendingFailed(f"http_{answer.status_code}")
-    if _says_failed(answer):
+    if _reports_failure(answer):
         raise SendingFailed("not_stored")
 
 
@@ -46,13 +46,13 @@ def _body(data: bytes, boundary: str) -> bytes:
     return head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
 
 
-def _says_failed(answer: httpx.Response) -> bool:
-    """Some services answer 200 all the same."""
+def _reports_failure(answer: httpx.Response) -> bool:
+    """Whether an answer with status 200 reports a failure, as those of some services do."""
     try:
-        told = answer.json()
-    except ValueError:  # XML, or nothing: the status has said it
+        document = answer.json()
+    except ValueError:  # XML or empty: only the status counts
         return False
-    return isinstance(told, dict) and bool(told.get(_FAILED, {}).get("Value"))
+    return isinstance(document, dict) and bool(document.get(_FAILED, {}).get("Value"))
 
 
 def _authorization(destination: Destination) -> dict[str, str]:
@@ -65,7 +65,7 @@ def _authorization(destination: Destination) -> dict[str, str]:
         raise ConfigurationError(f"destination {destination.name}: {file} cannot be read") from None
 
 
-def _trust(destination: Destination) -> ssl.SSLContext:
+def _tls_context(destination: Destination) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=destination.tls_ca)
     except OSError:

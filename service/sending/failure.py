@@ -1,13 +1,13 @@
-"""Why an object did not arrive."""
+"""The error of an object that was not sent."""
 
 
 class SendingFailed(Exception):
-    """The other side cannot be reached, or did not take it.
+    """The destination is unreachable or did not accept the object.
 
     Parameters
     ----------
     code
-        Stable, for the log and the outbox; nothing that the other side said.
+        Stable code for the log and the outbox; it holds no text from the destination.
     """
 
     def __init__(self, code: str) -> None:

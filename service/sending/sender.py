@@ -1,4 +1,4 @@
-"""Results out: what is ordered is rendered and sent, again and again until it is there or given up."""
+"""The sender: it renders and sends the objects in the outbox, and retries until they are sent or have failed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,19 +14,19 @@ from service.storage.outbox import Delivery, Order, Outbox
 from service.telemetry import describe, log
 
 Render = Callable[[str, Kind], Awaitable[bytes]]
-LEASE = timedelta(seconds=30)  # so soon what a process that was killed had in hand is taken up again
-_RENEWED_SECONDS = 10.0
-POLL_SECONDS = 2.0  # how soon another replica's orders, or those from before a restart, are seen
-_LONGEST_PAUSE = timedelta(hours=1)
+LEASE = timedelta(seconds=30)  # time after which the deliveries of a killed process are claimed again
+_RENEW_SECONDS = 10.0
+POLL_SECONDS = 2.0  # delay until orders of another replica or from before a restart are noticed
+_MAX_PAUSE = timedelta(hours=1)
 
 
 class Sender:
-    """Takes orders, and carries them out while `run` runs. A destination that is down keeps no other waiting.
+    """Accepts orders, and carries them out while `run` runs; a destination that is down does not delay the others.
 
     Parameters
     ----------
     render
-        Gives an object of a record: its Part 10 file.
+        Returns the Part 10 file of an object, for a record id and a kind.
     """
 
     def __init__(self, outbox: Outbox, render: Render, settings: Sending) -> None:
@@ -34,23 +34,23 @@ class Sender:
         self._ordered = asyncio.Event()
 
     async def order(self, id: str, destination: str, objects: Sequence[Kind] | None) -> tuple[Delivery, ...]:
-        """Order objects of a record, by default those that the destination is for.
+        """Order objects of a record, by default those that the destination is configured for.
 
         Raises
         ------
         NotFound, InvalidRequest
             `unknown_destination`
         """
-        found = self._settings.named(destination)
-        if found is None:
-            raise InvalidRequest("destination: not one of TRIAGE_SENDING__DESTINATIONS", "unknown_destination")
-        orders = [Order(found.name, object) for object in dict.fromkeys(objects or found.objects)]
+        settings = self._settings.named(destination)
+        if settings is None:
+            raise InvalidRequest("destination is not in TRIAGE_SENDING__DESTINATIONS", "unknown_destination")
+        orders = [Order(settings.name, object) for object in dict.fromkeys(objects or settings.objects)]
         entries = await asyncio.to_thread(self._outbox.add, id, orders)
         self._ordered.set()
         return entries
 
     async def entries(self, id: str) -> tuple[Delivery, ...]:
-        """Give what was ordered of a record, and what became of it."""
+        """Return the deliveries of a record with their states."""
         return await asyncio.to_thread(self._outbox.list, id)
 
     async def run(self) -> None:
@@ -64,23 +64,23 @@ class Sender:
             try:
                 entry = await asyncio.to_thread(self._outbox.claim, destination.name, LEASE)
                 if entry is not None:
-                    holding = asyncio.create_task(self._hold(entry))
+                    renewal = asyncio.create_task(self._renew(entry))
                     try:
                         await self._carry_out(entry, destination)
                     finally:
-                        holding.cancel()
+                        renewal.cancel()
                     continue
-            except Exception as error:  # of the database: what was claimed is due again after the lease
+            except Exception as error:  # a database error: the delivery is due again after the lease
                 log().error("sending failed", destination=destination.name, **describe(error))
             await self._pause()
 
-    async def _hold(self, entry: Delivery) -> None:
-        """Keep others from an entry for as long as it takes."""
+    async def _renew(self, entry: Delivery) -> None:
+        """Renew the lease of a delivery until cancelled."""
         while True:
-            await asyncio.sleep(_RENEWED_SECONDS)
+            await asyncio.sleep(_RENEW_SECONDS)
             try:
                 await asyncio.to_thread(self._outbox.renew, entry, LEASE)
-            except Exception as error:  # of the database: the next time, or the lease ends and another replica sends it
+            except Exception as error:  # a database error: try again; if the lease ends, another replica sends
                 log().error("the lease was not renewed", **describe(error))
 
     async def _pause(self) -> None:
@@ -95,14 +95,14 @@ class Sender:
         try:
             await _send(destination, await self._render(entry.prediction_id, entry.object))
         except asyncio.CancelledError:
-            with suppress(Exception):  # the database may be away; the lease ends all the same
-                # Due at once: after a restart, or for another replica.
+            with suppress(Exception):  # the database may be unavailable; the lease ends in any case
+                # Due at once, for another replica or after a restart.
                 self._outbox.put_off(entry, timedelta(), "interrupted")
             raise
         except SendingFailed as error:
             await self._fail(entry, error.code)
         except TriageError as error:
-            await self._fail(entry, error.code, for_good=_never(error))
+            await self._fail(entry, error.code, permanent=_is_permanent(error))
         except Exception as error:
             log().error("sending failed", destination=destination.name, **describe(error))
             await self._fail(entry, "internal_error")
@@ -110,8 +110,8 @@ class Sender:
             await asyncio.to_thread(self._outbox.finish, entry, "sent")
             _log("sent", entry)
 
-    async def _fail(self, entry: Delivery, code: str, for_good: bool = False) -> None:
-        if for_good or entry.attempts >= self._settings.attempts:
+    async def _fail(self, entry: Delivery, code: str, permanent: bool = False) -> None:
+        if permanent or entry.attempts >= self._settings.attempts:
             await asyncio.to_thread(self._outbox.finish, entry, "failed", code)
             _log("given up", entry, code)
         else:
@@ -120,35 +120,35 @@ class Sender:
 
 
 def orders_for_new_records(settings: Sending) -> tuple[Order, ...]:
-    """Return the orders that come with every new record."""
-    always = (destination for destination in settings.destinations if destination.name in settings.send_all)
-    return tuple(Order(destination.name, kind) for destination in always for kind in destination.objects)
+    """Return the orders that are placed for every new record."""
+    destinations = (destination for destination in settings.destinations if destination.name in settings.send_all)
+    return tuple(Order(destination.name, kind) for destination in destinations for kind in destination.objects)
 
 
-def _never(error: TriageError) -> bool:
-    """Whether an object cannot be made, now or later: its file is gone, or does not allow it.
+def _is_permanent(error: TriageError) -> bool:
+    """Whether an object can never be made, because its file is missing or unsuitable.
 
-    A record that was deleted took its deliveries with it: there is nothing left to fail.
+    A deleted record is no such case, as its deliveries were deleted with it.
     """
-    passing = isinstance(error, DecodeTimeout) or error.code == "decoder_failed"
-    return isinstance(error, NotFound | InputError) and not passing
+    temporary = isinstance(error, DecodeTimeout) or error.code == "decoder_failed"
+    return isinstance(error, NotFound | InputError) and not temporary
 
 
 def pause(settings: Sending, attempts: int) -> timedelta:
-    """How long to wait after so many attempts: twice as long each time, to an hour."""
+    """Return the time to wait after a number of attempts; it doubles each time, up to an hour."""
     doubled: int = 2 ** min(attempts - 1, 20)
-    return min(timedelta(seconds=settings.pause_seconds) * doubled, _LONGEST_PAUSE)
+    return min(timedelta(seconds=settings.pause_seconds) * doubled, _MAX_PAUSE)
 
 
 async def _send(destination: Destination, data: bytes) -> None:
     if destination.url is not None:
         await dicom_web.store(destination, data)
         return
-    from service.sending import store_scu  # pynetdicom: only where there is an AE to send to
+    from service.sending import store_scu  # imports pynetdicom, which only DIMSE destinations need
 
     await asyncio.to_thread(store_scu.store, destination, data)
 
 
 def _log(event: str, entry: Delivery, code: str = "") -> None:
-    told = {"destination": entry.destination, "object": entry.object, "attempt": entry.attempts}
-    log().info(event, id=entry.prediction_id, **told, **({"code": code} if code else {}))
+    fields = {"destination": entry.destination, "object": entry.object, "attempt": entry.attempts}
+    log().info(event, id=entry.prediction_id, **fields, **({"code": code} if code else {}))

@@ -1,4 +1,4 @@
-"""One object to an AE, by C-STORE. Blocking."""
+"""The C-STORE client, which sends one object to an AE; its calls block."""
 
 import logging
 import ssl
@@ -14,11 +14,11 @@ from service.sending.failure import SendingFailed
 from service.settings import Destination
 
 SECONDS = 30.0
-_TAKEN = (0x0000, 0xB000, 0xB006, 0xB007)  # PS3.4 table B.2-1: success, and stored with a warning
+_STORED = (0x0000, 0xB000, 0xB006, 0xB007)  # PS3.4 table B.2-1: success, or stored with a warning
 
 
 def store(destination: Destination, data: bytes) -> None:
-    """Store a Part 10 file of our own making.
+    """Send a Part 10 file that this service made.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def store(destination: Destination, data: bytes) -> None:
     dataset = pydicom.dcmread(BytesIO(data))
     sop_class = dataset.SOPClassUID
     ae = _application_entity(destination)
-    # Each by itself, so that both can be accepted; implicit is the one that every AE takes (PS3.5 10.1).
+    # Two contexts, so that both can be accepted; every AE accepts Implicit VR Little Endian (PS3.5 10.1).
     for syntax in dict.fromkeys((dataset.file_meta.TransferSyntaxUID, ImplicitVRLittleEndian)):
         ae.add_requested_context(sop_class, syntax)
     association = ae.associate(
@@ -46,7 +46,7 @@ def store(destination: Destination, data: bytes) -> None:
         association.release()
     if status is None:
         raise SendingFailed("no_response")
-    if status not in _TAKEN:
+    if status not in _STORED:
         raise SendingFailed(f"status_{status:04X}")
 
 

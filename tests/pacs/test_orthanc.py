@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.factories import dicom_bytes, noise
 from tests.pacs.orthanc import Orthanc, Ports, free_ports, orthanc
-from tests.service.dimse.serving import Process, door, environment, service
+from tests.service.dimse.serving import Process, acceptor, environment, service
 
 OBJECTS = {"SR", "SEG", "OT", "PR"}  # Modality of each object; OT is Secondary Capture
 
@@ -65,7 +65,7 @@ def hospital(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with (
         orthanc(folder / "orthanc", ports) as pacs,
         service(variables, folder / "service.log") as http,
-        door(variables, http.address, folder / "log") as dimse,
+        acceptor(variables, http.address, folder / "log") as dimse,
         httpx.Client(base_url=http.address, timeout=60) as client,
     ):
         pacs.configure(http.address, dimse.port)

@@ -5,8 +5,8 @@ from service.dicom_web.accept import Range, choose, ranges
 from service.errors import InvalidRequest, NotAcceptable
 
 
-def asking(*accept: str, query: str = "") -> Request:
-    headers = [(b"accept", one.encode()) for one in accept]
+def request(*accept: str, query: str = "") -> Request:
+    headers = [(b"accept", value.encode()) for value in accept]
     return Request({"type": "http", "headers": headers, "query_string": query.encode()})
 
 
@@ -22,27 +22,27 @@ def asking(*accept: str, query: str = "") -> Request:
         (('c/z; type="a/x, b/y", b/y',), "b/y"),
     ],
 )
-def test_what_the_client_likes_best_is_chosen(accept: tuple[str, ...], chosen: str) -> None:
-    assert choose(asking(*accept), ("a/x", "b/y")) == chosen
+def test_the_range_with_the_highest_weight_is_chosen(accept: tuple[str, ...], chosen: str) -> None:
+    assert choose(request(*accept), ("a/x", "b/y")) == chosen
 
 
 @pytest.mark.parametrize("accept", ["c/z", "a/x;q=0", "c/*", "nonsense"])
-def test_what_there_is_not_is_told(accept: str) -> None:
+def test_an_unavailable_media_type_is_not_acceptable(accept: str) -> None:
     with pytest.raises(NotAcceptable):
-        choose(asking(accept), ("a/x", "b/y"))
+        choose(request(accept), ("a/x", "b/y"))
 
 
-def test_a_weight_is_a_number() -> None:
+def test_a_weight_must_be_a_number() -> None:
     with pytest.raises(InvalidRequest):
-        choose(asking("a/x;q=much"), ("a/x",))
+        choose(request("a/x;q=much"), ("a/x",))
 
 
-def test_the_query_goes_before_the_header() -> None:
-    assert choose(asking("a/x", query="accept=b/y"), ("a/x", "b/y")) == "b/y"
+def test_the_query_parameter_replaces_the_header() -> None:
+    assert choose(request("a/x", query="accept=b/y"), ("a/x", "b/y")) == "b/y"
 
 
 @pytest.mark.parametrize(
-    ("said", "content", "syntax", "takes"),
+    ("accept", "content", "syntax", "accepted"),
     [
         ('multipart/related; type="application/dicom"', "application/dicom", "1.2.3", True),
         ("multipart/related; type=application/dicom; transfer-syntax=*", "application/dicom", "1.2.3", True),
@@ -53,12 +53,14 @@ def test_the_query_goes_before_the_header() -> None:
         ("multipart/related", "image/jls", "1.2.3", True),
     ],
 )
-def test_parts_have_a_type_and_a_transfer_syntax(said: str, content: str, syntax: str, takes: bool) -> None:
-    [one] = ranges(asking(said))
+def test_a_range_may_restrict_type_and_transfer_syntax_of_parts(
+    accept: str, content: str, syntax: str, accepted: bool
+) -> None:
+    [parsed] = ranges(request(accept))
 
-    assert one.takes("multipart/related")
-    assert one.takes_parts(content, syntax) is takes
+    assert parsed.accepts("multipart/related")
+    assert parsed.accepts_parts(content, syntax) is accepted
 
 
-def test_what_has_no_weight_is_not_wanted() -> None:
-    assert ranges(asking("a/x;q=0, b/y")) == (Range("b/y"),)
+def test_a_range_of_weight_0_is_dropped() -> None:
+    assert ranges(request("a/x;q=0, b/y")) == (Range("b/y"),)

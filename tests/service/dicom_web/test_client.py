@@ -43,9 +43,9 @@ def url(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:
-            until = time.monotonic() + 60
+            deadline = time.monotonic() + 60
             while app.state.pipeline._waiting_for:
-                assert time.monotonic() < until
+                assert time.monotonic() < deadline
                 assert app.state.pipeline.failure is None
                 time.sleep(0.05)
             yield f"http://127.0.0.1:{listening.getsockname()[1]}/dicom-web"
@@ -56,7 +56,7 @@ def url(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 @pytest.fixture(scope="module")
 def client(url: str) -> DICOMwebClient:
-    """It has stored two radiographs, one with a length and one in chunks."""
+    """A client after storing two radiographs, one with a Content-Length and one in chunks."""
     client = DICOMwebClient(url, chunk_size=10**9)
     for number, size in ((1, 10**9), (2, 4096)):
         answer = DICOMwebClient(url, chunk_size=size).store_instances([radiograph(number)])
@@ -65,7 +65,7 @@ def client(url: str) -> DICOMwebClient:
     return client
 
 
-def test_many_are_stored_at_once_in_chunks(url: str) -> None:
+def test_several_instances_are_stored_in_one_chunked_body(url: str) -> None:
     client = DICOMwebClient(url, chunk_size=1000)
 
     answer = client.store_instances([radiograph(1), radiograph(2), radiograph(1)], study_instance_uid=STUDY)
@@ -74,53 +74,53 @@ def test_many_are_stored_at_once_in_chunks(url: str) -> None:
     assert len(answer.ReferencedSOPSequence) == 3
 
 
-def test_studies_are_found(client: DICOMwebClient) -> None:
+def test_studies_match_names_dates_and_modalities(client: DICOMwebClient) -> None:
     for filters in ({}, {"PatientName": "müller*"}, {"StudyDate": "20260101-20260131", "ModalitiesInStudy": "SR"}):
-        [found] = client.search_for_studies(search_filters=filters)
-        study = Dataset.from_json(found)
+        [result] = client.search_for_studies(search_filters=filters)
+        study = Dataset.from_json(result)
         assert (study.StudyInstanceUID, study.PatientName, study.StudyDate) == (STUDY, NAME, "20260102")
         assert list(study.ModalitiesInStudy) == ["DX", "OT", "PR", "SEG", "SR"]
         assert study.NumberOfStudyRelatedInstances == 10
     assert client.search_for_studies(search_filters={"PatientID": "nobody"}) == []
 
 
-def test_source_and_what_is_made_of_it_stand_side_by_side(client: DICOMwebClient) -> None:
-    series = [Dataset.from_json(one) for one in client.search_for_series(STUDY)]
-    instances = [Dataset.from_json(one) for one in client.search_for_instances(STUDY)]
+def test_a_study_has_its_radiographs_and_the_objects_derived_from_them(client: DICOMwebClient) -> None:
+    series = [Dataset.from_json(result) for result in client.search_for_series(STUDY)]
+    instances = [Dataset.from_json(result) for result in client.search_for_instances(STUDY)]
 
-    assert sorted(one.Modality for one in series) == ["DX", *["OT"] * 2, *["PR"] * 2, *["SEG"] * 2, *["SR"] * 2]
+    assert sorted(item.Modality for item in series) == ["DX", *["OT"] * 2, *["PR"] * 2, *["SEG"] * 2, *["SR"] * 2]
     assert len(instances) == 10
-    assert [one.SOPInstanceUID for one in instances[:2]] == ["2.25.40001", "2.25.40002"]
+    assert [item.SOPInstanceUID for item in instances[:2]] == ["2.25.40001", "2.25.40002"]
 
 
-def test_pages_follow_one_another(client: DICOMwebClient) -> None:
+def test_the_pages_together_are_all_results(client: DICOMwebClient) -> None:
     whole = client.search_for_instances(STUDY)
 
     pages = [client.search_for_instances(STUDY, limit=4, offset=offset) for offset in (0, 4, 8, 12)]
 
     assert [len(page) for page in pages] == [4, 4, 2, 0]
-    assert [one for page in pages for one in page] == whole
+    assert [result for page in pages for result in page] == whole
 
 
-def test_a_file_comes_back_as_it_was_sent(client: DICOMwebClient) -> None:
-    found = client.retrieve_instance(STUDY, SERIES, "2.25.40001")
+def test_a_file_is_retrieved_as_it_was_stored(client: DICOMwebClient) -> None:
+    dataset = client.retrieve_instance(STUDY, SERIES, "2.25.40001")
 
-    assert found == radiograph(1)
+    assert dataset == radiograph(1)
     assert len(client.retrieve_series(STUDY, SERIES)) == 2
 
 
-def test_the_whole_study_comes_back_with_what_is_made_of_it(client: DICOMwebClient) -> None:
-    listed = {one["00080018"]["Value"][0] for one in client.search_for_instances(STUDY)}
+def test_a_study_is_retrieved_with_its_derived_objects(client: DICOMwebClient) -> None:
+    listed = {result["00080018"]["Value"][0] for result in client.search_for_instances(STUDY)}
 
-    assert {one.SOPInstanceUID for one in client.retrieve_study(STUDY)} == listed
+    assert {dataset.SOPInstanceUID for dataset in client.retrieve_study(STUDY)} == listed
 
 
 def test_the_metadata_are_those_of_the_file(client: DICOMwebClient) -> None:
-    told = Dataset.from_json(client.retrieve_instance_metadata(STUDY, SERIES, "2.25.40001"))
+    metadata = Dataset.from_json(client.retrieve_instance_metadata(STUDY, SERIES, "2.25.40001"))
 
-    sent = radiograph(1)
-    del sent.PixelData, told.AvailableTransferSyntaxUID
-    assert told == sent
+    stored = radiograph(1)
+    del stored.PixelData, metadata.AvailableTransferSyntaxUID
+    assert metadata == stored
     assert len(client.retrieve_study_metadata(STUDY)) == 10
     assert len(client.retrieve_series_metadata(STUDY, SERIES)) == 2
 
@@ -148,30 +148,30 @@ def test_a_rendered_image_is_windowed_and_fits(client: DICOMwebClient) -> None:
 
 
 @pytest.mark.parametrize("kind", DICOM_KINDS)
-def test_what_is_made_is_what_was_announced(client: DICOMwebClient, kind: str) -> None:
+def test_a_derived_object_agrees_with_its_search_result(client: DICOMwebClient, kind: str) -> None:
     form = kind.form
-    announced = [
-        Dataset.from_json(one)
-        for one in client.search_for_instances(search_filters={"SOPClassUID": form.sop_class_uid}, limit=1)
+    results = [
+        Dataset.from_json(result)
+        for result in client.search_for_instances(search_filters={"SOPClassUID": form.sop_class_uid}, limit=1)
     ]
-    [wanted] = announced
+    [result] = results
 
-    made = client.retrieve_instance(STUDY, wanted.SeriesInstanceUID, wanted.SOPInstanceUID)
-    told = client.retrieve_instance_metadata(STUDY, wanted.SeriesInstanceUID, wanted.SOPInstanceUID)
+    dataset = client.retrieve_instance(STUDY, result.SeriesInstanceUID, result.SOPInstanceUID)
+    metadata = client.retrieve_instance_metadata(STUDY, result.SeriesInstanceUID, result.SOPInstanceUID)
 
     for keyword in (
         *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesNumber"),
         *("SeriesDescription", "InstanceNumber", "PatientName", "PatientID", "StudyDate", "AccessionNumber"),
     ):
-        assert made[keyword].value == wanted[keyword].value, keyword
-    assert Dataset.from_json(told).SOPInstanceUID == made.SOPInstanceUID
+        assert dataset[keyword].value == result[keyword].value, keyword
+    assert Dataset.from_json(metadata).SOPInstanceUID == dataset.SOPInstanceUID
 
 
 def test_the_overlay_is_rendered(client: DICOMwebClient) -> None:
     sop_class = {"SOPClassUID": Kind.SECONDARY_CAPTURE.form.sop_class_uid}
-    [found] = client.search_for_instances(STUDY, search_filters=sop_class, limit=1)
-    wanted = Dataset.from_json(found)
+    [document] = client.search_for_instances(STUDY, search_filters=sop_class, limit=1)
+    result = Dataset.from_json(document)
 
-    data = client.retrieve_instance_rendered(STUDY, wanted.SeriesInstanceUID, wanted.SOPInstanceUID)
+    data = client.retrieve_instance_rendered(STUDY, result.SeriesInstanceUID, result.SOPInstanceUID)
 
     assert Image.open(BytesIO(data)).mode == "RGB"

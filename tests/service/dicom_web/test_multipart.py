@@ -13,15 +13,21 @@ BOUNDARY = b"b-0.9'x"
 DELIMITER = b"\r\n--" + BOUNDARY
 LIMIT = 2**17
 
-# What looks like the end of a part and is none, beside any bytes
+# Bytes that resemble the end of a part
 PIECES = st.sampled_from(
     [b"\r", b"\n", b"\r\n", b"-", b"--", b"\r\n--", b"\r\n-", DELIMITER[:-1], BOUNDARY, BOUNDARY + b"--", b"\r\n\r\n"]
 )
-CONTENTS = st.lists(PIECES | st.binary(max_size=20), max_size=12).map(b"".join).filter(lambda one: DELIMITER not in one)
+CONTENTS = (
+    st.lists(PIECES | st.binary(max_size=20), max_size=12)
+    .map(b"".join)
+    .filter(lambda content: DELIMITER not in content)
+)
 
 
 def body(contents: list[bytes], preamble: bytes = b"", epilogue: bytes = b"") -> bytes:
-    opened = (b"--" + BOUNDARY + b"\r\nContent-Type: application/dicom\r\n\r\n" + one + b"\r\n" for one in contents)
+    opened = (
+        b"--" + BOUNDARY + b"\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n" for content in contents
+    )
     return preamble + b"".join(opened) + b"--" + BOUNDARY + b"--" + epilogue
 
 
@@ -32,10 +38,10 @@ def read(whole: bytes, cuts: list[int], limit: int = LIMIT) -> list[Part]:
         for start, end in itertools.pairwise(edges):
             yield whole[start:end]
 
-    async def all_of_them() -> list[Part]:
+    async def collect() -> list[Part]:
         return [part async for part in parts(chunks(), BOUNDARY, limit)]
 
-    return asyncio.run(all_of_them())
+    return asyncio.run(collect())
 
 
 @settings(max_examples=300, deadline=None)
@@ -45,29 +51,29 @@ def read(whole: bytes, cuts: list[int], limit: int = LIMIT) -> list[Part]:
     epilogue=st.sampled_from([b"", b"\r\n", b"\r\nfor people\r\n"]),
     cuts=st.lists(st.integers(0, 2**16), max_size=40),
 )
-def test_any_bytes_come_out_as_they_went_in(
+def test_any_content_is_returned_byte_for_byte(
     contents: list[bytes], preamble: bytes, epilogue: bytes, cuts: list[int]
 ) -> None:
-    found = read(body(contents, preamble, epilogue), cuts)
+    parsed = read(body(contents, preamble, epilogue), cuts)
 
-    assert found == [Part("application/dicom", content) for content in contents]
+    assert parsed == [Part("application/dicom", content) for content in contents]
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\r\n\r\n", b"\r", b"\n", b"\r\n--", b"\0"])
 def test_a_part_that_ends_in_a_line_break_keeps_it(end: bytes) -> None:
     for size in (1, 2, 3, 5, 64):
         whole = body([b"DICM" + end, b"DICM" + end])
-        found = read(whole, list(range(0, len(whole), size)))
-        assert [part.content for part in found] == [b"DICM" + end] * 2
+        parsed = read(whole, list(range(0, len(whole), size)))
+        assert [part.content for part in parsed] == [b"DICM" + end] * 2
 
 
-def test_one_part_is_given_out_before_more_is_read() -> None:
-    whole, seen = body([b"1" * 70_000, b"2" * 70_000, b"3"]), 0
+def test_a_part_is_returned_before_more_is_read() -> None:
+    whole, consumed = body([b"1" * 70_000, b"2" * 70_000, b"3"]), 0
 
     async def chunks() -> AsyncIterator[bytes]:
-        nonlocal seen
+        nonlocal consumed
         for start in range(0, len(whole), 1000):
-            seen = start + 1000
+            consumed = start + 1000
             yield whole[start : start + 1000]
 
     async def first() -> Part:
@@ -76,10 +82,10 @@ def test_one_part_is_given_out_before_more_is_read() -> None:
         raise AssertionError
 
     assert asyncio.run(first()).content == b"1" * 70_000
-    assert seen <= 72_000
+    assert consumed <= 72_000
 
 
-def test_of_a_part_that_is_too_large_nothing_is_kept_and_the_next_is_read() -> None:
+def test_a_part_over_the_limit_is_discarded_and_the_next_is_read() -> None:
     large, small = (part.content for part in read(body([b"x" * 200, b"y"]), [], limit=100))
 
     assert isinstance(large, TooLarge)
@@ -87,7 +93,7 @@ def test_of_a_part_that_is_too_large_nothing_is_kept_and_the_next_is_read() -> N
     assert small == b"y"
 
 
-def test_a_part_without_a_media_type_says_none() -> None:
+def test_a_part_may_have_no_media_type() -> None:
     whole = (
         b"--" + BOUNDARY + b"\r\n\r\nx" + DELIMITER + b"\r\nCONTENT-TYPE: Application/DICOM; a=b\r\n\r\ny" + DELIMITER
     )
@@ -106,14 +112,14 @@ def test_a_part_without_a_media_type_says_none() -> None:
         (b"--" + BOUNDARY + b"\r\nA: " + b"x" * 10_000, "multipart_invalid"),
     ],
 )
-def test_bad_syntax_is_told(whole: bytes, code: str) -> None:
+def test_invalid_syntax_is_refused(whole: bytes, code: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         read(whole, [])
 
     assert caught.value.code == code
 
 
-def test_a_boundary_that_is_too_long_is_bad_syntax() -> None:
+def test_a_boundary_that_is_too_long_is_refused() -> None:
     async def nothing() -> AsyncIterator[bytes]:
         yield b"x"
 
@@ -126,7 +132,7 @@ def test_a_boundary_that_is_too_long_is_bad_syntax() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "expected"),
     [
         (
             'multipart/related; type="application/dicom"; boundary=abc',
@@ -137,5 +143,5 @@ def test_a_boundary_that_is_too_long_is_bad_syntax() -> None:
         ("", ("", "", b"")),
     ],
 )
-def test_a_content_type_is_read_quoted_and_not(header: str, told: tuple[str, str, bytes]) -> None:
-    assert boundary_of(header) == told
+def test_the_parameters_of_a_content_type_may_be_quoted(header: str, expected: tuple[str, str, bytes]) -> None:
+    assert boundary_of(header) == expected

@@ -9,7 +9,7 @@ TIME = "999999.999999"
 
 
 @pytest.mark.parametrize(
-    ("asked", "wanted"),
+    ("parameters", "criteria"),
     [
         ("", ()),
         ("PatientName=*", ()),
@@ -31,31 +31,31 @@ TIME = "999999.999999"
         ("limit=5&offset=3&includefield=all&includefield=00081030,PatientSex&fuzzymatching=false", ()),
     ],
 )
-def test_keys_of_a_study(asked: str, wanted: tuple[Criterion, ...]) -> None:
-    assert query(QueryParams(asked), "study", {}).wanted.of_study == wanted
+def test_a_key_becomes_a_criterion(parameters: str, criteria: tuple[Criterion, ...]) -> None:
+    assert query(QueryParams(parameters), "study", {}).search.study_criteria == criteria
 
 
-def test_pages_are_bounded() -> None:
-    assert query(QueryParams("limit=5&offset=3"), "study", {}).wanted.limit == 5
-    assert query(QueryParams("limit=5&offset=3"), "study", {}).wanted.offset == 3
-    assert query(QueryParams("limit=100000"), "study", {}).wanted.limit == 1000
+def test_the_size_of_a_page_is_limited() -> None:
+    assert query(QueryParams("limit=5&offset=3"), "study", {}).search.limit == 5
+    assert query(QueryParams("limit=5&offset=3"), "study", {}).search.offset == 3
+    assert query(QueryParams("limit=100000"), "study", {}).search.limit == 1000
 
 
-def test_the_path_is_a_key_too() -> None:
-    wanted = query(
+def test_uids_in_the_path_are_criteria() -> None:
+    search = query(
         QueryParams("Modality=SR"), "instance", {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.3"}
-    ).wanted
+    ).search
 
-    assert wanted.of_study == (OneOf("StudyInstanceUID", ("1.2",)),)
-    assert wanted.of_instance == (OneOf("SeriesInstanceUID", ("1.3",)), OneOf("Modality", ("SR",)))
+    assert search.study_criteria == (OneOf("StudyInstanceUID", ("1.2",)),)
+    assert search.instance_criteria == (OneOf("SeriesInstanceUID", ("1.3",)), OneOf("Modality", ("SR",)))
 
 
-def test_fuzzy_matching_is_said_not_to_be_done() -> None:
+def test_fuzzy_matching_is_answered_with_a_warning() -> None:
     assert query(QueryParams("fuzzymatching=true&PatientName=x"), "study", {}).warnings == (NOT_FUZZY,)
 
 
 @pytest.mark.parametrize(
-    ("asked", "level", "code"),
+    ("parameters", "level", "code"),
     [
         ("Nonsense=1", "study", "unknown_parameter"),
         ("99999999=1", "study", "unknown_parameter"),
@@ -78,8 +78,8 @@ def test_fuzzy_matching_is_said_not_to_be_done() -> None:
         ("fuzzymatching=maybe", "study", "invalid_value"),
     ],
 )
-def test_what_is_not_understood_is_refused(asked: str, level: Level, code: str) -> None:
+def test_an_invalid_parameter_is_refused(parameters: str, level: Level, code: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        query(QueryParams(asked), level, {})
+        query(QueryParams(parameters), level, {})
 
     assert caught.value.code == code

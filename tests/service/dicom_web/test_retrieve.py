@@ -1,4 +1,4 @@
-"""QIDO-RS and WADO-RS by requests written by hand: media types, statuses, and what is not understood."""
+"""QIDO-RS and WADO-RS with handwritten requests: media types, statuses and invalid parameters."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -22,7 +22,7 @@ INSTANCES = f"/dicom-web/studies/{STUDY}/series/{SERIES}/instances"
 PIXELS = ramp(256, 300)
 
 
-def sent(uid: str) -> bytes:
+def stored_file(uid: str) -> bytes:
     dataset = chest(PIXELS, SOPInstanceUID=uid, StudyDate="20260102")
     if uid == COMPRESSED:
         return compressed(dataset, JPEGLSLossless)
@@ -30,7 +30,7 @@ def sent(uid: str) -> bytes:
         return encode(dataset, ExplicitVRBigEndian)
     if uid == BARE:
         data = encode(dataset)
-        meta = 132 + 12 + int.from_bytes(data[140:144], "little")  # the group's length is its first element
+        meta = 132 + 12 + int.from_bytes(data[140:144], "little")  # the first element is the length of the group
         return data[meta:]
     return encode(dataset)
 
@@ -39,11 +39,11 @@ def sent(uid: str) -> bytes:
 def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     with serving(settings_for(artefact, tmp_path_factory.mktemp("data"))) as client:
         for uid in (PLAIN, COMPRESSED, BARE, BIG):
-            assert client.post(sent(uid)).status_code == 200
+            assert client.post(stored_file(uid)).status_code == 200
         yield client
 
 
-def test_a_search_that_finds_nothing_is_204(client: Client) -> None:
+def test_a_search_without_results_is_204(client: Client) -> None:
     response = client.get("/dicom-web/studies?PatientID=nobody")
 
     assert (response.status_code, response.content) == (204, b"")
@@ -57,26 +57,26 @@ def test_a_search_that_finds_nothing_is_204(client: Client) -> None:
         (f"studies/{STUDY}/instances?limit=x", "invalid_value"),
     ],
 )
-def test_a_search_that_is_not_understood_is_400(client: Client, path: str, code: str) -> None:
+def test_an_invalid_search_is_400(client: Client, path: str, code: str) -> None:
     response = client.get(f"/dicom-web/{path}")
 
     assert (response.status_code, response.json()["code"]) == (400, code)
 
 
-def test_a_series_is_told_with_its_study(client: Client) -> None:
-    [found] = client.get("/dicom-web/series?Modality=DX").json()
+def test_a_series_is_returned_with_its_study(client: Client) -> None:
+    [series] = client.get("/dicom-web/series?Modality=DX").json()
 
-    told = {tag: element.get("Value") for tag, element in found.items()}
-    assert told["0020000D"] == [STUDY]
-    assert told["0020000E"] == [SERIES]
-    assert told["00080020"] == ["20260102"]
-    assert told["00201209"] == [4]
-    assert told["00080056"] == ["ONLINE"]
-    assert told["00100010"] == [{"Alphabetic": "Canary^Tweety"}]
-    assert told["00081190"] == [f"http://localhost/dicom-web/studies/{STUDY}/series/{SERIES}"]
+    values = {tag: element.get("Value") for tag, element in series.items()}
+    assert values["0020000D"] == [STUDY]
+    assert values["0020000E"] == [SERIES]
+    assert values["00080020"] == ["20260102"]
+    assert values["00201209"] == [4]
+    assert values["00080056"] == ["ONLINE"]
+    assert values["00100010"] == [{"Alphabetic": "Canary^Tweety"}]
+    assert values["00081190"] == [f"http://localhost/dicom-web/studies/{STUDY}/series/{SERIES}"]
 
 
-def test_fuzzy_matching_is_done_literally_and_said(client: Client) -> None:
+def test_fuzzy_matching_is_literal_with_a_warning(client: Client) -> None:
     response = client.get("/dicom-web/studies?fuzzymatching=true&PatientName=Canary*")
 
     assert response.status_code == 200
@@ -94,35 +94,35 @@ def test_fuzzy_matching_is_done_literally_and_said(client: Client) -> None:
         ("instances?StudyDate=20260103-", 0),
     ],
 )
-def test_searches(client: Client, search: str, count: int) -> None:
+def test_a_search_has_the_expected_number_of_results(client: Client, search: str, count: int) -> None:
     response = client.get(f"/dicom-web/{search}")
 
     assert len(response.json() if count else response.content) == count
 
 
-def test_a_file_alone_is_what_was_sent(client: Client) -> None:
+def test_a_single_file_is_returned_unchanged(client: Client) -> None:
     for uid, syntax in ((PLAIN, ExplicitVRLittleEndian), (COMPRESSED, JPEGLSLossless)):
         response = client.get(f"{INSTANCES}/{uid}", headers={"Accept": "application/dicom; transfer-syntax=*"})
         assert response.headers["content-type"] == f"application/dicom; transfer-syntax={syntax}"
-        assert response.content == sent(uid)
+        assert response.content == stored_file(uid)
 
 
-def test_a_file_in_a_part_is_what_was_sent(client: Client) -> None:
+def test_a_file_in_a_part_is_returned_unchanged(client: Client) -> None:
     response = client.get(f"{INSTANCES}/{PLAIN}")
 
     media_type, _, boundary = response.headers["content-type"].partition("; boundary=")
     head = f"--{boundary}\r\nContent-Type: application/dicom; transfer-syntax={ExplicitVRLittleEndian}\r\n\r\n"
     assert media_type == 'multipart/related; type="application/dicom"'
-    assert response.content == head.encode() + sent(PLAIN) + f"\r\n--{boundary}--\r\n".encode()
+    assert response.content == head.encode() + stored_file(PLAIN) + f"\r\n--{boundary}--\r\n".encode()
 
 
-def test_a_bare_data_set_comes_back_as_a_file(client: Client) -> None:
+def test_a_bare_data_set_is_returned_as_a_part_10_file(client: Client) -> None:
     response = client.get(f"{INSTANCES}/{BARE}", headers={"Accept": "application/dicom"})
 
-    found = dcmread(BytesIO(response.content))
-    assert found.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
-    assert found.file_meta.MediaStorageSOPInstanceUID == BARE
-    assert found == dcmread(BytesIO(encode(chest(PIXELS, SOPInstanceUID=BARE, StudyDate="20260102"))))
+    dataset = dcmread(BytesIO(response.content))
+    assert dataset.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert dataset.file_meta.MediaStorageSOPInstanceUID == BARE
+    assert dataset == dcmread(BytesIO(encode(chest(PIXELS, SOPInstanceUID=BARE, StudyDate="20260102"))))
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,14 @@ def test_a_bare_data_set_comes_back_as_a_file(client: Client) -> None:
         ("/2.25.1/rendered", "*/*", 404),
     ],
 )
-def test_statuses(client: Client, path: str, accept: str, status: int) -> None:
+def test_each_request_has_the_expected_status(client: Client, path: str, accept: str, status: int) -> None:
     response = client.get(INSTANCES + path, headers={"Accept": accept})
 
     assert response.status_code == status
     assert status == 200 or response.headers["content-type"] == "application/problem+json"
 
 
-def test_the_query_parameter_accept_goes_before_the_header(client: Client) -> None:
+def test_the_query_parameter_accept_replaces_the_header(client: Client) -> None:
     response = client.get(f"{INSTANCES}/{PLAIN}/rendered?accept=image/png", headers={"Accept": "image/jpeg"})
 
     assert response.headers["content-type"] == "image/png"
@@ -171,16 +171,16 @@ def test_native_frames_are_little_endian(client: Client) -> None:
         assert PIXELS.astype("<u2").tobytes() in response.content
 
 
-def test_compressed_frames_stay_so(client: Client) -> None:
+def test_compressed_frames_stay_compressed(client: Client) -> None:
     response = client.get(f"{INSTANCES}/{COMPRESSED}/frames/1")
 
     assert b"Content-Type: image/jls; transfer-syntax=1.2.840.10008.1.2.4.80" in response.content
     assert b"\r\n\r\n\xff\xd8\xff" in response.content  # SOI
 
 
-def test_a_thumbnail_is_small(client: Client) -> None:
-    for place in (f"/dicom-web/studies/{STUDY}", f"/dicom-web/studies/{STUDY}/series/{SERIES}", f"{INSTANCES}/{PLAIN}"):
-        response = client.get(f"{place}/thumbnail")
+def test_a_thumbnail_fits_128_pixels(client: Client) -> None:
+    for path in (f"/dicom-web/studies/{STUDY}", f"/dicom-web/studies/{STUDY}/series/{SERIES}", f"{INSTANCES}/{PLAIN}"):
+        response = client.get(f"{path}/thumbnail")
         assert response.headers["content-type"] == "image/jpeg"
         assert Image.open(BytesIO(response.content)).size == (128, 109)
 
@@ -188,24 +188,24 @@ def test_a_thumbnail_is_small(client: Client) -> None:
 @pytest.mark.parametrize(
     ("function", "shades"), [("linear", (0, 255, 255)), ("linear-exact", (0, 128, 255)), ("sigmoid", (30, 128, 225))]
 )
-def test_windows_worked_out_by_hand(client: Client, function: str, shades: tuple[int, ...]) -> None:
+def test_a_window_gives_the_values_of_the_standard(client: Client, function: str, shades: tuple[int, ...]) -> None:
     response = client.get(f"{INSTANCES}/{PLAIN}/rendered?accept=image/png&window=1000,2,{function}")
 
-    shown = np.asarray(Image.open(BytesIO(response.content)))
-    assert tuple(np.unique(shown[value == PIXELS]).tolist() for value in (999, 1000, 1001)) == tuple(
-        [one] for one in shades
+    image = np.asarray(Image.open(BytesIO(response.content)))
+    assert tuple(np.unique(image[value == PIXELS]).tolist() for value in (999, 1000, 1001)) == tuple(
+        [shade] for shade in shades
     )
 
 
-def test_what_is_no_picture_is_not_rendered(client: Client) -> None:
+def test_objects_that_are_not_pictures_are_not_rendered(client: Client) -> None:
     for modality, status in (("SR", 406), ("SEG", 406), ("PR", 406), ("OT", 200)):
-        [found] = client.get(f"/dicom-web/instances?Modality={modality}&limit=1").json()
-        path = found["00081190"]["Value"][0].removeprefix("http://localhost")
+        [result] = client.get(f"/dicom-web/instances?Modality={modality}&limit=1").json()
+        path = result["00081190"]["Value"][0].removeprefix("http://localhost")
         assert client.get(f"{path}/rendered").status_code == status
         assert client.get(f"{path}/frames/1").status_code == (404 if modality in ("SR", "PR") else 200)
 
 
-def test_nothing_is_drawn_where_all_places_are_taken(client: Client) -> None:
+def test_without_a_free_place_retrieval_is_503_and_search_works(client: Client) -> None:
     with client.pipeline.spare(1000):
         assert client.get(f"{INSTANCES}/{PLAIN}/rendered").status_code == 503
         for path in ("", "/metadata", f"/series/{SERIES}", f"/series/{SERIES}/instances/{PLAIN}"):
@@ -213,16 +213,16 @@ def test_nothing_is_drawn_where_all_places_are_taken(client: Client) -> None:
         assert client.get("/dicom-web/studies").status_code == 200
 
 
-@pytest.mark.parametrize(("kind", "error", "whole"), [
+@pytest.mark.parametrize(("kind", "error", "complete"), [
     ("sr", MalformedDicom("no", "value_invalid"), True),
     ("sr", MalformedDicom("no", "decoder_failed"), False),
     ("sr", Overloaded("no"), False),
     (None, NotFound("no"), False),
 ])  # fmt: skip
-def test_what_cannot_be_made_is_passed_over_and_what_fails_breaks_off(
-    client: Client, monkeypatch: pytest.MonkeyPatch, kind: str | None, error: TriageError, whole: bool
+def test_an_object_that_cannot_be_made_is_omitted_and_other_errors_break_off(
+    client: Client, monkeypatch: pytest.MonkeyPatch, kind: str | None, error: TriageError, complete: bool
 ) -> None:
-    """A study that lacks what is there must not look complete."""
+    """A study that lacks a stored instance must not look complete."""
     file = Catalogue.file
 
     async def fail(catalogue: Catalogue, entry: Entry) -> Part10:
@@ -233,7 +233,7 @@ def test_what_cannot_be_made_is_passed_over_and_what_fails_breaks_off(
     monkeypatch.setattr(Catalogue, "file", fail)
     try:
         answer = client.get(f"/dicom-web/studies/{STUDY}").content
-    except AssertionError:  # httpx's transport holds that a body has an end
+    except AssertionError:  # httpx's transport asserts that a body ends
         answer = b""
 
-    assert answer.rstrip().endswith(b"--") == whole
+    assert answer.rstrip().endswith(b"--") == complete

@@ -1,4 +1,4 @@
-"""STOW-RS by bytes written by hand; `test_client.py` has a client that others wrote."""
+"""STOW-RS with handwritten bodies; `test_client.py` uses an independent client."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -24,8 +24,8 @@ def radiograph(number: int, seed: int = 1, **elements: Any) -> bytes:
 
 
 def body(*parts: bytes, head: bytes = b"Content-Type: application/dicom\r\n") -> bytes:
-    opened = (b"--" + BOUNDARY.encode() + b"\r\n" + head + b"\r\n" + part + b"\r\n" for part in parts)
-    return b"".join(opened) + b"--" + BOUNDARY.encode() + b"--\r\n"
+    encoded = (b"--" + BOUNDARY.encode() + b"\r\n" + head + b"\r\n" + part + b"\r\n" for part in parts)
+    return b"".join(encoded) + b"--" + BOUNDARY.encode() + b"--\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def post(client: Client, content: Any, path: str = "", **headers: str) -> httpx.Response:
-    said = {"Content-Type": RELATED} | {name.replace("_", "-"): value for name, value in headers.items()}
-    return client.request("POST", f"/dicom-web/studies{path}", content=content, headers=said)
+    fields = {"Content-Type": RELATED} | {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.request("POST", f"/dicom-web/studies{path}", content=content, headers=fields)
 
 
 def values(module: dict[str, Any], tag: str) -> list[Any]:
@@ -52,11 +52,11 @@ def stored(response: httpx.Response) -> list[str]:
     return [uid for item in values(response.json(), "00081199") for uid in values(item, "00081155")]
 
 
-def kept(client: Client) -> list[str]:
-    return [one["sop_instance_uid"] for one in client.get("/v1/predictions?limit=500").json()["items"]]
+def stored_uids(client: Client) -> list[str]:
+    return [item["sop_instance_uid"] for item in client.get("/v1/predictions?limit=500").json()["items"]]
 
 
-def test_all_stored_is_200_with_the_module_and_nothing_else(client: Client) -> None:
+def test_all_stored_is_200_with_the_response_module(client: Client) -> None:
     response = post(client, body(radiograph(1), radiograph(2)), Accept="*/*")
 
     url = f"http://localhost/dicom-web/studies/{STUDY}"
@@ -77,17 +77,17 @@ def test_all_stored_is_200_with_the_module_and_nothing_else(client: Client) -> N
             ],
         },
     }
-    assert {"2.25.30001", "2.25.30002"} <= set(kept(client))
+    assert {"2.25.30001", "2.25.30002"} <= set(stored_uids(client))
 
 
-def test_one_file_alone_is_taken_too(client: Client) -> None:
+def test_a_single_file_needs_no_multipart_body(client: Client) -> None:
     response = post(client, radiograph(3), Content_Type="application/dicom")
 
     assert (response.status_code, stored(response)) == (200, ["2.25.30003"])
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 65_537])
-def test_a_body_without_a_length_is_read_however_it_comes(client: Client, size: int) -> None:
+def test_a_chunked_body_is_read_whatever_its_chunks(client: Client, size: int) -> None:
     whole = body(radiograph(4)) if size > 1 else body(b"short")
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -99,7 +99,7 @@ def test_a_body_without_a_length_is_read_however_it_comes(client: Client, size: 
     assert response.status_code == (200 if size > 1 else 409)
 
 
-def test_some_stored_is_202_with_one_item_a_failure(client: Client) -> None:
+def test_some_stored_is_202_with_one_item_for_each_failure(client: Client) -> None:
     lateral, ct = radiograph(6, ViewPosition="LL"), radiograph(7, Modality="CT")
 
     response = post(client, body(radiograph(5), b"no DICOM", lateral, ct))
@@ -112,9 +112,9 @@ def test_some_stored_is_202_with_one_item_a_failure(client: Client) -> None:
             "00081155": {"vr": "UI", "Value": [f"2.25.3000{number}"]},
             "00081197": {"vr": "US", "Value": [reason]},
         }
-        for number, reason in ((6, 43264), (7, 290))
+        for number, reason in ((6, 0xA900), (7, 0x0122))
     ]
-    assert values(module, "0008119A") == [{"00081197": {"vr": "US", "Value": [49152]}}]
+    assert values(module, "0008119A") == [{"00081197": {"vr": "US", "Value": [0xC000]}}]
     assert [text.partition(": ")[0] for text in response.headers.get_list("warning")] == [
         f'299 agcnn-triage "part {place}' for place in (2, 3, 4)
     ]
@@ -123,57 +123,57 @@ def test_some_stored_is_202_with_one_item_a_failure(client: Client) -> None:
 def test_none_stored_is_409(client: Client) -> None:
     response = post(client, body(radiograph(8, ViewPosition="LL")))
 
-    assert (response.status_code, reasons(response)) == (409, [43264])
+    assert (response.status_code, reasons(response)) == (409, [0xA900])
     assert values(response.json(), "00081190") == []
 
 
-def test_the_study_of_the_request_is_that_of_its_instances(client: Client) -> None:
-    right = post(client, body(radiograph(9)), f"/{STUDY}")
-    wrong = post(client, body(radiograph(10)), "/2.25.4711")
+def test_instances_of_another_study_than_the_url_fail(client: Client) -> None:
+    matching = post(client, body(radiograph(9)), f"/{STUDY}")
+    other = post(client, body(radiograph(10)), "/2.25.4711")
     mixed = post(client, body(radiograph(11, StudyInstanceUID="2.25.4711"), radiograph(12)), "/2.25.4711")
 
-    assert right.status_code == 200
-    assert (wrong.status_code, reasons(wrong)) == (409, [43264])
-    assert (mixed.status_code, stored(mixed), reasons(mixed)) == (202, ["2.25.300011"], [43264])
-    assert not {"2.25.300010", "2.25.300012"} & set(kept(client))
+    assert matching.status_code == 200
+    assert (other.status_code, reasons(other)) == (409, [0xA900])
+    assert (mixed.status_code, stored(mixed), reasons(mixed)) == (202, ["2.25.300011"], [0xA900])
+    assert not {"2.25.300010", "2.25.300012"} & set(stored_uids(client))
 
 
-def test_a_uid_with_other_pixels_is_a_duplicate(client: Client) -> None:
+def test_a_uid_with_other_pixels_fails_with_c000_not_as_a_duplicate(client: Client) -> None:
     post(client, body(radiograph(13)))
     again, other = post(client, body(radiograph(13))), post(client, body(radiograph(13, seed=2)))
 
     assert again.status_code == 200
-    assert (other.status_code, reasons(other)) == (409, [273])
+    assert (other.status_code, reasons(other)) == (409, [0xC000])
 
 
-def test_an_object_that_is_no_image_is_of_an_unsupported_class(client: Client) -> None:
+def test_an_object_without_pixels_has_an_unsupported_class(client: Client) -> None:
     dataset = chest(noise(), SOPInstanceUID="2.25.300014")
     del dataset.PixelData
 
     response = post(client, body(encode(dataset)))
 
-    assert (response.status_code, reasons(response)) == (409, [290])
+    assert (response.status_code, reasons(response)) == (409, [0x0122])
     assert values(values(response.json(), "00081198")[0], "00081155") == ["2.25.300014"]
 
 
-def test_a_part_of_another_type_fails_alone(client: Client) -> None:
+def test_a_part_of_another_media_type_fails_alone(client: Client) -> None:
     other = body(b"<a/>", head=b"Content-Type: application/xml\r\n").removesuffix(b"--\r\n") + b"\r\n"
 
     response = post(client, other + body(radiograph(15)).partition(b"\r\n")[2])
 
-    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300015"], [49152])
+    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300015"], [0xC000])
 
 
-def test_a_part_that_is_too_large_fails_alone_and_is_not_worth_sending_again(client: Client) -> None:
+def test_a_part_over_the_limit_fails_alone_and_is_not_to_be_sent_again(client: Client) -> None:
     large = bytes(LIMITS.max_file_bytes + 1)
 
     both, alone = post(client, body(large, radiograph(16))), post(client, body(large))
 
-    assert (both.status_code, stored(both), reasons(both)) == (202, ["2.25.300016"], [42752])
-    assert (alone.status_code, reasons(alone)) == (409, [42752])
+    assert (both.status_code, stored(both), reasons(both)) == (202, ["2.25.300016"], [0xC000])
+    assert (alone.status_code, reasons(alone)) == (409, [0xC000])
 
 
-def test_many_files_may_be_more_than_another_body_holds(client: Client) -> None:
+def test_a_store_may_be_larger_than_other_bodies(client: Client) -> None:
     many = body(*(radiograph(100 + number) for number in range(10)))
     assert LIMITS.max_body_bytes < len(many) < LIMITS.max_store_bytes
 
@@ -182,13 +182,13 @@ def test_many_files_may_be_more_than_another_body_holds(client: Client) -> None:
     assert (response.status_code, len(stored(response))) == (200, 10)
 
 
-def test_a_body_that_declares_too_much_is_413(client: Client) -> None:
+def test_a_body_with_a_content_length_over_the_limit_is_413(client: Client) -> None:
     response = post(client, bytes(LIMITS.max_store_bytes + 1))
 
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
-def test_a_body_that_grows_too_large_keeps_what_was_stored(client: Client) -> None:
+def test_parts_before_the_size_limit_stay_stored(client: Client) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield body(radiograph(17)).removesuffix(b"--\r\n") + b"\r\n\r\n"
         for _ in range(3):
@@ -196,16 +196,16 @@ def test_a_body_that_grows_too_large_keeps_what_was_stored(client: Client) -> No
 
     response = post(client, chunks())
 
-    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300017"], [42752])
+    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300017"], [0xC000])
     assert "body_too_large" in response.headers["warning"]
 
 
-def test_more_parts_than_an_answer_holds_are_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_over_the_maximum_number_are_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "PARTS", 1)
 
     response = post(client, body(radiograph(18), radiograph(19), radiograph(20)))
 
-    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300018"], [42752])
+    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300018"], [0xC000])
 
 
 @pytest.mark.parametrize(
@@ -220,21 +220,21 @@ def test_more_parts_than_an_answer_holds_are_refused(client: Client, monkeypatch
     ],
     ids=["empty", "text", "other", "no part", "cut", "header"],
 )
-def test_bad_syntax_is_400_where_nothing_was_stored(client: Client, broken: bytes) -> None:
+def test_invalid_syntax_is_400_if_nothing_was_stored(client: Client, broken: bytes) -> None:
     response = post(client, broken)
 
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_a_body_cut_short_acknowledges_what_was_stored(client: Client) -> None:
+def test_the_complete_parts_of_a_truncated_body_are_acknowledged(client: Client) -> None:
     whole = body(radiograph(21), radiograph(22))
 
     response = post(client, whole[:-1000])
 
-    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300021"], [49152])
+    assert (response.status_code, stored(response), reasons(response)) == (202, ["2.25.300021"], [0xC000])
     assert "multipart_truncated" in response.headers["warning"]
-    assert "2.25.300022" not in kept(client)
+    assert "2.25.300022" not in stored_uids(client)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_other_media_types_are_415(client: Client, media_type: str) -> None:
     assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
 
 
-def test_a_boundary_is_needed(client: Client) -> None:
+def test_a_boundary_is_required(client: Client) -> None:
     assert post(client, body(b"x"), Content_Type='multipart/related; type="application/dicom"').status_code == 400
 
 
@@ -267,19 +267,19 @@ def test_a_boundary_is_needed(client: Client) -> None:
         ("application/dicom+json;q=0", 406),
     ],
 )
-def test_the_answer_is_json_or_none(client: Client, accept: str, status: int) -> None:
+def test_the_answer_is_json_or_406(client: Client, accept: str, status: int) -> None:
     assert post(client, body(radiograph(24)), Accept=accept).status_code == status
 
 
-def test_all_places_taken_is_503_before_anything_is_read(client: Client) -> None:
+def test_without_a_free_place_it_is_503_before_the_body_is_read(client: Client) -> None:
     with client.pipeline.spare(LIMITS.max_in_flight):
         response = post(client, body(radiograph(25)))
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
-    assert "2.25.300025" not in kept(client)
+    assert "2.25.300025" not in stored_uids(client)
 
 
-def test_room_that_goes_while_parts_come_fails_the_rest(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_the_disk_fills_the_remaining_parts_fail(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     from service.errors import StorageFull
 
     def put(data: bytes) -> str:
@@ -290,8 +290,8 @@ def test_room_that_goes_while_parts_come_fails_the_rest(client: Client, monkeypa
 
     some, none = post(client, body(radiograph(26), radiograph(27))), post(client, body(radiograph(27)))
 
-    assert (some.status_code, stored(some), reasons(some)) == (202, ["2.25.300026"], [42752])
-    assert (none.status_code, none.headers["retry-after"], reasons(none)) == (503, "5", [42752])
+    assert (some.status_code, stored(some), reasons(some)) == (202, ["2.25.300026"], [0xA700])
+    assert (none.status_code, none.headers["retry-after"], reasons(none)) == (503, "5", [0xA700])
 
 
 def test_no_answer_quotes_a_value(client: Client) -> None:

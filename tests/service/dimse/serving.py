@@ -20,25 +20,25 @@ TRIAGE = Path(sys.executable).with_name("triage")
 
 @dataclass(frozen=True)
 class Process:
-    """A command that runs, and the line it greeted with."""
+    """A running command and the first line that it printed."""
 
     process: subprocess.Popen[str]
-    greeting: str
+    first_line: str
     log: Path
 
     @property
     def address(self) -> str:
-        """Of `triage serve`."""
-        return self.greeting.split()[3]
+        """URL of `triage serve`."""
+        return self.first_line.split()[3]
 
     @property
     def port(self) -> int:
-        """Of `triage dimse`, or of `triage serve`."""
-        return int(self.greeting.split()[-1]) if "port" in self.greeting else int(self.address.rpartition(":")[2])
+        """Port of `triage dimse` or `triage serve`."""
+        return int(self.first_line.split()[-1]) if "port" in self.first_line else int(self.address.rpartition(":")[2])
 
 
 def environment(artefact: Path, folder: Path, **variables: str) -> dict[str, str]:
-    """One in which two of these do not meet, on free ports."""
+    """Variables for a service in a folder of its own, on free ports."""
     return {
         "HOME": str(folder),
         "PATH": os.environ["PATH"],
@@ -54,16 +54,16 @@ def environment(artefact: Path, folder: Path, **variables: str) -> dict[str, str
 
 @contextmanager
 def process(arguments: Sequence[str], environment: dict[str, str], log: Path) -> Iterator[Process]:
-    """Run `triage` until the end of the block; what it says on standard error is in `log`."""
+    """Run `triage` until the end of the block; its standard error goes to `log`."""
     with log.open("a") as stream:
         started = subprocess.Popen(
             [TRIAGE, *arguments], env=environment, stdout=subprocess.PIPE, stderr=stream, text=True
         )
     try:
         assert started.stdout is not None
-        greeting = started.stdout.readline().split("(")[0].strip()
-        assert greeting, log.read_text()
-        yield Process(started, greeting, log)
+        first_line = started.stdout.readline().split("(")[0].strip()
+        assert first_line, log.read_text()
+        yield Process(started, first_line, log)
     finally:
         started.kill()
         started.communicate()
@@ -71,27 +71,27 @@ def process(arguments: Sequence[str], environment: dict[str, str], log: Path) ->
 
 @contextmanager
 def service(variables: dict[str, str], log: Path) -> Iterator[Process]:
-    """Run `triage serve`, ready."""
-    with process(["serve"], variables, log) as found:
-        until = time.monotonic() + 60
-        while httpx.get(f"{found.address}/readyz", timeout=60).status_code != 200:
-            assert time.monotonic() < until
+    """Run `triage serve` and wait until it is ready."""
+    with process(["serve"], variables, log) as running:
+        deadline = time.monotonic() + 60
+        while httpx.get(f"{running.address}/readyz", timeout=60).status_code != 200:
+            assert time.monotonic() < deadline
             time.sleep(0.05)
-        yield found
+        yield running
 
 
 @contextmanager
-def door(variables: dict[str, str], service_url: str, log: Path) -> Iterator[Process]:
-    """Run `triage dimse` before a service."""
-    with process(["dimse"], variables | {"TRIAGE_DIMSE__SERVICE_URL": service_url}, log) as found:
-        yield found
+def acceptor(variables: dict[str, str], service_url: str, log: Path) -> Iterator[Process]:
+    """Run `triage dimse`, which forwards to the service at a URL."""
+    with process(["dimse"], variables | {"TRIAGE_DIMSE__SERVICE_URL": service_url}, log) as running:
+        yield running
 
 
 def tool(name: str) -> str:
-    """Path of one of DCMTK's commands (Debian: dcmtk)."""
+    """Return the path of a DCMTK command (Debian package dcmtk)."""
     path = shutil.which(name)
     if path is None:
-        pytest.skip(f"no {name} here; Debian's package dcmtk has it")
+        pytest.skip(f"{name} is not installed; Debian's package dcmtk has it")
     return path
 
 

@@ -1,4 +1,4 @@
-"""300 instances from four associations: none lost, none twice, memory flat."""
+"""300 instances over four associations: none is lost or stored twice, and memory stays flat."""
 
 import subprocess
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import httpx
 
 from tests.factories import dicom_bytes, noise
-from tests.service.dimse.serving import Process, door, environment, service, tool
+from tests.service.dimse.serving import Process, acceptor, environment, service, tool
 
 ASSOCIATIONS, INSTANCES, WARM = 4, 300, 60
-GROWTH_BYTES = 20 * 2**20  # the 240 files of 128 KiB that follow the first 60 are 30 MiB, were they kept
+GROWTH_BYTES = 20 * 2**20  # if kept in memory, the 240 files of 128 KiB after the first 60 would take 30 MiB
 PIXELS = noise()
 
 
@@ -20,7 +20,7 @@ def resident_bytes(process: Process) -> int:
 
 
 def send(port: int, folder: Path, numbers: range) -> None:
-    """Send from four associations at once, each its own part."""
+    """Send over four associations at once, each with its own part of the files."""
     senders = []
     for association in range(ASSOCIATIONS):
         part = folder / f"{numbers.start}-{association}"
@@ -31,26 +31,28 @@ def send(port: int, folder: Path, numbers: range) -> None:
     assert [sender.wait(300) for sender in senders] == [0] * ASSOCIATIONS
 
 
-def uids(address: str) -> list[str]:
-    found, cursor = [], None
+def stored_uids(address: str) -> list[str]:
+    uids: list[str] = []
+    cursor = None
     with httpx.Client(base_url=address) as client:
-        while True:
+        for _ in range(INSTANCES // 500 + 2):
             page = client.get("/v1/predictions", params={"limit": 500} | ({"cursor": cursor} if cursor else {})).json()
-            found += [item["sop_instance_uid"] for item in page["items"]]
+            uids += [item["sop_instance_uid"] for item in page["items"]]
             if (cursor := page["next"]) is None:
-                return found
+                return uids
+    raise AssertionError("the pages do not end")
 
 
-def test_300_from_four_associations(artefact: Path, tmp_path: Path) -> None:
+def test_300_instances_over_four_associations_are_each_stored_once(artefact: Path, tmp_path: Path) -> None:
     variables = environment(artefact, tmp_path)
     with (
         service(variables, tmp_path / "service.log") as http,
-        door(variables, http.address, tmp_path / "log") as dimse,
+        acceptor(variables, http.address, tmp_path / "log") as dimse,
     ):
         send(dimse.port, tmp_path, range(WARM))
         before = resident_bytes(dimse)
         send(dimse.port, tmp_path, range(WARM, INSTANCES))
         after = resident_bytes(dimse)
 
-        assert sorted(uids(http.address)) == sorted(f"2.25.{number + 1}" for number in range(INSTANCES))
+        assert sorted(stored_uids(http.address)) == sorted(f"2.25.{number + 1}" for number in range(INSTANCES))
     assert after - before < GROWTH_BYTES, (before, after)

@@ -1,4 +1,4 @@
-"""What one connection may send."""
+"""Limits on what one connection may send."""
 
 import gc
 import time
@@ -17,29 +17,29 @@ from service.dimse.wire import MAX_PDU_BYTES, Meter, Wire, tls_context
 from service.errors import ConfigurationError
 
 
-def read(wanted: int) -> bytearray:
-    return bytearray(min(wanted, 8))  # as much as there is
+def read(size: int) -> bytearray:
+    return bytearray(min(size, 8))  # a socket may return less than was asked for
 
 
-def test_a_pdu_up_to_the_bound_is_read_and_no_longer_one() -> None:
+def test_a_pdu_longer_than_the_limit_is_not_read() -> None:
     meter = Meter(read, 2**40, lambda: 0)
 
     assert meter.recv(MAX_PDU_BYTES)
-    with pytest.raises(OSError, match="longer"):
+    with pytest.raises(OSError, match="too long"):
         meter.recv(MAX_PDU_BYTES + 1)
 
 
-def test_of_a_message_all_pdus_count_until_it_is_complete() -> None:
+def test_all_pdus_of_a_message_count_towards_its_limit() -> None:
     meter, event = Meter(read, 100, lambda: 0), cast(Event, None)
     meter.recv(60)
     meter.message(event)
     meter.recv(60)
 
-    with pytest.raises(OSError, match="longer"):
+    with pytest.raises(OSError, match="too long"):
         meter.recv(60)
 
 
-def test_who_sends_on_without_waiting_for_answers_is_not_read() -> None:
+def test_a_peer_that_does_not_wait_for_answers_is_not_read() -> None:
     waiting = [1]
     meter = Meter(read, 2**40, lambda: waiting[0])
     assert meter.recv(6)
@@ -49,7 +49,7 @@ def test_who_sends_on_without_waiting_for_answers_is_not_read() -> None:
         meter.recv(6)
 
 
-def test_nothing_is_kept_of_an_association_that_is_over() -> None:
+def test_an_association_is_freed_after_its_end() -> None:
     accepted: list[ref[Association]] = []
     acceptor = AE()
     acceptor.add_supported_context(Verification)
@@ -66,15 +66,15 @@ def test_nothing_is_kept_of_an_association_that_is_over() -> None:
         assert association.send_c_echo().Status == 0
         association.release()
 
-    until = time.monotonic() + 10  # its threads end after the release is answered
-    while any(one() for one in accepted) and time.monotonic() < until:
+    deadline = time.monotonic() + 10  # an association's threads end after the release is answered
+    while any(reference() for reference in accepted) and time.monotonic() < deadline:
         gc.collect()
         time.sleep(0.02)
     acceptor.shutdown()
-    assert [one() for one in accepted] == [None, None, None]
+    assert [reference() for reference in accepted] == [None, None, None]
 
 
-def test_no_certificate_is_no_tls() -> None:
+def test_tls_needs_a_certificate() -> None:
     assert tls_context(None, None, None) is None
     with pytest.raises(ConfigurationError, match="TLS_CERTIFICATE"):
         tls_context(None, None, Path("ca.pem"))

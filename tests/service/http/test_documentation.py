@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield client
 
 
-def test_the_page_and_all_that_it_loads_come_from_here(client: Client) -> None:
+def test_the_page_loads_everything_from_this_service(client: Client) -> None:
     page = client.get("/docs")
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
 
@@ -27,5 +28,21 @@ def test_the_page_and_all_that_it_loads_come_from_here(client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["core.py", "__init__.py", "%2e%2e%2fcore.py", "favicon.png"])
-def test_nothing_else_of_the_package_is_sent(client: Client, name: str) -> None:
+def test_other_files_of_the_package_are_404(client: Client, name: str) -> None:
     assert client.get(f"/docs/{name}").status_code == 404
+
+
+def test_every_example_code_of_the_openapi_document_exists_in_the_sources(client: Client, root: Path) -> None:
+    sources = [path.read_text() for path in (root / "service").rglob("*.py") if path.parent.name != "http"]
+    document = json.dumps(client.get("/openapi.json").json())
+
+    examples = {code for listed in re.findall(r'"examples": (\[[^}]*?\])[,}]', document) for code in strings(listed)}
+
+    assert {"modality_unsuitable", "unsuitable_image", "view_position_missing", "unreachable"} <= examples
+    for code in examples:
+        assert any(f'"{code}"' in source for source in sources), code
+
+
+def strings(listed: str) -> list[str]:
+    """Return the codes in a JSON list: lower-case words joined by underscores."""
+    return re.findall(r'"([a-z_]+)"', listed)

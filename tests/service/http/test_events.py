@@ -17,7 +17,7 @@ IDLE = 0.2
 
 @pytest.fixture(scope="module")
 def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """One place, and little patience with bodies: a stream takes neither."""
+    """A service with one place and a short time limit for bodies; neither concerns a stream."""
     limits = Limits(decode_workers=1, max_in_flight=1, idle_seconds=IDLE)
     with serving(settings_for(artefact, tmp_path_factory.mktemp("data"), limits)) as client:
         yield client
@@ -29,13 +29,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Stream:
-    """One request by hand, as a server would make it: httpx waits for the end of an answer."""
+    """A request made as a server makes it, as httpx waits for the end of a response."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._received: asyncio.Queue[Message] = asyncio.Queue()
-        self._left = asyncio.Event()
-        self._begun = False
+        self._disconnected = asyncio.Event()
+        self._started = False
 
     async def __aenter__(self) -> "Stream":
         headers = [(b"host", b"localhost")]
@@ -46,14 +46,14 @@ class Stream:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._left.set()
+        self._disconnected.set()
         await self._task
 
     async def _receive(self) -> Message:
-        if not self._begun:
-            self._begun = True
+        if not self._started:
+            self._started = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        await self._left.wait()
+        await self._disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def parts(self) -> AsyncIterator[str]:
@@ -70,58 +70,58 @@ def post(client: Client, uid: str) -> Any:
     )
 
 
-def test_what_comes_is_marked_and_goes_is_told_to_everyone(client: Client) -> None:
+def test_every_stream_reports_new_read_and_deleted_predictions(client: Client) -> None:
     async def work() -> None:
-        async with Stream(client) as one, Stream(client) as other:
-            assert one.start["status"] == 200
-            headers = {name.decode(): value.decode() for name, value in one.start["headers"]}
+        async with Stream(client) as first, Stream(client) as second:
+            assert first.start["status"] == 200
+            headers = {name.decode(): value.decode() for name, value in first.start["headers"]}
             assert headers["content-type"] == "text/event-stream; charset=utf-8"
             assert (headers["cache-control"], headers["x-accel-buffering"]) == ("no-store", "no")
             assert len(headers["x-request-id"]) == 16
-            told, others = one.parts(), other.parts()
-            assert await anext(told) == await anext(others) == ": listening\n\n"
+            streams = (first.parts(), second.parts())
+            assert [await anext(stream) for stream in streams] == [": listening\n\n"] * 2
             await asyncio.sleep(2 * IDLE)
 
-            body = (await post(client, "2.25.1")).json()  # the one place is free
+            body = (await post(client, "2.25.1")).json()  # the streams do not take the one place
             await client.http.patch(body["links"]["self"], json={"read": True})
             await client.http.delete(body["links"]["self"])
 
-            for listener in (told, others):
+            for stream in streams:
                 for kind in ("new", "read", "deleted"):
-                    name, data = (await anext(listener)).strip().split("\n")
+                    name, data = (await anext(stream)).strip().split("\n")
                     assert name == "event: changed"
                     priority = None if kind == "deleted" else body["priority"]
-                    wanted = {"id": body["id"], "kind": kind, "priority": priority}
-                    assert json.loads(data.removeprefix("data: ")) == wanted
+                    expected = {"id": body["id"], "kind": kind, "priority": priority}
+                    assert json.loads(data.removeprefix("data: ")) == expected
 
     client.runner.run(work())
 
 
-def test_a_silent_stream_beats(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_stream_has_a_heartbeat(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "BEAT_SECONDS", 0.02)
 
     async def work() -> None:
         async with Stream(client) as stream:
-            told = stream.parts()
-            assert [await anext(told) for _ in range(3)] == [": listening\n\n", *[": still here\n\n"] * 2]
+            parts = stream.parts()
+            assert [await anext(parts) for _ in range(3)] == [": listening\n\n", *[": still here\n\n"] * 2]
 
     client.runner.run(work())
 
 
-def test_it_ends_after_its_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_ends_after_its_lifetime(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "BEAT_SECONDS", 0.02)
     monkeypatch.setattr(events, "LIFE_SECONDS", 0.1)
 
     async def work() -> None:
         async with Stream(client) as stream:
-            told = [part async for part in stream.parts()]
-            assert told[0] == ": listening\n\n"
-            assert set(told[1:]) <= {": still here\n\n"}
+            parts = [part async for part in stream.parts()]
+            assert parts[0] == ": listening\n\n"
+            assert set(parts[1:]) <= {": still here\n\n"}
 
     client.runner.run(work())
 
 
-def test_who_leaves_is_forgotten(client: Client) -> None:
+def test_a_client_that_disconnects_is_removed(client: Client) -> None:
     async def work() -> None:
         async with Stream(client) as stream:
             await anext(stream.parts())
@@ -131,7 +131,7 @@ def test_who_leaves_is_forgotten(client: Client) -> None:
     client.runner.run(work())
 
 
-def test_too_many_are_503(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_listeners_are_503(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "LISTENERS", 0)
     refused = client.get("/v1/events")
 

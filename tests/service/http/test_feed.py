@@ -12,7 +12,7 @@ Ask = Callable[[int], tuple[Change, ...]]
 
 
 class Source:
-    """Changes that a test adds to; counts who begins to ask."""
+    """A source of changes that counts its pollers."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
@@ -51,44 +51,44 @@ def run(source: Source, work: Callable[[Feed], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
-async def told(listener: Listener) -> int | None:
+async def next_tick(listener: Listener) -> int | None:
     change = await listener.next(10)
     return change and change.tick
 
 
-def test_everyone_is_told_what_changes_from_then_on(source: Source) -> None:
+def test_every_listener_receives_the_changes_from_then_on(source: Source) -> None:
     source.add(3)
 
     async def work(feed: Feed) -> None:
-        async with feed.listening() as one, feed.listening() as other:
+        async with feed.listening() as first, feed.listening() as second:
             source.add(2)
-            assert [await told(one), await told(one)] == [4, 5]
-            assert [await told(other), await told(other)] == [4, 5]
+            assert [await next_tick(first), await next_tick(first)] == [4, 5]
+            assert [await next_tick(second), await next_tick(second)] == [4, 5]
             async with feed.listening() as late:
                 source.add()
-                assert await told(late) == await told(one) == 6
+                assert await next_tick(late) == await next_tick(first) == 6
 
     run(source, work)
 
 
-def test_one_poller_and_none_where_nobody_listens(source: Source) -> None:
+def test_there_is_one_poller_and_none_without_listeners(source: Source) -> None:
     async def work(feed: Feed) -> None:
         assert source.pollers == 0
         async with feed.listening(), feed.listening(), feed.listening() as listener:
             source.add()
-            assert await told(listener) == 1
+            assert await next_tick(listener) == 1
         assert feed._poller is not None
         await feed._poller
         assert source.pollers == 1
         async with feed.listening() as again:
             source.add()
-            assert await told(again) == 2
+            assert await next_tick(again) == 2
         assert source.pollers == 2
 
     run(source, work)
 
 
-def test_who_waits_is_told_that_nothing_came(source: Source) -> None:
+def test_waiting_for_a_change_times_out(source: Source) -> None:
     async def work(feed: Feed) -> None:
         async with feed.listening() as listener:
             with pytest.raises(TimeoutError):
@@ -97,50 +97,52 @@ def test_who_waits_is_told_that_nothing_came(source: Source) -> None:
     run(source, work)
 
 
-def test_who_does_not_keep_up_is_let_go_and_the_others_stay(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listener_that_does_not_keep_up_is_dropped_and_the_others_stay(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(feed, "WAITING", 4)
 
     async def work(feed: Feed) -> None:
         async with feed.listening() as slow, feed.listening() as quick:
             for _ in range(6):
                 source.add()
-                await told(quick)
-            assert [await told(slow) for _ in range(5)] == [1, 2, 3, 4, None]
+                await next_tick(quick)
+            assert [await next_tick(slow) for _ in range(5)] == [1, 2, 3, 4, None]
             source.add()
-            assert await told(quick) == 7
+            assert await next_tick(quick) == 7
 
     run(source, work)
 
 
-def test_where_changes_are_lost_all_ask_anew(source: Source) -> None:
+def test_all_listeners_end_when_changes_are_lost(source: Source) -> None:
     async def work(feed: Feed) -> None:
         async with feed.listening() as listener:
             source.add(5)
             source.changes[:] = [Change(9, "new", "id", "STAT")]
-            source.after = lambda tick: tuple(one for one in source.changes if one.tick > tick)  # type: ignore[method-assign]
-            assert await told(listener) is None
+            source.after = lambda tick: tuple(change for change in source.changes if change.tick > tick)  # type: ignore[method-assign]
+            assert await next_tick(listener) is None
 
     run(source, work)
 
 
-def test_where_the_database_fails_all_come_again(source: Source) -> None:
+def test_all_listeners_end_when_the_database_fails_and_may_return(source: Source) -> None:
     async def work(feed: Feed) -> None:
         async with feed.listening() as listener:
             source.broken = True
-            assert await told(listener) is None
+            assert await next_tick(listener) is None
         source.broken = False
         async with feed.listening() as listener:
             source.add()
-            assert await told(listener) == 1
+            assert await next_tick(listener) == 1
 
     run(source, work)
 
 
-def test_at_the_end_all_end_and_nobody_new_comes(source: Source) -> None:
+def test_close_ends_all_listeners_and_refuses_new_ones(source: Source) -> None:
     async def work(feed: Feed) -> None:
         async with feed.listening() as listener:
             feed.close()
-            assert await told(listener) is None
+            assert await next_tick(listener) is None
         with pytest.raises(Overloaded):
             async with feed.listening():
                 pass
@@ -148,7 +150,7 @@ def test_at_the_end_all_end_and_nobody_new_comes(source: Source) -> None:
     run(source, work)
 
 
-def test_there_is_a_bound_on_how_many(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_listeners_is_limited(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "LISTENERS", 1)
 
     async def work(feed: Feed) -> None:

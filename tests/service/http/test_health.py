@@ -9,7 +9,7 @@ from service.inference.session import Session
 from tests.service.serving import client_of, settings_for
 
 
-def test_ready_comes_after_the_proof_and_alive_before(
+def test_the_service_is_ready_after_the_self_test_and_alive_before(
     artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prove, proof = Session.prove, threading.Event()
@@ -32,9 +32,7 @@ def test_ready_comes_after_the_proof_and_alive_before(
         assert client.get("/readyz").json() == {"status": "ready"}
 
 
-def test_a_proof_that_fails_is_the_reason_for_ever(
-    artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_self_test_stays_the_reason(artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_session: Session, _max_batch: int) -> None:
         raise ArtefactError("fusion is off by 0.5")
 

@@ -8,7 +8,7 @@ from tests.training.report import documents
 from training.report.model_card import model_card
 
 
-def test_the_card_is_the_artefacts_with_digest_and_provider(artefact: Path, tmp_path: Path) -> None:
+def test_the_card_is_that_of_the_artefact_with_digest_and_provider(artefact: Path, tmp_path: Path) -> None:
     with client_of(create_app(settings_for(artefact, tmp_path))) as client:
         early = client.get("/v1/model").json()
         client.wait_until_ready()
@@ -24,21 +24,21 @@ def test_the_card_is_the_artefacts_with_digest_and_provider(artefact: Path, tmp_
     assert "model_card" not in card
 
 
-def test_the_model_card_is_served_with_it(tmp_path: Path) -> None:
-    given = model_card(documents.document(), documents.metrics_document())
-    artefact = tiny_artefact(tmp_path, model_card=given)
+def test_the_model_card_is_part_of_the_card(tmp_path: Path) -> None:
+    document = model_card(documents.document(), documents.metrics_document())
+    artefact = tiny_artefact(tmp_path, model_card=document)
     with client_of(create_app(settings_for(artefact, tmp_path))) as client:
-        assert client.get("/v1/model").json()["model_card"] == given
+        assert client.get("/v1/model").json()["model_card"] == document
 
 
-def test_it_says_whether_what_is_typical_is_known(artefact: Path, tmp_path: Path) -> None:
+def test_typicality_is_served_without_its_vectors_if_the_artefact_has_it(artefact: Path, tmp_path: Path) -> None:
     statistics = tiny_card(artefact)["statistics"]
     assert "typicality" not in statistics
     with client_of(create_app(settings_for(artefact, tmp_path / "without"))) as client:
         assert "typicality" not in client.get("/v1/model").json()["statistics"]
 
-    given = tiny_typicality(2.5)
-    knowing = tiny_artefact(tmp_path, statistics=statistics | {"typicality": given})
-    with client_of(create_app(settings_for(knowing, tmp_path / "with"))) as client:
+    typicality = tiny_typicality(2.5)
+    with_typicality = tiny_artefact(tmp_path, statistics=statistics | {"typicality": typicality})
+    with client_of(create_app(settings_for(with_typicality, tmp_path / "with"))) as client:
         served = client.get("/v1/model").json()["statistics"]["typicality"]
-    assert served == {name: value for name, value in given.items() if name not in {"mean", "factor"}}
+    assert served == {name: value for name, value in typicality.items() if name not in {"mean", "factor"}}

@@ -1,4 +1,4 @@
-"""The objects of a prediction over HTTP, from a posted file to bytes that other people's tools read."""
+"""The objects of a prediction over HTTP, read by independent tools."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def answer(client: Client, data: bytes) -> dict:
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_a_link_leads_to_an_object_which_is_the_same_again(client: Client, answer: dict, kind: str) -> None:
+def test_a_link_returns_the_same_object_each_time(client: Client, answer: dict, kind: str) -> None:
     link = answer["links"][kind]
     first, second = client.get(link), client.get(link)
 
@@ -44,42 +44,42 @@ def test_a_link_leads_to_an_object_which_is_the_same_again(client: Client, answe
 
 
 @pytest.mark.parametrize("kind", DICOM_KINDS)
-def test_a_validator_finds_nothing_beyond_what_it_finds_on_the_source(
+def test_a_validator_reports_no_errors_beyond_those_of_the_source(
     client: Client, answer: dict, data: bytes, tmp_path: Path, kind: str
 ) -> None:
     assert errors(client.get(answer["links"][kind]).content, tmp_path) <= errors(data, tmp_path)
 
 
-def test_the_report_says_what_the_answer_says(client: Client, answer: dict) -> None:
+def test_sr_and_fhir_agree_with_the_answer(client: Client, answer: dict) -> None:
     bundle = json.loads(client.get(answer["links"]["fhir"]).content)
     document = dcmread(BytesIO(client.get(answer["links"]["sr"]).content))
 
-    told = [
+    probabilities = [
         part["valueQuantity"]["value"]
         for entry in bundle["entry"]
         for part in entry["resource"].get("component", [])
         if part["code"]["text"] == "Probability"
     ]
-    assert told == [pytest.approx(100 * finding["probability"], abs=1e-4) for finding in answer["findings"]]
-    (corners,) = [list(one.GraphicData) for one in _tree(document) if "GraphicData" in one]
+    assert probabilities == [pytest.approx(100 * finding["probability"], abs=1e-4) for finding in answer["findings"]]
+    (corners,) = [list(item.GraphicData) for item in _tree(document) if "GraphicData" in item]
     x0, y0, x1, y1 = answer["box"]
     assert corners == [x0, y0, x1, y0, x1, y1, x0, y1, x0, y0]
     assert document.StudyInstanceUID == answer["study_instance_uid"]
 
 
-def test_ways_to_ask_for_nothing(client: Client) -> None:
+def test_objects_of_an_unknown_prediction_are_404(client: Client) -> None:
     for name in (*(f"{kind}.dcm" for kind in DICOM_KINDS), "fhir.json"):
         assert client.get(f"/v1/predictions/{'0' * 32}/{name}").status_code == 404
 
 
-def test_a_full_service_gives_none(client: Client, answer: dict) -> None:
+def test_an_overloaded_service_makes_no_object(client: Client, answer: dict) -> None:
     with client.pipeline.spare(10**6):
         response = client.get(answer["links"]["sr"])
 
     assert (response.status_code, response.json()["code"]) == (503, "overloaded")
 
 
-def test_where_no_object_can_be_made_the_answer_says_so_and_quotes_nothing(
+def test_a_failure_to_make_an_object_is_400_and_quotes_no_value(
     client: Client, answer: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Decoders.derive
@@ -100,4 +100,4 @@ def _fail(dataset: object, _view: object) -> bytes:
 
 def _tree(dataset: object) -> list:
     inner = [item for element in dataset if element.VR == "SQ" for item in element.value]  # type: ignore[attr-defined]
-    return [dataset, *(one for item in inner for one in _tree(item))]
+    return [dataset, *(nested for item in inner for nested in _tree(item))]

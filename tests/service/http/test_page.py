@@ -22,14 +22,14 @@ POLICY = {
 
 @pytest.fixture(scope="module")
 def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """Not waited for: the page is there before the network is."""
+    """A service that may not be ready: the page is available before the network."""
     with client_of(create_app(settings_for(artefact, tmp_path_factory.mktemp("data")))) as client:
         yield client
 
 
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of our own, beside something that is not for anybody."""
+    """A folder of web files, beside a file that must not be served."""
     (tmp_path / "secret.js").write_text("secret")
     folder = tmp_path / "web"
     (folder / "deep").mkdir(parents=True)
@@ -39,7 +39,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_page_that_ships(client: Client) -> None:
+def test_the_page_is_served(client: Client) -> None:
     response = client.get("/")
 
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -47,10 +47,10 @@ def test_the_page_that_ships(client: Client) -> None:
     assert client.get("/web/index.html").content == response.content
 
 
-def test_nothing_of_others_is_loaded_and_nothing_inline_runs(client: Client) -> None:
+def test_the_policy_permits_neither_other_origins_nor_inline_scripts(client: Client) -> None:
     for path in ("/", "/web/index.html"):
-        said = client.get(path).headers["content-security-policy"]
-        assert dict(part.strip().split(" ", 1) for part in said.split(";")) == POLICY
+        policy = client.get(path).headers["content-security-policy"]
+        assert dict(part.strip().split(" ", 1) for part in policy.split(";")) == POLICY
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_nothing_of_others_is_loaded_and_nothing_inline_runs(client: Client) -> 
         ("a.png", "image/png"),
     ],
 )
-def test_a_file_with_its_media_type(client: Client, web: Path, name: str, kind: str) -> None:
+def test_a_file_has_its_media_type(client: Client, web: Path, name: str, kind: str) -> None:
     response = client.get(f"/web/{name}")
 
     assert (response.status_code, response.text) == (200, name)
@@ -81,15 +81,15 @@ def test_a_file_with_its_media_type(client: Client, web: Path, name: str, kind: 
         *("..%5csecret.js", "%252e%252e/secret.js", "a.js%00", "/a.js", "deep//b.js"),
     ],
 )
-def test_nothing_else(client: Client, web: Path, path: str) -> None:
+def test_other_paths_are_404(client: Client, web: Path, path: str) -> None:
     response = client.get(f"/web/{path}")
 
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
     assert "secret" not in response.text
 
 
-def test_a_link_out_of_the_folder_is_the_packagers_own(client: Client, web: Path) -> None:
-    """Only who installs the package can make one."""
+def test_a_symbolic_link_out_of_the_folder_is_followed(client: Client, web: Path) -> None:
+    """Only the person who installs the package can create one."""
     (web / "linked.js").symlink_to(web.parent / "secret.js")
 
     assert client.get("/web/linked.js").status_code == 200

@@ -41,36 +41,37 @@ def links(client: Client) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_with_the_first_window_it_is_the_picture(client: Client, links: dict[str, str], kind: str) -> None:
-    """Within one grey level of the PNG that the service draws."""
+def test_pixels_with_the_first_window_match_the_drawn_image(client: Client, links: dict[str, str], kind: str) -> None:
+    """To within one grey level of the PNG that the service draws."""
     response = client.get(f"{links[kind]}/pixels")
 
-    told = json.loads(response.headers["x-pixels"])
-    codes = np.frombuffer(response.content, "<u2").reshape(told.pop("rows"), told.pop("columns"))
-    found = Unwindowed(**(told | {"codes": codes, "windows": tuple(Preset(**one) for one in told["windows"])}))
+    header = json.loads(response.headers["x-pixels"])
+    codes = np.frombuffer(response.content, "<u2").reshape(header.pop("rows"), header.pop("columns"))
+    windows = tuple(Preset(**window) for window in header["windows"])
+    image = Unwindowed(**(header | {"codes": codes, "windows": windows}))
     with Image.open(BytesIO(client.get(f"{links[kind]}/image.png").content)) as picture:
-        wanted = np.asarray(picture, np.float64) / 255
+        expected = np.asarray(picture, np.float64) / 255
     assert codes.shape == (HEIGHT, WIDTH)
-    assert np.abs(viewed(found, found.windows[0]) - wanted).max() <= 1 / 255
+    assert np.abs(viewed(image, image.windows[0]) - expected).max() <= 1 / 255
     assert response.headers["content-type"] == "application/octet-stream"
 
 
-def test_the_header_says_the_rest(client: Client, links: dict[str, str]) -> None:
-    told = {kind: json.loads(client.get(f"{links[kind]}/pixels").headers["x-pixels"]) for kind in KINDS}
+def test_the_header_describes_the_pixels(client: Client, links: dict[str, str]) -> None:
+    headers = {kind: json.loads(client.get(f"{links[kind]}/pixels").headers["x-pixels"]) for kind in KINDS}
 
-    assert list(told["window"]) == [
+    assert list(headers["window"]) == [
         *("rows", "columns", "slope", "intercept", "padding", "invert", "voi_lut"),
         *("windows", "spacing", "spacing_from", "aspect", "orientation"),
     ]
-    assert (told["window"]["spacing"], told["window"]["spacing_from"]) == ([0.2, 0.3], "ImagerPixelSpacing")
-    assert told["window"]["aspect"] == pytest.approx(2 / 3)
-    assert told["window"]["windows"][0] == {"name": "window 1", "center": 2000, "width": 1500, "function": "LINEAR"}
-    assert (told["inverse"]["invert"], told["inverse"]["orientation"]) == (True, ["L", "F"])
-    assert (told["none"]["padding"], told["padded"]["padding"]) == (None, 65535)
+    assert (headers["window"]["spacing"], headers["window"]["spacing_from"]) == ([0.2, 0.3], "ImagerPixelSpacing")
+    assert headers["window"]["aspect"] == pytest.approx(2 / 3)
+    assert headers["window"]["windows"][0] == {"name": "window 1", "center": 2000, "width": 1500, "function": "LINEAR"}
+    assert (headers["inverse"]["invert"], headers["inverse"]["orientation"]) == (True, ["L", "F"])
+    assert (headers["none"]["padding"], headers["padded"]["padding"]) == (None, 65535)
 
 
 @pytest.mark.parametrize("part", ["pixels", "maps.json"])
-def test_what_a_browser_has_is_not_sent_again(client: Client, links: dict[str, str], part: str) -> None:
+def test_a_browsers_copy_is_not_sent_again(client: Client, links: dict[str, str], part: str) -> None:
     path = f"{links['window']}/{part}"
     first = client.get(path)
     tag = first.headers["etag"]
@@ -81,7 +82,7 @@ def test_what_a_browser_has_is_not_sent_again(client: Client, links: dict[str, s
     assert client.get(f"{links['none']}/{part}").headers["etag"] != tag
 
 
-def test_maps_are_the_records(client: Client, links: dict[str, str]) -> None:
+def test_maps_are_those_of_the_record(client: Client, links: dict[str, str]) -> None:
     response = client.get(f"{links['window']}/maps.json")
 
     maps = Maps.model_validate_json(response.content)
@@ -89,18 +90,18 @@ def test_maps_are_the_records(client: Client, links: dict[str, str]) -> None:
     assert np.abs(np.array(maps.heat_map) - record.heat_map).max() <= 0.5e-5
     labels = [finding.label for finding in record.prediction.findings]
     assert list(maps.class_maps) == labels
-    for label, wanted in zip(labels, record.class_maps, strict=True):
-        assert np.abs(np.array(maps.class_maps[label]) - wanted).max() <= 0.5e-5 + 1e-6 * np.abs(wanted).max()
+    for label, expected in zip(labels, record.class_maps, strict=True):
+        assert np.abs(np.array(maps.class_maps[label]) - expected).max() <= 0.5e-5 + 1e-6 * np.abs(expected).max()
     assert list(maps.content) == list(record.prediction.content)
 
 
 @pytest.mark.parametrize("part", ["pixels", "maps.json"])
-def test_of_what_there_is_not_404(client: Client, part: str) -> None:
+def test_an_unknown_prediction_is_404(client: Client, part: str) -> None:
     assert client.get(f"/v1/predictions/{'0' * 32}/{part}").status_code == 404
 
 
-def test_pixels_hold_a_place(client: Client, links: dict[str, str]) -> None:
-    """They cost decoding; maps do not."""
+def test_pixels_take_a_place_and_maps_do_not(client: Client, links: dict[str, str]) -> None:
+    """Pixels must be decoded; maps are stored."""
     with client.pipeline.spare(10_000):
         assert client.get(f"{links['window']}/pixels").status_code == 503
         assert client.get(f"{links['window']}/maps.json").status_code == 200

@@ -39,7 +39,7 @@ def file(uid: str, seed: int = 0, **elements: Any) -> bytes:
 # One file, and the same again...
 
 
-def test_the_answer_has_the_shape_of_the_contract(client: Client) -> None:
+def test_the_answer_has_the_members_of_the_contract(client: Client) -> None:
     response = client.post(file("2.25.1"))
 
     body = response.json()
@@ -49,7 +49,7 @@ def test_the_answer_has_the_shape_of_the_contract(client: Client) -> None:
         *("accession_number", "priority", "reason", "findings", "box", "flags", "model", "links", "timings_ms"),
     ]
     finding = ["label", "probability", "threshold", "positive", "sensitivity", "specificity", "global", "local"]
-    assert [list(one) for one in body["findings"]] == [finding] * 14
+    assert [list(item) for item in body["findings"]] == [finding] * 14
     assert list(body["model"]) == ["name", "version", "sha256"]
     assert list(body["links"]) == [
         *("self", "image", "overlay", "heat_map", "crop"),
@@ -63,7 +63,7 @@ def test_the_answer_has_the_shape_of_the_contract(client: Client) -> None:
     Prediction.model_validate_json(response.content)
 
 
-def test_the_box_is_in_pixels_of_the_image_that_was_sent(client: Client) -> None:
+def test_the_box_is_in_pixels_of_the_posted_image(client: Client) -> None:
     body = client.post(file("2.25.2")).json()
 
     x0, y0, x1, y1 = body["box"]
@@ -87,7 +87,7 @@ def test_raw_and_form_give_the_same_record(client: Client) -> None:
     assert len({answer.text for answer in answers}) == 1
 
 
-def test_a_record_is_given_again_until_it_is_deleted(client: Client) -> None:
+def test_a_prediction_is_returned_until_it_is_deleted(client: Client) -> None:
     body = client.post(file("2.25.4")).json()
     links = body["links"]
 
@@ -108,7 +108,7 @@ def test_other_pixels_under_the_same_uid_are_409(client: Client) -> None:
 # Several files...
 
 
-def test_one_bad_file_spoils_none_of_the_others(client: Client) -> None:
+def test_a_bad_file_does_not_affect_the_others(client: Client) -> None:
     files = [("good.dcm", file("2.25.6")), ("bad.txt", b"not DICOM"), ("empty.dcm", b""), ("too.dcm", file("2.25.7"))]
 
     response = client.post_files(*files)
@@ -125,7 +125,7 @@ def test_one_bad_file_spoils_none_of_the_others(client: Client) -> None:
     ]
 
 
-def test_an_unexpected_error_of_one_file_spoils_none(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_does_not_affect_the_others(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     predict = client.pipeline.predict
 
     async def fail(data: bytes) -> object:
@@ -140,7 +140,7 @@ def test_an_unexpected_error_of_one_file_spoils_none(client: Client, monkeypatch
     assert "secret" not in response.text
 
 
-def test_several_files_need_one_place_only(client: Client) -> None:
+def test_several_files_need_only_one_place(client: Client) -> None:
     with client.pipeline.spare(PLACES - 1):
         response = client.post_files(*((f"{n}.dcm", file(f"2.25.9{n}")) for n in range(5)))
 
@@ -152,12 +152,12 @@ def test_several_files_need_one_place_only(client: Client) -> None:
 
 def assert_refused(client: Client, data: bytes, status: int, code: str, media_type: str = "application/dicom") -> None:
     response = client.post(data, media_type)
-    told = Problem.model_validate_json(response.content)
-    codes = [one.code for one in told.errors] if told.errors else [told.code]
+    problem = Problem.model_validate_json(response.content)
+    codes = [detail.code for detail in problem.errors] if problem.errors else [problem.code]
 
     assert response.headers["content-type"] == "application/problem+json"
-    assert (response.status_code, told.status, codes) == (status, status, [code])
-    assert told.request_id == response.headers["x-request-id"]
+    assert (response.status_code, problem.status, codes) == (status, status, [code])
+    assert problem.request_id == response.headers["x-request-id"]
     assert "CANARY" not in response.text.upper()
     assert client.post(file("2.25.10")).status_code == 200
 
@@ -174,15 +174,15 @@ def assert_refused(client: Client, data: bytes, status: int, code: str, media_ty
         ({"StudyInstanceUID": None}, 400, "uid_missing"),
     ],
 )
-def test_a_file_that_does_not_fit_is_refused(client: Client, elements: dict[str, Any], status: int, code: str) -> None:
+def test_an_unsuitable_file_is_refused(client: Client, elements: dict[str, Any], status: int, code: str) -> None:
     assert_refused(client, file("2.25.11", **elements), status, code)
 
 
-def test_what_is_not_dicom_is_refused(client: Client) -> None:
+def test_a_file_that_is_not_dicom_is_refused(client: Client) -> None:
     assert_refused(client, b"%PDF-1.7 " + bytes(1000), 400, "not_dicom")
 
 
-def test_what_is_truncated_is_refused(client: Client) -> None:
+def test_a_truncated_file_is_refused(client: Client) -> None:
     assert_refused(client, file("2.25.12")[:-1000], 400, "truncated")
 
 
@@ -204,13 +204,13 @@ def test_too_many_pixels_are_refused(client: Client) -> None:
     assert_refused(client, dicom_bytes(noise(600, 450)), 413, "image_too_large")
 
 
-def test_all_reasons_are_told_at_once(client: Client) -> None:
+def test_all_reasons_are_reported_at_once(client: Client) -> None:
     response = client.post(file("2.25.14", Modality="CT", ViewPosition="LL"))
 
-    assert [one["code"] for one in response.json()["errors"]] == ["modality_unsuitable", "view_unsuitable"]
+    assert [detail["code"] for detail in response.json()["errors"]] == ["modality_unsuitable", "view_unsuitable"]
 
 
-def test_a_body_that_does_not_say_its_length_is_bounded_as_it_comes(client: Client) -> None:
+def test_a_body_without_a_length_is_refused_once_it_is_too_large(client: Client) -> None:
     sent = 0
 
     async def endless() -> Any:
@@ -241,7 +241,7 @@ def test_a_form_without_a_file_is_400(client: Client) -> None:
     assert (response.status_code, response.json()["code"]) == (400, "no_file")
 
 
-def test_a_file_under_another_name_is_not_passed_over(client: Client) -> None:
+def test_a_file_in_a_part_with_another_name_is_400(client: Client) -> None:
     good, other = ("a.dcm", file("2.25.15")), ("CANARY.dcm", file("2.25.15"))
     for files in ([("image", other)], [("file", good), ("CANARY", other)]):
         response = client.request("POST", "/v1/predictions", files=files)
@@ -250,14 +250,14 @@ def test_a_file_under_another_name_is_not_passed_over(client: Client) -> None:
         assert "CANARY" not in response.text
 
 
-def test_a_form_that_is_cut_short_is_400(client: Client) -> None:
+def test_a_truncated_form_is_400(client: Client) -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + bytes(2**18) + b"\r\n"
     for body in (b"", part, part + part, part + b"--x"):
         assert_refused(client, body, 400, "truncated_form", "multipart/form-data; boundary=x")
     assert_refused(client, part + b"--x--", 400, "not_dicom", "multipart/form-data; boundary=x")
 
 
-def test_a_form_that_is_none_is_400(client: Client) -> None:
+def test_a_body_that_is_not_a_form_is_400(client: Client) -> None:
     assert_refused(client, b"--y\r\nnothing", 400, "invalid_request", "multipart/form-data; boundary=x")
     assert_refused(client, b"--x\r\nnothing", 400, "invalid_request", "multipart/form-data")
 
@@ -268,7 +268,7 @@ def test_too_many_files_are_400(client: Client) -> None:
     assert (response.status_code, response.json()["code"]) == (400, "invalid_request")
 
 
-def test_over_the_places_it_is_503_and_says_when_to_come_back(client: Client) -> None:
+def test_without_a_free_place_it_is_503_with_retry_after(client: Client) -> None:
     body = client.post(file("2.25.16")).json()
     with client.pipeline.spare(PLACES):
         refused = [client.post(file("2.25.16")), client.get(body["links"]["overlay"])]
@@ -280,7 +280,7 @@ def test_over_the_places_it_is_503_and_says_when_to_come_back(client: Client) ->
     assert client.post(file("2.25.16")).json() == body
 
 
-def test_many_at_once_are_answered_or_told_to_come_back(client: Client) -> None:
+def test_simultaneous_requests_are_answered_or_503(client: Client) -> None:
     async def at_once() -> list[int]:
         headers = {"Content-Type": "application/dicom"}
         posts = (client.http.post("/v1/predictions", content=file(f"2.25.17{n}"), headers=headers) for n in range(12))
@@ -296,26 +296,27 @@ def test_many_at_once_are_answered_or_told_to_come_back(client: Client) -> None:
 # Lists...
 
 
-def test_pages_lead_through_all_records_newest_first(client: Client) -> None:
+def test_the_pages_hold_all_predictions_newest_first(client: Client) -> None:
     for number in range(3):
         client.post(file(f"2.25.18{number}"))
-    seen: list[Prediction] = []
+    listed: list[Prediction] = []
     query: dict[str, Any] = {"limit": 2}
-    while True:
+    for _ in range(100):  # more pages than there are predictions
         page = Page.model_validate_json(client.get("/v1/predictions", params=query).content)
         assert len(page.items) <= 2
-        seen += page.items
+        listed += page.items
         if page.next is None:
             break
         query["cursor"] = page.next
 
-    assert [one.sop_instance_uid for one in seen[:3]] == ["2.25.182", "2.25.181", "2.25.180"]
-    assert [one.created for one in seen] == sorted((one.created for one in seen), reverse=True)
-    assert len({one.id for one in seen}) == len(seen)
+    assert page.next is None
+    assert [item.sop_instance_uid for item in listed[:3]] == ["2.25.182", "2.25.181", "2.25.180"]
+    assert [item.created for item in listed] == sorted((item.created for item in listed), reverse=True)
+    assert len({item.id for item in listed}) == len(listed)
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=x", f"cursor={'x' * 201}"])
-def test_a_page_that_cannot_be_is_400(client: Client, query: str) -> None:
+def test_an_invalid_page_parameter_is_400(client: Client, query: str) -> None:
     response = client.get(f"/v1/predictions?{query}")
 
     assert (response.status_code, response.json()["code"]) == (400, "invalid_request")
@@ -328,9 +329,9 @@ def test_an_unknown_id_is_404(client: Client, id: str) -> None:
         assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
-# Files as scanners write them...
+# Files from scanners...
 
-OUTCOMES = {  # in this order: what is sent later meets what was kept before
+OUTCOMES = {  # in the order of posting, as a stored image may conflict with a later one
     "agfa_dx_skeleton_nopixeldata_forpresentation": (400, ["pixel_data_missing"]),
     "fuji_cr_chest_pa_mono1_10bit": (200, []),
     "fuji_cr_chest_pa_mono1_10bit_noPart10header": (200, []),
@@ -351,7 +352,7 @@ OUTCOMES = {  # in this order: what is sent later meets what was kept before
 
 
 @pytest.mark.realdata
-def test_real_files_get_what_they_should(artefact: Path, tmp_path: Path, realdata: Path) -> None:
+def test_real_files_have_the_expected_outcomes(artefact: Path, tmp_path: Path, realdata: Path) -> None:
     files = sorted((realdata / "dicom").glob("*.dcm"))
     with serving(settings_for(artefact, tmp_path)) as client:
         bodies = {file.stem: client.post(file.read_bytes()).json() for file in files}
@@ -362,8 +363,8 @@ def test_real_files_get_what_they_should(artefact: Path, tmp_path: Path, realdat
 
 
 def outcome(body: dict[str, Any]) -> tuple[int, list[str]]:
-    told = body.get("errors", [body] if "code" in body else [])
-    return body.get("status", 200), [one["code"] for one in told]
+    details = body.get("errors", [body] if "code" in body else [])
+    return body.get("status", 200), [detail["code"] for detail in details]
 
 
 # Pictures...
@@ -381,7 +382,7 @@ def links(client: Client) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("part", "mode"), [("overlay", "RGB"), ("image", "L"), ("heat_map", "I;16")])
-def test_a_picture_is_as_large_as_the_image_or_as_asked(
+def test_a_picture_has_the_size_of_the_image_or_the_requested_width(
     client: Client, links: dict[str, str], part: str, mode: str
 ) -> None:
     response = client.get(links[part])
@@ -392,14 +393,14 @@ def test_a_picture_is_as_large_as_the_image_or_as_asked(
     assert size(client.get(f"{links[part]}?width=200").content) == (200, 150)
 
 
-def test_the_image_is_the_display_values(client: Client, links: dict[str, str]) -> None:
+def test_the_image_shows_the_display_values(client: Client, links: dict[str, str]) -> None:
     with Image.open(BytesIO(client.get(links["image"]).content)) as image:
-        shown = np.asarray(image, float)
+        grey = np.asarray(image, float)
 
-    assert np.abs(shown - noise(HEIGHT, WIDTH) / 4095 * 255).max() <= 1
+    assert np.abs(grey - noise(HEIGHT, WIDTH) / 4095 * 255).max() <= 1
 
 
-def test_the_overlay_is_drawn_as_asked(client: Client, links: dict[str, str]) -> None:
+def test_every_option_changes_the_overlay(client: Client, links: dict[str, str]) -> None:
     queries = ("", "?finding=Pneumothorax", "?alpha=0.9", "?colormap=inferno", "?box=0")
 
     pictures = {client.get(links["overlay"] + query).content for query in queries}
@@ -415,21 +416,21 @@ def test_an_unknown_finding_is_404(client: Client, links: dict[str, str]) -> Non
 
 
 @pytest.mark.parametrize("query", ["alpha=2", "alpha=nan", "colormap=jet", "box=yes", "width=0", "width=100000"])
-def test_an_overlay_that_cannot_be_is_400(client: Client, links: dict[str, str], query: str) -> None:
+def test_an_invalid_overlay_option_is_400(client: Client, links: dict[str, str], query: str) -> None:
     response = client.get(f"{links['overlay']}?{query}")
 
     assert (response.status_code, response.json()["code"]) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("part", ["overlay", "image", "heat_map", "crop"])
-def test_a_parameter_that_there_is_not_is_400(client: Client, links: dict[str, str], part: str) -> None:
+def test_an_unknown_parameter_of_a_picture_is_400(client: Client, links: dict[str, str], part: str) -> None:
     response = client.get(f"{links[part]}?label=Mass")
 
     assert (response.status_code, response.json()["code"]) == (400, "invalid_request")
     assert client.get(f"{links[part]}?width=15").status_code == 400
 
 
-def test_a_picture_that_has_not_changed_is_not_sent_again(client: Client, links: dict[str, str]) -> None:
+def test_an_unchanged_picture_is_not_sent_again(client: Client, links: dict[str, str]) -> None:
     first = client.get(links["overlay"])
     tag = {"If-None-Match": first.headers["etag"]}
 
@@ -441,10 +442,10 @@ def test_a_picture_that_has_not_changed_is_not_sent_again(client: Client, links:
     assert other.status_code == 200
 
 
-# What survives, and what is not told...
+# Restarts, and the log...
 
 
-def test_records_and_pictures_are_there_after_a_restart(artefact: Path, tmp_path: Path) -> None:
+def test_predictions_and_pictures_survive_a_restart(artefact: Path, tmp_path: Path) -> None:
     settings = settings_for(artefact, tmp_path)
     with serving(settings) as client:
         body = client.post(file("2.25.1")).json()
@@ -456,7 +457,7 @@ def test_records_and_pictures_are_there_after_a_restart(artefact: Path, tmp_path
         assert client.post(file("2.25.1")).json() == body
 
 
-def test_nothing_of_a_data_set_is_logged(client: Client, log: StringIO) -> None:
+def test_no_value_of_a_data_set_is_logged(client: Client, log: StringIO) -> None:
     canaries = {
         "PatientName": "Canary^Tweety",
         "PatientID": "CANARY-17",
@@ -466,14 +467,14 @@ def test_nothing_of_a_data_set_is_logged(client: Client, log: StringIO) -> None:
         "SOPInstanceUID": "2.25.77777002",
         "StudyDescription": "CANARY STUDY",
     }
-    elements = [
+    data_sets = [
         canaries,
         canaries | {"Modality": "CANARY"},
         canaries | {"WindowWidth": None, "BodyPartExamined": "CANARY"},
     ]
-    for one in elements:
-        client.post(encode(chest(noise(HEIGHT, WIDTH), **one)))
-        client.post_files(("CANARY.dcm", encode(chest(noise(HEIGHT, WIDTH), **one))), ("CANARY", b"CANARY"))
+    for elements in data_sets:
+        client.post(encode(chest(noise(HEIGHT, WIDTH), **elements)))
+        client.post_files(("CANARY.dcm", encode(chest(noise(HEIGHT, WIDTH), **elements))), ("CANARY", b"CANARY"))
     client.post(b"CANARY")
     client.get("/v1/predictions/CANARY")
     client.get("/v1/predictions?cursor=CANARY")

@@ -13,7 +13,7 @@ class Clock:
         return self.now
 
 
-def test_a_burst_then_as_many_as_come_back() -> None:
+def test_after_a_burst_tokens_return_at_the_rate() -> None:
     clock = Clock()
     limit = RateLimit(2, 3, clock)
 
@@ -26,14 +26,14 @@ def test_a_burst_then_as_many_as_come_back() -> None:
     assert limit.spend("a") == 0.5
 
 
-def test_one_client_does_not_spend_anothers() -> None:
+def test_clients_have_separate_buckets() -> None:
     limit = RateLimit(1, 1, Clock())
 
     assert limit.spend("a") == limit.spend("b") == 0
     assert limit.spend("a") == limit.spend("b") == 1
 
 
-def test_rest_fills_no_more_than_a_bucket() -> None:
+def test_a_long_pause_fills_one_bucket_at_most() -> None:
     clock = Clock()
     limit = RateLimit(10, 2, clock)
     limit.spend("a")
@@ -42,13 +42,13 @@ def test_rest_fills_no_more_than_a_bucket() -> None:
     assert [limit.spend("a") > 0 for _ in range(3)] == [False, False, True]
 
 
-def test_nought_sets_no_limit() -> None:
+def test_a_rate_of_0_is_no_limit() -> None:
     limit = RateLimit(0, 1, Clock())
 
     assert not any(limit.spend("a") for _ in range(100))
 
 
-def test_memory_is_bounded_and_the_busy_are_remembered() -> None:
+def test_memory_is_bounded_and_recent_clients_are_kept() -> None:
     limit = RateLimit(0.001, 1, Clock())
     limit.spend("first")
     for number in range(rate_limit._CLIENTS):
@@ -59,15 +59,14 @@ def test_memory_is_bounded_and_the_busy_are_remembered() -> None:
 
 
 @given(st.lists(st.floats(0, 2), max_size=60), st.integers(1, 5), st.floats(0.5, 5))
-def test_it_is_a_token_bucket(pauses: list[float], burst: int, per_second: float) -> None:
-    """Against one that counts tokens."""
+def test_it_agrees_with_a_bucket_that_counts_tokens(pauses: list[float], burst: int, per_second: float) -> None:
     clock, tokens = Clock(), float(burst)
     limit = RateLimit(per_second, burst, clock)
     for pause in pauses:
         clock.now += pause
         tokens = min(burst, tokens + pause * per_second)
         wait = limit.spend("a")
-        if abs(tokens - 1) < 1e-6:  # either may round the other way
+        if abs(tokens - 1) < 1e-6:  # the two may round differently
             return
         assert (wait == 0) == (tokens >= 1)
         if wait:

@@ -1,4 +1,4 @@
-"""Objects out, through the interface: ordered, rendered, sent, and told of."""
+"""Sending of objects over the REST interface: orders, results, and the state of both."""
 
 import time
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from tests.service.stub import Stub, stub
 
 @pytest.fixture(scope="module")
 def pacs() -> Iterator[Stub]:
-    with stub() as found:
-        yield found
+    with stub() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -30,22 +30,22 @@ def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory, pacs: Stub)
         send_all=("reports",),
     )
     settings = settings_for(artefact, tmp_path_factory.mktemp("sends"))
-    with serving(settings.model_copy(update={"sending": sending})) as found:
-        yield found
+    with serving(settings.model_copy(update={"sending": sending})) as client:
+        yield client
 
 
 def sends(client: Client, id: str) -> list[dict[str, object]]:
-    """Wait until everything ended, with the service running."""
-    until = time.monotonic() + 60
+    """Wait until no order is waiting, and return all orders."""
+    deadline = time.monotonic() + 60
     while True:
         items: list[dict[str, object]] = client.get(f"/v1/predictions/{id}/sends").json()["items"]
         if all(item["state"] != "waiting" for item in items):
             return items
-        assert time.monotonic() < until, items
+        assert time.monotonic() < deadline, items
         time.sleep(0.05)
 
 
-def test_every_new_record_goes_where_all_go_and_once(client: Client, pacs: Stub) -> None:
+def test_every_new_prediction_is_sent_once_to_the_destinations_of_send_all(client: Client, pacs: Stub) -> None:
     pacs.received.clear()
     data = dicom_bytes(noise(seed=1), SOPInstanceUID="2.25.601")
     id = client.post(data).json()["id"]
@@ -57,7 +57,7 @@ def test_every_new_record_goes_where_all_go_and_once(client: Client, pacs: Stub)
     assert len(pacs.received) == 1
 
 
-def test_what_is_ordered_is_sent(client: Client, pacs: Stub, tmp_path: Path) -> None:
+def test_an_order_sends_every_object(client: Client, pacs: Stub, tmp_path: Path) -> None:
     id = client.post(dicom_bytes(noise(seed=2), SOPInstanceUID="2.25.602")).json()["id"]
     sends(client, id)
     pacs.received.clear()
@@ -75,7 +75,7 @@ def test_what_is_ordered_is_sent(client: Client, pacs: Stub, tmp_path: Path) -> 
     assert kinds == {"SR", "SEG", "OT", "PR"}
 
 
-def test_what_was_sent_is_sent_again_if_it_is_asked_for(client: Client, pacs: Stub) -> None:
+def test_a_second_order_sends_an_object_again(client: Client, pacs: Stub) -> None:
     id = client.post(dicom_bytes(noise(seed=3), SOPInstanceUID="2.25.603")).json()["id"]
     sends(client, id)
     pacs.received.clear()
@@ -97,7 +97,7 @@ def test_what_was_sent_is_sent_again_if_it_is_asked_for(client: Client, pacs: St
         ({}, "invalid_request"),
     ],
 )
-def test_an_order_that_does_not_fit(client: Client, order: dict[str, object], code: str) -> None:
+def test_an_invalid_order_is_400(client: Client, order: dict[str, object], code: str) -> None:
     id = client.post(dicom_bytes(noise(seed=4), SOPInstanceUID="2.25.604")).json()["id"]
 
     answer = client.request("POST", f"/v1/predictions/{id}/send", json=order)
@@ -106,7 +106,7 @@ def test_an_order_that_does_not_fit(client: Client, order: dict[str, object], co
     assert "weety" not in answer.text
 
 
-def test_of_no_record(client: Client) -> None:
+def test_orders_for_an_unknown_prediction_are_404(client: Client) -> None:
     for method, path in (("POST", "send"), ("GET", "sends")):
         answer = client.request(method, f"/v1/predictions/{'0' * 32}/{path}", json={"destination": "pacs"})
         assert answer.status_code == 404

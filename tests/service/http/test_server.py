@@ -1,4 +1,4 @@
-"""The real process: streams that never end must not hold it up."""
+"""Shutdown of the real process while an event stream is open."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ import httpx
 TRIAGE = Path(sys.executable).with_name("triage")
 
 
-def test_an_open_stream_does_not_hold_up_the_end(artefact: Path, tmp_path: Path, root: Path) -> None:
-    """And it ends as an answer does, not cut off."""
+def test_an_open_stream_does_not_delay_the_shutdown(artefact: Path, tmp_path: Path, root: Path) -> None:
+    """The stream ends as a complete response."""
     environment = {
         "TRIAGE_HTTP__PORT": "0",
         "TRIAGE_MODEL__PATH": str(artefact),
@@ -32,10 +32,10 @@ def test_an_open_stream_does_not_hold_up_the_end(artefact: Path, tmp_path: Path,
                 lines = answer.iter_lines()
                 assert next(lines) == ": listening"
                 process.send_signal(signal.SIGTERM)
-                assert [line for line in lines if line] == []  # to its end; of one cut off, httpx would complain
+                assert [line for line in lines if line] == []  # httpx raises if the response is cut off
             assert process.wait(timeout=60) == 0
         finally:
             process.kill()
-    said = (tmp_path / "log").read_text()
-    assert "Application shutdown complete" in said
-    assert "exceeded" not in said  # as uvicorn says where it waited in vain
+    output = (tmp_path / "log").read_text()
+    assert "Application shutdown complete" in output
+    assert "exceeded" not in output  # uvicorn's message when a graceful shutdown times out

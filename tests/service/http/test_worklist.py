@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.http.worklist import Entry, Page
+from service.http.worklist_bodies import Entry, WorklistPage
 from service.settings import Http
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import Client, serving, settings_for
@@ -34,11 +34,11 @@ def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def posted(client: Client) -> list[dict[str, Any]]:
-    """Five radiographs, the first of Jane Doe, the second with formulas for a name."""
+    """Predictions of five radiographs: the first of Jane Doe, the second with formulas as patient attributes."""
     tags: list[dict[str, str]] = [PATIENT, {"PatientName": "=1+1", "PatientID": "@SUM(A1)", "AccessionNumber": "-2"}]
     tags += [{}] * 3
-    data = [dicom_bytes(noise(seed=n), SOPInstanceUID=f"2.25.{n}", **one) for n, one in enumerate(tags, 1)]
-    return [client.post(one).json() for one in data]
+    data = [dicom_bytes(noise(seed=n), SOPInstanceUID=f"2.25.{n}", **elements) for n, elements in enumerate(tags, 1)]
+    return [client.post(file).json() for file in data]
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -48,19 +48,19 @@ def rows(text: str) -> list[dict[str, str]]:
 # The list...
 
 
-def test_it_is_the_predictions_by_urgency(client: Client, posted: list[dict[str, Any]]) -> None:
+def test_the_worklist_has_the_predictions_by_urgency(client: Client, posted: list[dict[str, Any]]) -> None:
     response = client.get("/v1/worklist")
 
-    page = Page.model_validate_json(response.content)
+    page = WorklistPage.model_validate_json(response.content)
     rank = {"STAT": 0, "HIGH": 1, "ROUTINE": 2}
-    keys = [(rank[one.priority], -(one.margin or 0), one.created) for one in page.items]
-    assert {one.id for one in page.items} == {one["id"] for one in posted}
+    keys = [(rank[entry.priority], -(entry.margin or 0), entry.created) for entry in page.items]
+    assert {entry.id for entry in page.items} == {item["id"] for item in posted}
     assert keys == sorted(keys)
     assert (page.total, page.next) == (5, None)
     assert sum(page.unread.model_dump().values()) == 5
 
 
-def test_an_entry_has_what_the_tags_say_as_they_say_it(client: Client, posted: list[dict[str, Any]]) -> None:
+def test_an_entry_has_the_values_of_the_data_set_unchanged(client: Client, posted: list[dict[str, Any]]) -> None:
     response = client.get(f"/v1/worklist/{posted[0]['id']}")
 
     entry = response.json()
@@ -79,27 +79,27 @@ def test_an_entry_has_what_the_tags_say_as_they_say_it(client: Client, posted: l
         "description": "<script>alert(1)</script>",
     }
     assert (entry["accession_number"], entry["series_description"], entry["modality"]) == ("ACC-1", "PA", "DX")
-    assert entry["positive"] == [one["label"] for one in posted[0]["findings"] if one["positive"]]
+    assert entry["positive"] == [finding["label"] for finding in posted[0]["findings"] if finding["positive"]]
     for name in ("id", "created", "priority", "reason", "flags", "model", "links"):
         assert entry[name] == posted[0][name]
-    assert response.headers["content-type"] == "application/json"  # and nosniff: no page is made of it
+    assert response.headers["content-type"] == "application/json"  # with nosniff, so that no browser shows it as a page
 
 
-def test_what_the_tags_do_not_say_is_empty(client: Client, posted: list[dict[str, Any]]) -> None:
+def test_absent_attributes_are_empty(client: Client, posted: list[dict[str, Any]]) -> None:
     entry = client.get(f"/v1/worklist/{posted[4]['id']}").json()
 
     assert (entry["patient"]["age"], entry["study"]["date"], entry["series_description"]) == ("", "", "")
 
 
-def test_pages_follow_one_another(client: Client, posted: list[dict[str, Any]]) -> None:
-    whole = [one["id"] for one in client.get("/v1/worklist").json()["items"]]
-    found, cursor = [], None
+def test_the_pages_together_are_the_whole_list(client: Client, posted: list[dict[str, Any]]) -> None:
+    whole = [entry["id"] for entry in client.get("/v1/worklist").json()["items"]]
+    listed, cursor = [], None
     for _ in range(3):
         page = client.get("/v1/worklist", params={"limit": 2} | ({"cursor": cursor} if cursor else {})).json()
-        found += [one["id"] for one in page["items"]]
+        listed += [entry["id"] for entry in page["items"]]
         cursor = page["next"]
 
-    assert found == whole
+    assert listed == whole
     assert cursor is None
 
 
@@ -111,7 +111,7 @@ def test_pages_follow_one_another(client: Client, posted: list[dict[str, Any]]) 
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/worklist", "/v1/worklist.csv"])
-def test_a_parameter_that_does_not_fit_is_400(client: Client, path: str, query: str) -> None:
+def test_an_invalid_parameter_is_400(client: Client, path: str, query: str) -> None:
     refused = client.get(f"{path}?{query}")
 
     assert (refused.status_code, refused.json()["status"]) == (400, 400)
@@ -119,15 +119,15 @@ def test_a_parameter_that_does_not_fit_is_400(client: Client, path: str, query: 
     assert "doe" not in refused.text
 
 
-def test_filters(client: Client, posted: list[dict[str, Any]]) -> None:
+def test_filters_select_entries(client: Client, posted: list[dict[str, Any]]) -> None:
     def total(**query: str) -> int:
-        found: int = client.get("/v1/worklist", params=query).json()["total"]
-        return found
+        count: int = client.get("/v1/worklist", params=query).json()["total"]
+        return count
 
     for priority in ("STAT", "HIGH", "ROUTINE"):
-        assert total(priority=priority) == sum(one["priority"] == priority for one in posted)
+        assert total(priority=priority) == sum(item["priority"] == priority for item in posted)
     for label in ("Pneumothorax", "Mass", "Hernia"):
-        findings = [finding for one in posted for finding in one["findings"] if finding["label"] == label]
+        findings = [finding for item in posted for finding in item["findings"] if finding["label"] == label]
         assert total(finding=label) == sum(finding["positive"] is True for finding in findings)
     assert total(since="2020-01-01T00:00:00Z") == 5
     assert total(since="2120-01-01T00:00:00+02:00") == 0
@@ -138,17 +138,19 @@ def test_filters(client: Client, posted: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize(("q", "total"), [("doe", 1), ("jane DOE", 1), ("p-17", 1), ("acc-1", 1), ("nobody", 0)])
-def test_a_search_is_in_a_body(client: Client, posted: list[dict[str, Any]], q: str, total: int) -> None:
-    found = client.request("POST", "/v1/worklist/search", json={"q": q, "limit": 5, "read": False}).json()
+def test_a_search_matches_name_id_and_accession_number(
+    client: Client, posted: list[dict[str, Any]], q: str, total: int
+) -> None:
+    page = client.request("POST", "/v1/worklist/search", json={"q": q, "limit": 5, "read": False}).json()
     table = client.request("POST", "/v1/worklist.csv", json={"q": q, "read": False})
 
-    assert found["total"] == len(found["items"]) == len(rows(table.text)) == total
-    assert [one["id"] for one in found["items"]] == [posted[0]["id"]] * total
+    assert page["total"] == len(page["items"]) == len(rows(table.text)) == total
+    assert [entry["id"] for entry in page["items"]] == [posted[0]["id"]] * total
 
 
 @pytest.mark.parametrize("body", [{"Q": "doe"}, {"q": 1}, {"q": "x" * 201}, {"limit": 501}, [], None, "doe"])
 @pytest.mark.parametrize("path", ["/v1/worklist/search", "/v1/worklist.csv"])
-def test_a_body_that_does_not_fit_is_400(client: Client, path: str, body: object) -> None:
+def test_an_invalid_search_is_400(client: Client, path: str, body: object) -> None:
     refused = client.request("POST", path, json=body)
 
     assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
@@ -160,7 +162,7 @@ def test_any_text_can_be_searched_for(client: Client, q: str) -> None:
     assert client.request("POST", "/v1/worklist/search", json={"q": q}).status_code == 200
 
 
-def test_half_a_character_is_no_text(client: Client) -> None:
+def test_an_unpaired_surrogate_is_no_internal_error(client: Client) -> None:
     body = {"content": rb'{"q": "\ud800"}', "headers": {"Content-Type": "application/json"}}
 
     assert client.request("POST", "/v1/worklist/search", **body).status_code in (200, 400)
@@ -172,10 +174,10 @@ def test_half_a_character_is_no_text(client: Client) -> None:
 def test_the_table_has_every_entry(client: Client, posted: list[dict[str, Any]]) -> None:
     response = client.get("/v1/worklist.csv")
 
-    listed = client.get("/v1/worklist").json()["items"]
+    entries = client.get("/v1/worklist").json()["items"]
     assert response.headers["content-type"] == "text/csv; charset=utf-8"
     assert response.headers["content-disposition"] == 'attachment; filename="worklist.csv"'
-    assert [row["id"] for row in rows(response.text)] == [one["id"] for one in listed]
+    assert [row["id"] for row in rows(response.text)] == [entry["id"] for entry in entries]
     [jane] = [row for row in rows(response.text) if row["id"] == posted[0]["id"]]
     assert (jane["patient_name"], jane["patient_id"], jane["accession_number"]) == ("Doe^Jane", "P-17", "ACC-1")
     assert jane["positive"] == "; ".join(one["label"] for one in posted[0]["findings"] if one["positive"])
@@ -187,12 +189,14 @@ def test_no_cell_is_a_formula(client: Client, posted: list[dict[str, Any]]) -> N
 
     assert (row["patient_name"], row["patient_id"], row["accession_number"]) == ("'=1+1", "'@SUM(A1)", "'-2")
     assert float(row["margin"]) == pytest.approx(
-        next(one for one in client.get("/v1/worklist").json()["items"] if one["id"] == posted[1]["id"])["margin"]
+        next(entry for entry in client.get("/v1/worklist").json()["items"] if entry["id"] == posted[1]["id"])["margin"]
     )
 
 
-def test_a_table_of_many_pages(client: Client, posted: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.http.worklist_documents._ROWS", 2)
+def test_the_table_has_the_entries_of_all_pages(
+    client: Client, posted: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.http.worklist._ROWS", 2)
 
     assert len(rows(client.get("/v1/worklist.csv").text)) == 5
 
@@ -200,7 +204,7 @@ def test_a_table_of_many_pages(client: Client, posted: list[dict[str, Any]], mon
 # The mark...
 
 
-def test_a_mark_is_kept_with_who_and_when(client: Client, posted: list[dict[str, Any]]) -> None:
+def test_a_read_mark_has_name_and_time(client: Client, posted: list[dict[str, Any]]) -> None:
     link = posted[2]["links"]["self"]
 
     marked = client.request("PATCH", link, json={"read": True, "by": " Dr\tA\0 \n"}).json()
@@ -218,7 +222,7 @@ def test_a_mark_is_kept_with_who_and_when(client: Client, posted: list[dict[str,
     client.request("PATCH", link, json={"read": False})
 
 
-def test_who_gives_no_name_is_named_by_the_key(artefact: Path, tmp_path: Path) -> None:
+def test_a_mark_without_a_name_has_that_of_the_key(artefact: Path, tmp_path: Path) -> None:
     settings = settings_for(artefact, tmp_path).model_copy(update={"http": Http(keys="always")})
     with serving(settings) as client:
         token = client.app.state.keys.add("ward-3", ["predict", "read"])
@@ -234,7 +238,7 @@ def test_who_gives_no_name_is_named_by_the_key(artefact: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     "body", [{}, {"by": "A"}, {"read": None}, {"read": True, "by": "x" * 65}, {"read": True, "priority": "STAT"}, []]
 )
-def test_a_mark_that_does_not_fit_is_400(client: Client, posted: list[dict[str, Any]], body: object) -> None:
+def test_an_invalid_mark_is_400(client: Client, posted: list[dict[str, Any]], body: object) -> None:
     refused = client.request("PATCH", posted[3]["links"]["self"], json=body)
 
     assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
@@ -242,6 +246,6 @@ def test_a_mark_that_does_not_fit_is_400(client: Client, posted: list[dict[str, 
 
 
 @pytest.mark.parametrize("id", ["0" * 32, "x"])
-def test_what_there_is_not_is_404(client: Client, id: str) -> None:
+def test_an_unknown_entry_is_404(client: Client, id: str) -> None:
     assert client.get(f"/v1/worklist/{id}").status_code == 404
     assert client.request("PATCH", f"/v1/predictions/{id}", json={"read": True}).status_code == 404

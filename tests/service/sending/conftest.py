@@ -1,1 +1,5 @@
-from tests.service.storage.conftest import make as make
+"""The fixture `make` of the storage tests, for these tests too."""
+
+from tests.service.storage.conftest import make
+
+__all__ = ["make"]

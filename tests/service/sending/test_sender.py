@@ -1,4 +1,4 @@
-"""The sender, from an order to its end; the object is a file of the factories, the other side a stub or an AE."""
+"""The sender, from an order to its end: sends a synthetic file to a stub of a DICOMweb service or to an AE."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from pynetdicom import AE, evt
 from service.errors import ConfigurationError, DecodeTimeout, InvalidRequest, MalformedDicom, NotFound, Overloaded
 from service.sending import sender as module
 from service.sending.failure import SendingFailed
-from service.sending.sender import Sender, pause
+from service.sending.sender import Sender, orders_for_new_records, pause
 from service.sending.store_scu import store
 from service.settings import Destination, Sending
 from service.storage.outbox import Delivery, Order, Outbox
@@ -59,7 +59,7 @@ async def _data(_id: str, _object: str) -> bytes:
 
 
 def carry_out(sender: Sender, id: str, done: Callable[[tuple[Delivery, ...]], bool]) -> tuple[Delivery, ...]:
-    """Order at `pacs`, and send until it is done."""
+    """Order an object for `pacs` and run the sender until `done`."""
 
     async def work() -> tuple[Delivery, ...]:
         running = asyncio.create_task(sender.run())
@@ -75,23 +75,23 @@ def carry_out(sender: Sender, id: str, done: Callable[[tuple[Delivery, ...]], bo
 
 
 def ended(entries: tuple[Delivery, ...]) -> bool:
-    return all(one.state != "waiting" for one in entries)
+    return all(entry.state != "waiting" for entry in entries)
 
 
-class TestByStow:
+class TestStow:
     @pytest.fixture
-    def other(self) -> Iterator[Stub]:
-        with stub() as found:
-            yield found
+    def server(self) -> Iterator[Stub]:
+        with stub() as running:
+            yield running
 
-    def sender(self, records: Records, other: Stub, render: Any = _data, **settings: Any) -> Sender:
-        destination = Destination(name="pacs", url=f"{other.url}/dicom-web")
+    def sender(self, records: Records, server: Stub, render: Any = _data, **settings: Any) -> Sender:
+        destination = Destination(name="pacs", url=f"{server.url}/dicom-web")
         return Sender(Outbox(records.database), render, sending(destination, **settings))
 
-    def test_the_object_is_one_part(self, records: Records, id: str, other: Stub) -> None:
-        [sent] = carry_out(self.sender(records, other), id, ended)
+    def test_the_object_is_one_part(self, records: Records, id: str, server: Stub) -> None:
+        [sent] = carry_out(self.sender(records, server), id, ended)
 
-        [(headers, body)] = other.received
+        [(headers, body)] = server.received
         message = message_from_bytes(f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + body, policy=HTTP)
         [part] = message.iter_parts()  # type: ignore[attr-defined]
         assert (sent.state, sent.attempts, sent.error) == ("sent", 1, "")
@@ -100,13 +100,15 @@ class TestByStow:
         assert part.get_content_type() == "application/dicom"
         assert body.count(DATA) == 1
 
-    def test_it_is_tried_until_it_is_taken(self, records: Records, id: str, other: Stub, log: StringIO) -> None:
-        sender = self.sender(records, other)
-        other.answer(503)
+    def test_a_refused_object_is_sent_again_until_it_is_accepted(
+        self, records: Records, id: str, server: Stub, log: StringIO
+    ) -> None:
+        sender = self.sender(records, server)
+        server.answer(503)
         waiting = carry_out(sender, id, lambda entries: entries[0].attempts >= 3)
-        other.answer(200)
+        server.answer(200)
 
-        [sent] = carry_out(self.sender(records, other), id, ended)
+        [sent] = carry_out(self.sender(records, server), id, ended)
 
         assert (waiting[0].state, waiting[0].error) == ("waiting", "http_503")
         assert sent.state == "sent"
@@ -115,76 +117,82 @@ class TestByStow:
         assert events.count("sent") == 1
         assert events.count("not sent") >= 2
 
-    def test_in_the_end_it_is_given_up_and_said(self, records: Records, id: str, other: Stub, log: StringIO) -> None:
-        other.answer(503)
+    def test_after_the_last_attempt_an_object_has_failed(
+        self, records: Records, id: str, server: Stub, log: StringIO
+    ) -> None:
+        server.answer(503)
 
-        [failed] = carry_out(self.sender(records, other, attempts=3), id, ended)
+        [failed] = carry_out(self.sender(records, server, attempts=3), id, ended)
 
         assert (failed.state, failed.attempts, failed.error) == ("failed", 3, "http_503")
         assert '"event": "given up"' in log.getvalue()
-        assert len(other.received) == 3
+        assert len(server.received) == 3
 
     @pytest.mark.parametrize("status", [200, 202])
-    def test_an_answer_that_says_it_failed(self, records: Records, id: str, other: Stub, status: int) -> None:
-        other.answer(status, **{"00081198": {"vr": "SQ", "Value": [{}]}})
+    def test_an_answer_that_reports_a_failure_is_a_failure(
+        self, records: Records, id: str, server: Stub, status: int
+    ) -> None:
+        server.answer(status, **{"00081198": {"vr": "SQ", "Value": [{}]}})
 
-        [failed] = carry_out(self.sender(records, other, attempts=1), id, ended)
+        [failed] = carry_out(self.sender(records, server, attempts=1), id, ended)
 
         assert failed.error == ("not_stored" if status == 200 else "http_202")
 
-    def test_nobody_is_there(self, records: Records, id: str) -> None:
-        with stub() as gone:
-            sender = self.sender(records, gone, attempts=1)
+    def test_an_unreachable_destination_is_a_failure(self, records: Records, id: str) -> None:
+        with stub() as stopped:
+            sender = self.sender(records, stopped, attempts=1)
 
         [failed] = carry_out(sender, id, ended)
 
         assert failed.error == "unreachable"
 
-    def test_who_it_is_comes_from_a_file(self, records: Records, id: str, other: Stub, tmp_path: Path) -> None:
+    def test_the_authorization_is_read_from_a_file(
+        self, records: Records, id: str, server: Stub, tmp_path: Path
+    ) -> None:
         (tmp_path / "authorization").write_text("Basic dDpr\n")
-        destination = Destination(name="pacs", url=other.url, authorization_file=tmp_path / "authorization")
+        destination = Destination(name="pacs", url=server.url, authorization_file=tmp_path / "authorization")
 
         carry_out(Sender(Outbox(records.database), _data, sending(destination)), id, ended)
 
-        assert other.received[0][0]["Authorization"] == "Basic dDpr"
+        assert server.received[0][0]["Authorization"] == "Basic dDpr"
 
-    def test_an_object_that_cannot_be_made_is_given_up_at_once(self, records: Records, id: str, other: Stub) -> None:
+    def test_an_object_that_cannot_be_made_fails_at_once(self, records: Records, id: str, server: Stub) -> None:
         async def fail(*_: object) -> bytes:
             raise MalformedDicom("no")
 
-        [failed] = carry_out(self.sender(records, other, fail), id, ended)
+        [failed] = carry_out(self.sender(records, server, fail), id, ended)
 
         assert (failed.attempts, failed.error) == (1, "malformed_dicom")
 
-    def test_one_whose_file_is_gone_is_given_up_at_once(self, records: Records, id: str, other: Stub) -> None:
+    def test_an_object_without_its_file_fails_at_once(self, records: Records, id: str, server: Stub) -> None:
         async def fail(*_: object) -> bytes:
             raise NotFound("no such instance")
 
-        [failed] = carry_out(self.sender(records, other, fail), id, ended)
+        [failed] = carry_out(self.sender(records, server, fail), id, ended)
 
         assert (failed.state, failed.attempts, failed.error) == ("failed", 1, "not_found")
 
     @pytest.mark.parametrize(
-        "passing",
+        "temporary",
         [Overloaded("no"), DecodeTimeout("no"), MalformedDicom("no", "decoder_failed"), ConfigurationError("no")],
         ids=lambda error: error.code,
     )
-    def test_what_passes_is_waited_for(self, records: Records, id: str, other: Stub, passing: Exception) -> None:
-        outcomes = iter([passing, DATA])
+    def test_a_temporary_error_is_retried(self, records: Records, id: str, server: Stub, temporary: Exception) -> None:
+        outcomes = iter([temporary, DATA])
 
-        async def sometimes(*_: object) -> bytes:
+        async def fail_once(*_: object) -> bytes:
             outcome = next(outcomes)
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
 
-        [sent] = carry_out(self.sender(records, other, sometimes), id, ended)
+        [sent] = carry_out(self.sender(records, server, fail_once), id, ended)
 
         assert (sent.state, sent.attempts) == ("sent", 2)
 
-    def test_of_two_senders_one_sends(self, records: Records, id: str, other: Stub) -> None:
+    def test_two_senders_send_each_object_once(self, records: Records, id: str, server: Stub) -> None:
         async def work() -> None:
-            senders = [self.sender(records, other) for _ in range(2)]
+            senders = [self.sender(records, server) for _ in range(2)]
             running = [asyncio.create_task(sender.run()) for sender in senders]
             await senders[0].order(id, "pacs", None)
             async with asyncio.timeout(20):
@@ -196,15 +204,15 @@ class TestByStow:
 
         asyncio.run(work())
 
-        assert len(other.received) == 4  # each object once
+        assert len(server.received) == 4  # each object once
 
-    def test_one_that_takes_longer_than_the_lease_is_sent_once(
-        self, records: Records, id: str, other: Stub, monkeypatch: pytest.MonkeyPatch
+    def test_an_object_that_takes_longer_than_the_lease_is_sent_once(
+        self, records: Records, id: str, server: Stub, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "LEASE", timedelta(seconds=2))
-        monkeypatch.setattr(module, "_RENEWED_SECONDS", 0.1)
-        other.seconds = 4.0
-        senders = [self.sender(records, other) for _ in range(2)]
+        monkeypatch.setattr(module, "_RENEW_SECONDS", 0.1)
+        server.seconds = 4.0
+        senders = [self.sender(records, server) for _ in range(2)]
 
         async def work() -> None:
             running = [asyncio.create_task(sender.run()) for sender in senders]
@@ -218,27 +226,27 @@ class TestByStow:
 
         asyncio.run(work())
 
-        assert len(other.received) == 1
+        assert len(server.received) == 1
 
-    def test_one_that_is_cut_off_is_due_at_once(self, records: Records, id: str, other: Stub) -> None:
-        other.seconds = 0.5
-        sender = self.sender(records, other)
+    def test_an_interrupted_delivery_is_due_at_once(self, records: Records, id: str, server: Stub) -> None:
+        server.seconds = 0.5
+        sender = self.sender(records, server)
 
         async def work() -> None:
             running = asyncio.create_task(sender.run())
             await sender.order(id, "pacs", ["sr"])
-            await asyncio.to_thread(other.began.wait, 20)
+            await asyncio.to_thread(server.began.wait, 20)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
         asyncio.run(work())
-        other.seconds = 0.0
+        server.seconds = 0.0
         [sent] = carry_out(sender, id, ended)
 
         assert (sent.state, sent.attempts) == ("sent", 2)
 
 
-class TestByStore:
+class TestCStore:
     @contextmanager
     def scp(self, syntax: str, status: int) -> Iterator[tuple[int, list[pydicom.Dataset]]]:
         received: list[pydicom.Dataset] = []
@@ -255,35 +263,35 @@ class TestByStore:
         try:
             yield server.server_address[1], received
         finally:
-            while ae.active_associations:  # one that is being closed cannot be aborted
+            while ae.active_associations:  # an association that is closing cannot be aborted
                 time.sleep(0.01)
             ae.shutdown()
 
     @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     @pytest.mark.parametrize("status", [0x0000, 0xB000])
-    def test_it_arrives(self, syntax: str, status: int) -> None:
+    def test_the_object_is_received_unchanged(self, syntax: str, status: int) -> None:
         with self.scp(syntax, status) as (port, received):
             store(Destination(name="pacs", host="127.0.0.1", port=port, ae_title="PACS"), DATA)
 
         assert received[0] == pydicom.dcmread(BytesIO(DATA))
 
-    def test_what_is_refused_is_told(self) -> None:
+    def test_the_code_has_the_status_of_a_refusal(self) -> None:
         with self.scp(ExplicitVRLittleEndian, 0xA700) as (port, _), pytest.raises(SendingFailed, match="status_A700"):
             store(Destination(name="pacs", host="127.0.0.1", port=port, ae_title="PACS"), DATA)
 
-    def test_another_title_is_rejected(self) -> None:
+    def test_another_ae_title_is_rejected(self) -> None:
         with self.scp(ExplicitVRLittleEndian, 0) as (port, _), pytest.raises(SendingFailed, match="rejected"):
             store(Destination(name="pacs", host="127.0.0.1", port=port, ae_title="OTHER"), DATA)
 
     # pynetdicom leaves a socket that could not connect to the garbage collector.
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-    def test_nobody_is_there(self) -> None:
+    def test_an_unreachable_destination_is_a_failure(self) -> None:
         with self.scp(ExplicitVRLittleEndian, 0) as (port, _):
             pass
         with pytest.raises(SendingFailed, match="unreachable"):
             store(Destination(name="pacs", host="127.0.0.1", port=port, ae_title="PACS"), DATA)
 
-    def test_an_order_goes_there(self, records: Records, id: str) -> None:
+    def test_an_order_is_sent_to_the_ae(self, records: Records, id: str) -> None:
         with self.scp(ExplicitVRLittleEndian, 0) as (port, received):
             destination = Destination(name="pacs", host="127.0.0.1", port=port, ae_title="PACS")
             [sent] = carry_out(Sender(Outbox(records.database), _data, sending(destination)), id, ended)
@@ -293,7 +301,7 @@ class TestByStore:
 
 
 class TestOrder:
-    def test_of_no_record_or_to_nobody(self, records: Records, id: str) -> None:
+    def test_an_unknown_record_or_destination_is_refused(self, records: Records, id: str) -> None:
         destination = Destination(name="pacs", host="127.0.0.1", port=104)
         sender = Sender(Outbox(records.database), _data, sending(destination))
 
@@ -304,17 +312,18 @@ class TestOrder:
         assert caught.value.code == "unknown_destination"
         assert "Tweety" not in caught.value.message
 
-    def test_by_default_it_is_of_what_the_destination_is_for(self, records: Records, id: str) -> None:
+    def test_the_default_objects_are_those_of_the_destination(self, records: Records, id: str) -> None:
         destination = Destination(name="pacs", host="127.0.0.1", objects=("sr", "secondary_capture"))
-        sender = Sender(Outbox(records.database), _data, sending(destination, send_all=("pacs",)))
+        settings = sending(destination, send_all=("pacs",))
+        sender = Sender(Outbox(records.database), _data, settings)
 
         entries = asyncio.run(sender.order(id, "pacs", None))
 
-        assert [one.object for one in entries] == ["sr", "secondary_capture"]
-        assert sender.everything == (Order("pacs", "sr"), Order("pacs", "secondary_capture"))
+        assert [entry.object for entry in entries] == ["sr", "secondary_capture"]
+        assert orders_for_new_records(settings) == (Order("pacs", "sr"), Order("pacs", "secondary_capture"))
 
 
-def test_pauses_grow_to_an_hour() -> None:
+def test_pauses_double_up_to_an_hour() -> None:
     pauses = [pause(Sending(), attempts) for attempts in (1, 2, 3, 9, 10, 1000)]
 
-    assert [one / timedelta(seconds=1) for one in pauses] == [10, 20, 40, 2560, 3600, 3600]
+    assert [duration / timedelta(seconds=1) for duration in pauses] == [10, 20, 40, 2560, 3600, 3600]
