@@ -70,7 +70,7 @@ def test_statuses_and_failure_reasons_are_those_of_the_code(page: str) -> None:
     for reason in reasons:
         decimal, hexadecimal = re.fullmatch(r"(\d+) \(([0-9A-F]{4})H\)", reason).groups()  # type: ignore[union-attr]
         assert int(decimal) == int(hexadecimal, 16)
-    numbers = {int(told.split()[0]) for reason in reasons}
+    numbers = {int(reason.split()[0]) for reason in reasons}
     assert numbers == {*BY_CLASS.values(), *BY_CODE.values()}
 
 
