@@ -1,4 +1,4 @@
-"""From the bytes of a file to a record that is not stored yet: decoder processes, the network, the triage rule."""
+"""From the bytes of a file to an unsaved record: decoder processes, the network and the triage rule."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -106,7 +106,7 @@ class Predictor:
         return await _started(self._decoders).prepare(data, preprocessing.canvas_size, preprocessing.resize)
 
     async def infer(self, prepared: Prepared) -> Record:
-        """Run the network; the record names no file yet and is not committed.
+        """Run the network and return an unsaved record, which names no file yet.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class Predictor:
         return await _started(self._decoders).derive(data, partial(render, kind=kind, report=report_of(record)))
 
     async def unwindowed(self, data: bytes) -> Tones:
-        """Return a file's values before the window; raises as `prepare`."""
+        """Return a file's values before the window is applied; raises as `prepare`."""
         return await _started(self._decoders).unwindowed(data)
 
     async def examine(self, data: bytes, function: Callable[[bytes, Bounds], T]) -> T:
@@ -143,13 +143,13 @@ class Predictor:
         return await _started(self._decoders).examine(data, function)
 
     async def _check_decoder(self) -> None:
-        """Start a process and check that it can work within its limits."""
+        """Start a decoder process and check that it can work within its limits."""
         try:
             await self.prepare(b"")
         except InputError as error:
             if error.code == "decoder_failed":
                 raise ConfigurationError(
-                    "the decoder processes die at their start; TRIAGE_LIMITS__DECODE_MEMORY_BYTES may be too small"
+                    "the decoder processes end at start-up; TRIAGE_LIMITS__DECODE_MEMORY_BYTES may be too small"
                 ) from None
 
     def _record(self, header: Header, outputs: Outputs, timings_ms: dict[str, float]) -> Record:
@@ -182,7 +182,7 @@ class Predictor:
             content=content(*frame),
             flags=(*header.flags, *flags(outputs, self._typical)),
             network=Network(card.name, card.version, self.artefact.sha256),
-            timings_ms=Timings(**{stage: round(spent, 3) for stage, spent in timings_ms.items()}),
+            timings_ms=Timings(**{stage: round(duration, 3) for stage, duration in timings_ms.items()}),
         )
 
 
