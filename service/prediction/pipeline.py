@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
-from service.prediction.predictor import Predictor, card_of
+from service.prediction.predictor import Predictor
 from service.prediction.stored import StoredPredictions
 from service.settings import Settings
 from service.storage.database import Database
@@ -67,8 +67,8 @@ class Pipeline:
 
     @property
     def card(self) -> dict[str, Any]:
-        """The artefact's card without its long vectors, its SHA-256 and the provider in use."""
-        return card_of(self.predictor)
+        """The artefact's card without its long vectors, with its SHA-256 and the provider in use."""
+        return self.predictor.card
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

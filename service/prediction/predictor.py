@@ -47,6 +47,13 @@ class Predictor:
         self._batcher: Batcher | None = None
         self.session: Session | None = None
 
+    @property
+    def card(self) -> dict[str, Any]:
+        """The artefact's card without its long vectors, with its SHA-256 and the provider in use."""
+        vectors: dict[str, Any] = {"golden": True, "statistics": {"typicality": {"mean", "factor"}}}
+        card = self.artefact.card.model_dump(mode="json", by_alias=True, exclude=vectors)
+        return card | {"sha256": self.artefact.sha256, "provider": self.session and self.session.provider}
+
     async def start(self) -> Session:
         """Start the processes, make the session on the provider and check it against the golden outputs.
 
@@ -184,14 +191,6 @@ class Predictor:
             network=Network(card.name, card.version, self.artefact.sha256),
             timings_ms=Timings(**{stage: round(duration, 3) for stage, duration in timings_ms.items()}),
         )
-
-
-def card_of(predictor: Predictor) -> dict[str, Any]:
-    """Return the artefact's card without its long vectors, its SHA-256 and the provider in use."""
-    artefact, session = predictor.artefact, predictor.session
-    vectors: dict[str, Any] = {"golden": True, "statistics": {"typicality": {"mean", "factor"}}}
-    card = artefact.card.model_dump(mode="json", by_alias=True, exclude=vectors)
-    return card | {"sha256": artefact.sha256, "provider": session and session.provider}
 
 
 def _started(part: T | None) -> T:

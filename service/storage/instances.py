@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 from service.errors import ConfigurationError, NotFound, StorageFull
+from service.storage.private_file import write_private
 
 _NAME = re.compile(r"[0-9a-f]{32}\.dcm")
 _PARTIAL = re.compile(r"[0-9a-f]{32}\.dcm\.partial")
@@ -72,7 +73,7 @@ class Instances:
         partial = path.with_name(f"{name}.partial")
         try:
             self._sub_folder(path.parent)
-            _write(partial, data)
+            write_private(partial, data)
             partial.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
@@ -145,14 +146,6 @@ def _modified(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:  # deleted by another replica
         return math.inf
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,7 +6,6 @@ lookup reveals nothing about a key.
 """
 
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Collection
@@ -20,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.errors import ConfigurationError, NotFound
 from service.storage.database import Database
+from service.storage.private_file import write_private
 from service.storage.tables import KEYS
 
 Scope = Literal["predict", "read", "admin"]
@@ -102,7 +102,8 @@ class Keys:
                 if connection.scalar(sa.select(sa.exists().select_from(KEYS))):
                     return False
                 _insert(connection, FIRST, SCOPES, token)
-                _write(file, token)
+                file.unlink(missing_ok=True)  # left by a start that failed before its key was committed
+                write_private(file, f"{token}\n".encode())
         except IntegrityError:
             return False
         except OSError as error:
@@ -153,12 +154,3 @@ def _insert(connection: sa.Connection, name: str, scopes: Collection[str], token
 
 def _key(row: sa.Row[tuple[str, str, list[Scope], datetime, datetime | None]]) -> Key:
     return Key(row.name, frozenset(row.scopes), row.created, row.revoked)
-
-
-def _write(file: Path, token: str) -> None:
-    file.unlink(missing_ok=True)  # left by a start that failed before its key was committed
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(f"{token}\n")
-        stream.flush()
-        os.fsync(descriptor)

@@ -375,7 +375,7 @@ def test_a_temporary_failure_does_not_leak(witness: Witness, monkeypatch: pytest
     with witness.client.pipeline.spare(4):
         witness.refused(planted.file(7), 503, "overloaded")
     with monkeypatch.context() as patch:
-        patch.setattr(instances, "_write", full)
+        patch.setattr(instances, "write_private", full)
         witness.refused(planted.file(7), 507, "storage_full")
     with monkeypatch.context() as patch:
         patch.setattr(Session, "run", fail)

@@ -1,6 +1,5 @@
 import csv
 import json
-from collections.abc import Callable
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -8,12 +7,10 @@ import pytest
 from PIL import Image
 
 from model.labels import LABELS
-from service.cli import app as cli
 from service.cli import predict as batch
 from service.errors import ConfigurationError
 from tests.factories import dicom_bytes, noise
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.service.conftest import Run
 
 
 @pytest.fixture
@@ -28,19 +25,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def predict(artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def predict(run: Run, artefact: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `triage predict` with an unusable storage folder; return exit status, standard output and standard error."""
     monkeypatch.setenv("TRIAGE_MODEL__PATH", str(artefact))
     monkeypatch.setenv("TRIAGE_STORAGE__FOLDER", "/proc/nowhere")
-
-    def predict(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["triage", "predict", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return predict
+    return lambda *arguments: run("predict", *map(str, arguments))
 
 
 def test_a_file_is_described_in_words(predict: Run, folder: Path) -> None:
