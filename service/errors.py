@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree.
+"""Errors of the service, as one tree.
 
 TriageError
 ├─ InputError
@@ -22,8 +22,8 @@ TriageError
    ├─ ArtefactError
    └─ ConfigurationError
 
-A message names tag and keyword, what was wanted and what was got in kind; never a value that could identify a patient.
-The HTTP status of each leaf stands in `service/http/problems.py`, in one table.
+A message names the tag and keyword, what was expected and what kind of value was there; it never contains a value of a
+data set. The table in `service/http/problems.py` gives the HTTP status of each leaf.
 """
 
 from collections.abc import Iterator
@@ -37,14 +37,14 @@ class TriageError(Exception):
     Parameters
     ----------
     message
-        One sentence for a person, free of values from a data set.
+        One sentence for people, without values of a data set.
     code
-        Stable, snake_case; the class's own where none is given.
+        Stable code in snake_case; by default the code of the class.
 
     Attributes
     ----------
     sop_instance_uid, sop_class_uid
-        What it is about, where that is known: for the log, which hashes it, and for DICOM's answers, which name it.
+        UIDs of the instance that failed, empty if unknown. The log contains their hashes, DICOM responses the UIDs.
     """
 
     code = "internal_error"
@@ -58,13 +58,13 @@ class TriageError(Exception):
             self.code = code
 
     def __reduce__(self) -> tuple[type["TriageError"], tuple[str, str], dict[str, object]]:
-        """Cross a process border (the decoder's worker) with everything kept."""
+        """Pickle with all attributes: errors of a decoder process are raised again in the service."""
         return type(self), (self.message, self.code), vars(self)
 
 
 @contextmanager
 def about(sop_instance_uid: str, sop_class_uid: str = "") -> Iterator[None]:
-    """Let an error that is raised inside know which instance it is about."""
+    """Set the UIDs of the instance on an error that is raised inside, unless it has some."""
     try:
         yield
     except TriageError as error:
@@ -73,61 +73,61 @@ def about(sop_instance_uid: str, sop_class_uid: str = "") -> Iterator[None]:
         raise
 
 
-# What was sent...
+# Errors of the file or body that was sent
 
 
 class InputError(TriageError):
-    """The sender can mend it."""
+    """The input is at fault; sending it again unchanged does not help."""
 
     code = "invalid_input"
 
 
 class MalformedDicom(InputError):
-    """Not DICOM, truncated, without pixel data, or over a bound of the reader."""
+    """The file is not DICOM, is truncated, has no pixel data or exceeds a bound of the reader."""
 
     code = "malformed_dicom"
 
 
 class UnsupportedEncoding(InputError):
-    """A transfer syntax or media type this service does not read."""
+    """The service does not support the transfer syntax or media type."""
 
     code = "unsupported_encoding"
 
 
 class TooLarge(InputError):
-    """More bytes, or more pixels, than the limits allow."""
+    """The input has more bytes or pixels than the limits allow."""
 
     code = "too_large"
 
 
 class UploadIdle(InputError):
-    """A body whose next part did not come within the time limit; its place is another's now."""
+    """The next bytes of the body did not arrive within the time limit; the service has stopped reading it."""
 
     code = "upload_idle"
 
 
 class Conflict(InputError):
-    """A SOP Instance UID that is known already, with other display values."""
+    """The instance contradicts one that is stored, or the study in the URL."""
 
     code = "conflict"
 
 
 class DecodeTimeout(InputError):
-    """Pixel data that did not decode within the time limit; the worker is replaced."""
+    """The pixel data were not decoded within the time limit; the decoder process has been replaced."""
 
     code = "decode_timeout"
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason of the gate: a stable code and a sentence."""
+    """One reason why an image is unsuitable: a stable code and a sentence."""
 
     code: str
     message: str
 
 
 class UnsuitableImage(InputError):
-    """Valid DICOM that is no frontal chest radiograph for presentation: every reason at once."""
+    """The file is valid DICOM but not a frontal chest radiograph for presentation; `reasons` holds all reasons."""
 
     code = "unsuitable_image"
 
@@ -141,84 +141,84 @@ class UnsuitableImage(InputError):
         return type(self), (self.reasons,), vars(self)
 
 
-# What was asked for...
+# Errors of the request
 
 
 class InvalidRequest(TriageError):
-    """A query parameter or body that does not fit the interface."""
+    """A query parameter or the body is invalid."""
 
     code = "invalid_request"
 
 
 class Unauthenticated(TriageError):
-    """No key, or one that is unknown or revoked."""
+    """The request has no API key, or an unknown or revoked one."""
 
     code = "unauthenticated"
 
 
 class Forbidden(TriageError):
-    """A key without the scope of the route, or a page of another site in a person's browser."""
+    """The key lacks the scope that the route requires, or a browser sent the request for another site's page."""
 
     code = "forbidden"
 
 
 class NotFound(TriageError):
-    """No such record, or no such route."""
+    """The record, object or route does not exist."""
 
     code = "not_found"
 
 
 class NotAcceptable(TriageError):
-    """No representation of the kind the client accepts."""
+    """The resource has no representation in a media type that the client accepts."""
 
     code = "not_acceptable"
 
 
-# What the service cannot do now...
+# The service cannot do it now
 
 
 class RateLimited(TriageError):
-    """One client asked too often; `retry_after_s` is when it may again."""
+    """One client sent too many requests; it may send the next after `retry_after_s` seconds."""
 
     code = "rate_limited"
     retry_after_s = 1
 
 
 class Overloaded(TriageError):
-    """The one admission control is full, or the service is not ready: the sender keeps the instance and tries again."""
+    """The service has no free place or is not ready; the sender keeps the instance and tries again."""
 
     code = "overloaded"
     retry_after_s = 5
 
 
 class StorageFull(TriageError):
-    """Nothing can be written, so nothing can be acknowledged."""
+    """The disk or database cannot be written, so the instance is not acknowledged."""
 
     code = "storage_full"
 
 
 class InferenceFailed(TriageError):
-    """The network did not answer."""
+    """The network failed, or returned values that are not probabilities."""
 
     code = "inference_failed"
 
 
-# At start-up only: one line, exit status 2...
+# Errors at start-up: one line on standard error, exit status 2
 
 
 class StartupError(TriageError):
-    """The service does not start."""
+    """The service cannot start."""
 
     code = "startup_failed"
 
 
 class ArtefactError(StartupError):
-    """The ONNX file is missing, is not the one it should be, or does not prove itself."""
+    """The ONNX file is missing or invalid, has another SHA-256 than configured, or fails the golden self-test."""
 
     code = "artefact_invalid"
 
 
 class ConfigurationError(StartupError):
-    """A setting that is unknown, out of range, or points nowhere."""
+    """A setting or command line option is unknown or invalid, or what it names cannot be used."""
 
     code = "configuration_invalid"

@@ -1,4 +1,4 @@
-"""Every setting of the service, from the environment: prefix `TRIAGE_`, `__` for nesting."""
+"""All settings of the service, read from environment variables named `TRIAGE_GROUP__SETTING`."""
 
 import os
 from pathlib import Path
@@ -48,98 +48,99 @@ class Http(_Group):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes any free one")
     keys: Literal["auto", "always", "never"] = Field(
-        "auto", description="ask for API keys; auto: unless the address listened on is loopback"
+        "auto", description="whether API keys are required; auto: unless TRIAGE_HTTP__HOST is a loopback address"
     )
 
 
 class Runtime(_Group):
-    """What ONNX Runtime computes on."""
+    """ONNX Runtime: provider, threads and batch size."""
 
     provider: Literal["auto", "cuda", "cpu"] = Field(
-        "auto", description="cuda: not ready without a GPU; auto: a GPU if there is one"
+        "auto", description="cuda: do not start without a GPU; auto: use a GPU if there is one"
     )
-    threads: int = Field(0, ge=0, description="processor threads; 0 takes the container's quota")
-    max_batch: int = Field(8, ge=1, le=64, description="images in one run of the network")
+    threads: int = Field(0, ge=0, description="processor threads of the network; 0 uses the container's CPU quota")
+    max_batch: int = Field(8, ge=1, le=64, description="maximum number of images in one run of the network")
 
 
 class Model(_Group):
     """The artefact."""
 
-    path: Path = Field(SHIPPED_ARTEFACT, description="the ONNX file")
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="refuse any other file")
+    path: Path = Field(SHIPPED_ARTEFACT, description="path of the artefact, an ONNX file")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="expected SHA-256 of the artefact; with any other it does not start"
+    )
 
 
 class Limits(_Group):
-    """Bounds on what one request may cost."""
+    """Limits on the size, time and number of requests."""
 
-    max_body_bytes: int = Field(256 * 2**20, ge=2**10, description="bytes of a request body")
-    max_file_bytes: int = Field(128 * 2**20, ge=2**10, description="bytes of one DICOM file, also after inflating")
-    max_store_bytes: int = Field(
-        8 * 2**30, ge=2**10, description="bytes of a STOW-RS body, which is never held whole; each part is a file"
-    )
-    max_files: int = Field(64, ge=1, description="files in one request")
-    idle_seconds: float = Field(30.0, gt=0, description="time between two parts of a request body as they come")
-    max_pixels: int = Field(64 * 2**20, ge=2**16, description="Rows x Columns")
-    decode_seconds: float = Field(30.0, gt=0, description="time one file may take in the decoder")
-    decode_memory_bytes: int = Field(4 * 2**30, ge=2**30, description="address space of a decoder process")
-    decode_workers: int = Field(2, ge=1, le=64, description="decoder processes")
-    max_in_flight: int = Field(32, ge=1, description="files accepted at once; more are answered 503")
+    max_body_bytes: int = Field(256 * 2**20, ge=2**10, description="maximum bytes of a request body")
+    max_file_bytes: int = Field(128 * 2**20, ge=2**10, description="maximum bytes of a DICOM file, also inflated")
+    max_store_bytes: int = Field(8 * 2**30, ge=2**10, description="maximum bytes of a STOW-RS body")
+    max_files: int = Field(64, ge=1, description="maximum number of files in one request")
+    idle_seconds: float = Field(30.0, gt=0, description="maximum seconds without new bytes of a request body")
+    max_pixels: int = Field(64 * 2**20, ge=2**16, description="maximum number of pixels, Rows x Columns")
+    decode_seconds: float = Field(30.0, gt=0, description="maximum seconds to decode one file")
+    decode_memory_bytes: int = Field(4 * 2**30, ge=2**30, description="address space of a decoder process, bytes")
+    decode_workers: int = Field(2, ge=1, le=64, description="number of decoder processes")
+    max_in_flight: int = Field(32, ge=1, description="files processed at once; further files are answered 503")
     requests_per_second: float = Field(
-        200.0, ge=0, description="of one client (its key, else its address); more are answered 429; 0 sets no limit"
+        200.0, ge=0, description="rate limit of one client (API key, else address), above it 429; 0: no limit"
     )
-    requests_burst: int = Field(400, ge=1, description="requests of one client at once, after a rest")
+    requests_burst: int = Field(400, ge=1, description="requests that an idle client may send at once")
 
 
 class Storage(_Group):
-    """Where instances are kept, and for how long."""
+    """Folder of the instances, and how long they are kept."""
 
-    folder: Path = Field(Path("data"), description="holds the instances and, by default, the database")
+    folder: Path = Field(Path("data"), description="folder of the DICOM files and, by default, the database")
     keep_days: float | None = Field(
-        None, gt=0, le=36_500, description="delete records and instances older than this; by default none are deleted"
+        None, gt=0, le=36_500, description="delete records and instances after this many days; by default never"
     )
-    min_free_bytes: int = Field(
-        2**29, ge=0, description="room that stays free in the folder's file system; below it files are answered 507"
-    )
+    min_free_bytes: int = Field(2**29, ge=0, description="free bytes of the disk below which files are answered 507")
 
 
 class Database(_Group):
-    """Where records are kept."""
+    """Connection to the database of the records."""
 
     url: SecretStr | None = Field(None, description="SQLAlchemy URL; by default SQLite in the storage folder")
-    password_file: Path | None = Field(None, description="holds the password of a URL that names a user and none")
+    password_file: Path | None = Field(None, description="file with the database password, if the URL has none")
 
 
 class Triage(_Group):
-    """Which positive findings make which priority (design: Priority)."""
+    """Findings that make a radiograph urgent (design: Priority)."""
 
-    stat: tuple[str, ...] = Field(("Pneumothorax",), description="findings that make STAT")
+    stat: tuple[str, ...] = Field(("Pneumothorax",), description="positive findings that give priority STAT")
     high: tuple[str, ...] = Field(
-        ("Edema", "Consolidation", "Pneumonia", "Effusion", "Mass", "Nodule"), description="findings that make HIGH"
+        ("Edema", "Consolidation", "Pneumonia", "Effusion", "Mass", "Nodule"),
+        description="positive findings that give priority HIGH",
     )
 
 
 class Dimse(_Group):
     """The C-STORE acceptor, `triage dimse`."""
 
-    host: str = Field("127.0.0.1", description="address that `triage dimse` listens on")
-    port: int = Field(11112, ge=0, le=65535, description="port it listens on; 0 takes any free one")
-    ae_title: AeTitle = Field("TRIAGE", description="its AE title; an association must call it by this")
-    callers: tuple[AeTitle, ...] = Field((), description="AE titles that may call; an empty list allows every one")
-    maximum_associations: int = Field(10, ge=1, le=1000, description="at once; more are rejected")
+    host: str = Field("127.0.0.1", description="address that the acceptor, `triage dimse`, listens on")
+    port: int = Field(11112, ge=0, le=65535, description="port that the acceptor listens on; 0 takes any free one")
+    ae_title: AeTitle = Field("TRIAGE", description="AE title of the acceptor, which callers must use for it")
+    callers: tuple[AeTitle, ...] = Field((), description="calling AE titles to accept; an empty list accepts all")
+    maximum_associations: int = Field(10, ge=1, le=1000, description="associations at once; further ones are rejected")
     # Measured on loopback: 10 MB in 105 ms at 16 KiB, in 59 ms at 128 KiB.
-    maximum_pdu_bytes: int = Field(128 * 2**10, ge=4096, le=2**20, description="length of a PDU that it takes")
-    idle_seconds: float = Field(60.0, gt=0, description="time an association may be silent, also in the midst of a PDU")
-    service_url: str = Field("http://127.0.0.1:8000", description="where `triage serve` answers")
-    service_seconds: float = Field(60.0, gt=0, description="time the service may take for one file")
-    key_file: Path | None = Field(None, description="holds an API key with the scope predict; read for each file")
-    memory_bytes: int = Field(2 * 2**30, ge=2**29, description="address space of the process")
-    tls_certificate: Path | None = Field(None, description="PEM, its chain with it; TLS is on where it is set")
-    tls_key: Path | None = Field(None, description="PEM; by default in the certificate's file")
-    tls_ca: Path | None = Field(None, description="PEM; callers must show a certificate that one of these signed")
+    maximum_pdu_bytes: int = Field(128 * 2**10, ge=4096, le=2**20, description="maximum length of a received PDU")
+    idle_seconds: float = Field(60.0, gt=0, description="seconds without a byte after which an association is aborted")
+    service_url: str = Field("http://127.0.0.1:8000", description="URL of `triage serve`")
+    service_seconds: float = Field(60.0, gt=0, description="maximum seconds to wait for the service, per file")
+    key_file: Path | None = Field(None, description="file with an API key of scope predict, read again for each file")
+    memory_bytes: int = Field(2 * 2**30, ge=2**29, description="maximum address space of the acceptor process, bytes")
+    tls_certificate: Path | None = Field(None, description="PEM file of certificate and chain; setting it turns TLS on")
+    tls_key: Path | None = Field(None, description="PEM file of the private key; by default the certificate's file")
+    tls_ca: Path | None = Field(
+        None, description="PEM file of CA certificates; callers must then present a certificate that one of them signed"
+    )
 
 
 class Destination(_Group):
-    """A system that objects are sent to: a DICOMweb service (`url`) or an AE (`host`, `port`, `ae_title`)."""
+    """A system that objects are sent to: a DICOMweb service (`url`) or a DICOM AE (`host`, `port`, `ae_title`)."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     objects: tuple[DicomKind, ...] = DICOM_KINDS
@@ -159,13 +160,13 @@ class Destination(_Group):
 
 
 class Sending(_Group):
-    """Objects sent to other systems."""
+    """Sending of objects to other systems."""
 
-    destinations: tuple[Destination, ...] = Field((), description="where objects may be sent, as docs/pacs.md has it")
-    send_all: tuple[str, ...] = Field((), description="names of destinations that get the objects of every new record")
-    attempts: int = Field(60, ge=1, description="before an object that cannot be sent is given up")
+    destinations: tuple[Destination, ...] = Field((), description="systems to send objects to (format: docs/pacs.md)")
+    send_all: tuple[str, ...] = Field((), description="names of the destinations of every new record's objects")
+    attempts: int = Field(60, ge=1, description="attempts to send an object before it counts as failed")
     pause_seconds: float = Field(
-        10.0, gt=0, le=3600, description="after a failure; each time twice as long, to an hour"
+        10.0, gt=0, le=3600, description="seconds to wait after a failed attempt; doubled each time, up to one hour"
     )
 
     @model_validator(mode="after")
@@ -183,12 +184,12 @@ class Sending(_Group):
 
 
 class Settings(BaseSettings):
-    """One object, made once at start-up by `load`, handed down; nothing reads the environment behind its back."""
+    """All settings: created once at start-up by `load` and passed on; nothing else reads these variables."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
-        env_ignore_empty=True,  # as a compose file passes on what is not set
+        env_ignore_empty=True,  # a compose file passes a variable that is not set as an empty one
         nested_model_default_partial_update=True,
         frozen=True,
         extra="forbid",
@@ -206,16 +207,16 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """Read the environment.
+    """Read the settings from the environment.
 
     Raises
     ------
     ConfigurationError
-        For an unknown variable with the prefix, or a value that does not fit: one line that names it.
+        A variable with the prefix is unknown, or its value is invalid; the message is one line that names it.
     """
     unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in names())
     if unknown:
-        raise ConfigurationError(f"unknown setting {unknown[0]}; `triage check` lists those there are")
+        raise ConfigurationError(f"unknown setting {unknown[0]}; `triage check` lists all settings")
     try:
         return Settings()
     except ValidationError as error:
@@ -223,7 +224,7 @@ def load() -> Settings:
         raise ConfigurationError(f"{variable_name(*map(str, first['loc'][:2]))}: {first['msg']}") from None
     except SettingsError:
         raise ConfigurationError(
-            "a setting that holds a list is not JSON, as in TRIAGE_TRIAGE__STAT='[\"Mass\"]'"
+            "a setting that holds a list must be JSON, as in TRIAGE_TRIAGE__STAT='[\"Mass\"]'"
         ) from None
 
 
@@ -237,5 +238,5 @@ def names() -> tuple[str, ...]:
 
 
 def variable_name(group: str, field: str = "") -> str:
-    """Return the environment variable of a setting, or the start of those of a group."""
+    """Return the name of a setting's environment variable or, without `field`, what those of its group begin with."""
     return PREFIX + "__".join(filter(None, (group, field))).upper()

@@ -1,8 +1,8 @@
-"""Structured logs on standard error, and the clock of the stages.
+"""Structured logs on standard error.
 
-What is logged: own ids, codes, counts, milliseconds. Never a value of a data set, a file name or the text of an
-unexpected exception, which may quote either. A UID is logged as its keyed hash, made on the way out: who knows the UID
-finds its lines by `triage hash`, who has only the log learns nothing from it.
+Log lines contain the service's own ids, codes, counts and milliseconds. They never contain a value of a data set, a
+file name or the text of an unexpected exception, which may quote either. A UID is replaced by its keyed hash: with the
+UID and the key, `triage hash` finds its lines; from the log alone, the UID cannot be recovered.
 """
 
 import hashlib
@@ -10,7 +10,6 @@ import hmac
 import logging
 import os
 import secrets
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,15 +20,18 @@ import structlog
 
 from service.errors import ConfigurationError
 
-HEARD = ("service", "uvicorn.error")  # other libraries' lines may quote values, paths or addresses
+LOGGERS = ("service", "uvicorn.error")  # those of other libraries are dropped: they may quote values, paths, addresses
 KEY_FILE = "log.key"
 _KEY_BYTES = 32
 
 
 def configure(stream: TextIO, key: bytes | None = None) -> None:
-    """Send every log line to `stream`: in colours if it is a terminal, otherwise one JSON object a line.
+    """Write log lines to `stream`: in colours if it is a terminal, otherwise one JSON object per line.
 
-    `key` is that of the hashes of UIDs; without one it is random and dies with the process.
+    Parameters
+    ----------
+    key
+        Key of the hashes of UIDs; by default a random one, which is lost when the process ends.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -49,19 +51,19 @@ def configure(stream: TextIO, key: bytes | None = None) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _redact], processors=[strip, render])
     )
-    handler.addFilter(lambda record: record.name in HEARD)
+    handler.addFilter(lambda record: record.name in LOGGERS)
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
 
 
 def _redact(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Keep of a library's exception what kind it is and where, not what it says."""
+    """Replace a library's exception by its class and place; its text may quote values."""
     if isinstance(failure := event.pop("exc_info", None), tuple) and isinstance(failure[1], BaseException):
         event.update(describe(failure[1]))
     return event
 
 
 class _Pseudonyms:
-    """Log processor: a field `sop_instance_uid` leaves as `sop_instance_hash`, and so does any `..._uid`."""
+    """Log processor: replaces each field `..._uid` by `..._hash`, the keyed hash of the UID."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -70,43 +72,50 @@ class _Pseudonyms:
         for name in [name for name in event if name.endswith("_uid")]:
             uid = event.pop(name)
             if uid:
-                event[name.removesuffix("uid") + "hash"] = hashed(str(uid), self._key)
+                event[name.removesuffix("uid") + "hash"] = hash_uid(str(uid), self._key)
         return event
 
 
-def hashed(uid: str, key: bytes) -> str:
-    """Hash of a UID as the log has it: 16 hexadecimal digits of HMAC-SHA-256."""
+def hash_uid(uid: str, key: bytes) -> str:
+    """Return the hash of a UID in the log: the first 16 hexadecimal digits of HMAC-SHA-256."""
     return hmac.digest(key, uid.encode(), hashlib.sha256).hex()[:16]
 
 
 def read_key(folder: Path) -> bytes:
-    """Read the key of an installation from its storage folder.
+    """Read the key for hashes of UIDs from the storage folder.
 
     Raises
     ------
     ConfigurationError
-        There is none: no service was started on this folder. Or it is not one.
+        The key file is missing (no service was started with this folder) or invalid.
     """
     try:
         key = bytes.fromhex((folder / KEY_FILE).read_text("ascii"))
     except (OSError, ValueError):
         key = b""
     if len(key) != _KEY_BYTES:
-        raise ConfigurationError(f"{folder / KEY_FILE} is not the key of a log; `triage serve` makes one")
+        raise ConfigurationError(f"{folder / KEY_FILE} is missing or not a log key; `triage serve` creates it")
     return key
 
 
 def find_key(folder: Path) -> bytes | None:
-    """Read the key, or None: a process without the storage folder names instances by hashes of its own."""
-    return read_key(folder) if (folder / KEY_FILE).exists() else None
-
-
-def keep_key(folder: Path) -> bytes:
-    """Read the key, made first where there is none; of several processes that do so at once, all get the same.
+    """Read the key, or return None where there is none, as in a process without access to the storage folder.
 
     Raises
     ------
     ConfigurationError
+        The key file is invalid.
+    """
+    return read_key(folder) if (folder / KEY_FILE).exists() else None
+
+
+def read_or_create_key(folder: Path) -> bytes:
+    """Read the key, and create it first if there is none; several processes at once all get the same key.
+
+    Raises
+    ------
+    ConfigurationError
+        The key file cannot be written, or is invalid.
     """
     path = folder / KEY_FILE
     partial = path.with_name(f"{KEY_FILE}.{secrets.token_hex(8)}")
@@ -124,35 +133,19 @@ def keep_key(folder: Path) -> bytes:
 
 
 def log() -> structlog.stdlib.BoundLogger:
-    """The service's logger; the request id is bound by `request`."""
+    """Return the service's logger."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger("service")
     return logger
 
 
 @contextmanager
 def request(request_id: str) -> Iterator[None]:
-    """Bind the id to every line logged inside, also in tasks started there."""
+    """Add the request id to every line logged inside, also by tasks started there."""
     with structlog.contextvars.bound_contextvars(request_id=request_id):
         yield
 
 
 def describe(error: BaseException) -> dict[str, object]:
-    """An unexpected exception, as fields that quote no value: its class and the frames it came through."""
+    """Return log fields of an unexpected exception that quote no value: its class and its innermost frames."""
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
     return {"error": type(error).__name__, "frames": frames[-8:]}
-
-
-class Stopwatch:
-    """Writes the milliseconds of the stages of one request into `timings_ms`."""
-
-    def __init__(self, timings_ms: dict[str, float]) -> None:
-        self.timings_ms = timings_ms
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time what is done inside."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.timings_ms[name] = round(1e3 * (time.perf_counter() - start), 3)

@@ -55,17 +55,17 @@ def _options(
 def predict(
     paths: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="DICOM files, or folders of them.")],
     json_lines: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a line, as the service answers.")
+        bool, typer.Option("--json", help="Print one JSON object per line, in the format of the REST API.")
     ] = False,
-    csv_table: Annotated[bool, typer.Option("--csv", help="Print a table of the probabilities.")] = False,
+    csv_table: Annotated[bool, typer.Option("--csv", help="Print a CSV table of the probabilities.")] = False,
     overlay: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Draw a PNG of each file into this folder.")
+        Path | None, typer.Option(metavar="DIR", help="Write a PNG of each file, with its heat map, to this folder.")
     ] = None,
 ) -> None:
     """Predict DICOM files without a server; nothing is stored.
 
-    From a folder, files named .dcm, .dicom or .ima and files with a DICOM preamble are taken. Exit status: 0 all
-    predicted, 1 some refused or without their picture, 2 could not start.
+    In a folder, files named .dcm, .dicom or .ima and files with a DICOM preamble are predicted. Exit status: 0 if all
+    files were predicted, 1 if some were refused or have no picture, 2 if the command could not start.
     """
     if json_lines and csv_table:
         raise typer.BadParameter("--json and --csv exclude each other")
@@ -90,13 +90,13 @@ def dimse() -> None:
 def hash_uid(
     uids: Annotated[list[str], typer.Argument(metavar="UID...", help="SOP Instance UIDs.", show_default=False)],
 ) -> None:
-    """Print the hash that stands for an instance in the log, `sop_instance_hash`, to find its lines.
+    """Print the hash of a UID as it appears in the log (`sop_instance_hash`), to find the lines of an instance.
 
-    The key of the hash is in the storage folder: another installation has another hash for the same UID.
+    The hash depends on a key in the storage folder, so each installation has its own hashes.
     """
     key = telemetry.read_key(settings.load().storage.folder)
     for uid in uids:
-        typer.echo(telemetry.hashed(uid.strip(), key))
+        typer.echo(telemetry.hash_uid(uid.strip(), key))
 
 
 app.command()(check)

@@ -1,4 +1,4 @@
-"""`triage check`: list the settings, and start everything that a service needs once."""
+"""`triage check`: list the settings, and try once what the service needs to start."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from service.errors import ConfigurationError, StartupError
 
 
 def check() -> None:
-    """Check configuration, artefact, provider, storage and database, and list the settings."""
+    """List the settings, and check that the service can start with them; nothing is written."""
     failures: list[StartupError] = []
     try:
         loaded: settings.Settings | None = settings.load()
@@ -38,7 +38,7 @@ def _list_settings(loaded: settings.Settings | None) -> None:
 
 
 async def _try_start(loaded: settings.Settings) -> list[StartupError]:
-    """Start as `triage predict` would, and print what is sound; returns what is not."""
+    """Try each part, and print which are sound; return the error of the first that is not."""
     from service.cli.predict import with_workers
     from service.prediction.predictor import Predictor
     from service.storage.database import Database

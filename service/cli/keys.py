@@ -1,4 +1,4 @@
-"""`triage keys`: API keys of clients, while the service runs or not."""
+"""`triage keys`: manage API keys of clients; the service may be running."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,21 +14,21 @@ from service import settings
 if TYPE_CHECKING:
     from service.storage.keys import Keys
 
-app = typer.Typer(help="API keys of clients and their scopes.", no_args_is_help=True)
+app = typer.Typer(help="Create, list and revoke API keys of clients.", no_args_is_help=True)
 
 
 @app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="Name of the client, as the log shows it. A name is never used again.")],
+    name: Annotated[str, typer.Argument(help="Name of the key, which the log shows. A name cannot be used again.")],
     scope: Annotated[
         list[str] | None,
         typer.Option(
             metavar="predict|read|admin",
-            help="What the key allows: send files, read results, delete them. May be repeated; default: predict, read.",
+            help="predict: send files; read: read results; admin: delete them. Repeatable; default: predict, read.",
         ),
     ] = None,
 ) -> None:
-    """Create a key and print it. Only a hash of it is kept, so it is shown this once."""
+    """Create a key and print it. Only its hash is stored, so it cannot be shown again."""
     with _keys() as keys:
         token = keys.add(name, scope or ("predict", "read"))
     typer.echo(token)
@@ -37,10 +37,10 @@ def add(
 
 @app.command("list")
 def list_keys() -> None:
-    """List all keys, also revoked ones, without the keys themselves."""
+    """List names and scopes of all keys, also revoked ones."""
     with _keys() as keys:
         rows = keys.list()
-    table = Table("name", "scopes", "made", "revoked", box=None, pad_edge=False)
+    table = Table("name", "scopes", "created", "revoked", box=None, pad_edge=False)
     for key in rows:
         table.add_row(key.name, " ".join(sorted(key.scopes)), _minute(key.created), _minute(key.revoked))
     Console(width=160, highlight=False).print(table)

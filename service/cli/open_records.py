@@ -15,6 +15,7 @@ def open_records(settings: Settings) -> Iterator[Records]:
     Raises
     ------
     ConfigurationError
+        The database cannot be used.
     """
     records = Records(database_url(settings))
     records.open()

@@ -1,4 +1,4 @@
-"""Predictions without a server: find the files, predict several at a time, print them in order; nothing is stored."""
+"""`triage predict`: find the files, predict several at a time, print the results in order; nothing is stored."""
 
 import asyncio
 import csv
@@ -32,7 +32,7 @@ Format = Literal["words", "json", "csv"]
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
-    """List the files to predict: files as they are named, and from folders what looks like DICOM.
+    """List the files to predict: every path that is a file, and the DICOM files in every path that is a folder.
 
     Raises
     ------
@@ -46,9 +46,17 @@ def files(paths: Sequence[Path]) -> list[Path]:
 
 
 async def run(settings: Settings, files: Sequence[Path], overlay: Path | None, form: Format) -> int:
-    """Predict and print every file, and draw it into the folder `overlay` if there is one; returns how many failed.
+    """Predict every file and print the results.
 
-    A picture that cannot be drawn or written takes nothing from its prediction, but counts as failed.
+    Parameters
+    ----------
+    overlay
+        Folder of the PNG files, if any. A prediction is printed even if its PNG cannot be written.
+
+    Returns
+    -------
+    int
+        Number of files that were refused or have no PNG.
 
     Raises
     ------
@@ -74,7 +82,7 @@ async def run(settings: Settings, files: Sequence[Path], overlay: Path | None, f
 
 
 def with_workers(settings: Settings, workers: int) -> Settings:
-    """Return settings with this number of decoder processes: each takes a second to start."""
+    """Return the settings with another number of decoder processes; each takes a second to start."""
     limits = settings.limits.model_copy(update={"decode_workers": workers})
     return settings.model_copy(update={"limits": limits})
 
@@ -92,8 +100,8 @@ def _looks_like_dicom(file: Path) -> bool:
     if file.suffix.lower() in SUFFIXES:
         return True
     try:
-        with file.open("rb") as opened:
-            return opened.read(132)[128:] == b"DICM"
+        with file.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
     except OSError:
         return False
 
@@ -120,12 +128,12 @@ async def _items(
 
 
 def _pictures(files: Sequence[Path], folder: Path | None) -> Iterator[Path | None]:
-    """Name each file's picture; files of the same name in several folders get a number."""
-    taken: set[str] = set()
+    """Return the path of each file's picture; files of the same name in several folders get a number."""
+    used: set[str] = set()
     for file in files:
         numbered = (f"{file.stem}-{number}" for number in count(2))
-        name = next(name for name in chain([file.stem], numbered) if name not in taken)
-        taken.add(name)
+        name = next(name for name in chain([file.stem], numbered) if name not in used)
+        used.add(name)
         yield folder and folder / f"{name}.png"
 
 
@@ -133,10 +141,10 @@ async def _item(predictor: Predictor, file: Path, picture: Path | None) -> Item:
     try:
         data = await asyncio.to_thread(_read, predictor, file)
         record = await predictor.infer(await predictor.prepare(data))
-    except Exception as error:  # one bad file spoils none of the others
+    except Exception as error:  # one bad file does not stop the others
         refusal = _problem(error, "unreadable")
         return {"filename": str(file), "status": refusal["status"], "problem": refusal}
-    unstored = {"id": None, "links": None}  # there is no server that could return it again
+    unstored = {"id": None, "links": None}  # no server has it under an id
     prediction = prediction_body(record).model_dump(mode="json") | unstored
     item = {"filename": str(file), "status": 200, "prediction": prediction}
     try:
@@ -148,7 +156,7 @@ async def _item(predictor: Predictor, file: Path, picture: Path | None) -> Item:
 
 
 def _problem(error: Exception, code: str) -> dict[str, Any]:
-    """Describe an error as the service would; an error of the file system has the code `code`."""
+    """Return the problem document of an error; `code` is the code of an error of the file system."""
     public = problem(InvalidRequest(error.strerror or code, code) if isinstance(error, OSError) else error)
     if public.code == "internal_error":
         log().error("unexpected", **describe(error))
@@ -195,7 +203,7 @@ def _row(item: Item) -> dict[str, object]:
 
 
 def _words(item: Item) -> Iterator[str]:
-    """Describe a prediction for a person: one line, and below it the findings."""
+    """Format a prediction for people: a line for the file, and below it a line per finding."""
     if "problem" in item:
         refusal = item["problem"]
         yield f"{item['filename']}: refused ({', '.join(_codes(refusal))}): {refusal['detail']}"

@@ -1,4 +1,4 @@
-"""`triage purge`: delete what is too old, while the service runs or not."""
+"""`triage purge`: delete old records and instances; the service may be running."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -11,11 +11,17 @@ from service.errors import ConfigurationError
 
 def purge(
     older_than: Annotated[
-        float | None, typer.Option(metavar="DAYS", min=0, max=36_500, help="Default: TRIAGE_STORAGE__KEEP_DAYS.")
+        float | None,
+        typer.Option(
+            metavar="DAYS",
+            min=0,
+            max=36_500,
+            help="Delete records older than this; default: TRIAGE_STORAGE__KEEP_DAYS.",
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and delete nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be deleted; delete nothing.")] = False,
 ) -> None:
-    """Delete records and instances that are too old, and files without a record; the service may be running."""
+    """Delete old records and instances, and files without a record; the service may be running."""
     from service.cli.open_records import open_records
     from service.storage.instances import Instances
     from service.storage.retention import Retention

@@ -21,7 +21,7 @@ GRACE_SECONDS = 30
 
 def serve(
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Require no API key, whatever address the service listens on.")
+        bool, typer.Option("--insecure", help="Never require an API key, even on a network address.")
     ] = False,
 ) -> None:
     """Start the REST service. Settings: variables named TRIAGE_…, listed by `triage check`."""
@@ -40,7 +40,7 @@ def serve(
     async def watch() -> None:
         server.should_exit |= pipeline.failure is not None
 
-    telemetry.configure(sys.stderr, telemetry.keep_key(loaded.storage.folder))
+    telemetry.configure(sys.stderr, telemetry.read_or_create_key(loaded.storage.folder))
     config = uvicorn.Config(
         application,
         log_config=None,
@@ -80,7 +80,7 @@ def _greet(host: str, port: int) -> None:
 
 
 def _announce_first_key(keys: "Keys", file: Path) -> None:
-    """Create a key where there never was one, and print how to read it; the key itself is in no output and no log."""
+    """Create a first key if there never was one, and print how to read it; the key itself is not printed or logged."""
     keys.add_first(file)
     if file.exists():
         typer.echo("  an API key is required: -H 'Authorization: Bearer KEY'")

@@ -1,4 +1,4 @@
-"""Every setting as `triage check` and the documentation list it."""
+"""The table of settings in `triage check` and in docs/deploy.md."""
 
 import json
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from service.settings import Settings, variable_name
 
 @dataclass(frozen=True)
 class Variable:
-    """One setting: its environment variable, and value and default as text; a secret's value is stars."""
+    """One setting: its environment variable, its value and default as text (a secret is asterisks), its description."""
 
     name: str
     value: str
@@ -17,7 +17,7 @@ class Variable:
 
 
 def variables(settings: Settings | None = None) -> list[Variable]:
-    """List every setting, in the order of the groups; without `settings` each value is the default."""
+    """Return all settings, in the order of their groups; without `settings`, every value is the default."""
     return [
         Variable(
             variable_name(group, field),

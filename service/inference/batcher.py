@@ -1,4 +1,4 @@
-"""The batcher: what waits while the network runs goes into its next run."""
+"""The batcher: canvases that arrive while the network runs are predicted together in its next run."""
 
 import asyncio
 import time
@@ -16,110 +16,116 @@ ANSWER_SECONDS = 300.0  # waiting included; a run that hangs cannot be stopped, 
 
 
 class Network(Protocol):
-    """What `Session.run` does."""
+    """The method of `Session` that a batcher uses."""
 
     def run(self, canvases: np.ndarray) -> list[Outputs]:
-        """Run on `[B, 1, S, S]`."""
+        """Return B outputs for `[B, 1, S, S] float32 in [0, 1]`."""
 
 
-Answer = tuple[Outputs, float, float]  # queue ms, network ms
+Timed = tuple[Outputs, float, float]  # outputs, ms in the queue, ms in the network
 
 
 @dataclass(frozen=True, eq=False)
-class _Waiter:
-    canvas: np.ndarray
-    answer: asyncio.Future[Answer]
-    since: float = field(default_factory=time.perf_counter)
+class _Request:
+    canvas: np.ndarray  # [1, S, S] float32 in [0, 1]
+    result: asyncio.Future[Timed]
+    created: float = field(default_factory=time.perf_counter)
 
 
 class Batcher:
-    """Gathers canvases of concurrent requests; belongs to one event loop.
+    """Predicts canvases of concurrent requests in batches; belongs to one event loop.
 
-    No canvas waits for others to come: a free network takes what there is. How many may wait, admission control bounds.
-    One thread runs the network; ONNX Runtime lets go of the interpreter meanwhile.
+    A canvas never waits for a batch to fill: when the network is free, it runs on all canvases in the queue. Admission
+    control bounds the queue. One thread runs the network; ONNX Runtime releases the interpreter lock meanwhile.
 
     Parameters
     ----------
     max_batch
-        Most canvases in one run.
+        Maximum number of canvases in one run.
     """
 
     def __init__(self, network: Network, max_batch: int) -> None:
         self._network = network
         self._max_batch = max_batch
-        self._waiting: asyncio.Queue[_Waiter] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Request] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, "inference")
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to serve; call within the event loop."""
+        """Start; call within the event loop."""
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     async def close(self) -> None:
-        """Answer what waits, take nothing more, end the thread."""
+        """Refuse new canvases, predict those in the queue, and end the thread."""
         task, self._task = self._task, None
         if task is not None:
-            await self._waiting.join()
+            await self._queue.join()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         self._thread.shutdown()
 
-    async def predict(self, canvas: np.ndarray) -> Answer:
-        """Predict one canvas `[1, S, S]`; gives the prediction, ms spent waiting and ms in the network.
+    async def predict(self, canvas: np.ndarray) -> Timed:
+        """Predict one canvas, `[1, S, S] float32 in [0, 1]`.
+
+        Returns
+        -------
+        tuple
+            Outputs of the network, milliseconds in the queue and milliseconds in the network.
 
         Raises
         ------
         InferenceFailed
-            The network did not answer, for this canvas.
+            The network failed on this canvas.
         Overloaded
-            Not started, closing, or no answer within `ANSWER_SECONDS`.
+            The batcher is not started, is closed, or did not answer within `ANSWER_SECONDS`.
         """
         if self._task is None:
             raise Overloaded("the network is not running")
-        waiter = _Waiter(canvas, asyncio.get_running_loop().create_future())
-        self._waiting.put_nowait(waiter)
+        request = _Request(canvas, asyncio.get_running_loop().create_future())
+        self._queue.put_nowait(request)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await waiter.answer
+                return await request.result
         except TimeoutError:
             raise Overloaded("the network did not answer in time; send the file again") from None
 
     async def _serve(self) -> None:
         while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < self._max_batch and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
+            batch = [await self._queue.get()]
+            while len(batch) < self._max_batch and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
             try:
-                await self._answer([waiter for waiter in batch if not waiter.answer.done()])
+                await self._predict([request for request in batch if not request.result.done()])
             finally:
                 for _ in batch:
-                    self._waiting.task_done()
+                    self._queue.task_done()
 
-    async def _answer(self, batch: Sequence[_Waiter]) -> None:
+    async def _predict(self, batch: Sequence[_Request]) -> None:
         if not batch:
             return
-        begun = time.perf_counter()
+        start = time.perf_counter()
         try:
-            predictions = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, batch)
+            outputs = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, batch)
         except Exception as error:
-            await self._despair(batch, error)
+            await self._fail(batch, error)
             return
-        spent = time.perf_counter() - begun
-        for waiter, prediction in zip(batch, predictions, strict=True):
-            if not waiter.answer.done():
-                waiter.answer.set_result((prediction, (begun - waiter.since) * 1e3, spent * 1e3))
+        network_ms = (time.perf_counter() - start) * 1e3
+        for request, output in zip(batch, outputs, strict=True):
+            if not request.result.done():
+                request.result.set_result((output, (start - request.created) * 1e3, network_ms))
 
-    def _run(self, batch: Sequence[_Waiter]) -> list[Outputs]:
-        predictions = self._network.run(np.stack([waiter.canvas for waiter in batch]))
-        if len(predictions) != len(batch):
-            raise InferenceFailed(f"{len(predictions)} predictions for {len(batch)} canvases")
-        return predictions
+    def _run(self, batch: Sequence[_Request]) -> list[Outputs]:
+        outputs = self._network.run(np.stack([request.canvas for request in batch]))
+        if len(outputs) != len(batch):
+            raise InferenceFailed(f"expected {len(batch)} outputs, got {len(outputs)}")
+        return outputs
 
-    async def _despair(self, batch: Sequence[_Waiter], error: Exception) -> None:
-        if len(batch) > 1:  # one bad canvas must not spoil the others
-            for waiter in batch:
-                await self._answer([waiter])
-        elif not batch[0].answer.done():
-            failed = error if isinstance(error, InferenceFailed) else InferenceFailed(type(error).__name__)
-            failed.__cause__ = error if failed is not error else None
-            batch[0].answer.set_exception(failed)
+    async def _fail(self, batch: Sequence[_Request], error: Exception) -> None:
+        """Run each canvas of a failed batch on its own, so that only the bad one fails."""
+        if len(batch) > 1:
+            for request in batch:
+                await self._predict([request])
+        elif not batch[0].result.done():
+            failure = error if isinstance(error, InferenceFailed) else InferenceFailed(type(error).__name__)
+            failure.__cause__ = error if failure is not error else None
+            batch[0].result.set_exception(failure)

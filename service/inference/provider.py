@@ -1,4 +1,4 @@
-"""The provider: what there is to compute on, and how much of it."""
+"""The provider that ONNX Runtime computes on, and the number of processors it may use."""
 
 import contextlib
 import ctypes
@@ -14,32 +14,32 @@ from service.errors import ConfigurationError
 Provider = Literal["cuda", "cpu"]
 
 CUDA_OPTIONS = {
-    "use_tf32": "0",  # ten bits of mantissa would move boxes
-    "cudnn_conv_algo_search": "HEURISTIC",  # the exhaustive search takes seconds at every new batch size
-    "arena_extend_strategy": "kSameAsRequested",  # batches come in a few sizes only
+    "use_tf32": "0",  # with TF32's 10-bit mantissa boxes would move
+    "cudnn_conv_algo_search": "HEURISTIC",  # exhaustive search takes seconds for each new batch size
+    "arena_extend_strategy": "kSameAsRequested",  # there are only a few batch sizes
 }
 
 
-def choose(wanted: Literal["auto", "cuda", "cpu"]) -> tuple[Provider, str]:
-    """Decide what to compute on, and say why.
+def choose(setting: Literal["auto", "cuda", "cpu"]) -> tuple[Provider, str]:
+    """Choose the provider, and return it with the reason, for people.
 
     Raises
     ------
     ConfigurationError
-        Code `provider_unavailable`: CUDA was asked for and cannot be had.
+        Code `provider_unavailable`: the setting is `cuda`, and CUDA is not available.
     """
-    if wanted == "cpu":
-        return "cpu", "asked for"
-    lacking = _lacking()
-    if lacking is None:
-        return "cuda", "asked for" if wanted == "cuda" else "there is a GPU"
-    if wanted == "cuda":
-        raise ConfigurationError(f"provider cuda: {lacking}", "provider_unavailable")
-    return "cpu", lacking
+    if setting == "cpu":
+        return "cpu", "as configured"
+    obstacle = _cuda_obstacle()
+    if obstacle is None:
+        return "cuda", "as configured" if setting == "cuda" else "a GPU is available"
+    if setting == "cuda":
+        raise ConfigurationError(f"provider cuda: {obstacle}", "provider_unavailable")
+    return "cpu", obstacle
 
 
 def processors(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Count the processors this process may use: its affinity or the container's quota, rounded up, if that is less."""
+    """Return how many processors this process may use: its affinity, or the container's quota, rounded up, if less."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(affinity, _quota(root))))
 
@@ -55,13 +55,13 @@ def _quota(root: Path) -> float:
     return math.inf
 
 
-def _lacking() -> str | None:
+def _cuda_obstacle() -> str | None:
     if "CUDAExecutionProvider" not in ort.get_available_providers():
-        return "this ONNX Runtime is built without CUDA (the extra `gpu` brings one that has it)"
-    return None if _gpus() else "no NVIDIA GPU answers"
+        return "this ONNX Runtime is built without CUDA; the extra `gpu` installs one with CUDA"
+    return None if _gpu_count() else "no NVIDIA GPU is available"
 
 
-def _gpus() -> int:
+def _gpu_count() -> int:
     count = ctypes.c_int(0)
     try:
         driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")

@@ -1,4 +1,4 @@
-"""The session: an artefact loaded into ONNX Runtime, on a provider that was really got and proved."""
+"""The session: an artefact loaded into ONNX Runtime, on a provider that is checked to be in use."""
 
 import contextlib
 import io
@@ -14,11 +14,11 @@ from service.artefact.golden import golden_canvas
 from service.errors import ArtefactError, ConfigurationError, InferenceFailed
 from service.inference.provider import CUDA_OPTIONS, Provider, choose, processors
 
-# Probabilities and heat map. Processors differ by 1e-5 (order of sums, vector width), so 1e-3 is far from chance and
-# still tells other weights; on a GPU other algorithms for a convolution are allowed for.
+# Tolerance of probabilities and heat map. Processors differ by 1e-5 (order of sums, vector width), so 1e-3 accepts any
+# processor and still detects other weights; on a GPU, convolutions may use other algorithms.
 TOLERANCE: dict[Provider, float] = {"cpu": 1e-3, "cuda": 5e-3}
-# The box, canvas pixels: its edge is where the map crosses τ, so it moves by the map's error over the map's slope, and
-# cells are 70 to 130 pixels wide.
+# Tolerance of the box, in canvas pixels: its edge is where the map crosses τ, so it moves by the map's error divided by
+# the map's slope, and cells are 70 to 130 pixels wide.
 BOX_TOLERANCE: dict[Provider, float] = {"cpu": 1.0, "cuda": 4.0}
 
 
@@ -54,19 +54,19 @@ class Session:
     provider
         `cuda`: a GPU or an error; `cpu`; `auto`: a GPU if there is one.
     threads
-        Of the processor, for one run; 0 takes what the container may use.
+        Processor threads of a run; 0 uses as many as the container may use.
 
     Attributes
     ----------
     provider, reason
-        What the session computes on, and why that, for people.
+        The provider in use, and why it was chosen, for people.
 
     Raises
     ------
     ConfigurationError
-        Code `provider_unavailable`: CUDA was asked for, or there is a GPU, and ONNX Runtime did not get it.
+        Code `provider_unavailable`: CUDA is not available, or ONNX Runtime cannot use the GPU that is there.
     ArtefactError
-        ONNX Runtime cannot make a session of it.
+        ONNX Runtime cannot create a session from the artefact.
     """
 
     def __init__(self, artefact: Artefact, provider: Literal["auto", "cuda", "cpu"] = "auto", threads: int = 0) -> None:
@@ -76,65 +76,65 @@ class Session:
         self._session = _make(artefact, self.provider, self.threads)
 
     def run(self, canvases: np.ndarray) -> list[Outputs]:
-        """Run the network on `[B, 1, S, S] float32 in [0, 1]`, B at least 1.
+        """Run the network on `[B, 1, S, S] float32 in [0, 1]`, B at least 1, and return B outputs.
 
         Raises
         ------
         InferenceFailed
-            A wrong shape or type, an error of ONNX Runtime, or an answer that is not finite.
+            Shape or type is wrong, ONNX Runtime fails, or an output is not finite.
         """
         size = self.artefact.card.preprocessing.canvas_size
         if canvases.dtype != np.float32 or canvases.ndim != 4 or canvases.shape[1:] != (1, size, size):
             raise InferenceFailed(
-                f"canvases: wanted float32 [B, 1, {size}, {size}], got {canvases.dtype} {list(canvases.shape)}"
+                f"canvases: expected float32 [B, 1, {size}, {size}], got {canvases.dtype} {list(canvases.shape)}"
             )
         batch = _pad(canvases) if self.provider == "cuda" else canvases
         try:
             outputs = list(map(np.asarray, self._session.run(OUTPUTS, {"image": np.ascontiguousarray(batch)})))
-        except Exception as error:  # ONNX Runtime's errors have no other root
+        except Exception as error:  # ONNX Runtime's errors have no other base class
             raise InferenceFailed(f"ONNX Runtime: {str(error).splitlines()[0]}") from error
         if not all(np.isfinite(output).all() for output in outputs):
-            raise InferenceFailed("the network's answer is not finite")
-        return list(_predictions(outputs, len(canvases)))
+            raise InferenceFailed("an output of the network is not finite")
+        return list(_split(outputs, len(canvases)))
 
     def prove(self, max_batch: int = 1) -> None:
-        """Run the golden self-test on the provider in use, at each batch size that will occur (which warms it up, too).
+        """Run the golden self-test on the provider in use; on a GPU at each batch size, which also warms it up.
 
         Raises
         ------
         ArtefactError
-            Code `golden_mismatch`: names the output and by how much it is off.
+            Code `golden_mismatch`: an output differs from the golden one by more than the tolerance.
         InferenceFailed
             The network does not run at all.
         """
         card = self.artefact.card
         canvas = golden_canvas(card.golden.seed, card.preprocessing.canvas_size)
         for batch in buckets(max_batch) if self.provider == "cuda" else (1,):
-            for prediction in self.run(np.repeat(canvas, batch, 0)):
-                self._compare(prediction)
+            for outputs in self.run(np.repeat(canvas, batch, 0)):
+                self._compare(outputs)
 
-    def _compare(self, prediction: Outputs) -> None:
-        card, probability = self.artefact.card, TOLERANCE[self.provider]
-        box = BOX_TOLERANCE[self.provider] / card.preprocessing.canvas_size
-        golden: dict[str, tuple[Any, Any, float]] = {
-            "fusion": (card.golden.fusion, prediction.fusion, probability),
-            "global": (card.golden.global_, prediction.global_, probability),
-            "local": (card.golden.local, prediction.local, probability),
-            "heat_map": (card.golden.heat_map, prediction.heat_map, probability),
-            "box": (card.golden.box, prediction.box, box),
+    def _compare(self, outputs: Outputs) -> None:
+        golden, tolerance = self.artefact.card.golden, TOLERANCE[self.provider]
+        box_tolerance = BOX_TOLERANCE[self.provider] / self.artefact.card.preprocessing.canvas_size
+        pairs: dict[str, tuple[Any, Any, float]] = {
+            "fusion": (golden.fusion, outputs.fusion, tolerance),
+            "global": (golden.global_, outputs.global_, tolerance),
+            "local": (golden.local, outputs.local, tolerance),
+            "heat_map": (golden.heat_map, outputs.heat_map, tolerance),
+            "box": (golden.box, outputs.box, box_tolerance),
         }
-        for name, (wanted, got, tolerance) in golden.items():
-            off = float(np.abs(np.subtract(wanted, got)).max())
-            if off > tolerance:
+        for name, (expected, got, allowed) in pairs.items():
+            difference = float(np.abs(np.subtract(expected, got)).max())
+            if difference > allowed:
                 raise ArtefactError(
-                    f"{self.artefact.path}: golden self-test on {self.provider}: {name} is off by {off:.2g}, "
-                    f"allowed {tolerance:.2g}",
+                    f"{self.artefact.path}: golden self-test on {self.provider}: {name} is off by {difference:.2g}, "
+                    f"allowed {allowed:.2g}",
                     "golden_mismatch",
                 )
 
 
 def buckets(largest: int) -> tuple[int, ...]:
-    """Batch sizes that occur on a GPU: powers of two up to the first that holds `largest`."""
+    """Return the batch sizes on a GPU: powers of two up to the first that is at least `largest`."""
     return tuple(2**n for n in range((largest - 1).bit_length() + 1))
 
 
@@ -142,17 +142,17 @@ def _make(artefact: Artefact, provider: Provider, threads: int) -> ort.Inference
     providers: list[Any] = ["CPUExecutionProvider"]
     if provider == "cuda":
         providers.insert(0, ("CUDAExecutionProvider", CUDA_OPTIONS))
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find, and finds it elsewhere
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints libraries that it finds elsewhere later
             ort.preload_dlls()
     try:
         session = ort.InferenceSession(artefact.model, _options(threads), providers=providers)
-    except Exception as error:  # ONNX Runtime's errors have no other root
+    except Exception as error:  # ONNX Runtime's errors have no other base class
         raise ArtefactError(f"{artefact.path}: no session on {provider}: {str(error).splitlines()[0]}") from None
-    # ONNX Runtime falls back to the processor without an error where a CUDA library is missing.
+    # ONNX Runtime falls back to the CPU without an error if a CUDA library is missing.
     if session.get_providers()[0] != ("CUDAExecutionProvider" if provider == "cuda" else "CPUExecutionProvider"):
         raise ConfigurationError(
             "provider cuda: there is a GPU, but ONNX Runtime could not load CUDA 13 or cuDNN 9; "
-            "TRIAGE_RUNTIME__PROVIDER=cpu does without",
+            "TRIAGE_RUNTIME__PROVIDER=cpu needs neither",
             "provider_unavailable",
         )
     session.disable_fallback()
@@ -164,7 +164,7 @@ def _options(threads: int) -> ort.SessionOptions:
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Idle threads must not keep the decoders' processors busy.
+    # Idle threads must not take processor time from the decoder processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     isolate(options)
     return options
@@ -175,7 +175,7 @@ def _pad(canvases: np.ndarray) -> np.ndarray:
     return np.concatenate([canvases, np.repeat(canvases[-1:], missing, 0)]) if missing else canvases
 
 
-def _predictions(outputs: list[np.ndarray], count: int) -> Iterator[Outputs]:
+def _split(outputs: list[np.ndarray], count: int) -> Iterator[Outputs]:
     for fusion, global_, local, heat_map, class_maps, box in zip(*(output[:count] for output in outputs), strict=True):
         x0, y0, x1, y1 = box.tolist()
         yield Outputs(fusion, global_, local, heat_map, class_maps, (x0, y0, x1, y1))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
-from service.prediction.predictor import Predictor, card_of
+from service.prediction.predictor import Predictor
 from service.prediction.stored import StoredPredictions
 from service.settings import Settings
 from service.storage.database import Database
@@ -27,7 +27,7 @@ class Pipeline:
     Parameters
     ----------
     orders
-        Objects to send of every new record; they enter the outbox in the transaction that commits it.
+        Objects to send for every new record; they are added to the outbox in the transaction that commits it.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Pipeline:
     stored
         Predictions of earlier requests.
     database
-        The database of the records; keys, worklist, changes and outbox are in it, too.
+        The database of records, keys, worklist, changes and outbox.
     failure
         Why the start failed; None while it has not.
 
@@ -67,8 +67,8 @@ class Pipeline:
 
     @property
     def card(self) -> dict[str, Any]:
-        """The artefact's card without its long vectors, its SHA-256 and the provider in use."""
-        return card_of(self.predictor)
+        """The artefact's card without its long vectors, with its SHA-256 and the provider in use."""
+        return self.predictor.card
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -99,12 +99,12 @@ class Pipeline:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Hold one of the places for files in flight; everything that decodes runs inside.
+        """Hold one of the places for files in flight; everything that decodes a file runs inside.
 
         Raises
         ------
         Overloaded
-            All places are taken, or the service is not ready. There is no hidden queue: the sender keeps the file.
+            All places are taken, or the service is not ready. There is no queue: the sender keeps the file.
         """
         self.check_ready()
         if not self._free:
@@ -127,7 +127,7 @@ class Pipeline:
 
     @contextmanager
     def spare(self, count: int) -> Iterator[int]:
-        """Hold up to `count` free places, possibly none; gives how many."""
+        """Hold up to `count` free places, possibly none; yields their number."""
         held = min(count, self._free)
         self._free -= held
         try:
@@ -154,21 +154,20 @@ class Pipeline:
         with about(header.sop_instance_uid, header.sop_class_uid):
             if study not in (None, header.study_instance_uid):
                 raise Conflict("(0020,000D) StudyInstanceUID does not match the study in the URL", "study_mismatch")
-            known = await asyncio.to_thread(
+            existing = await asyncio.to_thread(
                 self._records.find, header.sop_instance_uid, header.display_sha256, self.predictor.artefact.sha256
             )
-            if known is not None:
-                _check_identity(known, header.study_instance_uid, header.attributes)
-            # `_keep` is one call: a request that is cancelled is stored or not, and leaves nothing half done.
-            if known is None:
-                record = await asyncio.to_thread(self._keep, await self.predictor.infer(prepared), data)
+            if existing is None:
+                # `_store` is one call: a cancelled request is stored completely or not at all.
+                record = await asyncio.to_thread(self._store, await self.predictor.infer(prepared), data)
             else:
-                record = known
+                _check_identity(existing, header.study_instance_uid, header.attributes)
+                record = existing
         log().info(
             "predicted",
             id=record.id,
             sop_instance_uid=header.sop_instance_uid,
-            known=known is not None,
+            known=existing is not None,
             timings_ms=vars(record.prediction.timings_ms),
         )
         return record
@@ -187,8 +186,8 @@ class Pipeline:
         finally:
             self._started.set()
 
-    def _keep(self, record: Record, data: bytes) -> Record:
-        self._instances.check_room()  # again: a request may hold many files, and its body may have taken long
+    def _store(self, record: Record, data: bytes) -> Record:
+        self._instances.check_room()  # again, because a request with many files may have taken long
         start = time.perf_counter()
         file = self._instances.put(data)
         timings_ms = replace(record.prediction.timings_ms, store=round(1e3 * (time.perf_counter() - start), 3))
@@ -196,7 +195,7 @@ class Pipeline:
         named = replace(record, instance_file=file, instance_bytes=len(data), prediction=prediction)
         try:
             saved = self._records.save(named, self._orders)
-        except Conflict:  # certain; after any other error the record may have been committed, and the sweep finds out
+        except Conflict:  # not committed; after another error it may be, so `Instances.sweep` decides about the file
             self._instances.delete(file)
             raise
         if saved.instance_file != file:
@@ -204,10 +203,10 @@ class Pipeline:
         return saved
 
 
-def _check_identity(known: Record, study: str, attributes: dict[str, str]) -> None:
-    """Refuse an image stored under another study or patient: acknowledging it would lose a correction."""
-    patient = known.attributes.get("PatientID")  # records from before revision 0003 have none
-    if known.study_instance_uid != study or patient not in (None, attributes.get("PatientID")):
+def _check_identity(existing: Record, study: str, attributes: dict[str, str]) -> None:
+    """Refuse an image that is stored under another study or patient: acknowledging it would lose a correction."""
+    patient = existing.attributes.get("PatientID")  # records from before revision 0003 have none
+    if existing.study_instance_uid != study or patient not in (None, attributes.get("PatientID")):
         raise Conflict(
             "(0008,0018) SOPInstanceUID is already stored under another study or patient", "identity_conflict"
         )

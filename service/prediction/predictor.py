@@ -1,4 +1,4 @@
-"""From the bytes of a file to a record that is not stored yet: decoder processes, the network, the triage rule."""
+"""From the bytes of a file to an unsaved record: decoder processes, the network and the triage rule."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -45,6 +45,13 @@ class Predictor:
         self._decoders: Decoders | None = None
         self._batcher: Batcher | None = None
         self.session: Session | None = None
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The artefact's card without its long vectors, with its SHA-256 and the provider in use."""
+        vectors: dict[str, Any] = {"golden": True, "statistics": {"typicality": {"mean", "factor"}}}
+        card = self.artefact.card.model_dump(mode="json", by_alias=True, exclude=vectors)
+        return card | {"sha256": self.artefact.sha256, "provider": self.session and self.session.provider}
 
     async def start(self) -> Session:
         """Start the processes, make the session on the provider and check it against the golden outputs.
@@ -105,7 +112,7 @@ class Predictor:
         return await _started(self._decoders).prepare(data, preprocessing.canvas_size, preprocessing.resize)
 
     async def infer(self, prepared: Prepared) -> Record:
-        """Run the network; the record names no file yet and is not committed.
+        """Run the network and return an unsaved record, which names no file yet.
 
         Raises
         ------
@@ -142,13 +149,13 @@ class Predictor:
         return await _started(self._decoders).examine(data, function)
 
     async def _check_decoder(self) -> None:
-        """Start a process and check that it can work within its limits."""
+        """Start a decoder process and check that it can work within its limits."""
         try:
             await self.prepare(b"")
         except (InputError, Overloaded) as error:
             if error.code in ("decoder_failed", "decoder_unavailable"):
                 raise ConfigurationError(
-                    "the decoder processes die at their start; TRIAGE_LIMITS__DECODE_MEMORY_BYTES may be too small"
+                    "the decoder processes end at start-up; TRIAGE_LIMITS__DECODE_MEMORY_BYTES may be too small"
                 ) from None
 
     def _record(self, header: Header, outputs: Outputs, timings_ms: dict[str, float]) -> Record:
@@ -181,16 +188,8 @@ class Predictor:
             content=content(*frame),
             flags=(*header.flags, *flags(outputs.class_maps, outputs.heat_map, self._typical)),
             network=Network(card.name, card.version, self.artefact.sha256),
-            timings_ms=Timings(**{stage: round(spent, 3) for stage, spent in timings_ms.items()}),
+            timings_ms=Timings(**{stage: round(duration, 3) for stage, duration in timings_ms.items()}),
         )
-
-
-def card_of(predictor: Predictor) -> dict[str, Any]:
-    """Return the artefact's card without its long vectors, its SHA-256 and the provider in use."""
-    artefact, session = predictor.artefact, predictor.session
-    vectors: dict[str, Any] = {"golden": True, "statistics": {"typicality": {"mean", "factor"}}}
-    card = artefact.card.model_dump(mode="json", by_alias=True, exclude=vectors)
-    return card | {"sha256": artefact.sha256, "provider": session and session.provider}
 
 
 def _started(part: T | None) -> T:

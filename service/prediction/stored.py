@@ -12,13 +12,13 @@ from service.storage.records import Records
 
 
 class StoredPredictions:
-    """Records and the instances that they are of. Blocking work runs in threads, drawing in decoder processes."""
+    """Records and their instances. Blocking work runs in threads, drawing in decoder processes."""
 
     def __init__(self, records: Records, instances: Instances, predictor: Predictor) -> None:
         self._records, self._instances, self._predictor = records, instances, predictor
 
     async def get(self, id: str) -> Record:
-        """Read a record.
+        """Return a record.
 
         Raises
         ------
@@ -27,7 +27,7 @@ class StoredPredictions:
         return await asyncio.to_thread(self._records.get, id)
 
     async def list(self, limit: int, cursor: str | None) -> tuple[tuple[Summary, ...], str | None]:
-        """Read a page, newest first, and the cursor of the next page.
+        """Return a page, newest first, and the cursor of the next page (None after the last).
 
         Raises
         ------
@@ -72,7 +72,7 @@ class StoredPredictions:
         return await self._predictor.unwindowed(await self.instance(record))
 
     async def instance(self, record: Summary) -> bytes:
-        """Read the DICOM file of a record, as it was sent.
+        """Return the DICOM file of a record, as it was received.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What changed, told to every replica: a ring of the last changes in the one database."""
+"""The last changes of the records, in the database, so that every replica sees them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,12 +9,12 @@ from service.storage.database import Database
 from service.storage.tables import CHANGES, CLOCK
 
 Kind = Literal["new", "read", "deleted"]
-KEPT = 10_000
+KEPT = 10_000  # changes; older ones are deleted
 
 
 @dataclass(frozen=True)
 class Change:
-    """One record that came, was marked, or went; `tick` counts up without a gap."""
+    """A record was added, marked as read or unread, or deleted; `tick` counts up without a gap."""
 
     tick: int
     kind: Kind
@@ -22,11 +22,11 @@ class Change:
     priority: str | None
 
 
-def note(connection: sa.Connection, kind: Kind, id: str, priority: str | None = None) -> None:
-    """Note a change in the transaction that makes it, as its last statement.
+def add_change(connection: sa.Connection, kind: Kind, id: str, priority: str | None = None) -> None:
+    """Add a change in the transaction that makes it, as its last statement.
 
-    The clock's row stays locked until the commit, so that ticks are committed in their order: who has seen one has seen
-    all before it. Last, so that no transaction waits for another lock with this one in its hand.
+    The row of `clock` stays locked until the commit, so ticks are committed in order: a reader that has read one has
+    read all before it. It is the last statement so that no transaction waits for another lock while it holds this one.
     """
     tick = connection.execute(sa.update(CLOCK).values(tick=CLOCK.c.tick + 1).returning(CLOCK.c.tick)).scalar_one()
     connection.execute(sa.delete(CHANGES).where(CHANGES.c.tick <= tick - KEPT))
@@ -34,25 +34,25 @@ def note(connection: sa.Connection, kind: Kind, id: str, priority: str | None = 
 
 
 class Changes:
-    """Reads them. Blocking.
+    """Reader of the changes. Blocking.
 
     Parameters
     ----------
     database
-        Open.
+        An open database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def latest(self) -> int:
-        """Give the tick of the last change."""
+        """Return the tick of the last change; 0 before the first."""
         with self._database.read() as connection:
             return int(connection.execute(sa.select(CLOCK.c.tick)).scalar_one())
 
     def after(self, tick: int) -> tuple[Change, ...]:
-        """Read the changes after one; the first of them is not `tick` + 1 where some are no longer kept."""
-        wanted = sa.select(CHANGES).where(CHANGES.c.tick > tick).order_by(CHANGES.c.tick).limit(KEPT)
+        """Return the changes after a tick. If the first is not `tick` + 1, those between have been deleted."""
+        later = sa.select(CHANGES).where(CHANGES.c.tick > tick).order_by(CHANGES.c.tick).limit(KEPT)
         with self._database.read() as connection:
-            rows = connection.execute(wanted).all()
+            rows = connection.execute(later).all()
         return tuple(Change(row.tick, row.kind, row.prediction_id, row.priority) for row in rows)

@@ -1,7 +1,6 @@
-"""Where a page of records ended: opaque to the client."""
+"""The position after a page of a list, as opaque text for the client."""
 
 import base64
-import binascii
 import math
 from datetime import UTC, datetime, timedelta
 
@@ -9,49 +8,72 @@ from service.errors import InvalidRequest
 
 
 def encode(created: datetime, id: str) -> str:
-    """Name the last record of a page."""
-    return base64.urlsafe_b64encode(f"{created.astimezone(UTC).isoformat()} {id}".encode()).decode()
+    """Return the cursor after a record in the list of records."""
+    return _encode(_utc(created), id)
 
 
 def decode(cursor: str) -> tuple[datetime, str]:
-    """Read it back.
+    """Return time and id of the record before the cursor.
 
     Raises
     ------
     InvalidRequest
-        It is not one given out here.
+        The cursor is not one that `encode` returned.
     """
     try:
-        time, id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii").split(" ")
-        created = datetime.fromisoformat(time)
-    except (binascii.Error, ValueError):
-        raise InvalidRequest("cursor: not one that this service gave out") from None
-    if created.utcoffset() != timedelta(0) or not id.isalnum():
-        raise InvalidRequest("cursor: not one that this service gave out")
-    return created.astimezone(UTC), id
+        time, id = _decode(cursor)
+        return _created(time), _id(id)
+    except ValueError:
+        raise _invalid() from None
 
 
 def encode_place(rank: int, urgency: float, created: datetime, id: str) -> str:
-    """Name the last entry of a page of the worklist."""
-    place = f"{rank} {urgency!r} {created.astimezone(UTC).isoformat()} {id}"
-    return base64.urlsafe_b64encode(place.encode()).decode()
+    """Return the cursor after an entry of the worklist."""
+    return _encode(str(rank), repr(urgency), _utc(created), id)
 
 
 def decode_place(cursor: str) -> tuple[int, float, datetime, str]:
-    """Read it back.
+    """Return the sort key of the worklist entry before the cursor.
 
     Raises
     ------
     InvalidRequest
-        It is not one given out here.
+        The cursor is not one that `encode_place` returned.
     """
     try:
-        rank, urgency, time, id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii").split(" ")
-        created = datetime.fromisoformat(time)
-        place = int(rank), float(urgency), created, id
-    except (binascii.Error, ValueError):
-        raise InvalidRequest("cursor: not one that this service gave out") from None
-    sound = 0 <= place[0] < 100 and math.isfinite(place[1]) and created.utcoffset() == timedelta(0) and id.isalnum()
-    if not sound:
-        raise InvalidRequest("cursor: not one that this service gave out")
+        rank, urgency, time, id = _decode(cursor)
+        place = int(rank), float(urgency), _created(time), _id(id)
+    except ValueError:
+        raise _invalid() from None
+    if not (0 <= place[0] < 100 and math.isfinite(place[1])):
+        raise _invalid()
     return place
+
+
+def _encode(*parts: str) -> str:
+    return base64.urlsafe_b64encode(" ".join(parts).encode()).decode()
+
+
+def _decode(cursor: str) -> list[str]:
+    return base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii").split(" ")
+
+
+def _utc(created: datetime) -> str:
+    return created.astimezone(UTC).isoformat()
+
+
+def _created(time: str) -> datetime:
+    created = datetime.fromisoformat(time)
+    if created.utcoffset() != timedelta(0):
+        raise ValueError("not in UTC")
+    return created.astimezone(UTC)
+
+
+def _id(id: str) -> str:
+    if not id.isalnum():
+        raise ValueError("not an id")
+    return id
+
+
+def _invalid() -> InvalidRequest:
+    return InvalidRequest("cursor: expected one that this service returned")

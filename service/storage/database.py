@@ -1,4 +1,4 @@
-"""The connection to SQLite or PostgreSQL: how it is opened, brought up to date, and what its failures mean."""
+"""The connection to SQLite or PostgreSQL: opening, migration, transactions and their errors."""
 
 import json
 import sqlite3
@@ -20,22 +20,22 @@ from service.errors import ConfigurationError, MalformedDicom, Overloaded, Stora
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30.0
-_MIGRATION_LOCK = 0x41474E4E  # any number, the same in every replica
+_MIGRATION_LOCK = 0x41474E4E  # an arbitrary number, the same in every replica
 _UNWRITABLE = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "53100", "25006")  # the last two are SQLSTATEs
 
 
 class Database:
-    """Transactions on one database. SQLite's writers queue from their first statement; its readers never wait.
+    """Transactions on one database. On SQLite, one transaction writes at a time; reading ones never wait.
 
     Parameters
     ----------
     url
-        SQLAlchemy's.
+        SQLAlchemy URL.
 
     Raises
     ------
     ConfigurationError
-        The URL is not one, its driver is not installed, or it keeps nothing on disk.
+        The URL is invalid, its driver is not installed, or it names an SQLite database in memory.
     """
 
     def __init__(self, url: str) -> None:
@@ -43,7 +43,7 @@ class Database:
             self._engine = sa.create_engine(
                 url,
                 pool_pre_ping=True,
-                hide_parameters=True,  # an error's text may be logged, a UID may not
+                hide_parameters=True,  # the text of an error may be logged, values may not
                 json_serializer=partial(json.dumps, allow_nan=False),
             )
         except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
@@ -56,12 +56,12 @@ class Database:
         self._writing = self._engine.execution_options(sqlite_begin="IMMEDIATE")
 
     def open(self) -> None:
-        """Connect, and migrate to the newest revision; of several processes that do so at once, one does the work.
+        """Connect, and migrate to the newest revision; several processes may do so at once.
 
         Raises
         ------
         ConfigurationError
-            The folder is not writable, the database cannot be reached, or a newer version has written it.
+            The folder is not writable, the database cannot be reached, or a newer version of the service wrote it.
         """
         where = self._engine.url.render_as_string(hide_password=True)
         try:
@@ -74,11 +74,12 @@ class Database:
             raise ConfigurationError(f"the database {where} cannot be used: {_first_line(reason)}") from None
 
     def check(self) -> str:
-        """Connect to a server and leave it as it is; a file is not opened, which would make it.
+        """Check that the database server can be reached; an SQLite file is not opened, which would create it.
 
         Returns
         -------
-        The URL without its password.
+        str
+            URL without its password.
 
         Raises
         ------
@@ -96,35 +97,35 @@ class Database:
         return where
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         self._engine.dispose()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """One transaction that only reads.
+        """Run a read-only transaction.
 
         Raises
         ------
         Overloaded
             The database does not answer.
         """
-        with _meaning(), self._engine.begin() as connection:
+        with _triage_errors(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """One transaction, on disk when the block is left.
+        """Run a transaction; it is on disk when the block is left.
 
         Raises
         ------
         StorageFull
-            Nothing can be written.
+            The database cannot be written.
         Overloaded
             The database does not answer, or is locked for too long.
         sqlalchemy.exc.IntegrityError
-            Another writer was first.
+            Another transaction has written the same key.
         """
-        with _meaning(), self._writing.begin() as connection:
+        with _triage_errors(), self._writing.begin() as connection:
             yield connection
 
     @property
@@ -135,7 +136,7 @@ class Database:
         path = self._engine.url.database or ""
         if self._sqlite and not path.startswith("file:"):
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            Path(path).touch(mode=0o600)  # as SQLite takes on for the files beside it
+            Path(path).touch(mode=0o600)  # SQLite gives the same mode to the files that it creates beside it
 
     def _migrate(self, connection: sa.Connection) -> None:
         if not self._sqlite:
@@ -144,7 +145,7 @@ class Database:
 
 
 def migrations(connection: sa.Connection) -> Config:
-    """Configure Alembic; `command.revision(migrations(connection), "what", autogenerate=True)` begins a revision."""
+    """Configure Alembic; `command.revision(migrations(connection), "title", autogenerate=True)` creates a revision."""
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
@@ -152,8 +153,8 @@ def migrations(connection: sa.Connection) -> Config:
 
 
 def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver begins nothing by itself, `_begin` does
-    connection.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own knows ASCII alone
+    connection.isolation_level = None  # `_begin` begins transactions, not the driver
+    connection.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own lowers ASCII only
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
     cursor.execute("PRAGMA foreign_keys = ON")
@@ -167,14 +168,14 @@ def _lower(text: object) -> object:
 
 
 def _use_write_ahead_log(cursor: DBAPICursor) -> None:
-    """Persistent in the file. The busy timeout does not cover this where two processes make a database at once."""
-    until = time.monotonic() + BUSY_SECONDS
+    """Set the mode, which the file keeps; the busy timeout does not apply when processes create a file at once."""
+    deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > until:
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
 
@@ -185,8 +186,8 @@ def _begin(connection: sa.Connection) -> None:
 
 
 @contextmanager
-def _meaning() -> Iterator[None]:
-    """Say what a driver's error means to a sender."""
+def _triage_errors() -> Iterator[None]:
+    """Translate errors of the driver to errors of the service."""
     try:
         yield
     except exc.IntegrityError:
@@ -196,7 +197,7 @@ def _meaning() -> Iterator[None]:
             raise StorageFull("the database cannot be written") from error
         raise Overloaded("the database does not answer") from error
     except exc.DataError as error:  # e.g. PostgreSQL takes no NUL
-        raise MalformedDicom("an attribute's text cannot be stored") from error
+        raise MalformedDicom("the text of an attribute cannot be stored") from error
     except exc.TimeoutError as error:
         raise Overloaded("all database connections are in use") from error
 

@@ -1,4 +1,4 @@
-"""The DICOM files as they were sent, under names of our own."""
+"""The DICOM files as they were received, under random names."""
 
 import math
 import os
@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 from service.errors import ConfigurationError, NotFound, StorageFull
+from service.storage.private_file import write_private
 
 _NAME = re.compile(r"[0-9a-f]{32}\.dcm")
 _PARTIAL = re.compile(r"[0-9a-f]{32}\.dcm\.partial")
@@ -18,15 +19,15 @@ _PARTIAL = re.compile(r"[0-9a-f]{32}\.dcm\.partial")
 class Instances:
     """A folder of DICOM files, in sub-folders by the first two digits of their random names.
 
-    The order that survives a crash: `put` the file, then save the record that names it. What a crash leaves behind is a
-    file without a record, which `sweep` removes. Blocking; safe from many threads and processes.
+    `put` the file first, then save the record that names it: a crash in between leaves a file without a record, which
+    `sweep` deletes. Blocking; safe from many threads and processes.
 
     Parameters
     ----------
     folder
-        Made by `open` where it is missing, readable by its owner only.
+        Folder of the files; `open` creates it, readable by its owner only.
     min_free_bytes
-        Room in its file system that `check_room` wants to stay free.
+        Free disk space below which `check_room` refuses.
     """
 
     def __init__(self, folder: Path, min_free_bytes: int = 0) -> None:
@@ -34,45 +35,45 @@ class Instances:
         self._min_free_bytes = min_free_bytes
 
     def open(self) -> None:
-        """Make the folder and the one it lies in, and prove that it can be written.
+        """Create the folder and its parents, and check that it is writable.
 
         Raises
         ------
         ConfigurationError
         """
         try:
-            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # `parents` alone takes no mode
+            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # `mode` does not apply to parents
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self.delete(self.put(b""))
         except (OSError, StorageFull) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            raise ConfigurationError(f"the storage folder {self.folder} is not writable: {why}") from None
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise ConfigurationError(f"the storage folder {self.folder} is not writable: {reason}") from None
 
     def check_room(self) -> None:
-        """Refuse before anything is accepted that could not be kept.
+        """Check that enough disk space is free, before a file is accepted.
 
         Raises
         ------
         StorageFull
-            `low_disk`: less is free than should be.
+            `low_disk`: less than `min_free_bytes` is free.
         """
-        if shutil.disk_usage(self.folder).free < self._min_free_bytes:  # what is reserved for root is not free
-            raise StorageFull("the disk of the instances has less room than is to stay free", "low_disk")
+        if shutil.disk_usage(self.folder).free < self._min_free_bytes:  # space reserved for root does not count as free
+            raise StorageFull("too little free disk space (TRIAGE_STORAGE__MIN_FREE_BYTES)", "low_disk")
 
     def put(self, data: bytes) -> str:
-        """Write a file; when this returns it is on disk, under the name given back.
+        """Write a file and return its name; the file is on disk when this returns.
 
         Raises
         ------
         StorageFull
-            Nothing was kept.
+            The file could not be written, and nothing was kept.
         """
         name = f"{secrets.token_hex(16)}.dcm"
         path = self._path(name)
         partial = path.with_name(f"{name}.partial")
         try:
             self._sub_folder(path.parent)
-            _write(partial, data)
+            write_private(partial, data)
             partial.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
@@ -86,7 +87,7 @@ class Instances:
         Raises
         ------
         NotFound
-            Also for anything that is no name of ours.
+            There is no such file, or the name is malformed.
         """
         try:
             return self._path(name).read_bytes()
@@ -94,27 +95,29 @@ class Instances:
             raise NotFound("no such instance") from None
 
     def delete(self, name: str) -> None:
-        """Remove a file; one that is gone already is no error.
+        """Delete a file, if it exists.
 
         Raises
         ------
         NotFound
-            For anything that is no name of ours.
+            The name is malformed.
         """
         self._path(name).unlink(missing_ok=True)
 
     def sweep(self, known: Container[str], older_than: float) -> int:
-        """Remove files without a record, and half-written ones, that are older than so many seconds.
+        """Delete files without a record, and partially written ones.
 
         Parameters
         ----------
         known
-            `Records.files()`. Give time enough for a file whose record another replica is about to save.
+            Names of the files with a record: `Records.files()`.
+        older_than
+            Minimum age of a deleted file, seconds; longer than another replica takes from `put` to saving the record.
 
         Returns
         -------
         int
-            How many were removed.
+            Number of deleted files.
         """
         before = time.time() - older_than
         orphans = [path for path in self._files() if path.name not in known and _modified(path) < before]
@@ -141,20 +144,12 @@ class Instances:
 def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:  # another replica swept it
+    except FileNotFoundError:  # deleted by another replica
         return math.inf
 
 
-def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-
-
 def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut."""
+    """Write the names in a folder to disk, so that a new one survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -166,5 +161,5 @@ def _discard(*paths: Path) -> None:
     for path in paths:
         try:
             path.unlink(missing_ok=True)
-        except OSError:  # a folder that cannot be written cannot be tidied
+        except OSError:  # nor can a file be deleted in a folder that is not writable
             continue

@@ -1,12 +1,11 @@
-"""API keys: who may ask for what. Kept as hashes; a key itself is seen once, by who made it.
+"""API keys and their scopes. Only a hash of a key is stored; the key itself is shown once, when it is created.
 
-The hash is one SHA-256, without salt. Slow and salted hashes protect secrets that people choose, which can be guessed;
-a key is 256 random bits, which cannot be, however fast the hash. So a key is found by its hash in an index, and how
-long that takes tells nothing of a key.
+The hash is a single SHA-256 without salt. Slow, salted hashes protect passwords, which can be guessed; a key is 256
+random bits, which cannot be, however fast the hash. Keys are looked up by their hash in an index, so the time of a
+lookup reveals nothing about a key.
 """
 
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Collection
@@ -20,25 +19,26 @@ from sqlalchemy.exc import IntegrityError
 
 from service.errors import ConfigurationError, NotFound
 from service.storage.database import Database
+from service.storage.private_file import write_private
 from service.storage.tables import KEYS
 
 Scope = Literal["predict", "read", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 FIRST = "first"
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")  # names are logged
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")  # a name appears in the log
 _TOKEN = re.compile(r"triage_[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of a key.
+    """The stored facts about a key.
 
     Attributes
     ----------
     name
-        Of one key for ever, so that a line in a log names one: not given again after `revoke`.
+        Name in the log. It is never used again, also after `revoke`, so a log line always means one key.
     revoked
-        When, or None.
+        Time of `revoke`, or None.
     """
 
     name: str
@@ -53,41 +53,48 @@ class Keys:
     Parameters
     ----------
     database
-        Open.
+        An open database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, name: str, scopes: Collection[str]) -> str:
-        """Make a key, `triage_` and 43 characters, which nothing can tell again.
+        """Create a key and return it: `triage_` and 43 characters. It cannot be read again later.
 
         Raises
         ------
         ConfigurationError
-            The name is not one, or was given before; a scope is not one, or there is none.
+            The name or a scope is invalid, the name was used before, or there is no scope.
         """
         if not _NAME.fullmatch(name):
-            raise ConfigurationError("a key's name: 1 to 64 letters, digits, dots, hyphens or underscores wanted")
+            raise ConfigurationError("the name of a key must be 1 to 64 letters, digits, dots, hyphens or underscores")
         if not scopes or not set(scopes) <= set(SCOPES):
-            raise ConfigurationError(f"a key's scopes: some of {', '.join(SCOPES)} wanted")
+            raise ConfigurationError(f"the scopes of a key must be among {', '.join(SCOPES)}")
         token = _new_token()
         try:
             with self._database.write() as connection:
                 _insert(connection, name, scopes, token)
         except IntegrityError:
-            raise ConfigurationError(f"there is or was a key named {name}; a name is given once") from None
+            raise ConfigurationError(
+                f"the name {name} is already used; the name of a key is never used again"
+            ) from None
         return token
 
     def add_first(self, file: Path) -> bool:
-        """Make a key with every scope if there never was any, and write it to `file`, for its owner only.
+        """Create a key with every scope, unless a key was ever created, and write it to `file` (mode 600).
 
-        Of replicas that do so at once, one does.
+        If several replicas do so at once, one of them creates the key.
+
+        Returns
+        -------
+        bool
+            Whether this call created the key.
 
         Raises
         ------
         ConfigurationError
-            The file cannot be written; then there is no key either.
+            The file cannot be written; no key is created then.
         """
         token = _new_token()
         try:
@@ -95,7 +102,8 @@ class Keys:
                 if connection.scalar(sa.select(sa.exists().select_from(KEYS))):
                     return False
                 _insert(connection, FIRST, SCOPES, token)
-                _write(file, token)
+                file.unlink(missing_ok=True)  # left by a start that failed before its key was committed
+                write_private(file, f"{token}\n".encode())
         except IntegrityError:
             return False
         except OSError as error:
@@ -103,36 +111,36 @@ class Keys:
         return True
 
     def find(self, token: str) -> Key | None:
-        """Find a key that is in force."""
+        """Return a key, or None if it is unknown or revoked."""
         if not _TOKEN.fullmatch(token):
             return None
-        wanted = (KEYS.c.digest == _digest(token)) & KEYS.c.revoked.is_(None)
+        in_force = (KEYS.c.digest == _digest(token)) & KEYS.c.revoked.is_(None)
         with self._database.read() as connection:
-            row = connection.execute(sa.select(KEYS).where(wanted)).one_or_none()
+            row = connection.execute(sa.select(KEYS).where(in_force)).one_or_none()
         return None if row is None else _key(row)
 
     def list(self) -> tuple[Key, ...]:
-        """Every key there ever was, oldest first."""
+        """Return all keys, also revoked ones, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(KEYS).order_by(KEYS.c.created, KEYS.c.name))
             return tuple(map(_key, rows))
 
     def revoke(self, name: str) -> None:
-        """Put a key out of force, from the next request on, in every replica.
+        """Revoke a key; every replica refuses it from the next request on.
 
         Raises
         ------
         NotFound
-            No key in force has this name.
+            There is no key of this name, or it is revoked already.
         """
         in_force = (KEYS.c.name == name) & KEYS.c.revoked.is_(None)
         with self._database.write() as connection:
             if not connection.execute(sa.update(KEYS).where(in_force).values(revoked=datetime.now(UTC))).rowcount:
-                raise NotFound("no key in force has this name; `triage keys list` tells which there are")
+                raise NotFound("no valid key has this name; `triage keys list` lists all keys")
 
 
 def _new_token() -> str:
-    return f"triage_{secrets.token_urlsafe(32)}"  # the prefix is for scanners of leaked secrets
+    return f"triage_{secrets.token_urlsafe(32)}"  # scanners for leaked secrets look for the prefix
 
 
 def _digest(token: str) -> str:
@@ -146,12 +154,3 @@ def _insert(connection: sa.Connection, name: str, scopes: Collection[str], token
 
 def _key(row: sa.Row[tuple[str, str, list[Scope], datetime, datetime | None]]) -> Key:
     return Key(row.name, frozenset(row.scopes), row.created, row.revoked)
-
-
-def _write(file: Path, token: str) -> None:
-    file.unlink(missing_ok=True)  # of a start whose key was not committed
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(f"{token}\n")
-        opened.flush()
-        os.fsync(descriptor)

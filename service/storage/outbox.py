@@ -1,4 +1,4 @@
-"""What is to be sent to other systems: kept until it is there, or given up."""
+"""Objects to send to other systems, kept until they have been sent or have failed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _ATTEMPTS = 8
 
 @dataclass(frozen=True)
 class Order:
-    """An object of a record, by its kind, and the name of the destination it is for."""
+    """A kind of object and the name of the destination to send it to."""
 
     destination: str
     object: Kind
@@ -28,16 +28,16 @@ class Order:
 
 @dataclass(frozen=True)
 class Delivery:
-    """An order, and what became of it.
+    """An order and its state.
 
     Attributes
     ----------
     attempts
-        Those begun.
+        Number of attempts, also of one under way.
     due
-        When the next may begin; meaningless once it is `sent` or `failed`.
+        Earliest time of the next attempt; meaningless once the state is `sent` or `failed`.
     error
-        Code of the last failure, or nothing.
+        Code of the last failure, or empty.
     """
 
     id: str
@@ -58,72 +58,75 @@ class Outbox:
     Parameters
     ----------
     database
-        Open.
+        An open database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, prediction_id: str, orders: Sequence[Order]) -> tuple[Delivery, ...]:
-        """Order, or order again what was sent or given up; what is waiting already waits on.
+        """Add orders of a record; one that was sent or has failed starts anew, one that is waiting stays as it is.
 
         Raises
         ------
         NotFound
-            There is no such record.
+            The record does not exist.
+        Overloaded
+            Other writers were faster each time.
         """
         for _ in range(_ATTEMPTS):
             try:
                 with self._database.write() as connection:
                     return _add(connection, prediction_id, orders)
-            except IntegrityError:  # somebody else ordered the same, or deleted the record: look again
+            except IntegrityError:  # another client added the same order, or deleted the record: try again
                 continue
-        raise Overloaded("the order could not be saved beside others")
+        raise Overloaded("the order could not be saved because of other writers")
 
     def list(self, prediction_id: str) -> tuple[Delivery, ...]:
-        """Give all of a record, oldest first."""
-        of_it = sa.select(OUTBOX).where(OUTBOX.c.prediction_id == prediction_id)
+        """Return all deliveries of a record, oldest first."""
+        deliveries = sa.select(OUTBOX).where(OUTBOX.c.prediction_id == prediction_id)
         with self._database.read() as connection:
-            rows = connection.execute(of_it.order_by(OUTBOX.c.created, OUTBOX.c.destination, OUTBOX.c.object))
-            return tuple(map(_entry, rows))
+            rows = connection.execute(deliveries.order_by(OUTBOX.c.created, OUTBOX.c.destination, OUTBOX.c.object))
+            return tuple(map(_delivery, rows))
 
     def claim(self, destination: str, lease: timedelta) -> Delivery | None:
-        """Take the entry that has been due longest; for the time of the lease nobody else gets it.
+        """Take the delivery that has been due longest; nobody else can claim it until the lease ends.
 
-        An attempt that is neither finished nor put off by then, as its process died, counts as lost: the entry is due
-        again.
+        If it is neither finished nor put off by then, because the process died, it is due again.
         """
         now = datetime.now(UTC)
         due = (OUTBOX.c.destination == destination) & (OUTBOX.c.state == "waiting") & (OUTBOX.c.due <= now)
         oldest = sa.select(OUTBOX.c.id).where(due).order_by(OUTBOX.c.due).limit(1).scalar_subquery()
-        # `due` once more, for PostgreSQL: it is looked at again where another has just changed the row.
-        taken = sa.update(OUTBOX).where(OUTBOX.c.id == oldest, due)
+        # The condition `due` is repeated because PostgreSQL evaluates it again after another transaction's update.
+        claim = sa.update(OUTBOX).where(OUTBOX.c.id == oldest, due)
         values = {"due": now + lease, "attempts": OUTBOX.c.attempts + 1}
         with self._database.write() as connection:
-            row = connection.execute(taken.values(values).returning(OUTBOX)).one_or_none()
-        return None if row is None else _entry(row)
+            row = connection.execute(claim.values(values).returning(OUTBOX)).one_or_none()
+        return None if row is None else _delivery(row)
 
-    def renew(self, entry: Delivery, lease: timedelta) -> None:
-        """Have the lease begin anew."""
-        self._set(entry, {"due": datetime.now(UTC) + lease})
+    def renew(self, delivery: Delivery, lease: timedelta) -> None:
+        """Extend the lease: it ends after `lease` from now."""
+        self._set(delivery, {"due": datetime.now(UTC) + lease})
 
-    def finish(self, entry: Delivery, state: State, error: str = "") -> None:
-        """End it."""
-        self._set(entry, {"state": state, "error": error, "finished": datetime.now(UTC)})
+    def finish(self, delivery: Delivery, state: State, error: str = "") -> None:
+        """Set the final state."""
+        self._set(delivery, {"state": state, "error": error, "finished": datetime.now(UTC)})
 
-    def put_off(self, entry: Delivery, pause: timedelta, error: str) -> None:
-        """Have it tried again, not before a while."""
-        self._set(entry, {"due": datetime.now(UTC) + pause, "error": error})
+    def put_off(self, delivery: Delivery, pause: timedelta, error: str) -> None:
+        """Allow the next attempt after a pause."""
+        self._set(delivery, {"due": datetime.now(UTC) + pause, "error": error})
 
-    def _set(self, entry: Delivery, values: dict[str, Any]) -> None:
-        """Only of the attempt that was claimed: a later one has begun if this one's lease ran out."""
-        mine = (OUTBOX.c.id == entry.id) & (OUTBOX.c.attempts == entry.attempts) & (OUTBOX.c.state == "waiting")
+    def _set(self, delivery: Delivery, values: dict[str, Any]) -> None:
+        """Change the row only if no later attempt has begun, as one does when the lease has ended."""
+        same_attempt = (
+            (OUTBOX.c.id == delivery.id) & (OUTBOX.c.attempts == delivery.attempts) & (OUTBOX.c.state == "waiting")
+        )
         with self._database.write() as connection:
-            connection.execute(sa.update(OUTBOX).where(mine).values(values))
+            connection.execute(sa.update(OUTBOX).where(same_attempt).values(values))
 
 
-def insert(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> None:
-    """Order, in a transaction of the caller's, of a record that is new in it."""
+def insert_orders(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> None:
+    """Insert orders of a new record, in the transaction that inserts the record."""
     now = datetime.now(UTC)
     if orders:
         connection.execute(sa.insert(OUTBOX), [_values(prediction_id, order, now) for order in orders])
@@ -133,22 +136,22 @@ def _add(connection: sa.Connection, prediction_id: str, orders: Sequence[Order])
     if connection.scalar(sa.select(PREDICTIONS.c.id).where(PREDICTIONS.c.id == prediction_id)) is None:
         raise NotFound("no such prediction")
     now = datetime.now(UTC)
-    return tuple(_place(connection, prediction_id, order, now) for order in orders)
+    return tuple(_add_one(connection, prediction_id, order, now) for order in orders)
 
 
-def _place(connection: sa.Connection, prediction_id: str, order: Order, now: datetime) -> Delivery:
+def _add_one(connection: sa.Connection, prediction_id: str, order: Order, now: datetime) -> Delivery:
     same = (
         (OUTBOX.c.prediction_id == prediction_id)
         & (OUTBOX.c.destination == order.destination)
         & (OUTBOX.c.object == order.object)
     )
-    again = {"state": "waiting", "attempts": 0, "due": now, "error": "", "finished": None}
-    connection.execute(sa.update(OUTBOX).where(same, OUTBOX.c.state != "waiting").values(again))
+    anew = {"state": "waiting", "attempts": 0, "due": now, "error": "", "finished": None}
+    connection.execute(sa.update(OUTBOX).where(same, OUTBOX.c.state != "waiting").values(anew))
     row = connection.execute(sa.select(OUTBOX).where(same)).one_or_none()
     if row is None:
-        insert(connection, prediction_id, [order])
+        insert_orders(connection, prediction_id, [order])
         row = connection.execute(sa.select(OUTBOX).where(same)).one()
-    return _entry(row)
+    return _delivery(row)
 
 
 def _values(prediction_id: str, order: Order, now: datetime) -> dict[str, Any]:
@@ -165,5 +168,5 @@ def _values(prediction_id: str, order: Order, now: datetime) -> dict[str, Any]:
     }
 
 
-def _entry(row: sa.Row[Any]) -> Delivery:
+def _delivery(row: sa.Row[Any]) -> Delivery:
     return Delivery(**{**row._mapping, "object": Kind(row.object)})

@@ -40,11 +40,11 @@ class Summary:
     Attributes
     ----------
     id, created
-        Identity and time of the record; made here, so leave them out. `created` is aware, in UTC.
+        Identifier and time of the record, by default new ones. `created` is aware, in UTC.
     attributes
         Attributes of patient, study and series, by keyword.
-    display_sha256
-        Hash of the display values before resizing.
+    display_sha256, artefact_sha256
+        SHA-256 of the display values before resizing and of the artefact's file, lower-case hex.
     instance_file, instance_bytes
         Name that `Instances.put` returned, and size of the file.
     """
@@ -65,7 +65,15 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Record(Summary):
-    """A whole record: heat map [h, w] float32 in [0, 1], class maps [K, h, w] float32 in logit units."""
+    """A record with its maps.
+
+    Attributes
+    ----------
+    heat_map
+        `[h, w] float32 in [0, 1]`.
+    class_maps
+        `[K, h, w] float32`, logits.
+    """
 
     heat_map: npt.NDArray[np.float32]
     class_maps: npt.NDArray[np.float32]

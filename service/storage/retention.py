@@ -1,4 +1,4 @@
-"""How long records and instances are kept, and that what a crash left behind goes."""
+"""Deletion of records and instances that are too old, and of files that a crash left without a record."""
 
 import asyncio
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _BATCH = 100
 
 @dataclass(frozen=True)
 class Expired:
-    """How much is older than a time, or went because it was; `bytes` of the instances."""
+    """Numbers of expired records and instances; `bytes` is the total size of the instances' files."""
 
     records: int = 0
     instances: int = 0
@@ -30,15 +30,15 @@ class Expired:
 
 
 class Retention:
-    """Deletes what is too old. Safe beside a running service and in several replicas at once.
+    """Deletes old records and instances. May run beside the service and in several replicas at once.
 
-    A record's age counts from the answer. An instance goes with the last record of it: one that was sent again, and
-    answered by a newer artefact, stays as long as that answer.
+    The age of a record counts from its creation. An instance is deleted with its last record: one that was sent again,
+    and predicted by a newer artefact, stays as long as that record.
 
     Parameters
     ----------
     keep_days
-        None keeps everything.
+        Age at which `run` deletes a record, days; None: never.
     """
 
     def __init__(self, records: Records, instances: Instances, keep_days: float | None) -> None:
@@ -49,8 +49,8 @@ class Retention:
     def expired(self, before: datetime) -> Expired:
         """Count what `purge` would delete."""
         old = PREDICTIONS.c.created < before
-        of_it = PREDICTIONS.c.instance_id == INSTANCES.c.id
-        all_old = sa.exists().where(of_it) & ~sa.exists().where(of_it, ~old)
+        same_instance = PREDICTIONS.c.instance_id == INSTANCES.c.id
+        all_old = sa.exists().where(same_instance) & ~sa.exists().where(same_instance, ~old)
         files = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(INSTANCES.c.instance_bytes), 0))
         with self._records.database.read() as connection:
             records = connection.scalar(sa.select(sa.func.count()).where(old)) or 0
@@ -58,43 +58,49 @@ class Retention:
         return Expired(records, instances, int(size))
 
     def purge(self, before: datetime) -> Expired:
-        """Delete the records older than a time, and the instances that then have none.
+        """Delete the records created before a time, and the instances that are then without a record.
+
+        Returns
+        -------
+        Expired
+            Numbers of what was deleted.
 
         Raises
         ------
         StorageFull, Overloaded
-            As `Records`; what is left, the next purge deletes.
+            As `Records`; the next purge deletes the rest.
         """
-        gone = Expired()
-        while batch := self._batch(before):
-            gone += batch
-        return gone
+        deleted = Expired()
+        while batch := self._delete_batch(before):
+            deleted += batch
+        return deleted
 
     def sweep(self) -> int:
-        """Remove the files that no record names; how many."""
+        """Delete the files without a record, and return their number."""
         return self._instances.sweep(self._records.files(), ORPHAN_SECONDS)
 
     async def run(self) -> None:
-        """Purge now and every hour, until cancelled; what fails is logged, and tried again then."""
+        """Purge and sweep now and every hour, until cancelled; an error is logged."""
         while True:
             try:
-                await self._tidy()
+                await self._purge_and_sweep()
             except Exception as error:
                 log().error("the purge failed", **describe(error))
             await asyncio.sleep(_EVERY_SECONDS)
 
-    async def _tidy(self) -> None:
-        gone = Expired()
+    async def _purge_and_sweep(self) -> None:
+        deleted = Expired()
         if self._keep_days is not None:
             before = datetime.now(UTC) - timedelta(days=self._keep_days)
-            while batch := await asyncio.to_thread(self._batch, before):  # in short pieces: a stop waits for one
-                gone += batch
+            # One thread per batch: when the service stops, it waits for a batch, not for the whole purge.
+            while batch := await asyncio.to_thread(self._delete_batch, before):
+                deleted += batch
         orphans = await asyncio.to_thread(self.sweep)
-        if gone.records or orphans:
-            log().info("purged", records=gone.records, instances=gone.instances, bytes=gone.bytes, orphans=orphans)
+        if deleted.records or orphans:
+            log().info("purged", **vars(deleted), orphans=orphans)
 
-    def _batch(self, before: datetime) -> Expired | None:
-        """Delete the oldest few; None if there are none."""
+    def _delete_batch(self, before: datetime) -> Expired | None:
+        """Delete the oldest records, at most a batch; return None if there are none."""
         oldest = (
             sa.select(PREDICTIONS.c.id, INSTANCES.c.instance_bytes)
             .join(INSTANCES)
@@ -109,7 +115,7 @@ class Retention:
     def _delete(self, id: str, size: int) -> Expired:
         try:
             file = self._records.delete(id)
-        except NotFound:  # a client or another replica was first
+        except NotFound:  # deleted by a client or another replica
             return Expired()
         if file is None:
             return Expired(records=1)

@@ -1,4 +1,4 @@
-"""Records to database rows and back: the only place where a stored prediction is JSON."""
+"""Conversion between records and database rows; the only place where a stored prediction is JSON."""
 
 from dataclasses import asdict
 from typing import Any
@@ -7,19 +7,19 @@ import numpy as np
 import sqlalchemy as sa
 
 from service.storage.record import Record, Summary
-from service.storage.tables import OF_INSTANCE, SEARCHED
+from service.storage.tables import INSTANCE_COLUMNS, SEARCHED
 from service.triage.finding import Finding
 from service.triage.prediction import Network, Prediction, Timings
 
 _LITTLE_ENDIAN = np.dtype("<f4")
-_WHOLE = (0.0, 0.0, 1.0, 1.0)  # content of records from before it was stored: every canvas was stretched
+_WHOLE = (0.0, 0.0, 1.0, 1.0)  # `content` of records written before it was stored, when every canvas was stretched
 _UNDERSCORED = {"global": "global_"}
 
 
 def instance_values(record: Record) -> dict[str, Any]:
     """Return the columns of the table `instances`."""
     searched = {column: record.attributes.get(keyword, "") for column, keyword in SEARCHED.items()}
-    return {name: getattr(record, name) for name in OF_INSTANCE} | searched | {"received": record.created}
+    return {name: getattr(record, name) for name in INSTANCE_COLUMNS} | searched | {"received": record.created}
 
 
 def prediction_values(record: Record, instance: int) -> dict[str, Any]:
@@ -41,12 +41,12 @@ def prediction_values(record: Record, instance: int) -> dict[str, Any]:
 
 
 def summary(row: sa.RowMapping) -> Summary:
-    """Read a row of `tables.SUMMARIES`."""
+    """Return the summary in a row of `tables.SUMMARIES`."""
     return Summary(**_summary_values(row))
 
 
 def record(row: sa.RowMapping) -> Record:
-    """Read a row of `tables.RECORDS`."""
+    """Return the record in a row of `tables.RECORDS`."""
     height, width = row["map_height"], row["map_width"]
     heat_map, class_maps = (np.frombuffer(row[name], _LITTLE_ENDIAN) for name in ("heat_map", "class_maps"))
     return Record(
@@ -57,7 +57,7 @@ def record(row: sa.RowMapping) -> Record:
 
 
 def to_json(prediction: Prediction) -> dict[str, Any]:
-    """Return the column `body`; priority and margin have columns of their own."""
+    """Return the value of the column `body`: everything but priority and margin, which have their own columns."""
     return {
         "reason": list(prediction.reason),
         "findings": [_finding_to_json(finding) for finding in prediction.findings],
@@ -70,7 +70,7 @@ def to_json(prediction: Prediction) -> dict[str, Any]:
 
 
 def from_json(row: sa.RowMapping) -> Prediction:
-    """Read the columns `priority`, `margin` and `body`."""
+    """Return the prediction in the columns `priority`, `margin` and `body`."""
     body = row["body"]
     x0, y0, x1, y1 = body["box"]
     left, top, right, bottom = body.get("content", _WHOLE)
@@ -88,7 +88,7 @@ def from_json(row: sa.RowMapping) -> Prediction:
 
 
 def _summary_values(row: sa.RowMapping) -> dict[str, Any]:
-    names = (*OF_INSTANCE, "id", "artefact_sha256", "created")
+    names = (*INSTANCE_COLUMNS, "id", "artefact_sha256", "created")
     return {name: row[name] for name in names} | {"prediction": from_json(row)}
 
 

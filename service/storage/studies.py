@@ -1,4 +1,4 @@
-"""Studies of what was answered: found by what the tags say, newest first."""
+"""Search for studies that have records, by their attributes, newest first."""
 
 from collections.abc import Sequence
 
@@ -18,39 +18,39 @@ _COLUMNS: dict[str, sa.ColumnElement[str]] = {
 
 
 class Studies:
-    """Queries on the tables of instances and predictions. Blocking, as `Records` is."""
+    """Queries on the tables of instances and predictions. Blocking; raises as `Records`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def find(self, criteria: Sequence[Criterion], limit: int, offset: int) -> tuple[str, ...]:
-        """Find studies of which an instance fulfils every criterion: Study Instance UIDs, last received first."""
+        """Return the UIDs of studies with an instance that matches every criterion, last received first."""
         study = INSTANCES.c.study_instance_uid
-        answered = sa.exists().where(PREDICTIONS.c.instance_id == INSTANCES.c.id)
-        wanted = (
+        has_record = sa.exists().where(PREDICTIONS.c.instance_id == INSTANCES.c.id)
+        matching = (
             sa.select(study)
-            .where(answered, *(one.sql(_column(one.keyword)) for one in criteria))
+            .where(has_record, *(criterion.sql(_column(criterion.keyword)) for criterion in criteria))
             .group_by(study)
             .order_by(sa.func.max(INSTANCES.c.received).desc(), study)
             .limit(limit)
             .offset(offset)
         )
         with self._database.read() as connection:
-            return tuple(connection.scalars(wanted))
+            return tuple(connection.scalars(matching))
 
     def records(self, studies: Sequence[str]) -> tuple[tuple[Summary, ...], ...]:
-        """Read what there is of each study, in the order given, the oldest record first; a study may be gone."""
-        wanted = SUMMARIES.where(INSTANCES.c.study_instance_uid.in_(studies))
+        """Return the records of each study, oldest first, in the order of `studies`, without those that have none."""
+        matching = SUMMARIES.where(INSTANCES.c.study_instance_uid.in_(studies))
         with self._database.read() as connection:
-            found = connection.execute(wanted.order_by(PREDICTIONS.c.created, PREDICTIONS.c.id)).all()
-        of: dict[str, list[Summary]] = {study: [] for study in studies}
-        for row in found:
-            of[row.study_instance_uid].append(rows.summary(row._mapping))
-        return tuple(tuple(records) for records in of.values() if records)
+            selected = connection.execute(matching.order_by(PREDICTIONS.c.created, PREDICTIONS.c.id)).all()
+        by_study: dict[str, list[Summary]] = {study: [] for study in studies}
+        for row in selected:
+            by_study[row.study_instance_uid].append(rows.summary(row._mapping))
+        return tuple(tuple(records) for records in by_study.values() if records)
 
 
 def _column(keyword: str) -> sa.ColumnElement[str]:
-    """The column of an attribute, or its place in the JSON of all that are kept."""
+    """Return the column of an attribute, or its value in the JSON of all stored attributes."""
     if keyword in _COLUMNS:
         return _COLUMNS[keyword]
     return sa.func.coalesce(INSTANCES.c.attributes[keyword].as_string(), "")

@@ -1,4 +1,4 @@
-"""The tables. A change here wants a new revision in `migrations/versions`; a test compares the two."""
+"""The tables. A change here requires a new revision in `migrations/versions`; a test compares the two."""
 
 from datetime import UTC, datetime
 
@@ -6,21 +6,21 @@ import sqlalchemy as sa
 
 
 class Utc(sa.TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC; SQLite keeps no zone."""
+    """An aware datetime, stored in UTC; SQLite stores no time zone."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Refuse a naive datetime, and turn any other to UTC."""
+        """Convert an aware datetime to UTC; a naive one is an error."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a naive datetime")
+            raise ValueError("expected an aware datetime, got a naive one")
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Give the zone back."""
+        """Return an aware datetime in UTC."""
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
 
 
@@ -33,7 +33,7 @@ METADATA = sa.MetaData(
     }
 )
 
-SEARCHED = {  # of `attributes`, in columns of their own: column -> keyword
+SEARCHED = {  # attributes that have their own column: column -> keyword
     "patient_name": "PatientName",
     "patient_id": "PatientID",
     "study_date": "StudyDate",
@@ -76,20 +76,20 @@ PREDICTIONS = sa.Table(
     sa.Index(None, "created", "id"),
 )
 
-# Beside every prediction, small, so that paging and counting read no maps. `_ORDER` ascending is the worklist's order.
+# One small row per prediction, so that paging and counting read no maps. `_ORDER` ascending is the worklist's order.
 _ORDER = ("rank", "urgency", "created", "prediction_id")
 WORKLIST = sa.Table(
     "worklist",
     METADATA,
     sa.Column("prediction_id", sa.ForeignKey(PREDICTIONS.c.id, ondelete="CASCADE"), primary_key=True),
     sa.Column("instance_id", sa.Integer, nullable=False),
-    sa.Column("newest", sa.Boolean, nullable=False),  # of its instance's; the others are not on the list
+    sa.Column("newest", sa.Boolean, nullable=False),  # the newest record of its instance; only these are on the list
     sa.Column("unread", sa.Boolean, nullable=False),
-    sa.Column("rank", sa.SmallInteger, nullable=False),  # of the priority, 0 is STAT
-    sa.Column("urgency", sa.Double, nullable=False),  # -margin; beyond all numbers where there is none
+    sa.Column("rank", sa.SmallInteger, nullable=False),  # index of the priority: 0 STAT, 1 HIGH, 2 ROUTINE
+    sa.Column("urgency", sa.Double, nullable=False),  # -margin; 1e300 where there is none
     sa.Column("created", Utc, nullable=False),
-    sa.Column("positive", sa.Text, nullable=False),  # |label||label|
-    sa.Column("searched", sa.Text, nullable=False),  # name, id and accession number, case folded
+    sa.Column("positive", sa.Text, nullable=False),  # labels of the positive findings: |label||label|
+    sa.Column("searched", sa.Text, nullable=False),  # patient name, patient id and accession number, case folded
     sa.Column("read_at", Utc),
     sa.Column("read_by", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Index(None, "instance_id"),
@@ -97,7 +97,7 @@ WORKLIST = sa.Table(
     sa.Index("ix_worklist_unread", "newest", "unread", *_ORDER),
 )
 
-# What changed, for those who listen; `clock` holds the last tick, and its lock puts commits in the order of the ticks.
+# The last changes, for the event streams. `clock` holds the last tick; its row lock commits changes in their order.
 CHANGES = sa.Table(
     "changes",
     METADATA,
@@ -127,7 +127,7 @@ OUTBOX = sa.Table(
     sa.Column("object", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("due", Utc, nullable=False),  # of an attempt under way: when it counts as lost
+    sa.Column("due", Utc, nullable=False),  # earliest time of the next attempt; during an attempt, end of its lease
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("created", Utc, nullable=False),
     sa.Column("finished", Utc),
@@ -135,7 +135,7 @@ OUTBOX = sa.Table(
     sa.Index(None, "destination", "state", "due"),
 )
 
-OF_INSTANCE = (
+INSTANCE_COLUMNS = (
     "study_instance_uid",
     "series_instance_uid",
     "sop_instance_uid",
@@ -145,10 +145,10 @@ OF_INSTANCE = (
     "instance_file",
     "instance_bytes",
 )
-_OF_PREDICTION = ("id", "artefact_sha256", "created", "priority", "margin", "body")
-_OF_MAPS = ("map_height", "map_width", "heat_map", "class_maps")
+_PREDICTION_COLUMNS = ("id", "artefact_sha256", "created", "priority", "margin", "body")
+_MAP_COLUMNS = ("map_height", "map_width", "heat_map", "class_maps")
 
 SUMMARIES = sa.select(
-    *(INSTANCES.c[name] for name in OF_INSTANCE), *(PREDICTIONS.c[name] for name in _OF_PREDICTION)
+    *(INSTANCES.c[name] for name in INSTANCE_COLUMNS), *(PREDICTIONS.c[name] for name in _PREDICTION_COLUMNS)
 ).select_from(PREDICTIONS.join(INSTANCES))
-RECORDS = SUMMARIES.add_columns(*(PREDICTIONS.c[name] for name in _OF_MAPS))
+RECORDS = SUMMARIES.add_columns(*(PREDICTIONS.c[name] for name in _MAP_COLUMNS))

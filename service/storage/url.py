@@ -1,4 +1,4 @@
-"""The URL of the database: as set, with the password from its file, or SQLite in the storage folder."""
+"""The URL of the database: the setting, with the password from its file, or SQLite in the storage folder."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +13,7 @@ def database_url(settings: Settings) -> str:
     Raises
     ------
     ConfigurationError
-        The password file cannot be read, or the URL has no place for a password.
+        The password file cannot be read, or the URL names no user or has a password of its own.
     """
     url, password_file = settings.database.url, settings.database.password_file
     if url is None:
@@ -24,10 +24,12 @@ def database_url(settings: Settings) -> str:
 def _with_password(url: str, file: Path) -> str:
     user, at, rest = url.partition("@")
     if not at or ":" in user.partition("://")[2]:
-        raise ConfigurationError("TRIAGE_DATABASE__URL must name a user and no password beside a password file")
+        raise ConfigurationError(
+            "with TRIAGE_DATABASE__PASSWORD_FILE, TRIAGE_DATABASE__URL must name a user and no password"
+        )
     try:
         password = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigurationError(f"TRIAGE_DATABASE__PASSWORD_FILE: {file} cannot be read: {why}") from None
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigurationError(f"TRIAGE_DATABASE__PASSWORD_FILE: {file} cannot be read: {reason}") from None
     return f"{user}:{quote(password, safe='')}@{rest}"

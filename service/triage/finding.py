@@ -1,11 +1,11 @@
-"""A finding: what the network's probability for one label means at its operating point."""
+"""A finding: the probability of one label, and whether it is positive at the operating point."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer for one label.
+    """The result for one label.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The stored prediction: what one artefact says about one radiograph."""
+"""The stored prediction: the result of one artefact for one radiograph."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Timings:
-    """Milliseconds of each stage when the prediction was made."""
+    """Milliseconds that each stage of the prediction took."""
 
     read: float = 0.0
     decode: float = 0.0
@@ -32,14 +32,14 @@ class Timings:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Findings, priority and the region that the local branch saw.
+    """Findings, priority and the box that the local branch was applied to.
 
     Attributes
     ----------
     reason
         Positive findings that made the priority, in label order; empty for ROUTINE.
     margin
-        Largest logit margin over a threshold; None without an operating point. Orders a worklist within a priority.
+        Largest logit margin over a threshold (`TriageResult`); None without an operating point.
     findings
         One finding per label, in the order of the network's outputs.
     box
@@ -47,7 +47,7 @@ class Prediction:
     content
         Part of the canvas that the radiograph covers, (x0, y0, x1, y1) in [0, 1].
     flags
-        What is suspicious about the radiograph, snake_case.
+        Codes of warnings about the radiograph, snake_case.
     """
 
     priority: Priority

@@ -1,4 +1,4 @@
-"""From probabilities to findings and a priority: the only place that turns a number into a clinical word."""
+"""From probabilities to findings and a priority; no other module decides what is positive or urgent."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from service.triage.finding import Finding
 
 Priority = Literal["STAT", "HIGH", "ROUTINE"]
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)  # most urgent first
-_RESOLUTION = 1e-7  # spacing of float32 just below 1: keeps the logit of a saturated output finite
+_RESOLUTION = 1e-7  # about the spacing of float32 below 1; keeps the logit of a saturated output finite
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _check(probabilities: Probabilities, count: int) -> None:
     for values in (probabilities.fusion, probabilities.global_, probabilities.local):
         if values.shape != (count,):
             raise InferenceFailed(f"expected an output of shape ({count},), got {values.shape}")
-        if not np.all((values >= 0) & (values <= 1)):  # false for NaN too
+        if not np.all((values >= 0) & (values <= 1)):  # also refuses NaN
             raise InferenceFailed("the network returned a probability that is not a number in [0, 1]")
 
 

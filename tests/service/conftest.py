@@ -15,18 +15,18 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="session")
 def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network that answers quickly, in an artefact that fits the contract."""
-    from tests.artefacts import tiny_artefact  # brings torch: only for those who ask
+    """Return the path of a valid artefact with a small, fast network."""
+    from tests.artefacts import tiny_artefact  # imports torch, which most tests do not need
 
     return tiny_artefact(tmp_path_factory.mktemp("artefact"))
 
 
 @pytest.fixture
 def log() -> Iterator[StringIO]:
-    """What the service logs meanwhile, as it does to a file."""
+    """Return the log of the service during the test, in the format of a file."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    root.handlers = []  # pytest's own are not to be closed
+    root.handlers = []  # `configure` would close pytest's own handlers
     stream = StringIO()
     telemetry.configure(stream)
     yield stream
@@ -36,7 +36,7 @@ def log() -> Iterator[StringIO]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process; gives exit status, standard output and standard error."""
+    """Return a function that runs the command in this process: exit status, standard output, standard error."""
     monkeypatch.setenv("TRIAGE_STORAGE__FOLDER", str(tmp_path / "data"))
 
     def run(*arguments: str) -> tuple[int, str, str]:

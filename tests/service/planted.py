@@ -1,4 +1,4 @@
-"""Radiographs full of what must not get out: names, identifiers and dates wherever the standard allows text."""
+"""Radiographs with planted names, identifiers and dates wherever the standard allows text; none of them may leak."""
 
 import csv
 import json
@@ -20,11 +20,11 @@ from tests.factories import chest, noise
 
 WORDS, DATE, UID = "Tweety^Kanarie 19420502", "19420502", "2.25.19420502"
 SECRET = re.compile(rb"tweety|kanarie|19420502", re.IGNORECASE)
-MEANT = re.compile(rb"2\.25\.777|MEANT-77", re.IGNORECASE)  # what an answer carries, and a log does not
-OF_THE_ANSWER = {"study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number"}
-# What an entry of the worklist carries of the tags, and who says to have read it; and the columns of its table
-OF_THE_WORKLIST = {"patient", "study", "series_description", "modality", "read", "accession_number"}
-OF_THE_TABLE = {
+MEANT = re.compile(rb"2\.25\.777|MEANT-77", re.IGNORECASE)  # allowed in a prediction, not in a log
+PREDICTION_FIELDS = {"study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number"}
+# Fields of a worklist entry, and columns of its CSV table, that may contain planted values
+WORKLIST_FIELDS = {"patient", "study", "series_description", "modality", "read", "accession_number"}
+TABLE_COLUMNS = {
     *("patient_name", "patient_id", "patient_sex", "patient_age", "patient_birth_date", "accession_number"),
     *("study_date", "study_time", "study_description", "series_description", "modality", "study_instance_uid"),
     "read_by",
@@ -40,18 +40,18 @@ _VALUES = {
     "UI": UID,
     "UR": "https://tweety.example/kanarie?born=19420502",
 }
-_ASKED = re.compile(r"\"([A-Z]\w+)\"")
+_QUOTED = re.compile(r"\"([A-Z]\w+)\"")
 
 
 def keywords_read() -> list[str]:
-    """Every attribute that the service decides by, from its sources; what it only keeps is planted like any other."""
+    """Return every attribute whose value decides how a file is handled, as the sources name them."""
     sources = (path for path in sorted((ROOT / "service" / "dicom").glob("*.py")) if path.name != "attributes.py")
     text = "".join(path.read_text(encoding="utf-8") for path in sources)
-    return sorted({word for word in _ASKED.findall(text) if tag_for_keyword(word) is not None})
+    return sorted({word for word in _QUOTED.findall(text) if tag_for_keyword(word) is not None})
 
 
 def bare(number: int, seed: int = 0, **elements: Any) -> Dataset:
-    """One that the gate accepts. Of the patient's module all is planted; UIDs and accession number are `MEANT`."""
+    """Return an acceptable data set with a planted patient module; UIDs and accession number match `MEANT`."""
     dataset = chest(
         noise(seed=seed),
         StudyInstanceUID="2.25.7771",
@@ -66,9 +66,9 @@ def bare(number: int, seed: int = 0, **elements: Any) -> Dataset:
 
 
 def radiograph(number: int, seed: int = 0, **elements: Any) -> Dataset:
-    """A `bare` one with something planted in every text element that the service does not read.
+    """Return a `bare` data set with values planted in every text element that the service does not read.
 
-    Also in private elements and three sequences deep.
+    They are planted in private elements, too, and two sequences deep.
     """
     dataset = bare(number, seed)
     dataset.update(public_text())
@@ -83,19 +83,19 @@ def radiograph(number: int, seed: int = 0, **elements: Any) -> Dataset:
 
 @cache
 def public_text() -> dict[BaseTag, DataElement]:
-    """Every public text element, but for those that the service reads and decides by."""
-    spared = {*keywords_read(), "SpecificCharacterSet"}
+    """Return every public text element with a planted value, except those in `keywords_read`."""
+    excluded = {*keywords_read(), "SpecificCharacterSet"}
     planted = {
         Tag(number): DataElement(number, vr, _VALUES[vr], validation_mode=IGNORE)
         for number, (vr, _, _, _, keyword) in DicomDictionary.items()
-        if vr in _VALUES and 0x0002 < number >> 16 < 0xFFFC and keyword not in spared
+        if vr in _VALUES and 0x0002 < number >> 16 < 0xFFFC and keyword not in excluded
     }
     overlay = (0x60000022, 0x60001500)  # Overlay Description and Label, of a repeating group
     return planted | {Tag(number): DataElement(number, "LO", WORDS) for number in overlay}
 
 
 def plant_privately(dataset: Dataset, items: Sequence) -> None:
-    """A private block: text of every VR, a sequence, and bytes that do not say what they are."""
+    """Add a private block: text of every VR, a sequence, and bytes without a type."""
     block = dataset.private_block(0x0009, "TWEETY KANARIE", create=True)
     for offset, (vr, value) in enumerate(_VALUES.items()):
         block.add_new(offset, "LO" if vr in ("AS", "CS", "TM") else vr, value)
@@ -105,18 +105,18 @@ def plant_privately(dataset: Dataset, items: Sequence) -> None:
 
 
 def replace(dataset: Dataset, keyword: str, value: Any) -> None:
-    """Set an element whatever the standard says of its value; None takes it away."""
+    """Set an element, also to an invalid value; None deletes it."""
     tag = Tag(keyword)
     if tag in dataset:
         del dataset[tag]
     if value is not None:
         vr = dictionary_VR(tag)
-        wrong = isinstance(value, str) and (vr not in _VALUES or (vr in ("DS", "IS") and not value.isdigit()))
-        dataset[tag] = DataElement(tag, "LT" if wrong else vr.split(" ")[-1], value, validation_mode=IGNORE)
+        invalid = isinstance(value, str) and (vr not in _VALUES or (vr in ("DS", "IS") and not value.isdigit()))
+        dataset[tag] = DataElement(tag, "LT" if invalid else vr.split(" ")[-1], value, validation_mode=IGNORE)
 
 
 def encode(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
-    """A Part 10 file, with something planted also in its preamble and file meta information."""
+    """Return a Part 10 file with values planted in its preamble and file meta information."""
     dataset.file_meta = FileMetaDataset()
     meta = dataset.file_meta
     meta.TransferSyntaxUID = syntax
@@ -131,21 +131,21 @@ def encode(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
 
 
 def file(number: int, seed: int = 0, **elements: Any) -> bytes:
-    """The file of `radiograph(number, seed, **elements)`."""
+    """Return the file of `radiograph(number, seed, **elements)`."""
     return encode(radiograph(number, seed, **elements))
 
 
-# Looking for it...
+# Detection of planted values...
 
 
 def in_text(text: str | bytes) -> list[bytes]:
-    """Everything planted that is in a text meant to carry none of it: log, header, URL, problem."""
+    """Return every planted value in a text that must contain none: log, header, URL, problem document."""
     data = text.encode() if isinstance(text, str) else text
     return SECRET.findall(data) + MEANT.findall(data)
 
 
 def in_answer(body: Any, name: str = "") -> list[str]:
-    """What a JSON answer has where it should not: UIDs and accession number have their fields, a sent name has its."""
+    """Return planted values in the wrong fields of a JSON answer; file names are those of the request."""
     if isinstance(body, dict):
         return [place for key, value in body.items() for place in in_answer(value, key)]
     if isinstance(body, list):
@@ -153,27 +153,30 @@ def in_answer(body: Any, name: str = "") -> list[str]:
     if name == "filename":
         return []
     text = json.dumps(body).encode()
-    return [f"{name}: {body}"] if SECRET.search(text) or (MEANT.search(text) and name not in OF_THE_ANSWER) else []
+    return [f"{name}: {body}"] if SECRET.search(text) or (MEANT.search(text) and name not in PREDICTION_FIELDS) else []
 
 
 def in_worklist(body: Any) -> list[str]:
-    """The same of the worklist's answers: a page of entries, or one entry."""
+    """Return planted values in the wrong fields of a page of the worklist, or of one entry."""
     if isinstance(body, dict) and "items" in body:
-        return in_answer(body | {"items": []}) + [place for one in body["items"] for place in in_worklist(one)]
-    return in_answer({name: value for name, value in body.items() if name not in OF_THE_WORKLIST})
+        return in_answer(body | {"items": []}) + [place for entry in body["items"] for place in in_worklist(entry)]
+    return in_answer({name: value for name, value in body.items() if name not in WORKLIST_FIELDS})
 
 
 def in_table(text: str) -> list[str]:
-    """The same of its table."""
+    """Return planted values in the wrong columns of the worklist's CSV table."""
     rows = csv.DictReader(StringIO(text, newline=""))
     return [
-        f"{name}: {value}" for row in rows for name, value in row.items() if name not in OF_THE_TABLE and in_text(value)
+        f"{name}: {value}"
+        for row in rows
+        for name, value in row.items()
+        if name not in TABLE_COLUMNS and in_text(value)
     ]
 
 
 def in_files(folder: Path, instances: Path) -> list[str]:
-    """Files with something in their names or contents, but for the instances and the database beside them."""
-    kept = {instances, *(instances.with_name(f"triage.sqlite{suffix}") for suffix in ("", "-wal", "-shm"))}
-    found = [path for path in folder.rglob("*") if not kept & {path, *path.parents}]
-    names = [str(path) for path in found if in_text(str(path.relative_to(folder)))]
-    return names + [str(path) for path in found if path.is_file() and SECRET.search(path.read_bytes())]
+    """Return files with planted values in name or content, except the instances and the database beside them."""
+    allowed = {instances, *(instances.with_name(f"triage.sqlite{suffix}") for suffix in ("", "-wal", "-shm"))}
+    paths = [path for path in folder.rglob("*") if not allowed & {path, *path.parents}]
+    names = [str(path) for path in paths if in_text(str(path.relative_to(folder)))]
+    return names + [str(path) for path in paths if path.is_file() and SECRET.search(path.read_bytes())]

@@ -1,4 +1,4 @@
-"""Findings, predictions and records for tests: sound values, any of which can be replaced."""
+"""Findings, predictions and records for tests, with valid values that can be replaced."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -44,8 +44,8 @@ PREDICTION = Prediction(
 
 
 def record(**changes: Any) -> Record:
-    """A record; `changes` name fields of the record or of its prediction."""
-    of_prediction = {name: changes.pop(name) for name in _PREDICTION_FIELDS if name in changes}
+    """Return a record; `changes` replaces fields of the record or of its prediction."""
+    prediction_changes = {name: changes.pop(name) for name in _PREDICTION_FIELDS if name in changes}
     values: dict[str, Any] = {
         "study_instance_uid": "1.2.3",
         "series_instance_uid": "1.2.3.4",
@@ -56,7 +56,7 @@ def record(**changes: Any) -> Record:
         "artefact_sha256": "a" * 64,
         "instance_file": "0" * 32 + ".dcm",
         "instance_bytes": 1234,
-        "prediction": replace(PREDICTION, **of_prediction),
+        "prediction": replace(PREDICTION, **prediction_changes),
         "heat_map": np.zeros((7, 7), np.float32),
         "class_maps": np.zeros((14, 7, 7), np.float32),
     }

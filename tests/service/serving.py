@@ -1,4 +1,4 @@
-"""Applications in this process: settings for tests, and a client that runs the lifespan, which httpx does not."""
+"""Applications in this process: settings for tests, and a client that runs the lifespan (httpx does not)."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ LIMITS = Limits(decode_workers=1)
 
 
 class Client:
-    """An HTTP client of one application, on one event loop of its own."""
+    """An HTTP client of an application, with its own event loop."""
 
     def __init__(self, runner: asyncio.Runner, http: httpx.AsyncClient, app: FastAPI) -> None:
         self.runner, self.http, self.app = runner, http, app
@@ -51,7 +51,7 @@ class Client:
 
 @contextmanager
 def client_of(app: FastAPI) -> Iterator[Client]:
-    """Run an application with its lifespan; a service is not ready at once."""
+    """Run an application with its lifespan; the service may not be ready yet."""
     with asyncio.Runner() as runner:
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())
@@ -66,14 +66,14 @@ def client_of(app: FastAPI) -> Iterator[Client]:
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[Client]:
-    """Run the service until it is ready, then until the end."""
+    """Run the service, and yield a client once it is ready."""
     with client_of(create_app(settings)) as client:
         client.wait_until_ready()
         yield client
 
 
 def settings_for(artefact: Path, folder: Path, limits: Limits = LIMITS) -> Settings:
-    """Settings that keep everything in `folder`."""
+    """Return settings that store everything in `folder`."""
     return Settings(
         runtime=Runtime(threads=1), model=Model(path=artefact), storage=Storage(folder=folder), limits=limits
     )

@@ -1,4 +1,4 @@
-"""An HTTP service that answers as it is told, to see what another makes of it."""
+"""An HTTP server with configurable answers, in place of the service or of a destination."""
 
 import json
 import threading
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-RECORD = '{"schema": "agcnn-triage/prediction/1"}'  # as much of one as acknowledges
+RECORD = '{"schema": "agcnn-triage/prediction/1"}'  # the part of a prediction that acknowledges a file
 
 
 class Stub(ThreadingHTTPServer):
-    """Answers every POST with `status` and `body` after `seconds`; keeps what it was sent."""
+    """Answers every POST with `status` and `body` after `seconds`, and keeps headers and bodies in `received`."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

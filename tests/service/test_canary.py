@@ -1,4 +1,4 @@
-"""Nothing of a patient gets out: not by a log, a header, a URL, a problem, nor a file beside the instance store."""
+"""No value of a patient leaks into a log, header, URL, problem document or file outside the storage folder."""
 
 import errno
 import json
@@ -52,7 +52,7 @@ DICOM_WEB = ("application/dicom+json", "multipart/related", "application/dicom")
 
 
 class Witness:
-    """A client that looks into every answer, whatever it is asked for."""
+    """A client that examines every response for planted values."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -76,41 +76,41 @@ class Witness:
 
 def examine(response: httpx.Response) -> None:
     for name, value in response.headers.multi_items():
-        if name == "x-pixels":  # numbers are needed to show the pixels; of texts, none is the file's
+        if name == "x-pixels":  # its numbers may be anything; its texts must not come from the file
             assert not planted.in_text(json.dumps(strings(json.loads(value))))
         else:
             assert not planted.in_text(f"{name}: {value}")
     kind, path = response.headers.get("content-type", ""), response.request.url.path
-    listed = path.startswith("/v1/worklist") or response.request.method == "PATCH"
+    is_worklist = path.startswith("/v1/worklist") or response.request.method == "PATCH"
     if kind == "image/png":
         assert {name for name, _ in chunks(response.content)} <= {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
-    elif kind == "application/json" and response.content and listed:
+    elif kind == "application/json" and response.content and is_worklist:
         assert not planted.in_worklist(response.json())
     elif kind == "application/json" and response.content:
         assert not planted.in_answer(response.json())
         for item in response.json() if isinstance(response.json(), list) else []:
             assert not planted.in_text(json.dumps(item.get("problem")))
     elif response.request.url.path.startswith("/dicom-web/") and kind.partition(";")[0] in DICOM_WEB:
-        assert response.status_code in (200, 202, 409)  # for those who file by patient and study, too
+        assert response.status_code in (200, 202, 409)  # may name patient and study
         if response.request.method == "POST":
             assert not planted.SECRET.search(response.content)
     elif kind == "image/jpeg":
         assert not planted.in_text(response.content)
-    elif kind in OBJECTS:  # for an archive that files by patient and study: they are the source's
+    elif kind in OBJECTS:  # may name patient and study
         assert response.status_code == 200
         assert re.fullmatch(r"/v1/predictions/[0-9a-f]{32}/\w+\.(dcm|json)", response.request.url.path)
     elif kind.startswith("text/csv"):
         assert not planted.in_table(response.text)
-    else:  # a problem, a page, events, pixels
+    else:  # a problem document, page, event stream or pixels
         assert not planted.in_text(response.content)
 
 
 def strings(value: object) -> list[str]:
-    """Every text in a JSON document."""
+    """Return every text in a JSON document."""
     if isinstance(value, dict):
-        return [one for item in value.items() for part in item for one in strings(part)]
+        return [text for item in value.items() for part in item for text in strings(part)]
     if isinstance(value, list):
-        return [one for part in value for one in strings(part)]
+        return [text for part in value for text in strings(part)]
     return [value] if isinstance(value, str) else []
 
 
@@ -124,7 +124,7 @@ def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 @pytest.fixture(scope="module")
 def witness(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Witness]:
-    """One service for all of it; in the end its folders are searched."""
+    """Run one service for all tests; at the end its folders are searched for planted values."""
     folder = tmp_path_factory.mktemp("service")
     with pytest.MonkeyPatch.context() as patch:
         (folder / "temporary").mkdir()
@@ -136,8 +136,8 @@ def witness(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_said(log: StringIO, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Around every test: what is logged, or printed by whatever library."""
+def _no_leak_in_log_or_output(log: StringIO, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Examine the log and everything printed in every test."""
     yield
     assert not planted.in_text(log.getvalue())
     assert not planted.in_text("".join(capfd.readouterr()))
@@ -147,7 +147,7 @@ def lines(log: StringIO, event: str) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == event]
 
 
-def test_the_plants_are_where_they_should_be() -> None:
+def test_planted_values_are_in_the_file_and_are_detected() -> None:
     data = planted.file(0)
 
     assert len(planted.SECRET.findall(data)) > 10_000
@@ -159,7 +159,9 @@ def test_the_plants_are_where_they_should_be() -> None:
 
 
 @pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
-def test_an_answer_carries_what_it_is_meant_to(witness: Witness, log: StringIO, syntax: str | None) -> None:
+def test_a_prediction_has_the_uids_and_the_accession_number(
+    witness: Witness, log: StringIO, syntax: str | None
+) -> None:
     radiograph = planted.radiograph(1)
 
     response = witness.post(planted.encode(radiograph, syntax) if syntax else planted.encode(radiograph))
@@ -170,15 +172,15 @@ def test_an_answer_carries_what_it_is_meant_to(witness: Witness, log: StringIO, 
     assert len(lines(log, "predicted")[0]["sop_instance_hash"]) == 16
 
 
-def test_every_operation_of_the_interface(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a record, with none, and with something planted in every parameter and header."""
+def test_no_operation_of_the_api_leaks_planted_values(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call each with a record, without one, and with planted values in every parameter and header."""
     monkeypatch.setattr(events, "LIFE_SECONDS", 0)
     id = witness.post(planted.file(2)).json()["id"]
-    described = witness.request("GET", "/openapi.json").json()
+    schema = witness.request("GET", "/openapi.json").json()
 
-    for path, operations in described["paths"].items():
+    for path, operations in schema["paths"].items():
         for method, operation in operations.items():
-            names = [one["name"] for one in operation.get("parameters", []) if one["in"] == "query"]
+            names = [parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "query"]
             for value in (planted.WORDS, planted.DATE, "2.25.7771"):
                 for query in ({}, *({name: value} for name in (*names, value))):
                     planted_path = re.sub(r"\{\w+\}", value, path)
@@ -189,39 +191,39 @@ def test_every_operation_of_the_interface(witness: Witness, monkeypatch: pytest.
     assert witness.request("DELETE", f"/v1/predictions/{id}").status_code == 204
 
 
-def test_the_worklist_tells_what_it_is_meant_to_and_a_search_is_said_nowhere(witness: Witness, log: StringIO) -> None:
-    """The answer has the patient; the address, the log and what is refused have not."""
+def test_the_worklist_names_the_patient_and_a_search_is_not_logged(witness: Witness, log: StringIO) -> None:
+    """The answer names the patient; URL, log and problem documents do not."""
     id = witness.post(planted.encode(planted.radiograph(10))).json()["id"]
-    wanted = {"q": "kanarie tweety meant-7710", "since": "2020-01-01T00:00:00Z"}
+    filters = {"q": "kanarie tweety meant-7710", "since": "2020-01-01T00:00:00Z"}
 
-    found = witness.request("POST", "/v1/worklist/search", json=wanted, headers=PATIENT)
-    table = witness.request("POST", "/v1/worklist.csv", json=wanted)
+    page = witness.request("POST", "/v1/worklist/search", json=filters, headers=PATIENT)
+    table = witness.request("POST", "/v1/worklist.csv", json=filters)
     entry = witness.request("GET", f"/v1/worklist/{id}")
     marked = witness.request("PATCH", f"/v1/predictions/{id}", json={"read": True, "by": planted.WORDS})
 
-    assert [one["id"] for one in found.json()["items"]] == [id]
+    assert [item["id"] for item in page.json()["items"]] == [id]
     assert entry.json()["patient"]["name"] == planted.WORDS
     assert entry.json()["patient"]["id"] == planted.WORDS
     assert planted.WORDS in table.text
     assert marked.json()["read"]["by"] == planted.WORDS
-    assert not planted.in_text(str(found.request.url))
+    assert not planted.in_text(str(page.request.url))
     for body in ({"Tweety": 1}, {"q": [planted.WORDS]}, {"q": planted.WORDS * 99}, [planted.WORDS], planted.WORDS):
         for method, path in (("POST", "/v1/worklist/search"), ("PATCH", f"/v1/predictions/{id}")):
             assert witness.request(method, path, json=body).status_code == 400
     assert len(lines(log, "request")) == 15
 
 
-def test_pixels_and_maps_of_a_radiograph_full_of_it(witness: Witness) -> None:
+def test_pixels_and_maps_leak_no_planted_text(witness: Witness) -> None:
     tags = {"WindowCenterWidthExplanation": planted.WORDS, "PatientOrientation": "TWEETY\\F", "ViewPosition": "PA"}
     id = witness.post(planted.encode(planted.radiograph(11, **tags))).json()["id"]
 
-    told = json.loads(witness.request("GET", f"/v1/predictions/{id}/pixels").headers["x-pixels"])
-    assert strings(told["windows"][0])[1] == "window 1"
-    assert told["orientation"] is None
+    header = json.loads(witness.request("GET", f"/v1/predictions/{id}/pixels").headers["x-pixels"])
+    assert strings(header["windows"][0])[1] == "window 1"
+    assert header["orientation"] is None
     assert witness.request("GET", f"/v1/predictions/{id}/maps.json").status_code == 200
 
 
-def test_dicom_web(witness: Witness, log: StringIO) -> None:
+def test_dicom_web_leaks_no_planted_values(witness: Witness, log: StringIO) -> None:
     study, series, instance = "2.25.77710", "2.25.77720", "2.25.777390"
     uids = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "SOPInstanceUID": instance}
     files = (planted.file(90, **uids), planted.file(91, Modality="TWEETY"), b"Tweety", planted.file(90, seed=1, **uids))
@@ -233,9 +235,9 @@ def test_dicom_web(witness: Witness, log: StringIO) -> None:
     wrong = witness.request("POST", f"/dicom-web/studies/{planted.UID}", content=parts + b"--Tweety--", headers=headers)
 
     assert (stored.status_code, cut.status_code, wrong.status_code) == (202, 202, 409)
-    described = witness.request("GET", "/openapi.json").json()
+    schema = witness.request("GET", "/openapi.json").json()
     names = {"study": study, "of_series": series, "instance": instance, "frames": "1"}
-    paths = [path for path, operations in described["paths"].items() if "/dicom-web/" in path and "get" in operations]
+    paths = [path for path, operations in schema["paths"].items() if "/dicom-web/" in path and "get" in operations]
     assert len(paths) > 15
     for path in paths:
         for query in ({}, {"PatientName": planted.WORDS}, {planted.WORDS: planted.DATE}, {"window": planted.WORDS}):
@@ -249,26 +251,28 @@ def test_dicom_web(witness: Witness, log: StringIO) -> None:
 
 @pytest.mark.parametrize("path", ["/Tweety", "/v1/Tweety?PatientID=19420502", "/docs?Tweety", "//Tweety", "/%54weety"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS", "TRACE", "TWEETY"])
-def test_a_path_or_method_that_nobody_has(witness: Witness, method: str, path: str) -> None:
+def test_an_unknown_path_or_method_leaks_nothing(witness: Witness, method: str, path: str) -> None:
     assert witness.request(method, path, headers=PATIENT).status_code in (200, 404, 405)
 
 
 @pytest.mark.parametrize("id", [planted.DATE, "2.25.77731", "MEANT-771", "Tweety", "Tweety" * 9])
-def test_a_request_id_is_taken_up_only_where_it_is_none_of_a_patient(witness: Witness, id: str) -> None:
+def test_a_request_id_with_a_planted_value_is_not_taken_over(witness: Witness, id: str) -> None:
     witness.request("GET", "/v1/predictions", headers={"X-Request-Id": id})
 
 
 @pytest.mark.parametrize("keyword", [name for name in planted.keywords_read() if name != "TransferSyntaxUID"])
 @pytest.mark.parametrize("value", ["TWEETY 19420502", planted.DATE, None])
-def test_an_attribute_that_the_service_reads(witness: Witness, keyword: str, value: str | None) -> None:
-    """Accepted or refused: its own value is only told where it is meant to be."""
+def test_the_value_of_an_attribute_that_the_service_reads_does_not_leak(
+    witness: Witness, keyword: str, value: str | None
+) -> None:
+    """Whether the file is accepted or refused, the value appears only where it is allowed."""
     if value and keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "AccessionNumber"):
         value = f"2.25.777{value}".replace("19420502", "").replace("TWEETY", "MEANT-77")
 
     witness.post(planted.encode(planted.bare(3, **{keyword: value})))
 
 
-def test_names_of_files_that_are_sent(witness: Witness) -> None:
+def test_names_of_files_that_are_sent_do_not_leak(witness: Witness) -> None:
     files = [
         ("Tweety^Kanarie.dcm", planted.file(4)),
         ("../19420502.dcm", b"nothing"),
@@ -296,12 +300,12 @@ def test_names_of_files_that_are_sent(witness: Witness) -> None:
     ],
 )
 @pytest.mark.parametrize("body", [b"--x\r\nTweety: Kanarie\r\n\r\n19420502", b"--tweety\r\nTweety\x01", b"Tweety"])
-def test_a_body_that_is_no_form(witness: Witness, media_type: str, body: bytes) -> None:
+def test_a_body_that_is_not_a_form_does_not_leak(witness: Witness, media_type: str, body: bytes) -> None:
     assert witness.post(body, media_type).status_code in (400, 415)
 
 
 @pytest.mark.parametrize("kind", ["sr", "segmentation", "secondary_capture", "presentation_state", "fhir"])
-def test_an_object_carries_the_patient_and_the_study_and_nothing_else(witness: Witness, kind: str) -> None:
+def test_an_object_names_the_patient_and_the_study_and_nothing_else(witness: Witness, kind: str) -> None:
     links = witness.post(planted.file(3)).json()["links"]
 
     response = witness.request("GET", links[kind])
@@ -321,10 +325,10 @@ def test_an_object_carries_the_patient_and_the_study_and_nothing_else(witness: W
     )
 
 
-# Every refusal...
+# Refusals...
 
 
-def test_refusals_of_a_file(witness: Witness, log: StringIO) -> None:
+def test_a_refused_file_does_not_leak(witness: Witness, log: StringIO) -> None:
     data = planted.file(5)
 
     witness.refused(b"Tweety" * 100, 400, "not_dicom")
@@ -339,29 +343,29 @@ def test_refusals_of_a_file(witness: Witness, log: StringIO) -> None:
     assert witness.post(data).status_code == 200
     witness.refused(planted.file(5, seed=1), 409, "conflict")
 
-    told = [line.get("sop_instance_hash") for line in lines(log, "refused")]
-    known = lines(log, "predicted")[0]["sop_instance_hash"]
-    assert told == [None, None, known, known, known, None, None, known]
+    hashes = [line.get("sop_instance_hash") for line in lines(log, "refused")]
+    expected = lines(log, "predicted")[0]["sop_instance_hash"]
+    assert hashes == [None, None, expected, expected, expected, None, None, expected]
 
 
 @pytest.mark.parametrize(
     ("work", "status", "code"),
     [((time.sleep, (60,)), 422, "decode_timeout"), ((os._exit, (9,)), 400, "decoder_failed")],
 )
-def test_refusals_of_the_decoder(
+def test_a_failing_decoder_does_not_leak(
     witness: Witness, monkeypatch: pytest.MonkeyPatch, work: tuple[object, object], status: int, code: str
 ) -> None:
     async def prepare(decoders: Decoders, *_: object) -> object:
         return await decoders._run(*work)
 
     with monkeypatch.context() as patch:
-        patch.setattr(witness.client.pipeline._analyser._decoders, "_seconds", 0.5)
+        patch.setattr(witness.client.pipeline.predictor._decoders, "_seconds", 0.5)
         patch.setattr(Decoders, "prepare", prepare)
         witness.refused(planted.file(6), status, code)
     assert witness.post(planted.file(6)).status_code == 200
 
 
-def test_what_the_service_cannot_do_now(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_failure_does_not_leak(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError(planted.WORDS)
 
@@ -371,29 +375,29 @@ def test_what_the_service_cannot_do_now(witness: Witness, monkeypatch: pytest.Mo
     with witness.client.pipeline.spare(4):
         witness.refused(planted.file(7), 503, "overloaded")
     with monkeypatch.context() as patch:
-        patch.setattr(instances, "_write", full)
+        patch.setattr(instances, "write_private", full)
         witness.refused(planted.file(7), 507, "storage_full")
     with monkeypatch.context() as patch:
         patch.setattr(Session, "run", fail)
         witness.refused(planted.file(7), 500, "inference_failed")
 
 
-_DATABASE_SAYS = ("INSERT INTO Tweety", {"uid": planted.WORDS}, sqlite3.OperationalError(planted.WORDS))
+_DATABASE_ERROR = ("INSERT INTO Tweety", {"uid": planted.WORDS}, sqlite3.OperationalError(planted.WORDS))
 
 
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (sa.exc.OperationalError(*_DATABASE_SAYS), 503),
-        (sa.exc.ProgrammingError(*_DATABASE_SAYS), 500),
-        (sa.exc.DataError(*_DATABASE_SAYS), 400),
+        (sa.exc.OperationalError(*_DATABASE_ERROR), 503),
+        (sa.exc.ProgrammingError(*_DATABASE_ERROR), 500),
+        (sa.exc.DataError(*_DATABASE_ERROR), 400),
         (ValueError(planted.WORDS), 500),
         (OSError(5, planted.WORDS, f"/{planted.WORDS}"), 500),
         (UnicodeDecodeError("ascii", planted.WORDS.encode(), 0, 1, planted.WORDS), 500),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_database_that_fails(
+def test_a_failing_database_does_not_leak(
     witness: Witness, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -407,7 +411,9 @@ def test_a_database_that_fails(
 
 
 @pytest.mark.parametrize("method", ["predict", "get", "list", "delete", "draw", "check_ready"])
-def test_an_unexpected_error(witness: Witness, monkeypatch: pytest.MonkeyPatch, log: StringIO, method: str) -> None:
+def test_an_unexpected_error_does_not_leak(
+    witness: Witness, monkeypatch: pytest.MonkeyPatch, log: StringIO, method: str
+) -> None:
     def fail(*_: object) -> None:
         raise LookupError(planted.WORDS) from ValueError("2.25.7771")
 
@@ -425,15 +431,17 @@ def test_an_unexpected_error(witness: Witness, monkeypatch: pytest.MonkeyPatch, 
     assert lines(log, "unexpected")[0]["error"] == "LookupError"
 
 
-def test_strangers(artefact: Path, tmp_path: Path, witness: Witness) -> None:
+def test_a_request_without_a_valid_key_or_origin_does_not_leak(
+    artefact: Path, tmp_path: Path, witness: Witness
+) -> None:
     for headers in ({"Host": "tweety.example"}, {"Origin": "https://tweety.example/19420502"}):
         assert witness.request("GET", "/v1/predictions", headers=headers).status_code == 403
     settings = settings_for(artefact, tmp_path, Limits(decode_workers=1, requests_per_second=0.001, requests_burst=4))
     with client_of(create_app(settings.model_copy(update={"http": Http(keys="always")}))) as client:
-        stranger = Witness(client)
+        anonymous = Witness(client)
         for scheme in ("Bearer", "Basic"):
             headers = {"Authorization": f"{scheme} {planted.WORDS}"}
-            statuses = [stranger.request("GET", "/v1/predictions", headers=headers).status_code for _ in range(3)]
+            statuses = [anonymous.request("GET", "/v1/predictions", headers=headers).status_code for _ in range(3)]
             assert statuses == ([401] * 3 if scheme == "Bearer" else [401, 429, 429])
 
 
@@ -454,11 +462,11 @@ def environment(artefact: Path, tmp_path: Path) -> dict[str, str]:
         "TRIAGE_LIMITS__DECODE_WORKERS": "1",
         "PYTHONWARNINGS": "default",
         "PYTHONDEVMODE": "1",
-        "PYTHONPATH": str(ROOT),  # this working tree's, whichever is installed
+        "PYTHONPATH": str(ROOT),  # this working tree, whatever is installed
     }
 
 
-def test_serve(environment: dict[str, str], tmp_path: Path) -> None:
+def test_serve_writes_nothing_planted(environment: dict[str, str], tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         started = subprocess.Popen(
             [TRIAGE, "serve"], env=environment, cwd=tmp_path / "work", stdout=subprocess.PIPE, stderr=log, text=True
@@ -471,19 +479,20 @@ def test_serve(environment: dict[str, str], tmp_path: Path) -> None:
         started.terminate()
         out, _ = started.communicate(timeout=60)
 
-    told = (tmp_path / "log").read_text()
-    asked = subprocess.run([TRIAGE, "hash", "2.25.77731"], env=environment, capture_output=True, text=True, check=True)
+    lines = (tmp_path / "log").read_text()
+    hashed = subprocess.run([TRIAGE, "hash", "2.25.77731"], env=environment, capture_output=True, text=True, check=True)
     assert started.returncode == 0
-    assert f'"sop_instance_hash": "{asked.stdout.strip()}"' in told
-    assert not planted.in_text(told + out)
+    assert f'"sop_instance_hash": "{hashed.stdout.strip()}"' in lines
+    assert not planted.in_text(lines + out)
     assert not planted.in_files(tmp_path, tmp_path / "data" / "instances")
 
 
 def provoke(port: int) -> None:
+    """Send good, bad and malformed requests with planted values."""
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-        until = time.monotonic() + 60
+        deadline = time.monotonic() + 60
         while client.get("/readyz").status_code != 200:
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         statuses = []
         for data in (planted.file(1), planted.file(1, seed=1), planted.file(2, Rows="TWEETY"), b"Tweety"):
@@ -491,7 +500,7 @@ def provoke(port: int) -> None:
             response = client.post("/v1/predictions", content=data, headers=headers)
             examine(response)
             statuses.append(response.status_code)
-        big = ("Tweety.dcm", planted.file(3) + bytes(2**20))  # over a megabyte a part goes through a temporary file
+        big = ("Tweety.dcm", planted.file(3) + bytes(2**20))  # parts over 1 MiB go through a temporary file
         examine(client.post("/v1/predictions", files=[("file", big), ("file", ("Kanarie", b"x"))]))
         examine(client.get(f"/{planted.WORDS}", params={planted.DATE: planted.WORDS}, headers=PATIENT))
     assert statuses == [200, 409, 400, 400]
@@ -502,7 +511,7 @@ def provoke(port: int) -> None:
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
-def test_predict(environment: dict[str, str], tmp_path: Path, form: list[str]) -> None:
+def test_predict_writes_nothing_planted(environment: dict[str, str], tmp_path: Path, form: list[str]) -> None:
     files = tmp_path / "work"
     (files / "Tweety.dcm").write_bytes(planted.file(1))
     (files / "Kanarie.dcm").write_bytes(planted.file(2, Rows="TWEETY"))
@@ -514,8 +523,8 @@ def test_predict(environment: dict[str, str], tmp_path: Path, form: list[str]) -
 
     assert done.returncode == 1
     assert not planted.in_text(done.stderr)
-    said = done.stdout
-    for name in ("Tweety.dcm", "Kanarie.dcm", "19420502.dcm"):  # the caller's own names
-        assert name in said
-        said = said.replace(name, "")
-    assert not planted.SECRET.search(said.encode())
+    out = done.stdout
+    for name in ("Tweety.dcm", "Kanarie.dcm", "19420502.dcm"):  # file names of the command line may be printed
+        assert name in out
+        out = out.replace(name, "")
+    assert not planted.SECRET.search(out.encode())

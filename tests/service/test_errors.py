@@ -7,23 +7,23 @@ from service.errors import Overloaded, Reason, TriageError, UnsuitableImage, abo
 
 
 def classes(root: type[TriageError] = TriageError) -> list[type[TriageError]]:
-    return [root] + [one for child in root.__subclasses__() for one in classes(child)]
+    return [root] + [descendant for child in root.__subclasses__() for descendant in classes(child)]
 
 
-def test_the_tree_that_is_drawn_is_the_tree_that_is() -> None:
-    drawn = [line.lstrip("│├└─ ") for line in (errors.__doc__ or "").splitlines() if "─" in line]
+def test_the_docstring_shows_the_tree() -> None:
+    names = [line.lstrip("│├└─ ") for line in (errors.__doc__ or "").splitlines() if "─" in line]
 
-    assert drawn == [one.__name__ for one in classes()[1:]]
+    assert names == [error.__name__ for error in classes()[1:]]
 
 
 def test_codes_are_snake_case_and_each_class_has_its_own() -> None:
-    codes = [one.code for one in classes()]
+    codes = [error.code for error in classes()]
 
     assert all(code.replace("_", "").isalpha() and code.islower() for code in codes)
     assert len(set(codes)) == len(codes)
 
 
-@pytest.mark.parametrize("kind", [one for one in classes() if one is not UnsuitableImage])
+@pytest.mark.parametrize("kind", [error for error in classes() if error is not UnsuitableImage])
 def test_an_error_crosses_a_process_border_with_its_code(kind: type[TriageError]) -> None:
     error = pickle.loads(pickle.dumps(kind("a message", "a_code")))
 
@@ -41,7 +41,7 @@ def test_reasons_cross_a_process_border() -> None:
 
 
 @pytest.mark.parametrize("error", [TriageError("x"), UnsuitableImage((Reason("a", "b"),))])
-def test_an_error_knows_what_it_is_about(error: TriageError) -> None:
+def test_about_sets_the_uid_of_the_innermost_instance(error: TriageError) -> None:
     with pytest.raises(TriageError) as caught, about("2.25.2"), about("2.25.1"):
         raise error
 
@@ -50,5 +50,5 @@ def test_an_error_knows_what_it_is_about(error: TriageError) -> None:
     assert "2.25" not in str(caught.value)
 
 
-def test_overloaded_says_when_to_come_back() -> None:
+def test_overloaded_has_a_time_to_retry() -> None:
     assert Overloaded("full").retry_after_s > 0

@@ -17,7 +17,7 @@ def test_defaults_need_no_environment() -> None:
     assert database_url(loaded) == f"sqlite:///{Path('data').resolve() / 'triage.sqlite'}"
 
 
-def test_nested_variables_keep_their_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_changes_only_its_own_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIAGE_HTTP__PORT", "9000")
     monkeypatch.setenv("TRIAGE_TRIAGE__STAT", '["Mass", "Pneumothorax"]')
     monkeypatch.setenv("triage_storage__folder", "/elsewhere")
@@ -30,7 +30,7 @@ def test_nested_variables_keep_their_neighbours(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("TRIAGE_HTTP__PROT", "1", "unknown setting TRIAGE_HTTP__PROT"),
         ("triage_http__prot", "1", "unknown setting triage_http__prot"),
@@ -47,24 +47,24 @@ def test_nested_variables_keep_their_neighbours(monkeypatch: pytest.MonkeyPatch)
         ("TRIAGE_TRIAGE__STAT", '["Mass", 1]', "TRIAGE_TRIAGE__STAT: "),
     ],
 )
-def test_what_does_not_fit_is_one_line(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+def test_an_invalid_variable_is_one_line(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
     monkeypatch.setenv(name, value)
 
     with pytest.raises(ConfigurationError) as caught:
         settings.load()
 
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert "\n" not in caught.value.message
 
 
-def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIAGE_MODEL__SHA256", "")
     monkeypatch.setenv("TRIAGE_HTTP__PORT", "")
 
     assert settings.load() == settings.Settings()
 
 
-def test_a_password_shows_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIAGE_DATABASE__URL", "postgresql+psycopg://user:hunter2@host/name")
 
     loaded = settings.load()
@@ -116,7 +116,7 @@ def test_destinations_are_a_json_list(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DIMSE__MAXIMUM_PDU_BYTES", "0"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_invalid_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"TRIAGE_{name}", value)
 
     with pytest.raises(ConfigurationError) as caught:
@@ -126,7 +126,7 @@ def test_a_value_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch, n
 
 
 @pytest.mark.parametrize("title", ["A", "TRIAGE_1", "WARD 3 CR", "SIXTEEN.LETTERS!"])
-def test_an_ae_title(monkeypatch: pytest.MonkeyPatch, title: str) -> None:
+def test_a_valid_ae_title_is_accepted(monkeypatch: pytest.MonkeyPatch, title: str) -> None:
     monkeypatch.setenv("TRIAGE_DIMSE__AE_TITLE", title)
 
     assert settings.load().dimse.ae_title == title

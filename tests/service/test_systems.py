@@ -1,4 +1,4 @@
-"""Each mechanism of attention from end to end: a network, exported and served, answers as it does in torch."""
+"""Each attention mechanism from end to end: an exported and served network answers as in torch."""
 
 from dataclasses import replace
 from io import BytesIO
@@ -20,7 +20,7 @@ from training.export.export import export
 from training.fit.served_weights import as_served
 
 PHANTOM = ROOT / "samples" / "effusion.dcm"
-TOLERANCE = 1e-4  # of a probability
+TOLERANCE = 1e-4  # difference of probabilities
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def _one_thread() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["resnet50", "se_resnet50", "sasa_resnet50", "nonlocal_resnet50"])
-def test_a_system_is_served(backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_served_network_answers_as_torch(backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     thin(monkeypatch)
     network = tiny_network(config=replace(CONFIG, backbone=backbone))
     path = tmp_path / "agcnn.onnx"
@@ -51,7 +51,7 @@ def test_a_system_is_served(backbone: str, tmp_path: Path, monkeypatch: pytest.M
     assert response.status_code == 200
     assert [finding["label"] for finding in body["findings"]] == list(LABELS)
     np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
-    assert np.ptp(expected[:, 0]) > 10 * TOLERANCE  # not the same for every finding
+    assert np.ptp(expected[:, 0]) > 10 * TOLERANCE  # findings have different probabilities
     assert body["priority"] in {"STAT", "HIGH", "ROUTINE"}
     assert picture.headers["content-type"] == "image/png"
     assert Image.open(BytesIO(picture.content)).mode == "RGB"

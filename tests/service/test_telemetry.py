@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from service.errors import ConfigurationError
-from service.telemetry import KEY_FILE, Stopwatch, configure, describe, hashed, keep_key, read_key, request
+from service.telemetry import KEY_FILE, configure, describe, hash_uid, read_key, read_or_create_key, request
 from service.telemetry import log as logger
 
 
@@ -25,7 +25,7 @@ def test_a_line_is_one_json_object_with_the_request_id(log: StringIO) -> None:
     assert first["time"].endswith("Z")
 
 
-def test_a_person_at_a_terminal_gets_no_json(log: StringIO) -> None:
+def test_on_a_terminal_lines_are_not_json(log: StringIO) -> None:
     terminal = StringIO()
     terminal.isatty = lambda: True  # type: ignore[method-assign]
     configure(terminal)
@@ -37,14 +37,14 @@ def test_a_person_at_a_terminal_gets_no_json(log: StringIO) -> None:
 
 
 @pytest.mark.parametrize("name", ["pydicom", "PIL.Image", "sqlalchemy.engine", "asyncio", "uvicorn.access", "httpx"])
-def test_other_libraries_are_not_heard(log: StringIO, name: str) -> None:
+def test_lines_of_other_libraries_are_dropped(log: StringIO, name: str) -> None:
     logging.getLogger(name).critical("Canary")
     logging.getLogger(name).warning("Canary")
 
     assert log.getvalue() == ""
 
 
-def test_of_a_servers_exception_only_kind_and_place_are_logged(log: StringIO) -> None:
+def test_an_exception_of_the_server_is_logged_without_its_text(log: StringIO) -> None:
     try:
         raise ValueError("Canary")
     except ValueError:
@@ -62,10 +62,10 @@ def test_an_error_is_described_without_its_text() -> None:
     with pytest.raises(KeyError) as caught:
         fail()
 
-    described = describe(caught.value)
-    assert described["error"] == "KeyError"
-    assert "Canary" not in json.dumps(described)
-    assert json.dumps(described).rstrip('"]}').endswith("fail")
+    fields = describe(caught.value)
+    assert fields["error"] == "KeyError"
+    assert "Canary" not in json.dumps(fields)
+    assert json.dumps(fields).rstrip('"]}').endswith("fail")
 
 
 def test_a_uid_is_logged_as_its_keyed_hash_only(log: StringIO) -> None:
@@ -74,14 +74,14 @@ def test_a_uid_is_logged_as_its_keyed_hash_only(log: StringIO) -> None:
     logger().info("refused", sop_instance_uid="")
 
     first, second = map(json.loads, log.getvalue().splitlines())
-    assert first["sop_instance_hash"] == hashed("2.25.1003", b"k" * 32)
+    assert first["sop_instance_hash"] == hash_uid("2.25.1003", b"k" * 32)
     assert first["sop_instance_hash"] == hmac.new(b"k" * 32, b"2.25.1003", hashlib.sha256).hexdigest()[:16]
     assert "2.25.1003" not in log.getvalue()
     assert "uid" not in log.getvalue()
     assert "sop_instance_hash" not in second
 
 
-def test_without_a_key_the_hash_is_the_processs_own(log: StringIO) -> None:
+def test_without_a_key_hashes_differ_between_processes(log: StringIO) -> None:
     for _ in range(2):
         configure(log)
         logger().info("predicted", sop_instance_uid="2.25.1003")
@@ -90,11 +90,11 @@ def test_without_a_key_the_hash_is_the_processs_own(log: StringIO) -> None:
     assert first != second
 
 
-def test_the_key_stays_with_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="not the key"):
+def test_a_folder_keeps_its_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="not a log key"):
         read_key(tmp_path)
     with ThreadPoolExecutor(8) as threads:
-        keys = set(threads.map(keep_key, [tmp_path] * 64))
+        keys = set(threads.map(read_or_create_key, [tmp_path] * 64))
 
     assert keys == {read_key(tmp_path)}
     assert len(keys.pop()) == 32
@@ -103,30 +103,19 @@ def test_the_key_stays_with_its_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "12", "no key", "é"])
-def test_what_is_no_key_is_not_taken_for_one(tmp_path: Path, content: str) -> None:
+def test_an_invalid_key_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / KEY_FILE).write_text(content)
 
-    with pytest.raises(ConfigurationError, match="not the key"):
-        keep_key(tmp_path)
+    with pytest.raises(ConfigurationError, match="not a log key"):
+        read_or_create_key(tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be written"):
-        keep_key(tmp_path / "none")
+        read_or_create_key(tmp_path / "none")
 
 
-def test_a_stage_is_timed_also_where_it_fails() -> None:
-    timings = {"read": 1.0}
-    watch = Stopwatch(timings)
-
-    with pytest.raises(ValueError, match="x"), watch.stage("store"):
-        raise ValueError("x")
-
-    assert list(timings) == ["read", "store"]
-    assert timings["store"] >= 0
-
-
-def test_nothing_stays_bound() -> None:
+def test_the_request_id_is_unset_at_the_end() -> None:
     with request("abc"):
         pass
 

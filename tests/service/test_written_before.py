@@ -1,6 +1,6 @@
-"""A storage folder that revision 8441aa0 wrote opens, migrates and answers as it did then.
+"""A storage folder written by revision 8441aa0 opens, is migrated, and gives the same answers.
 
-`answers.json` holds what that revision answered; maps and pictures are kept as SHA-256.
+`answers.json` holds the answers of that revision; of maps and pictures it holds the SHA-256.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ def test_pictures_are_drawn_as_before(client: Client, path: str) -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("id", IDS)
-def test_objects_can_be_made(client: Client, id: str, kind: Kind) -> None:
+def test_objects_are_rendered(client: Client, id: str, kind: Kind) -> None:
     assert client.get(f"/v1/predictions/{id}/{kind.file_name}").status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""What Alembic runs; `service.storage.database.migrations` makes its configuration, there is no alembic.ini."""
+"""Entry point of Alembic. There is no alembic.ini: `service.storage.database.migrations` configures it."""
 
 from alembic import context
 
@@ -7,7 +7,7 @@ from service.storage.tables import METADATA
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=METADATA,
-    render_as_batch=True,  # SQLite alters a table by copying it
+    render_as_batch=True,  # SQLite can alter a table only by copying it
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -31,12 +31,12 @@ def file(uid: str) -> bytes:
 
 @pytest.fixture
 def run(run: Run, artefact: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """As everywhere, with a small artefact."""
+    """Run the command with a small artefact."""
     monkeypatch.setenv("TRIAGE_MODEL__PATH", str(artefact))
     return run
 
 
-def test_help_names_the_commands(run: Run) -> None:
+def test_help_lists_the_commands(run: Run) -> None:
     code, out, _ = run("--help")
 
     assert code == 0
@@ -44,23 +44,24 @@ def test_help_names_the_commands(run: Run) -> None:
         assert word in " ".join(out.split())
 
 
-def test_version(run: Run) -> None:
-    assert run("--version") == (0, f"{version('agcnn-triage')}\n", "")
+def test_version_is_printed(run: Run) -> None:
+    assert run("--version") == (0, f"{version('agcnn-triage')}
+", "")
 
 
-def test_an_instance_is_found_in_the_log_by_its_hash(run: Run, tmp_path: Path) -> None:
+def test_hash_prints_the_hash_of_the_log(run: Run, tmp_path: Path) -> None:
     code, _, err = run("hash", "2.25.1")
     assert (code, len(err.splitlines())) == (2, 1)
 
     (tmp_path / "data").mkdir()
-    key = telemetry.keep_key(tmp_path / "data")
+    key = telemetry.read_or_create_key(tmp_path / "data")
 
-    hashes = [telemetry.hashed(uid, key) for uid in ("2.25.1", "2.25.2")]
+    hashes = [telemetry.hash_uid(uid, key) for uid in ("2.25.1", "2.25.2")]
     assert run("hash", "2.25.1", " 2.25.2\n") == (0, "\n".join([*hashes, ""]), "")
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("TRIAGE_HTTP__PROT", "1", "unknown setting TRIAGE_HTTP__PROT"),
         ("TRIAGE_HTTP__PORT", "x", "TRIAGE_HTTP__PORT: "),
@@ -72,8 +73,8 @@ def test_an_instance_is_found_in_the_log_by_its_hash(run: Run, tmp_path: Path) -
         ("TRIAGE_TRIAGE__STAT", '["Scoliosis"]', "Scoliosis"),
     ],
 )
-def test_what_keeps_serve_from_starting_is_one_line(
-    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+def test_an_error_that_keeps_serve_from_starting_is_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(name, value)
 
@@ -81,10 +82,10 @@ def test_what_keeps_serve_from_starting_is_one_line(
 
     assert (code, len(err.splitlines())) == (2, 1)
     assert err.startswith("triage: ")
-    assert said in err
+    assert message in err
 
 
-def test_a_port_taken_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv("TRIAGE_HTTP__PORT", str(port))
@@ -92,23 +93,23 @@ def test_a_port_taken_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         assert run("serve") == (2, "", f"triage: cannot listen on 127.0.0.1 port {port}: Address already in use\n")
 
 
-def test_check_says_what_is_sound(run: Run, artefact: Path) -> None:
+def test_check_prints_the_parts_that_are_sound(run: Run, artefact: Path) -> None:
     code, out, err = run("check")
 
     assert (code, err) == (0, "")
     for variable in variables():
         assert variable.name in out
-    for said in (
+    for line in (
         "configuration: sound",
         "artefact: sound",
         "provider: sound, cpu",
         "storage: sound",
         "database: sound",
     ):
-        assert said in out
+        assert line in out
 
 
-def test_check_says_what_is_not(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_check_prints_the_part_that_is_not_sound(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRIAGE_MODEL__PATH", str(tmp_path / "none.onnx"))
 
     code, out, err = run("check")
@@ -119,7 +120,7 @@ def test_check_says_what_is_not(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 @pytest.mark.parametrize("url", ["nonsense", "nosuch://x/y", "sqlite://", "postgresql+psycopg://u:canary@[::1]:9/x"])
-def test_check_looks_at_the_database(run: Run, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_check_tries_the_database(run: Run, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("TRIAGE_DATABASE__URL", url)
 
     code, out, err = run("check")
@@ -130,22 +131,22 @@ def test_check_looks_at_the_database(run: Run, monkeypatch: pytest.MonkeyPatch, 
     assert "canary" not in out + err
 
 
-def test_check_makes_nothing(run: Run, tmp_path: Path) -> None:
+def test_check_creates_nothing(run: Run, tmp_path: Path) -> None:
     run("check")
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_check_lists_the_settings_also_where_one_is_wrong(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_lists_the_settings_also_if_one_is_invalid(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIAGE_HTTP__PROT", "1")
 
     code, out, err = run("check")
 
-    assert (code, err) == (2, "triage: unknown setting TRIAGE_HTTP__PROT; `triage check` lists those there are\n")
+    assert (code, err) == (2, "triage: unknown setting TRIAGE_HTTP__PROT; `triage check` lists all settings\n")
     assert "TRIAGE_HTTP__PORT" in out
 
 
-# The process as it is run...
+# As a process...
 
 
 @contextmanager
@@ -170,13 +171,13 @@ def process(artefact: Path, folder: Path, *arguments: str, host: str = "127.0.0.
 
 @contextmanager
 def client_of(started: subprocess.Popen[str]) -> Iterator[httpx.Client]:
-    """Read the address it prints, and wait until it is ready."""
+    """Return a client of the address that the process prints, once the service is ready."""
     assert started.stdout is not None
     address = started.stdout.readline().split()[3]
     with httpx.Client(base_url=address, timeout=60) as client:
-        until = time.monotonic() + 60
+        deadline = time.monotonic() + 60
         while client.get("/readyz").status_code != 200:
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         yield client
 
@@ -187,22 +188,22 @@ def post(client: httpx.Client, data: bytes) -> dict[str, str]:
     return dict(answer.json())
 
 
-def test_what_was_acknowledged_survives_a_restart_and_a_kill(artefact: Path, tmp_path: Path) -> None:
+def test_acknowledged_predictions_survive_a_restart_and_a_kill(artefact: Path, tmp_path: Path) -> None:
     with process(artefact, tmp_path) as started, client_of(started) as client:
-        kept = [post(client, file("2.25.1"))]
+        predictions = [post(client, file("2.25.1"))]
         started.send_signal(signal.SIGTERM)
         assert started.wait(30) == 0
 
     with process(artefact, tmp_path) as started, client_of(started) as client:
-        kept += [post(client, file(f"2.25.2{number}")) for number in range(5)]
+        predictions += [post(client, file(f"2.25.2{number}")) for number in range(5)]
         started.kill()
         assert started.wait(30) == -signal.SIGKILL
 
     with process(artefact, tmp_path) as started, client_of(started) as client:
-        for body in kept:
+        for body in predictions:
             assert client.get(f"/v1/predictions/{body['id']}").json() == body
             assert client.get(f"/v1/predictions/{body['id']}/image.png").status_code == 200
-        assert len(client.get("/v1/predictions").json()["items"]) == len(kept)
+        assert len(client.get("/v1/predictions").json()["items"]) == len(predictions)
         started.send_signal(signal.SIGINT)
         assert started.wait(30) == 0
 
@@ -212,7 +213,9 @@ def test_what_was_acknowledged_survives_a_restart_and_a_kill(artefact: Path, tmp
         assert value not in log
 
 
-def test_on_a_network_the_first_start_makes_a_key_and_keeps_it_out_of_sight(artefact: Path, tmp_path: Path) -> None:
+def test_on_a_network_address_the_first_start_creates_a_key_and_does_not_print_it(
+    artefact: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "data" / "first_key"
     for start in ("first", "second"):
         with process(artefact, tmp_path, host="0.0.0.0") as started:
@@ -223,29 +226,29 @@ def test_on_a_network_the_first_start_makes_a_key_and_keeps_it_out_of_sight(arte
                 assert client.get("/v1/model").status_code == 200
                 started.send_signal(signal.SIGTERM)
                 assert started.wait(30) == 0
-            said = started.stdout.read() if started.stdout else ""
-        assert f"cat {file}" in said
-        assert re.search(r"look: +http://0\.0\.0\.0:\d+/\n", said), "where the page is"
-        assert key not in said + (tmp_path / "log").read_text()
+            out = started.stdout.read() if started.stdout else ""
+        assert f"cat {file}" in out
+        assert re.search(r"reader's page: +http://0\.0\.0\.0:\d+/\n", out)
+        assert key not in out + (tmp_path / "log").read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "insecure" not in (tmp_path / "log").read_text()
 
     file.unlink()
     with process(artefact, tmp_path, host="0.0.0.0") as started, client_of(started) as client:
         assert client.get("/v1/model", headers={"Authorization": f"Bearer {key}"}).status_code == 200
-    assert not file.exists(), "the key is known; it is made once"
+    assert not file.exists(), "only one first key is ever created"
 
 
-def test_insecure_asks_for_no_key_and_warns(artefact: Path, tmp_path: Path) -> None:
+def test_insecure_requires_no_key_and_warns(artefact: Path, tmp_path: Path) -> None:
     with process(artefact, tmp_path, "--insecure", host="0.0.0.0") as started, client_of(started) as client:
         assert client.get("/v1/model").status_code == 200
 
     assert not (tmp_path / "data" / "first_key").exists()
-    warned = [line for line in (tmp_path / "log").read_text().splitlines() if '"insecure: ' in line]
-    assert json.loads(warned[0])["level"] == "warning"
+    warnings = [line for line in (tmp_path / "log").read_text().splitlines() if '"insecure: ' in line]
+    assert json.loads(warnings[0])["level"] == "warning"
 
 
-def test_a_proof_that_fails_ends_the_process(artefact: Path, tmp_path: Path) -> None:
+def test_a_failed_self_test_ends_the_process(artefact: Path, tmp_path: Path) -> None:
     golden = tiny_card(artefact)["golden"]
     golden["fusion"] = [1 - probability for probability in golden["fusion"]]
     wrong = tiny_artefact(tmp_path, golden=golden)
@@ -267,7 +270,7 @@ def test_a_request_in_flight_is_finished_after_sigterm(artefact: Path, tmp_path:
             head = ["POST /v1/predictions HTTP/1.1", "Host: localhost", "Content-Type: application/dicom"]
             head += [f"Content-Length: {len(data)}", "", ""]
             connection.sendall("\r\n".join(head).encode() + data[:1000])
-            client.get("/livez")  # by now the server has met the request before
+            client.get("/livez")  # after this the server has received the head of the other request
             started.send_signal(signal.SIGTERM)
             time.sleep(0.5)
             connection.sendall(data[1000:])
@@ -276,7 +279,7 @@ def test_a_request_in_flight_is_finished_after_sigterm(artefact: Path, tmp_path:
         assert started.wait(30) == 0
 
 
-def test_onnx_runtime_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_telemetry_of_onnx_runtime_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
     monkeypatch.setattr(cli.telemetry, "configure", lambda *_: None)
     monkeypatch.setattr(cli, "app", lambda **_: None)

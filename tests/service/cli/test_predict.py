@@ -1,6 +1,5 @@
 import csv
 import json
-from collections.abc import Callable
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -8,17 +7,15 @@ import pytest
 from PIL import Image
 
 from model.labels import LABELS
-from service.cli import app as cli
 from service.cli import predict as batch
 from service.errors import ConfigurationError
 from tests.factories import dicom_bytes, noise
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.service.conftest import Run
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two good files of one name, one that is refused, one that is no DICOM."""
+    """Write two valid files of the same name, one that will be refused, and one that is not DICOM."""
     for number, name in enumerate(("one/chest.dcm", "two/chest.dcm")):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(dicom_bytes(noise(300, 400, seed=number)))
@@ -28,22 +25,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def predict(artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `triage predict` where nothing can be kept; gives exit status, standard output and standard error."""
+def predict(run: Run, artefact: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `triage predict` with an unusable storage folder; return exit status, standard output and standard error."""
     monkeypatch.setenv("TRIAGE_MODEL__PATH", str(artefact))
     monkeypatch.setenv("TRIAGE_STORAGE__FOLDER", "/proc/nowhere")
-
-    def predict(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["triage", "predict", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return predict
+    return lambda *arguments: run("predict", *map(str, arguments))
 
 
-def test_a_file_is_told_to_a_person(predict: Run, folder: Path) -> None:
+def test_a_file_is_described_in_words(predict: Run, folder: Path) -> None:
     code, out, err = predict(folder / "one" / "chest.dcm")
 
     assert (code, err) == (0, "")
@@ -53,7 +42,7 @@ def test_a_file_is_told_to_a_person(predict: Run, folder: Path) -> None:
     assert "no operating point" in out.splitlines()[-1]
 
 
-def test_a_folder_gives_json_lines_in_order_and_pictures(predict: Run, folder: Path, tmp_path: Path) -> None:
+def test_a_folder_is_printed_as_json_lines_in_order_with_pictures(predict: Run, folder: Path, tmp_path: Path) -> None:
     code, out, err = predict(
         "--json", "--overlay", tmp_path / "new" / "pictures", folder, folder / "two" / "read me.txt"
     )
@@ -84,7 +73,7 @@ def test_a_table_has_a_row_for_each_file(predict: Run, folder: Path) -> None:
     assert rows[2]["Mass"] == ""
 
 
-def test_a_table_has_every_reason(predict: Run, tmp_path: Path) -> None:
+def test_a_table_has_the_code_of_every_reason(predict: Run, tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(dicom_bytes(noise(), Modality="CT", ViewPosition="LL"))
 
     _, out, _ = predict("--csv", tmp_path)
@@ -101,7 +90,7 @@ def test_each_file_has_a_picture_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv"])
-def test_a_picture_that_cannot_be_written_takes_nothing_from_its_prediction(
+def test_a_prediction_is_printed_although_its_picture_cannot_be_written(
     predict: Run, folder: Path, tmp_path: Path, form: str
 ) -> None:
     pictures = tmp_path / "pictures"
@@ -121,7 +110,7 @@ def test_a_picture_that_cannot_be_written_takes_nothing_from_its_prediction(
 
 
 @pytest.mark.parametrize("arguments", [("nowhere.dcm",), (".",), ("--overlay", "/proc/nowhere", "here.dcm")])
-def test_what_cannot_start_is_one_line(
+def test_an_error_at_the_start_is_one_line(
     predict: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -134,14 +123,14 @@ def test_what_cannot_start_is_one_line(
     assert err.startswith("triage: ")
 
 
-def test_two_forms_at_once_are_a_wrong_use(predict: Run) -> None:
+def test_two_output_formats_at_once_are_refused(predict: Run) -> None:
     code, _, err = predict("--json", "--csv", "x")
 
     assert code == 2
-    assert "not both" in err
+    assert "exclude each other" in err
 
 
-def test_a_folder_gives_what_looks_like_dicom(folder: Path) -> None:
+def test_a_folder_gives_its_dicom_files(folder: Path) -> None:
     names = [str(file.relative_to(folder)) for file in batch.files([folder])]
 
     assert names == ["one/chest.dcm", "two/chest.dcm", "two/lateral"]

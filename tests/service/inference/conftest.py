@@ -1,4 +1,4 @@
-"""One small artefact for the room's tests, loaded once."""
+"""A small artefact for these tests, loaded once."""
 
 from pathlib import Path
 
@@ -27,5 +27,5 @@ def session(artefact: Artefact) -> Session:
 
 @pytest.fixture(scope="session")
 def canvases() -> np.ndarray:
-    """[8, 1, 128, 128]."""
+    """Return `[8, 1, 128, 128] float32 in [0, 1]`."""
     return np.stack(smooth_canvases(8, seed=3))

@@ -12,7 +12,7 @@ from service.inference.batcher import Batcher
 from service.inference.session import Outputs, Session
 
 CANVAS = (1, 2, 2)
-POISON = -1.0
+BAD = -1.0
 
 
 def canvas(value: float) -> np.ndarray:
@@ -20,7 +20,7 @@ def canvas(value: float) -> np.ndarray:
 
 
 class Echo:
-    """A network whose fusion output is the canvas's value; waits at a gate, refuses poison."""
+    """A network whose fusion output is the canvas's value; waits until the gate is open, and fails on BAD."""
 
     def __init__(self) -> None:
         self.batches: list[list[float]] = []
@@ -33,16 +33,16 @@ class Echo:
         self.batches.append(values)
         self.threads.add(threading.current_thread().name)
         assert self.gate.wait(10)
-        if POISON in values:
+        if BAD in values:
             raise RuntimeError("secret")
         empty = np.zeros(0, np.float32)
         return [Outputs(np.array([value]), empty, empty, empty, empty, (0, 0, 1, 1)) for value in values]
 
 
-def served(
+def batches_of(
     scenario: Callable[[Batcher, Echo], Awaitable[None]], max_batch: int = 4, network: Any = None
 ) -> list[list[float]]:
-    """Run a scenario with a started batcher; gives the batches the network saw."""
+    """Run a scenario with a started batcher, and return the batches that the network ran on."""
     echo = network or Echo()
 
     async def main() -> None:
@@ -58,8 +58,8 @@ def served(
     return list(echo.batches)
 
 
-async def held(batcher: Batcher, echo: Echo, values: list[float]) -> list[asyncio.Task[Any]]:
-    """Ask for 0, which occupies the network, then for `values`, which wait; open the gate to go on."""
+async def enqueue(batcher: Batcher, echo: Echo, values: list[float]) -> list[asyncio.Task[Any]]:
+    """Predict 0, which occupies the network until the gate is opened, then `values`, which stay in the queue."""
     echo.gate.clear()
     tasks = [asyncio.create_task(batcher.predict(canvas(0)))]
     while not echo.batches:
@@ -69,31 +69,31 @@ async def held(batcher: Batcher, echo: Echo, values: list[float]) -> list[asynci
     return tasks
 
 
-def test_a_free_network_takes_one_at_once() -> None:
+def test_a_free_network_runs_a_canvas_at_once() -> None:
     async def scenario(batcher: Batcher, echo: Echo) -> None:
-        prediction, queue_ms, infer_ms = await batcher.predict(canvas(5))
-        assert prediction.fusion.tolist() == [5]
+        outputs, queue_ms, infer_ms = await batcher.predict(canvas(5))
+        assert outputs.fusion.tolist() == [5]
         assert queue_ms >= 0
         assert infer_ms >= 0
 
-    assert served(scenario) == [[5]]
+    assert batches_of(scenario) == [[5]]
 
 
-def test_what_waits_goes_together_and_each_gets_its_own() -> None:
+def test_queued_canvases_run_together_and_each_gets_its_own_outputs() -> None:
     async def scenario(batcher: Batcher, echo: Echo) -> None:
-        tasks = await held(batcher, echo, [1, 2, 3, 4, 5, 6])
+        tasks = await enqueue(batcher, echo, [1, 2, 3, 4, 5, 6])
         echo.gate.set()
         answers = await asyncio.gather(*tasks)
         assert [answer[0].fusion.item() for answer in answers] == [0, 1, 2, 3, 4, 5, 6]
         assert len(echo.threads) == 1
         assert echo.threads != {threading.main_thread().name}
 
-    assert served(scenario) == [[0], [1, 2, 3, 4], [5, 6]]
+    assert batches_of(scenario) == [[0], [1, 2, 3, 4], [5, 6]]
 
 
-def test_poison_spoils_none_of_the_others() -> None:
+def test_a_bad_canvas_fails_alone() -> None:
     async def scenario(batcher: Batcher, echo: Echo) -> None:
-        tasks = await held(batcher, echo, [1, POISON, 3])
+        tasks = await enqueue(batcher, echo, [1, BAD, 3])
         echo.gate.set()
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(answers[2], InferenceFailed)
@@ -102,23 +102,23 @@ def test_poison_spoils_none_of_the_others() -> None:
         assert [answers[n][0].fusion.item() for n in (0, 1, 3)] == [0, 1, 3]  # type: ignore[index]
         assert (await batcher.predict(canvas(9)))[0].fusion.item() == 9
 
-    assert served(scenario) == [[0], [1, POISON, 3], [1], [POISON], [3], [9]]
+    assert batches_of(scenario) == [[0], [1, BAD, 3], [1], [BAD], [3], [9]]
 
 
-def test_a_waiter_that_gave_up_is_left_out() -> None:
+def test_a_cancelled_request_is_not_run() -> None:
     async def scenario(batcher: Batcher, echo: Echo) -> None:
-        tasks = await held(batcher, echo, [1, 2, 3])
-        tasks[0].cancel()  # is in the network already
-        tasks[2].cancel()  # waits
+        tasks = await enqueue(batcher, echo, [1, 2, 3])
+        tasks[0].cancel()  # the network runs on it
+        tasks[2].cancel()  # it is in the queue
         await asyncio.sleep(0)
         echo.gate.set()
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         assert [isinstance(answer, asyncio.CancelledError) for answer in answers] == [True, False, True, False]
 
-    assert served(scenario) == [[0], [1, 3]]
+    assert batches_of(scenario) == [[0], [1, 3]]
 
 
-def test_nobody_waits_for_ever_for_a_network_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_to_a_network_that_hangs_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
 
     async def scenario(batcher: Batcher, echo: Echo) -> None:
@@ -129,12 +129,12 @@ def test_nobody_waits_for_ever_for_a_network_that_hangs(monkeypatch: pytest.Monk
         monkeypatch.setattr(module, "ANSWER_SECONDS", 10)
         assert (await batcher.predict(canvas(3)))[0].fusion == 3
 
-    assert served(scenario) == [[1, 2], [3]]
+    assert batches_of(scenario) == [[1, 2], [3]]
 
 
-def test_close_answers_what_waits() -> None:
+def test_close_predicts_queued_canvases() -> None:
     async def scenario(batcher: Batcher, echo: Echo) -> None:
-        tasks = await held(batcher, echo, [1, 2])
+        tasks = await enqueue(batcher, echo, [1, 2])
         closing = asyncio.create_task(batcher.close())
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
@@ -143,10 +143,10 @@ def test_close_answers_what_waits() -> None:
         await closing
         assert [task.result()[0].fusion.item() for task in tasks] == [0, 1, 2]
 
-    assert served(scenario) == [[0], [1, 2]]
+    assert batches_of(scenario) == [[0], [1, 2]]
 
 
-def test_not_started() -> None:
+def test_predicting_before_the_start_raises_overloaded() -> None:
     async def main() -> None:
         batcher = Batcher(Echo(), 4)
         with pytest.raises(Overloaded):
@@ -156,28 +156,28 @@ def test_not_started() -> None:
     asyncio.run(main())
 
 
-def test_too_few_predictions_are_a_failure() -> None:
+def test_too_few_outputs_are_a_failure() -> None:
     class Short(Echo):
         def run(self, canvases: np.ndarray) -> list[Outputs]:
             return super().run(canvases)[1:]
 
     async def scenario(batcher: Batcher, echo: Echo) -> None:
-        with pytest.raises(InferenceFailed, match="0 predictions for 1 canvases"):
+        with pytest.raises(InferenceFailed, match="expected 1 outputs, got 0"):
             await batcher.predict(canvas(1))
 
-    served(scenario, network=Short())
+    batches_of(scenario, network=Short())
 
 
 def test_canvases_of_unequal_shape_fail_alone() -> None:
     async def scenario(batcher: Batcher, echo: Echo) -> None:
-        tasks = await held(batcher, echo, [1])
+        tasks = await enqueue(batcher, echo, [1])
         tasks.append(asyncio.create_task(batcher.predict(np.zeros((1, 3, 3), np.float32))))
         await asyncio.sleep(0)
         echo.gate.set()
         answers = await asyncio.gather(*tasks)
         assert [answer[0].fusion.item() for answer in answers] == [0, 1, 0]
 
-    assert served(scenario) == [[0], [1], [0]]
+    assert batches_of(scenario) == [[0], [1], [0]]
 
 
 def test_a_real_session_with_one_bad_canvas(session: Session, canvases: np.ndarray) -> None:
@@ -186,7 +186,7 @@ def test_a_real_session_with_one_bad_canvas(session: Session, canvases: np.ndarr
         batcher.start()
         bad = np.full_like(canvases[0], np.nan)
         answers = await asyncio.gather(
-            *(batcher.predict(one) for one in [canvases[0], bad, canvases[1]]), return_exceptions=True
+            *(batcher.predict(image) for image in [canvases[0], bad, canvases[1]]), return_exceptions=True
         )
         await batcher.close()
         assert isinstance(answers[1], InferenceFailed)

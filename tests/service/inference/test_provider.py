@@ -25,20 +25,20 @@ AFFINITY = len(os.sched_getaffinity(0))
         ({}, 10**6),
     ],
 )
-def test_processors(tmp_path: Path, files: dict[str, str], quota: int) -> None:
+def test_processors_are_the_quota_or_the_affinity(tmp_path: Path, files: dict[str, str], quota: int) -> None:
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     assert processors(tmp_path) == min(quota, AFFINITY)
 
 
-def test_cpu_is_what_was_asked_for() -> None:
-    assert choose("cpu") == ("cpu", "asked for")
+def test_cpu_can_be_configured() -> None:
+    assert choose("cpu") == ("cpu", "as configured")
 
 
 def available(monkeypatch: pytest.MonkeyPatch, names: list[str], gpus: int) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: names)
-    monkeypatch.setattr(provider, "_gpus", lambda: gpus)
+    monkeypatch.setattr(provider, "_gpu_count", lambda: gpus)
 
 
 CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -46,9 +46,11 @@ CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 @pytest.mark.parametrize(
     ("names", "gpus", "reason"),
-    [(CUDA[1:], 1, "this ONNX Runtime is built without CUDA"), (CUDA, 0, "no NVIDIA GPU answers")],
+    [(CUDA[1:], 1, "this ONNX Runtime is built without CUDA"), (CUDA, 0, "no NVIDIA GPU is available")],
 )
-def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch, names: list[str], gpus: int, reason: str) -> None:
+def test_without_a_gpu_auto_uses_the_cpu_and_cuda_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, names: list[str], gpus: int, reason: str
+) -> None:
     available(monkeypatch, names, gpus)
     assert choose("auto")[0] == "cpu"
     assert choose("auto")[1].startswith(reason)
@@ -57,11 +59,11 @@ def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch, names: list[str], gpus: 
     assert caught.value.code == "provider_unavailable"
 
 
-def test_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_gpu_auto_and_cuda_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
     available(monkeypatch, CUDA, 1)
-    assert choose("auto") == ("cuda", "there is a GPU")
-    assert choose("cuda") == ("cuda", "asked for")
+    assert choose("auto") == ("cuda", "a GPU is available")
+    assert choose("cuda") == ("cuda", "as configured")
 
 
-def test_counting_gpus_needs_none() -> None:
-    assert provider._gpus() >= 0
+def test_gpus_can_be_counted_without_one() -> None:
+    assert provider._gpu_count() >= 0

@@ -1,4 +1,4 @@
-"""One image as it was trained on and as a scanner would send it: the same canvas, the same probabilities."""
+"""An image as training reads it and as a scanner would send it gives the same canvas and the same probabilities."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,14 +18,14 @@ pytestmark = pytest.mark.realdata
 Wrap = Callable[[np.ndarray], bytes]
 
 IMAGES = 20
-TOLERANCE = 1e-3  # of a probability
+TOLERANCE = 1e-3  # difference of probabilities
 
 
 @pytest.fixture(scope="module")
 def paths(realdata: Path) -> list[Path]:
-    """Every so many-th, so that patients, views and findings differ."""
-    every = sorted((realdata / "nih-subset" / "images").iterdir())
-    return every[:: len(every) // IMAGES][:IMAGES]
+    """Return images at equal distances in the subset, so that patients, views and findings differ."""
+    images = sorted((realdata / "nih-subset" / "images").iterdir())
+    return images[:: len(images) // IMAGES][:IMAGES]
 
 
 @pytest.fixture(scope="module")
@@ -34,44 +34,45 @@ def session() -> Session:
 
 
 def as_8_bits(grey: np.ndarray) -> bytes:
-    """Wrap [H, W] uint8 as it is, without a window."""
+    """Wrap `[H, W] uint8` unchanged, without a window."""
     return dicom_bytes(grey)
 
 
 def as_12_bits(grey: np.ndarray) -> bytes:
-    """Wrap [H, W] uint8 sixteen times as large, under the window from the least to the largest of these."""
+    """Wrap `[H, W] uint8` multiplied by 16, with the window from 0 to 4080."""
     return dicom_bytes(grey.astype(np.uint16) * 16, WindowCenter=2040.5, WindowWidth=4081)  # PS3.3 C.11.2.1.2.1
 
 
 def as_12_bits_rounded(grey: np.ndarray) -> bytes:
-    """Spread [H, W] uint8 over all of 12 bits: each value is off by up to half a step."""
+    """Scale `[H, W] uint8` to all of 12 bits; rounding changes each value by up to half a step."""
     return dicom_bytes(np.rint(grey * (4095 / 255)).astype(np.uint16))
 
 
 @pytest.mark.parametrize("wrap", [as_8_bits, as_12_bits, as_12_bits_rounded])
 def test_a_file_gives_the_canvas_of_its_image(paths: list[Path], wrap: Wrap) -> None:
     for path in paths:
-        trained_on, served = canvases(path, wrap, 896, "stretch")
+        trained, served = canvases(path, wrap, 896, "stretch")
 
-        assert np.abs(served - trained_on).max() <= 1 / 255
+        assert np.abs(served - trained).max() <= 1 / 255
 
 
-# Not of the rounded one: it is another image by half a step of 12 bits, and the box, which follows the heat map,
-# carries such a difference on to the local branch.
+# Without `as_12_bits_rounded`: its image differs by half a step of 12 bits, and the box, which follows the heat map,
+# passes such a difference on to the local branch.
 @pytest.mark.parametrize("wrap", [as_8_bits, as_12_bits])
 def test_a_file_gives_the_probabilities_of_its_image(session: Session, paths: list[Path], wrap: Wrap) -> None:
     preprocessing = session.artefact.card.preprocessing
     assert len(paths) == IMAGES
     for path in paths:
-        both = canvases(path, wrap, preprocessing.canvas_size, preprocessing.resize)
+        pair = canvases(path, wrap, preprocessing.canvas_size, preprocessing.resize)
 
-        wanted, got = (session.run(canvas[None])[0] for canvas in both)
-        off = [np.abs(getattr(got, name) - getattr(wanted, name)).max() for name in ("fusion", "global_", "local")]
-        assert max(off) <= TOLERANCE, (path.name, off)
+        trained, served = (session.run(canvas[None])[0] for canvas in pair)
+        branches = ("fusion", "global_", "local")
+        differences = [np.abs(getattr(served, name) - getattr(trained, name)).max() for name in branches]
+        assert max(differences) <= TOLERANCE, (path.name, differences)
 
 
 def canvases(path: Path, wrap: Wrap, size: int, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
-    """What training makes of an image, and what the service makes of it, wrapped."""
+    """Return the canvas of an image in training, and that of its DICOM file in the service."""
     values = grey_values(path)
-    sent = radiograph(wrap(np.rint(values * 255).astype(np.uint8)))
-    return canvas(values, size, rule), canvas(sent.values, size, rule, sent.header.aspect)
+    served = radiograph(wrap(np.rint(values * 255).astype(np.uint8)))
+    return canvas(values, size, rule), canvas(served.values, size, rule, served.header.aspect)

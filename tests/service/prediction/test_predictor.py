@@ -19,13 +19,13 @@ TAU = 0.7
 
 
 def blob(x: float, y: float, width: float) -> np.ndarray:
-    """[14, 14] in [0, 1], one hill whose top is at (x, y) of the canvas."""
+    """Return `[14, 14] float32 in [0, 1]`: a Gaussian with its maximum at (x, y), both in [0, 1] of the canvas."""
     centres = (np.arange(14) + 0.5) / 14
     hill = np.exp(-((centres - x) ** 2 + (centres[:, None] - y) ** 2) / (2 * width**2))
     return ((hill - hill.min()) / (hill.max() - hill.min())).astype(np.float32)
 
 
-def prediction(heat: np.ndarray) -> Outputs:
+def outputs(heat: np.ndarray) -> Outputs:
     x0, y0, x1, y1 = region(torch.from_numpy(heat)[None], TAU)[0].tolist()
     half = np.full(14, 0.5, np.float32)
     return Outputs(half, half, half, heat, np.stack([heat] * 14), (x0, y0, x1, y1))
@@ -42,14 +42,14 @@ def test_the_box_is_around_the_region_that_is_drawn(
     artefact = tiny_artefact(tmp_path, preprocessing={"canvas_size": 128, "resize": rule})
     data = dicom_bytes(noise(height, width), PixelAspectRatio=aspect)
 
-    async def analyse() -> tuple[list[int], bytes]:
+    async def predict() -> tuple[list[int], bytes]:
         predictor = Predictor(settings_for(artefact, tmp_path))
         async with predictor.running():
-            monkeypatch.setattr(Session, "run", lambda _, canvases: [prediction(heat)] * len(canvases))
+            monkeypatch.setattr(Session, "run", lambda _, canvases: [outputs(heat)] * len(canvases))
             record = await predictor.infer(await predictor.prepare(data))
             return list(record.prediction.box), await predictor.draw(record, data, Drawing("heat_map"))
 
-    box, png = asyncio.run(analyse())
+    box, png = asyncio.run(predict())
     with Image.open(BytesIO(png)) as picture:
         drawn = np.asarray(picture, np.float64) / 65535
     rows, columns = np.nonzero(drawn > TAU)
@@ -61,18 +61,18 @@ def test_the_box_is_around_the_region_that_is_drawn(
 
 
 @pytest.mark.parametrize(("threshold", "last"), [(1e-6, ["atypical_image"]), (1e6, [])])
-def test_what_is_unlike_what_the_network_knows_is_flagged_after_what_the_tags_say(
+def test_an_atypical_image_is_flagged_after_the_flags_of_the_attributes(
     artefact: Path, tmp_path: Path, threshold: float, last: list[str]
 ) -> None:
     statistics = tiny_card(artefact)["statistics"] | {"typicality": tiny_typicality(threshold)}
-    knowing = tiny_artefact(tmp_path, statistics=statistics)
+    with_typicality = tiny_artefact(tmp_path, statistics=statistics)
 
-    async def analyse(path: Path) -> list[str]:
+    async def predict(path: Path) -> list[str]:
         predictor = Predictor(settings_for(path, tmp_path))
         async with predictor.running():
             record = await predictor.infer(await predictor.prepare(dicom_bytes(noise(300, 300), ViewPosition=None)))
             return list(record.prediction.flags)
 
-    without, flags = asyncio.run(analyse(artefact)), asyncio.run(analyse(knowing))
+    without, flags = asyncio.run(predict(artefact)), asyncio.run(predict(with_typicality))
     assert "view_position_missing" in without
     assert flags == without + last

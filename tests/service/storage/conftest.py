@@ -16,7 +16,7 @@ Make = Callable[..., Record]
 
 @pytest.fixture
 def make() -> Make:
-    """Return a record with another file at each call; named fields override."""
+    """Return a function that makes a record with a new file at each call; arguments replace its fields."""
     numbers = iter(range(10_000))
 
     def _make(**changes: Any) -> Record:

@@ -19,36 +19,38 @@ from tests.service.storage.conftest import Make
 
 
 @pytest.fixture
-def told(records: Records) -> Changes:
+def reader(records: Records) -> Changes:
     return Changes(records.database)
 
 
 @pytest.fixture
-def other(records: Records, url: str) -> Iterator[Changes]:
-    """What a second replica sees."""
+def replica(records: Records, url: str) -> Iterator[Changes]:
+    """Return a reader with its own connection, as a second replica has."""
     database = Database(url)
     yield Changes(database)
     database.close()
 
 
-def test_what_comes_is_marked_and_goes_is_told(records: Records, told: Changes, other: Changes, make: Make) -> None:
-    assert (told.latest(), told.after(0)) == (0, ())
+def test_adding_marking_and_deleting_a_record_are_changes(
+    records: Records, reader: Changes, replica: Changes, make: Make
+) -> None:
+    assert (reader.latest(), reader.after(0)) == (0, ())
 
     record = records.save(make(priority="HIGH"))
     Worklist(records.database).mark(record.id, True, "AB")
     records.delete(record.id)
 
-    assert told.after(0) == (
+    assert reader.after(0) == (
         Change(1, "new", record.id, "HIGH"),
         Change(2, "read", record.id, "HIGH"),
         Change(3, "deleted", record.id, None),
     )
-    assert [change.kind for change in other.after(1)] == ["read", "deleted"]
-    assert other.latest() == 3
-    assert other.after(3) == ()
+    assert [change.kind for change in replica.after(1)] == ["read", "deleted"]
+    assert replica.latest() == 3
+    assert replica.after(3) == ()
 
 
-def test_what_changes_nothing_tells_nothing(records: Records, told: Changes, make: Make) -> None:
+def test_an_operation_without_effect_is_no_change(records: Records, reader: Changes, make: Make) -> None:
     record = records.save(make())
     worklist = Worklist(records.database)
     worklist.mark(record.id, False, "")
@@ -60,38 +62,40 @@ def test_what_changes_nothing_tells_nothing(records: Records, told: Changes, mak
     with suppress(NotFound):
         worklist.mark("0" * 32, True, "")
 
-    assert [change.kind for change in told.after(0)] == ["new"]
+    assert [change.kind for change in reader.after(0)] == ["new"]
 
 
-def test_a_purge_is_told(records: Records, told: Changes, make: Make, tmp_path: Path) -> None:
+def test_a_purge_adds_a_change_per_record(records: Records, reader: Changes, make: Make, tmp_path: Path) -> None:
     instances = Instances(tmp_path / "instances", 0)
     instances.open()
     record = records.save(make(instance_file=instances.put(b"x")))
     Retention(records, instances, None).purge(record.created.replace(year=record.created.year + 1))
 
-    assert [change.kind for change in told.after(0)] == ["new", "deleted"]
+    assert [change.kind for change in reader.after(0)] == ["new", "deleted"]
 
 
-def test_ticks_have_no_gap_and_are_committed_in_their_order(records: Records, told: Changes, make: Make) -> None:
-    """Who has seen one has seen all before it: a reader beside many writers misses nothing."""
-    wanted = [make(sop_instance_uid=f"1.{number}") for number in range(60)]
-    seen: list[int] = []
+def test_ticks_have_no_gap_and_are_committed_in_order(records: Records, reader: Changes, make: Make) -> None:
+    """A reader of one change has read all before it, so it misses none while many write."""
+    new = [make(sop_instance_uid=f"1.{number}") for number in range(60)]
+    ticks: list[int] = []
     with ThreadPoolExecutor(6) as pool:
-        saving = [pool.submit(records.save, record) for record in wanted]
-        while len(seen) < len(wanted):
-            seen += [change.tick for change in told.after(seen[-1] if seen else 0)]
-            if all(one.done() for one in saving):
-                seen += [change.tick for change in told.after(seen[-1] if seen else 0)]
+        saving = [pool.submit(records.save, record) for record in new]
+        while len(ticks) < len(new):
+            finished = all(future.done() for future in saving)
+            ticks += [change.tick for change in reader.after(ticks[-1] if ticks else 0)]
+            if finished:
                 break
 
-    assert seen == list(range(1, len(wanted) + 1))
+    assert ticks == list(range(1, len(new) + 1))
 
 
-def test_the_oldest_are_dropped(records: Records, told: Changes, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_changes_are_deleted(
+    records: Records, reader: Changes, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(changes, "KEPT", 3)
     for number in range(5):
         records.save(make(sop_instance_uid=f"1.{number}"))
 
-    assert [change.tick for change in told.after(0)] == [3, 4, 5]
+    assert [change.tick for change in reader.after(0)] == [3, 4, 5]
     with records.database.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(CHANGES)) == 3

@@ -1,4 +1,4 @@
-"""What SQL finds is what Python finds: one is held against the other, and both against cases worked out by hand."""
+"""SQL and Python match the same values; both are compared with each other and with cases worked out by hand."""
 
 import pytest
 import sqlalchemy as sa
@@ -40,7 +40,7 @@ def in_sql(criterion: Criterion, value: str) -> bool:
         (Between("StudyTime", "12", "129999.999999"), "130000", False),
     ],
 )
-def test_cases_worked_out_by_hand(criterion: Criterion, value: str, holds: bool) -> None:
+def test_python_and_sql_match_as_the_standard_says(criterion: Criterion, value: str, holds: bool) -> None:
     assert criterion.holds(value) is holds
     assert in_sql(criterion, value) is holds
 
@@ -50,10 +50,10 @@ TEXT = st.text("aAb^*?%_![]\\'1", max_size=6)
 
 @given(pattern=TEXT, value=TEXT)
 @example(pattern="!_", value="!_")
-def test_both_match_wild_cards_alike(pattern: str, value: str) -> None:
+def test_python_and_sql_match_wild_cards_alike(pattern: str, value: str) -> None:
     assert in_sql(Like("PatientName", pattern), value) is Like("PatientName", pattern).holds(value)
 
 
 @given(first=st.text("019", max_size=3), last=st.text("019", max_size=3), value=st.text("019", max_size=3))
-def test_both_know_the_same_ranges(first: str, last: str, value: str) -> None:
+def test_python_and_sql_match_ranges_alike(first: str, last: str, value: str) -> None:
     assert in_sql(Between("StudyDate", first, last), value) is Between("StudyDate", first, last).holds(value)

@@ -26,7 +26,7 @@ def one_line(error: ConfigurationError) -> bool:
 
 
 class TestOpen:
-    def test_migrations_and_tables_are_one_schema(self, path: Path) -> None:
+    def test_the_migrations_create_the_schema_of_the_tables(self, path: Path) -> None:
         database = Database(f"sqlite:///{path}")
         database.open()
         with database.read() as connection:
@@ -34,11 +34,11 @@ class TestOpen:
                 connection, opts={"compare_type": True, "compare_server_default": True, "render_as_batch": True}
             )
             assert compare_metadata(context, METADATA) == []
-            ours = {"instances", "predictions", "keys", "worklist", "changes", "clock", "outbox"}
-            assert ours | {"alembic_version"} == set(sa.inspect(connection).get_table_names())
+            tables = {"instances", "predictions", "keys", "worklist", "changes", "clock", "outbox"}
+            assert tables | {"alembic_version"} == set(sa.inspect(connection).get_table_names())
         database.close()
 
-    def test_the_migration_can_be_undone(self, path: Path) -> None:
+    def test_all_migrations_can_be_undone(self, path: Path) -> None:
         database = Database(f"sqlite:///{path}")
         database.open()
         with database.write() as connection:
@@ -46,13 +46,13 @@ class TestOpen:
             assert sa.inspect(connection).get_table_names() == ["alembic_version"]
         database.close()
 
-    def test_twice_is_as_once(self, path: Path) -> None:
+    def test_opening_twice_is_no_error(self, path: Path) -> None:
         for _ in range(2):
             database = Database(f"sqlite:///{path}")
             database.open()
             database.close()
 
-    def test_sqlite_is_durable_and_checks_its_references(self, path: Path) -> None:
+    def test_sqlite_is_durable_and_checks_foreign_keys(self, path: Path) -> None:
         database = Database(f"sqlite:///{path}")
         database.open()
         with database.read() as connection:
@@ -63,7 +63,7 @@ class TestOpen:
         assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
         database.close()
 
-    def test_a_folder_with_odd_characters(self, tmp_path: Path, make: Make) -> None:
+    def test_the_folder_may_have_special_characters(self, tmp_path: Path, make: Make) -> None:
         records = Records(f"sqlite:///{tmp_path / '100% größe' / 'x.sqlite'}")
         records.open()
         records.save(make())
@@ -72,12 +72,12 @@ class TestOpen:
     @pytest.mark.parametrize(
         "url", ["", "nonsense", "sqlite://", "sqlite:///:memory:", "nosuch://x/y", "mysql+pymysql://x/y"]
     )
-    def test_a_url_that_cannot_be_used(self, url: str) -> None:
+    def test_an_unusable_url_is_refused(self, url: str) -> None:
         with pytest.raises(ConfigurationError) as caught:
             Database(url)
         assert one_line(caught.value)
 
-    def test_a_file_is_checked_without_making_it(self, path: Path) -> None:
+    def test_checking_a_file_does_not_create_it(self, path: Path) -> None:
         assert Database(f"sqlite:///{path}").check() == f"sqlite:///{path}"
         assert not path.exists()
 
@@ -88,29 +88,29 @@ class TestOpen:
             Database(f"sqlite:///{path.parent / 'none' / 'x'}").check()
         assert one_line(caught.value)
 
-    def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_created_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(ConfigurationError) as caught:
             Database(f"sqlite:///{tmp_path / 'file' / 'triage.sqlite'}").open()
         assert one_line(caught.value)
 
-    def test_a_place_that_is_a_folder(self, tmp_path: Path) -> None:
+    def test_a_path_that_is_a_folder_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError) as caught:
             Database(f"sqlite:///{tmp_path}").open()
         assert one_line(caught.value)
 
-    def test_a_folder_that_takes_no_files(self) -> None:
+    def test_a_folder_that_is_not_writable_is_refused(self) -> None:
         with pytest.raises(ConfigurationError) as caught:
-            Database("sqlite:////proc/triage.sqlite").open()  # not even root's
+            Database("sqlite:////proc/triage.sqlite").open()  # root cannot write there either
         assert one_line(caught.value)
 
-    def test_a_file_that_is_no_database(self, path: Path) -> None:
+    def test_a_file_that_is_not_a_database_is_refused(self, path: Path) -> None:
         path.write_bytes(b"not a database, but long enough to be looked at" * 100)
         with pytest.raises(ConfigurationError) as caught:
             Database(f"sqlite:///{path}").open()
         assert one_line(caught.value)
 
-    def test_a_database_of_a_newer_version(self, path: Path) -> None:
+    def test_a_database_of_a_newer_version_is_refused(self, path: Path) -> None:
         Database(f"sqlite:///{path}").open()
         with sqlite3.connect(path) as connection:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -121,16 +121,18 @@ class TestOpen:
 
 
 class TestFailures:
-    def test_a_full_disk(self, records: Records, make: Make) -> None:
+    def test_a_full_disk_raises_storage_full(self, records: Records, make: Make) -> None:
         with records.database.write() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count = 20")
-        wanted = [make(sop_instance_uid=f"1.{number}") for number in range(100)]
+        new = [make(sop_instance_uid=f"1.{number}") for number in range(100)]
         with pytest.raises(StorageFull):
-            list(map(records.save, wanted))
-        kept = records.list(1000)[0]
-        assert all(records.get(entry.id).class_maps.shape == (14, 7, 5) for entry in kept)
+            list(map(records.save, new))
+        saved = records.list(1000)[0]
+        assert all(records.get(entry.id).class_maps.shape == (14, 7, 5) for entry in saved)
 
-    def test_a_database_locked_for_too_long(self, path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_database_locked_for_too_long_raises_overloaded(
+        self, path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
         records = Records(f"sqlite:///{path}")
         records.open()

@@ -41,40 +41,40 @@ def age(instances: Instances, name: str, seconds: float) -> None:
 
 
 class TestOpen:
-    def test_leaves_no_file(self, instances: Instances) -> None:
+    def test_opening_leaves_no_file(self, instances: Instances) -> None:
         assert files(instances) == []
 
-    def test_a_folder_only_its_owner_reads(self, instances: Instances) -> None:
+    def test_only_the_owner_can_read_folders_and_files(self, instances: Instances) -> None:
         name = instances.put(b"x")
         path = instances.folder / name[:2] / name
         places = (instances.folder.parent, instances.folder, path.parent, path)
         assert [stat.S_IMODE(place.stat().st_mode) for place in places] == [0o700, 0o700, 0o700, 0o600]
 
-    def test_a_file_in_the_way(self, tmp_path: Path) -> None:
+    def test_a_file_in_place_of_a_folder_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
         for folder in (tmp_path / "file", tmp_path / "file" / "below"):
             with pytest.raises(ConfigurationError) as caught:
                 Instances(folder).open()
             assert "\n" not in caught.value.message
 
-    def test_a_folder_that_takes_no_files(self) -> None:
+    def test_a_folder_that_is_not_writable_is_refused(self) -> None:
         with pytest.raises(ConfigurationError):
-            Instances(Path("/proc")).open()  # not even root's
+            Instances(Path("/proc")).open()  # root cannot write there either
 
 
 class TestPut:
     @given(st.binary(max_size=4096))
     @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-    def test_gives_the_bytes_back(self, instances: Instances, data: bytes) -> None:
+    def test_get_returns_the_bytes(self, instances: Instances, data: bytes) -> None:
         assert instances.get(instances.put(data)) == data
 
-    def test_names_are_never_shared(self, instances: Instances) -> None:
+    def test_each_file_has_its_own_name(self, instances: Instances) -> None:
         with ThreadPoolExecutor(8) as pool:
             names = list(pool.map(instances.put, [b"same"] * 64))
         assert len(set(names)) == 64
         assert {path.name for path in files(instances)} == set(names)
 
-    def test_file_and_names_are_synced_before_it_returns(
+    def test_file_and_names_are_synced_before_put_returns(
         self, instances: Instances, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         synced: list[str] = []
@@ -85,7 +85,7 @@ class TestPut:
             sync(descriptor)
 
         monkeypatch.setattr(os, "fsync", spy)
-        while True:
+        for _ in range(100):
             synced.clear()
             name = instances.put(b"x")
             if len(synced) == 3:  # the sub-folder was new
@@ -94,7 +94,7 @@ class TestPut:
 
     @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
     @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
-    def test_a_disk_that_takes_no_more(
+    def test_a_failed_write_raises_storage_full_and_leaves_no_file(
         self, instances: Instances, monkeypatch: pytest.MonkeyPatch, step: str, number: int
     ) -> None:
         def fail(*_: object) -> NoReturn:
@@ -113,7 +113,7 @@ class TestPut:
         instances.put(b"x")
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-    def test_a_device_that_is_really_full(self, instances: Instances, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_full_device_raises_storage_full(self, instances: Instances, monkeypatch: pytest.MonkeyPatch) -> None:
         opened = os.open
 
         def full(path: Path, flags: int, mode: int = 0o777) -> int:
@@ -123,7 +123,7 @@ class TestPut:
         with pytest.raises(StorageFull, match="No space left"):
             instances.put(b"x" * 100)
 
-    def test_a_kill_leaves_whole_files_under_acknowledged_names(self, instances: Instances, root: Path) -> None:
+    def test_after_a_kill_acknowledged_files_are_complete(self, instances: Instances, root: Path) -> None:
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, str(instances.folder)], cwd=root, stdout=subprocess.PIPE, text=True
         ) as process:
@@ -149,26 +149,26 @@ class TestGet:
             "0" * 32 + ".dcm",
         ],
     )
-    def test_what_is_no_name_of_ours_is_not_found(self, instances: Instances, name: str) -> None:
+    def test_a_malformed_or_unknown_name_is_not_found(self, instances: Instances, name: str) -> None:
         with pytest.raises(NotFound):
             instances.get(name)
 
     @given(st.text())
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-    def test_no_text_reaches_another_file(self, instances: Instances, name: str) -> None:
+    def test_no_name_reaches_another_file(self, instances: Instances, name: str) -> None:
         with pytest.raises(NotFound):
             instances.get(name)
 
 
 class TestDelete:
-    def test_twice_is_no_error(self, instances: Instances) -> None:
+    def test_deleting_twice_is_no_error(self, instances: Instances) -> None:
         name = instances.put(b"x")
         instances.delete(name)
         instances.delete(name)
         with pytest.raises(NotFound):
             instances.get(name)
 
-    def test_only_names_of_ours(self, instances: Instances) -> None:
+    def test_a_malformed_name_deletes_nothing(self, instances: Instances) -> None:
         outside = instances.folder.parent / "keep"
         outside.write_bytes(b"x")
         with pytest.raises(NotFound):
@@ -177,22 +177,22 @@ class TestDelete:
 
 
 class TestSweep:
-    def test_removes_old_orphans_and_nothing_else(self, instances: Instances) -> None:
+    def test_old_orphans_are_deleted_and_nothing_else(self, instances: Instances) -> None:
         known, orphan, young = (instances.put(b"x") for _ in range(3))
         half = instances.folder / orphan[:2] / f"{'0' * 32}.dcm.partial"
-        strange = instances.folder / orphan[:2] / "README"
-        for path in (half, strange):
+        foreign = instances.folder / orphan[:2] / "README"
+        for path in (half, foreign):
             path.write_bytes(b"x")
             os.utime(path, (0, 0))
         age(instances, known, 7200)
         age(instances, orphan, 7200)
         assert instances.sweep({known}, older_than=3600) == 2
-        assert {path.name for path in files(instances)} == {known, young, strange.name}
+        assert {path.name for path in files(instances)} == {known, young, foreign.name}
 
-    def test_of_nothing(self, tmp_path: Path) -> None:
+    def test_sweeping_a_missing_folder_deletes_nothing(self, tmp_path: Path) -> None:
         assert Instances(tmp_path / "none").sweep(frozenset(), 0) == 0
 
-    def test_a_file_that_vanishes_meanwhile(self, instances: Instances) -> None:
+    def test_a_file_deleted_meanwhile_is_no_error(self, instances: Instances) -> None:
         name = instances.put(b"x")
         age(instances, name, 7200)
 
@@ -205,7 +205,7 @@ class TestSweep:
 
 
 class TestRoom:
-    def test_less_than_should_be_free(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_little_free_space_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1000, 900, 100))
 
         Instances(tmp_path, 100).check_room()
@@ -214,7 +214,7 @@ class TestRoom:
 
         assert caught.value.code == "low_disk"
 
-    def test_the_real_disk(self, tmp_path: Path) -> None:
+    def test_the_real_disk_is_measured(self, tmp_path: Path) -> None:
         Instances(tmp_path).check_room()
         with pytest.raises(StorageFull):
             Instances(tmp_path, 2**62).check_room()

@@ -29,11 +29,11 @@ class TestAdd:
     def test_a_key_is_found_by_itself_only(self, keys: Keys) -> None:
         token = keys.add("ward-2", ["read", "predict"])
 
-        found = keys.find(token)
+        key = keys.find(token)
 
-        assert found is not None
-        assert (found.name, found.scopes, found.revoked) == ("ward-2", {"read", "predict"}, None)
-        assert keys.list() == (found,)
+        assert key is not None
+        assert (key.name, key.scopes, key.revoked) == ("ward-2", {"read", "predict"}, None)
+        assert keys.list() == (key,)
         for other in (token[:-1], token + "A", token.upper(), f"{token}\n", "", "triage_", "é" * 50):
             assert keys.find(other) is None
 
@@ -54,38 +54,38 @@ class TestAdd:
         assert all(token.removeprefix("triage_").encode() not in file.read_bytes() for file in path.parent.iterdir())
 
     @pytest.mark.parametrize("name", ["", "a b", "a/b", "ä", "x" * 65, "a\n"])
-    def test_a_name_that_is_none(self, keys: Keys, name: str) -> None:
+    def test_an_invalid_name_is_refused(self, keys: Keys, name: str) -> None:
         with pytest.raises(ConfigurationError):
             keys.add(name, ["read"])
 
     @pytest.mark.parametrize("scopes", [[], ["everything"], ["read", ""]])
-    def test_a_scope_that_is_none(self, keys: Keys, scopes: list[str]) -> None:
+    def test_an_invalid_scope_is_refused(self, keys: Keys, scopes: list[str]) -> None:
         with pytest.raises(ConfigurationError, match="predict, read, admin"):
             keys.add("a", scopes)
 
-    def test_a_name_is_given_once(self, keys: Keys) -> None:
+    def test_a_name_is_never_used_again(self, keys: Keys) -> None:
         token = keys.add("a", ["read"])
 
-        with pytest.raises(ConfigurationError, match="a name is given once"):
+        with pytest.raises(ConfigurationError, match="is never used again"):
             keys.add("a", ["admin"])
         keys.revoke("a")
-        with pytest.raises(ConfigurationError, match="a name is given once"):
+        with pytest.raises(ConfigurationError, match="is never used again"):
             keys.add("a", ["admin"])
 
         assert keys.find(token) is None
 
 
 class TestRevoke:
-    def test_it_opens_nothing_from_now_on(self, keys: Keys) -> None:
-        gone, stays = keys.add("a", ["read"]), keys.add("b", ["read"])
+    def test_a_revoked_key_is_not_found(self, keys: Keys) -> None:
+        revoked, valid = keys.add("a", ["read"]), keys.add("b", ["read"])
 
         keys.revoke("a")
 
-        assert keys.find(gone) is None
-        assert keys.find(stays) is not None
+        assert keys.find(revoked) is None
+        assert keys.find(valid) is not None
         assert [(key.name, key.revoked is None) for key in keys.list()] == [("a", False), ("b", True)]
 
-    def test_one_that_is_not_there(self, keys: Keys) -> None:
+    def test_an_unknown_or_revoked_key_cannot_be_revoked(self, keys: Keys) -> None:
         keys.add("a", ["read"])
         keys.revoke("a")
         for name in ("a", "none"):
@@ -94,41 +94,41 @@ class TestRevoke:
 
 
 class TestFirst:
-    def test_its_owner_only_may_read_it(self, keys: Keys, tmp_path: Path) -> None:
+    def test_only_the_owner_can_read_the_file(self, keys: Keys, tmp_path: Path) -> None:
         file = tmp_path / "first_key"
 
         assert keys.add_first(file)
 
-        found = keys.find(file.read_text().strip())
-        assert found is not None
-        assert (found.name, found.scopes) == (FIRST, set(SCOPES))
+        key = keys.find(file.read_text().strip())
+        assert key is not None
+        assert (key.name, key.scopes) == (FIRST, set(SCOPES))
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
-    def test_there_is_one_only(self, keys: Keys, tmp_path: Path) -> None:
+    def test_a_second_call_creates_no_key(self, keys: Keys, tmp_path: Path) -> None:
         assert keys.add_first(tmp_path / "a")
         assert not keys.add_first(tmp_path / "b")
         assert not (tmp_path / "b").exists()
 
-    def test_none_is_made_where_all_were_revoked(self, keys: Keys, tmp_path: Path) -> None:
+    def test_no_first_key_is_created_after_all_were_revoked(self, keys: Keys, tmp_path: Path) -> None:
         keys.add("a", ["read"])
         keys.revoke("a")
 
         assert not keys.add_first(tmp_path / "first_key")
 
-    def test_of_replicas_at_once_one_makes_it(self, path: Path, tmp_path: Path) -> None:
+    def test_of_several_replicas_one_creates_the_key(self, path: Path, tmp_path: Path) -> None:
         databases = [Database(f"sqlite:///{path}") for _ in range(4)]
         for database in databases:
             database.open()
         file = tmp_path / "first_key"
         with ThreadPoolExecutor(4) as pool:
-            made = list(pool.map(lambda database: Keys(database).add_first(file), databases))
+            created = list(pool.map(lambda database: Keys(database).add_first(file), databases))
 
-        assert sorted(made) == [False, False, False, True]
+        assert sorted(created) == [False, False, False, True]
         assert Keys(databases[0]).find(file.read_text().strip()) is not None
         for database in databases:
             database.close()
 
-    def test_what_a_broken_start_left_is_replaced(self, keys: Keys, tmp_path: Path) -> None:
+    def test_the_file_of_a_failed_start_is_replaced(self, keys: Keys, tmp_path: Path) -> None:
         file = tmp_path / "first_key"
         file.write_text("stale")
         file.chmod(0o644)
@@ -137,7 +137,7 @@ class TestFirst:
         assert keys.find(file.read_text().strip()) is not None
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
-    def test_a_file_that_cannot_be_written_makes_no_key(self, keys: Keys, tmp_path: Path) -> None:
+    def test_without_a_writable_file_no_key_is_created(self, keys: Keys, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="first key cannot be written"):
             keys.add_first(tmp_path / "none" / "first_key")
 

@@ -1,4 +1,4 @@
-"""Orders are kept, taken once, tried again, and end."""
+"""Orders are stored, claimed by one process at a time, tried again, and finished."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -25,20 +25,20 @@ def id(records: Records, make: Make) -> str:
 
 
 class TestAdd:
-    def test_each_order_is_an_entry_that_waits(self, outbox: Outbox, id: str) -> None:
+    def test_each_order_becomes_a_waiting_delivery(self, outbox: Outbox, id: str) -> None:
         added = outbox.add(id, [SR, MAP])
 
-        assert [(one.object, one.state, one.attempts) for one in added] == [
+        assert [(delivery.object, delivery.state, delivery.attempts) for delivery in added] == [
             ("sr", "waiting", 0),
             ("segmentation", "waiting", 0),
         ]
         assert set(outbox.list(id)) == set(added)
 
-    def test_what_waits_is_not_ordered_twice(self, outbox: Outbox, id: str) -> None:
+    def test_a_waiting_order_is_not_added_twice(self, outbox: Outbox, id: str) -> None:
         assert outbox.add(id, [SR]) == outbox.add(id, [SR])
 
     @pytest.mark.parametrize("state", ["sent", "failed"])
-    def test_what_ended_is_ordered_again(self, outbox: Outbox, id: str, state: str) -> None:
+    def test_a_sent_or_failed_order_starts_anew(self, outbox: Outbox, id: str, state: str) -> None:
         outbox.add(id, [SR])
         claimed = outbox.claim("pacs", LEASE)
         assert claimed is not None
@@ -54,11 +54,11 @@ class TestAdd:
             None,
         )
 
-    def test_of_no_record(self, outbox: Outbox) -> None:
+    def test_an_order_of_an_unknown_record_is_refused(self, outbox: Outbox) -> None:
         with pytest.raises(NotFound):
             outbox.add("0" * 32, [SR])
 
-    def test_many_at_once_make_one(self, outbox: Outbox, id: str) -> None:
+    def test_concurrent_equal_orders_become_one(self, outbox: Outbox, id: str) -> None:
         threads = [threading.Thread(target=outbox.add, args=(id, [SR, MAP])) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -72,21 +72,21 @@ class TestWithTheRecord:
     def test_a_new_record_has_its_orders(self, records: Records, outbox: Outbox, make: Make) -> None:
         record = records.save(make(), [SR, MAP])
 
-        assert {one.object for one in outbox.list(record.id)} == {"sr", "segmentation"}
+        assert {delivery.object for delivery in outbox.list(record.id)} == {"sr", "segmentation"}
 
-    def test_the_same_again_has_no_more(self, records: Records, outbox: Outbox, make: Make) -> None:
-        stands = records.save(make())
+    def test_a_record_that_is_already_stored_gets_no_orders(self, records: Records, outbox: Outbox, make: Make) -> None:
+        existing = records.save(make())
         records.save(make(), [SR])
 
-        assert outbox.list(stands.id) == ()
+        assert outbox.list(existing.id) == ()
 
-    def test_a_record_whose_orders_fail_is_not_there(self, records: Records, make: Make) -> None:
+    def test_a_record_whose_orders_fail_is_not_saved(self, records: Records, make: Make) -> None:
         with pytest.raises(Overloaded):
-            records.save(make(), [SR, SR])  # which the table does not take
+            records.save(make(), [SR, SR])  # violates the unique constraint of the outbox
 
         assert records.list(10)[0] == ()
 
-    def test_they_go_with_it(self, records: Records, outbox: Outbox, make: Make) -> None:
+    def test_orders_are_deleted_with_their_record(self, records: Records, outbox: Outbox, make: Make) -> None:
         record = records.save(make(), [SR])
         records.delete(record.id)
 
@@ -94,7 +94,7 @@ class TestWithTheRecord:
 
 
 class TestClaim:
-    def test_an_entry_is_of_one_for_the_time_of_the_lease(self, outbox: Outbox, id: str) -> None:
+    def test_a_claimed_delivery_is_not_claimed_again_during_its_lease(self, outbox: Outbox, id: str) -> None:
         outbox.add(id, [SR])
 
         first, second = outbox.claim("pacs", LEASE), outbox.claim("pacs", LEASE)
@@ -103,14 +103,14 @@ class TestClaim:
         assert (first.object, first.attempts) == ("sr", 1)
         assert second is None
 
-    def test_of_many_at_once_each_gets_another(self, outbox: Outbox, records: Records, make: Make) -> None:
+    def test_concurrent_claims_get_different_deliveries(self, outbox: Outbox, records: Records, make: Make) -> None:
         for number in range(20):
             records.save(make(sop_instance_uid=f"1.2.{number}", display_sha256=f"{number:064d}"), [SR])
         claimed: list[str] = []
 
         def work() -> None:
-            while (entry := outbox.claim("pacs", LEASE)) is not None:
-                claimed.append(entry.id)
+            while (delivery := outbox.claim("pacs", LEASE)) is not None:
+                claimed.append(delivery.id)
 
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
@@ -121,7 +121,7 @@ class TestClaim:
         assert len(claimed) == 20
         assert len(set(claimed)) == 20
 
-    def test_of_a_process_that_died_it_is_due_after_the_lease(self, outbox: Outbox, id: str) -> None:
+    def test_a_delivery_is_due_again_after_its_lease(self, outbox: Outbox, id: str) -> None:
         outbox.add(id, [SR])
         outbox.claim("pacs", NONE)
 
@@ -130,7 +130,7 @@ class TestClaim:
         assert again is not None
         assert again.attempts == 2
 
-    def test_a_lease_that_is_renewed_does_not_end(self, outbox: Outbox, id: str) -> None:
+    def test_a_renewed_lease_has_not_ended(self, outbox: Outbox, id: str) -> None:
         outbox.add(id, [SR])
         claimed = outbox.claim("pacs", NONE)
         assert claimed is not None
@@ -138,7 +138,7 @@ class TestClaim:
 
         assert outbox.claim("pacs", LEASE) is None
 
-    def test_who_comes_too_late_changes_nothing(self, outbox: Outbox, id: str) -> None:
+    def test_an_attempt_whose_lease_has_ended_changes_nothing(self, outbox: Outbox, id: str) -> None:
         outbox.add(id, [SR])
         late, other = outbox.claim("pacs", NONE), outbox.claim("pacs", LEASE)
         assert late is not None
@@ -149,24 +149,24 @@ class TestClaim:
         outbox.finish(other, "sent")
         assert outbox.list(id)[0].state == "sent"
 
-    def test_another_destinations_are_not_taken(self, outbox: Outbox, id: str) -> None:
+    def test_deliveries_to_another_destination_are_not_claimed(self, outbox: Outbox, id: str) -> None:
         outbox.add(id, [SR])
 
         assert outbox.claim("archive", LEASE) is None
 
-    def test_what_is_put_off_is_not_due(self, outbox: Outbox, id: str) -> None:
+    def test_a_delivery_that_is_put_off_is_not_due(self, outbox: Outbox, id: str) -> None:
         outbox.add(id, [SR])
         claimed = outbox.claim("pacs", LEASE)
         assert claimed is not None
         outbox.put_off(claimed, timedelta(hours=1), "unreachable")
 
-        [waits] = outbox.list(id)
+        [delivery] = outbox.list(id)
 
         assert outbox.claim("pacs", LEASE) is None
-        assert (waits.state, waits.error) == ("waiting", "unreachable")
-        assert waits.due > datetime.now(UTC) + timedelta(minutes=59)
+        assert (delivery.state, delivery.error) == ("waiting", "unreachable")
+        assert delivery.due > datetime.now(UTC) + timedelta(minutes=59)
 
-    def test_the_one_due_longest_is_first(self, outbox: Outbox, id: str) -> None:
+    def test_the_delivery_due_longest_is_claimed_first(self, outbox: Outbox, id: str) -> None:
         outbox.add(id, [MAP])
         outbox.add(id, [SR])
 

@@ -75,7 +75,7 @@ class TestSave:
         assert same(record, again.get(record.id))
         again.close()
 
-    def test_the_same_again_gives_the_record_that_stands(self, records: Records, make: Make) -> None:
+    def test_saving_a_key_again_returns_the_stored_record(self, records: Records, make: Make) -> None:
         first, second = records.save(make()), records.save(make(priority="ROUTINE"))
         assert same(first, second)
         assert len(records.list(10)[0]) == 1
@@ -93,7 +93,7 @@ class TestSave:
         assert old.instance_file == new.instance_file
         assert {entry.id for entry in records.list(10)[0]} == {old.id, new.id}
 
-    def test_the_maps_given_back_can_be_written(self, records: Records, make: Make) -> None:
+    def test_returned_maps_are_writable(self, records: Records, make: Make) -> None:
         assert records.save(make()).heat_map.flags.writeable
 
     def test_created_is_kept_in_utc_to_the_microsecond(self, records: Records, make: Make) -> None:
@@ -102,7 +102,7 @@ class TestSave:
         assert kept == here
         assert kept.tzinfo is UTC
 
-    def test_a_number_that_json_lacks_is_refused(self, records: Records, make: Make) -> None:
+    def test_a_number_that_is_not_finite_is_refused(self, records: Records, make: Make) -> None:
         with pytest.raises(sa.exc.StatementError):
             records.save(make(findings=(finding("Mass", probability=float("nan")),)))
         assert not records.files()
@@ -111,8 +111,10 @@ class TestSave:
         with pytest.raises(sa.exc.StatementError):
             records.save(make(created=datetime(2026, 1, 1)))
 
-    def test_a_lost_race_reads_what_won(self, records: Records, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-        """As on PostgreSQL, where another replica may commit between our look and our insert."""
+    def test_after_a_lost_race_the_other_record_is_returned(
+        self, records: Records, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On PostgreSQL another replica may commit between the query and the insert."""
         from service.storage import records as module
 
         won, lost = make(), make()
@@ -128,21 +130,21 @@ class TestSave:
         monkeypatch.setattr(module, "_insert_instance", late)
         assert same(lost, records.save(lost))
 
-    def test_a_race_without_end_is_overload(
+    def test_a_conflict_that_never_ends_raises_overloaded(
         self, records: Records, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record = make()
         records.save(record)
-        with pytest.raises(Overloaded):  # the same file under another UID: the constraint is never met
+        with pytest.raises(Overloaded):  # the same file under another UID violates a constraint each time
             records.save(replace(record, sop_instance_uid="9", id="9"))
 
 
 class TestManyWriters:
     def test_threads_with_one_key_share_one_record(self, records: Records, make: Make) -> None:
-        wanted = [make() for _ in range(24)]
+        new = [make() for _ in range(24)]
         with ThreadPoolExecutor(8) as pool:
-            stood = {record.id for record in pool.map(records.save, wanted)}
-        assert len(stood) == 1
+            ids = {record.id for record in pool.map(records.save, new)}
+        assert len(ids) == 1
         assert len(records.files()) == 1
 
     def test_processes_that_start_at_once_share_one_record_per_key(self, root: Path, url: str) -> None:
@@ -178,31 +180,31 @@ class TestManyWriters:
 
     def test_deletes_and_saves_of_one_instance_leave_no_record_without_it(self, records: Records, make: Make) -> None:
         artefacts = [character * 64 for character in "abcdef"] * 6
-        wanted = [make(artefact_sha256=artefact) for artefact in artefacts]
+        new = [make(artefact_sha256=artefact) for artefact in artefacts]
 
         def save_and_perhaps_delete(number: int) -> str | None:
-            stands = records.save(wanted[number])
+            saved = records.save(new[number])
             if number % 2:
-                return stands.id
+                return saved.id
             with suppress(NotFound):
-                records.delete(stands.id)
+                records.delete(saved.id)
             return None
 
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(save_and_perhaps_delete, range(len(wanted))))
+            list(pool.map(save_and_perhaps_delete, range(len(new))))
         left = records.list(100)[0]
         assert {entry.instance_file for entry in left} == records.files()
         assert len({entry.artefact_sha256 for entry in left}) == len(left)
 
 
 class TestFind:
-    def test_by_the_whole_key(self, records: Records, make: Make) -> None:
+    def test_a_record_is_found_by_its_whole_key(self, records: Records, make: Make) -> None:
         record = records.save(make())
-        found = records.find(record.sop_instance_uid, record.display_sha256, record.artefact_sha256)
-        assert found is not None
-        assert same(record, found)
+        existing = records.find(record.sop_instance_uid, record.display_sha256, record.artefact_sha256)
+        assert existing is not None
+        assert same(record, existing)
 
-    def test_nothing_for_another_artefact_or_instance(self, records: Records, make: Make) -> None:
+    def test_no_record_is_found_for_another_artefact_or_instance(self, records: Records, make: Make) -> None:
         record = records.save(make())
         assert records.find(record.sop_instance_uid, record.display_sha256, "b" * 64) is None
         assert records.find("9", record.display_sha256, record.artefact_sha256) is None
@@ -214,21 +216,21 @@ class TestFind:
 
 
 class TestList:
-    def test_newest_first_with_equal_times_told_apart(self, records: Records, make: Make) -> None:
+    def test_pages_are_newest_first_and_equal_times_are_ordered_by_id(self, records: Records, make: Make) -> None:
         now = datetime(2026, 1, 1, tzinfo=UTC)
         times = [now, now + timedelta(microseconds=1), now, now - timedelta(days=400), now, now + timedelta(hours=1)]
         saved = [records.save(make(created=time, sop_instance_uid=f"1.{i}")) for i, time in enumerate(times)]
-        wanted = [entry.id for entry in sorted(saved, key=lambda entry: (entry.created, entry.id), reverse=True)]
+        expected = [entry.id for entry in sorted(saved, key=lambda entry: (entry.created, entry.id), reverse=True)]
         for limit in range(1, 8):
-            seen, cursor, pages = [], None, 0
-            while pages == 0 or cursor is not None:
+            ids, cursor = [], None
+            pages = -(-len(expected) // limit)
+            for number in range(1, pages + 1):
                 page, cursor = records.list(limit, cursor)
-                seen += [entry.id for entry in page]
-                pages += 1
-            assert seen == wanted
-            assert pages == -(-len(wanted) // limit)
+                ids += [entry.id for entry in page]
+                assert (cursor is None) == (number == pages)
+            assert ids == expected
 
-    def test_a_record_that_comes_between_pages_moves_none(self, records: Records, make: Make) -> None:
+    def test_records_added_or_deleted_between_pages_shift_no_page(self, records: Records, make: Make) -> None:
         saved = [records.save(make(sop_instance_uid=f"1.{number}")).id for number in range(4)]
         first, cursor = records.list(2)
         records.save(make(sop_instance_uid="1.9"))
@@ -236,14 +238,14 @@ class TestList:
         second, _ = records.list(2, cursor)
         assert [entry.id for entry in (*first, *second)] == saved[::-1]
 
-    def test_carries_no_maps(self, records: Records, make: Make) -> None:
+    def test_a_summary_has_no_maps(self, records: Records, make: Make) -> None:
         record = records.save(make())
         (entry,), cursor = records.list(1)
         assert not hasattr(entry, "heat_map")
         assert entry.prediction == record.prediction
         assert cursor is None
 
-    def test_of_nothing(self, records: Records) -> None:
+    def test_an_empty_list_is_one_page(self, records: Records) -> None:
         assert records.list(5) == ((), None)
 
     @pytest.mark.parametrize(
@@ -258,7 +260,7 @@ class TestList:
             cursors.encode(datetime.max.replace(tzinfo=UTC), "")[1:],
         ],
     )
-    def test_a_cursor_of_ones_own_making_is_refused(self, records: Records, cursor: str) -> None:
+    def test_an_invalid_cursor_is_refused(self, records: Records, cursor: str) -> None:
         with pytest.raises(InvalidRequest):
             records.list(5, cursor)
 
@@ -271,12 +273,12 @@ class TestList:
         assert created.tzinfo is UTC
 
     @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
-    def test_a_cursor_comes_back(self, created: datetime, id: UUID) -> None:
+    def test_a_cursor_is_decoded_exactly(self, created: datetime, id: UUID) -> None:
         assert cursors.decode(cursors.encode(created, id.hex)) == (created, id.hex)
 
 
 class TestDelete:
-    def test_the_last_record_gives_the_file_back(self, records: Records, make: Make) -> None:
+    def test_deleting_the_last_record_returns_the_file(self, records: Records, make: Make) -> None:
         record = records.save(make())
         assert records.delete(record.id) == record.instance_file
         assert not records.files()
@@ -289,13 +291,13 @@ class TestDelete:
         assert same(new, records.get(new.id))
         assert records.delete(new.id) == new.instance_file
 
-    def test_leaves_other_instances_alone(self, records: Records, make: Make) -> None:
+    def test_other_instances_stay(self, records: Records, make: Make) -> None:
         record, other = records.save(make()), records.save(make(sop_instance_uid="9"))
         records.delete(record.id)
         assert records.files() == {other.instance_file}
 
     @pytest.mark.parametrize("id", ["", "x", "' OR 1=1 --", "\x00"])
-    def test_an_unknown_one_is_not_found(self, records: Records, make: Make, id: str) -> None:
+    def test_an_unknown_id_is_not_found(self, records: Records, make: Make, id: str) -> None:
         records.save(make())
         with pytest.raises(NotFound):
             records.delete(id)
@@ -303,6 +305,6 @@ class TestDelete:
             records.get(id)
         assert len(records.files()) == 1
 
-    def test_a_deleted_instance_may_come_again_with_other_values(self, records: Records, make: Make) -> None:
+    def test_a_deleted_instance_may_be_saved_with_other_values(self, records: Records, make: Make) -> None:
         records.delete(records.save(make()).id)
         assert records.save(make(display_sha256="e" * 64)).display_sha256 == "e" * 64

@@ -29,7 +29,7 @@ def instances(tmp_path: Path) -> Instances:
 
 @pytest.fixture
 def keep(records: Records, instances: Instances, make: Make) -> Keep:
-    """Keep a file of ten bytes and a record of it, so many days old; gives the record's id."""
+    """Return a function that stores a file of ten bytes and its record, some days old, and returns the record's id."""
 
     def keep(uid: str, days: float, artefact: str = "a") -> str:
         file = instances.put(b"0123456789")
@@ -40,15 +40,15 @@ def keep(records: Records, instances: Instances, make: Make) -> Keep:
             created=NOW - timedelta(days=days),
             artefact_sha256=artefact * 64,
         )
-        stands = records.save(record)
-        if stands.instance_file != file:
+        saved = records.save(record)
+        if saved.instance_file != file:
             instances.delete(file)
-        return stands.id
+        return saved.id
 
     return keep
 
 
-def left(records: Records) -> set[str]:
+def ids(records: Records) -> set[str]:
     return {summary.id for summary in records.list(1000)[0]}
 
 
@@ -56,7 +56,7 @@ def files(instances: Instances) -> int:
     return len(list(instances.folder.rglob("*.dcm")))
 
 
-def test_what_is_older_goes_and_the_rest_stays(records: Records, instances: Instances, keep: Keep) -> None:
+def test_only_records_older_than_the_time_are_deleted(records: Records, instances: Instances, keep: Keep) -> None:
     keep("1.1", 31)
     keep("1.2", 30.5)
     young = {keep("1.3", 29), keep("1.4", 0)}
@@ -65,24 +65,24 @@ def test_what_is_older_goes_and_the_rest_stays(records: Records, instances: Inst
     assert retention.expired(before) == Expired(2, 2, 20)
     assert retention.purge(before) == Expired(2, 2, 20)
 
-    assert left(records) == young
+    assert ids(records) == young
     assert files(instances) == 2
     assert retention.expired(before) == retention.purge(before) == Expired()
 
 
-def test_an_instance_goes_with_its_last_record(records: Records, instances: Instances, keep: Keep) -> None:
+def test_an_instance_is_deleted_with_its_last_record(records: Records, instances: Instances, keep: Keep) -> None:
     keep("1.1", 40, "a")
     newer = keep("1.1", 10, "b")
     retention = Retention(records, instances, None)
 
-    for days, wanted, stays in ((30, Expired(1, 0, 0), {newer}), (5, Expired(1, 1, 10), set())):
+    for days, expected, remaining in ((30, Expired(1, 0, 0), {newer}), (5, Expired(1, 1, 10), set())):
         before = NOW - timedelta(days=days)
-        assert retention.expired(before) == retention.purge(before) == wanted
-        assert left(records) == stays
+        assert retention.expired(before) == retention.purge(before) == expected
+        assert ids(records) == remaining
     assert files(instances) == 0
 
 
-def test_more_than_one_batch(
+def test_a_purge_deletes_several_batches(
     records: Records, instances: Instances, keep: Keep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_BATCH", 2)
@@ -92,7 +92,7 @@ def test_more_than_one_batch(
     assert Retention(records, instances, None).purge(NOW - timedelta(days=2)) == Expired(5, 5, 50)
 
 
-def test_a_record_that_another_deletes_meanwhile_is_no_error(
+def test_a_record_deleted_meanwhile_is_no_error(
     records: Records, instances: Instances, keep: Keep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep("1.1", 3)
@@ -108,10 +108,10 @@ def test_a_record_that_another_deletes_meanwhile_is_no_error(
     monkeypatch.setattr(Records, "delete", twice)
 
     assert Retention(records, instances, None).purge(NOW) == Expired()
-    assert left(records) == set()
+    assert ids(records) == set()
 
 
-def test_the_task_purges_sweeps_and_says_so(records: Records, instances: Instances, keep: Keep, log: StringIO) -> None:
+def test_the_task_purges_sweeps_and_logs(records: Records, instances: Instances, keep: Keep, log: StringIO) -> None:
     keep("1.1", 3)
     young = keep("1.2", 1)
     orphan = instances.folder / (name := instances.put(b"x"))[:2] / name
@@ -119,21 +119,20 @@ def test_the_task_purges_sweeps_and_says_so(records: Records, instances: Instanc
 
     run_until(Retention(records, instances, 2), lambda: not orphan.exists())
 
-    assert left(records) == {young}
-    said = [json.loads(line) for line in log.getvalue().splitlines()]
-    assert [(one["event"], one["records"], one["instances"], one["bytes"], one["orphans"]) for one in said] == [
-        ("purged", 1, 1, 10, 1)
-    ]
+    assert ids(records) == {young}
+    [line] = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (line["event"], line["level"]) == ("purged", "info")
+    assert (line["records"], line["instances"], line["bytes"], line["orphans"]) == (1, 1, 10, 1)
 
 
-def test_without_a_setting_everything_stays(records: Records, instances: Instances, keep: Keep) -> None:
+def test_without_keep_days_all_records_stay(records: Records, instances: Instances, keep: Keep) -> None:
     old = keep("1.1", 10_000)
     orphan = instances.folder / (name := instances.put(b"x"))[:2] / name
     os.utime(orphan, (0, 0))
 
     run_until(Retention(records, instances, None), lambda: not orphan.exists())
 
-    assert left(records) == {old}
+    assert ids(records) == {old}
 
 
 def test_the_task_tries_again_after_a_failure(
@@ -142,16 +141,16 @@ def test_the_task_tries_again_after_a_failure(
     keep("1.1", 3)
     monkeypatch.setattr(module, "_EVERY_SECONDS", 0.01)
     failures = iter([Overloaded("Canary^Tweety")])
-    batch = Retention._batch
+    delete_batch = Retention._delete_batch
 
     def fail_once(self: Retention, before: datetime) -> Expired | None:
         for failure in failures:
             raise failure
-        return batch(self, before)
+        return delete_batch(self, before)
 
-    monkeypatch.setattr(Retention, "_batch", fail_once)
+    monkeypatch.setattr(Retention, "_delete_batch", fail_once)
 
-    run_until(Retention(records, instances, 2), lambda: not left(records))
+    run_until(Retention(records, instances, 2), lambda: not ids(records))
 
     assert json.loads(log.getvalue().splitlines()[0])["event"] == "the purge failed"
     assert "Canary" not in log.getvalue()

@@ -4,7 +4,7 @@ from service.storage.rows import from_json, to_json
 from service.triage.prediction import Prediction
 from tests.service.records import PREDICTION
 
-# As revision 8441aa0 wrote the column `body`.
+# The column `body` as revision 8441aa0 wrote it.
 BODY = {
     "reason": ["Mass"],
     "findings": [

@@ -18,7 +18,7 @@ TAGS = {
 
 @pytest.fixture
 def studies(records: Records, make: Make) -> Iterator[Studies]:
-    """Three, a minute apart; the first has a second instance, and a second answer to its first."""
+    """Store three studies, a minute apart; the first has two instances, and its first instance two records."""
     for minutes, (study, tags) in enumerate(TAGS.items()):
         created = NOON + timedelta(minutes=minutes)
         uids = {"study_instance_uid": study, "sop_instance_uid": f"{study}.1", "accession_number": f"A{study}"}
@@ -30,7 +30,7 @@ def studies(records: Records, make: Make) -> Iterator[Studies]:
 
 
 @pytest.mark.parametrize(
-    ("criteria", "found"),
+    ("criteria", "uids"),
     [
         ([], ("1.3", "1.2", "1.1")),
         ([Like("PatientName", "DOE*")], ("1.2", "1.1")),
@@ -47,22 +47,22 @@ def studies(records: Records, make: Make) -> Iterator[Studies]:
         ([OneOf("PatientID", ("'; DROP TABLE instances; --",))], ()),
     ],
 )
-def test_studies_are_found_newest_first(studies: Studies, criteria: list[Criterion], found: tuple[str, ...]) -> None:
-    assert studies.find(criteria, 10, 0) == found
+def test_studies_are_found_newest_first(studies: Studies, criteria: list[Criterion], uids: tuple[str, ...]) -> None:
+    assert studies.find(criteria, 10, 0) == uids
 
 
-def test_pages(studies: Studies) -> None:
+def test_limit_and_offset_select_a_page(studies: Studies) -> None:
     assert [studies.find([], 2, offset) for offset in (0, 2, 4)] == [("1.3", "1.2"), ("1.1",), ()]
 
 
-def test_records_are_in_the_order_asked_for_and_oldest_first(studies: Studies) -> None:
+def test_studies_keep_the_given_order_and_records_are_oldest_first(studies: Studies) -> None:
     first, second = studies.records(["1.2", "1.4", "1.1"])
 
     assert [record.sop_instance_uid for record in first] == ["1.2.1"]
     assert [record.sop_instance_uid for record in second] == ["1.1.1", "1.1.2", "1.1.1"]
 
 
-def test_a_study_whose_answers_are_deleted_is_gone(studies: Studies, records: Records) -> None:
+def test_a_study_whose_records_are_deleted_is_not_found(studies: Studies, records: Records) -> None:
     ((record,),) = studies.records(["1.2"])
     records.delete(record.id)
 

@@ -8,7 +8,7 @@ from service.errors import ConfigurationError
 from service.storage.url import database_url
 
 
-def test_a_password_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_password_is_read_from_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("p/w: 100 %@\n")
     monkeypatch.setenv("TRIAGE_DATABASE__URL", "postgresql+psycopg://user@host/name")
     monkeypatch.setenv("TRIAGE_DATABASE__PASSWORD_FILE", str(tmp_path / "password"))
@@ -19,15 +19,15 @@ def test_a_password_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("postgresql+psycopg://user@host/name", "cannot be read: No such file or directory"),
         ("postgresql+psycopg://user:other@host/name", "must name a user and no password"),
         ("postgresql+psycopg://host/name", "must name a user and no password"),
     ],
 )
-def test_a_password_without_a_file_or_a_place_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, said: str
+def test_a_missing_file_or_an_unsuitable_url_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, message: str
 ) -> None:
     monkeypatch.setenv("TRIAGE_DATABASE__URL", url)
     monkeypatch.setenv("TRIAGE_DATABASE__PASSWORD_FILE", str(tmp_path / "password"))
@@ -35,5 +35,5 @@ def test_a_password_without_a_file_or_a_place_is_one_line(
     with pytest.raises(ConfigurationError) as caught:
         _ = database_url(settings.load())
 
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert "other" not in caught.value.message

@@ -27,6 +27,7 @@ from tests.service.records import PREDICTION, finding
 from tests.service.storage.conftest import Make
 
 ALL = Filters()
+MAX_PAGES = 50
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 Add = Callable[..., Record]
 
@@ -38,37 +39,38 @@ def worklist(records: Records) -> Worklist:
 
 @pytest.fixture
 def add(records: Records, make: Make) -> Add:
-    """Save a record of an instance of its own; what is named overrides."""
-    made = iter(range(10_000))
+    """Return a function that saves a record of a new instance; arguments replace its fields."""
+    numbers = iter(range(10_000))
 
-    def _add(positive: tuple[str, ...] = (), **wanted: Any) -> Record:
-        number = next(made)
+    def _add(positive: tuple[str, ...] = (), **changes: Any) -> Record:
+        number = next(numbers)
         findings = tuple(finding(label, label in positive) for label in ("Mass", "Effusion", "Nodule"))
         values = {
             "sop_instance_uid": f"1.2.{number}",
             "created": NOON + timedelta(minutes=number),
             "findings": findings,
         }
-        return records.save(make(**(values | wanted)))
+        return records.save(make(**(values | changes)))
 
     return _add
 
 
 def ids(worklist: Worklist, filters: Filters = ALL, limit: int = 100) -> list[str]:
-    """The whole list, by its pages."""
-    found: list[str] = []
+    """Return the ids of the whole list, read page by page."""
+    listed: list[str] = []
     cursor = None
-    while True:
+    for _ in range(MAX_PAGES):
         entries, cursor = worklist.page(filters, limit, cursor)
-        found += [entry.record.id for entry in entries]
+        listed += [entry.record.id for entry in entries]
         if cursor is None:
-            return found
+            return listed
+    pytest.fail(f"no last page within {MAX_PAGES} pages")
 
 
 # Order...
 
 
-def test_priority_then_margin_then_waiting(worklist: Worklist, add: Add) -> None:
+def test_the_order_is_priority_then_margin_then_waiting_time(worklist: Worklist, add: Add) -> None:
     names = {
         "routine": add(priority="ROUTINE", margin=9.0),
         "high, none": add(priority="HIGH", margin=None),
@@ -77,10 +79,10 @@ def test_priority_then_margin_then_waiting(worklist: Worklist, add: Add) -> None
         "stat, waits more": add(priority="STAT", margin=1.0, created=NOON - timedelta(hours=1)),
         "stat, first": add(priority="STAT", margin=1.5),
     }
-    wanted = ["stat, first", "stat, waits more", "stat, waits less", "high, small", "high, none", "routine"]
+    order = ["stat, first", "stat, waits more", "stat, waits less", "high, small", "high, none", "routine"]
 
-    assert ids(worklist) == [names[name].id for name in wanted]
-    assert ids(worklist, limit=1) == [names[name].id for name in wanted]
+    assert ids(worklist) == [names[name].id for name in order]
+    assert ids(worklist, limit=1) == [names[name].id for name in order]
 
 
 rows = st.tuples(
@@ -93,7 +95,7 @@ rows = st.tuples(
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """For properties, whose examples empty it."""
+    """Return a database for property tests, which empty it for each example."""
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('list') / 'triage.sqlite'}")
     database.open()
     yield database
@@ -102,10 +104,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 @settings(deadline=None, max_examples=60)
 @given(listed=st.lists(rows, max_size=25), limit=st.integers(1, 8), read=st.sampled_from([None, True, False]))
-def test_pages_give_every_row_once_in_order_whatever_the_ties(
+def test_pages_contain_every_entry_once_in_order_also_with_ties(
     shared: Database, listed: list[tuple[str, float | None, int, bool]], limit: int, read: bool | None
 ) -> None:
-    """Against a sort in Python."""
+    """Compare with a sort in Python."""
     keyed = []
     with shared.write() as connection:
         connection.execute(sa.delete(PREDICTIONS))
@@ -131,7 +133,7 @@ def _row(
     created: datetime,
     unread: bool,
 ) -> None:
-    """What `save` would do, without maps."""
+    """Insert the rows of a record as `save` does, without maps."""
     instance = {name: f"{name} {number}" for name in ("sop_instance_uid", "instance_file")}
     instance |= dict.fromkeys(("study_instance_uid", "series_instance_uid", "accession_number"), "")
     connection.execute(
@@ -165,17 +167,17 @@ def _row(
     st.integers(0, 2),
     st.floats(allow_nan=False, allow_infinity=False),
     st.datetimes(timezones=st.just(UTC)),
-    st.uuids().map(lambda one: one.hex),
+    st.uuids().map(lambda uuid: uuid.hex),
 )
-def test_a_cursor_is_read_back_exactly(rank: int, urgency: float, created: datetime, id: str) -> None:
+def test_a_cursor_is_decoded_exactly(rank: int, urgency: float, created: datetime, id: str) -> None:
     cursor = cursors.encode_place(rank, urgency, created, id)
 
     assert cursors.decode_place(cursor) == (rank, urgency, created, id)
-    assert len(cursor) <= 200  # as the interface takes it
+    assert len(cursor) <= 200  # the API's maximum
 
 
 @given(st.text(max_size=200) | st.binary(max_size=120).map(lambda one: b64encode(one).decode()))
-def test_whatever_else_is_a_cursor_is_refused_in_words(cursor: str) -> None:
+def test_any_text_is_a_cursor_or_refused(cursor: str) -> None:
     with suppress(InvalidRequest):
         rank, urgency, created, id = cursors.decode_place(cursor)
         assert math.isfinite(urgency)
@@ -183,7 +185,7 @@ def test_whatever_else_is_a_cursor_is_refused_in_words(cursor: str) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "ä", "MCAxLjAgMjAyNg==", "A" * 200])
-def test_a_cursor_that_was_not_given_out_is_refused(worklist: Worklist, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(worklist: Worklist, cursor: str) -> None:
     with pytest.raises(InvalidRequest):
         worklist.page(Filters(), 10, cursor)
 
@@ -197,7 +199,7 @@ def test_a_cursor_of_another_priority_is_refused(worklist: Worklist, add: Add) -
         worklist.page(Filters(priority="STAT"), 1, cursor)
 
 
-def test_what_comes_between_two_pages_moves_nothing(worklist: Worklist, add: Add) -> None:
+def test_entries_added_between_pages_shift_no_page(worklist: Worklist, add: Add) -> None:
     first, second = add(margin=5.0), add(margin=3.0)
     page, cursor = worklist.page(Filters(), 1, None)
     add(margin=9.0)
@@ -211,7 +213,7 @@ def test_what_comes_between_two_pages_moves_nothing(worklist: Worklist, add: Add
 # Filters...
 
 
-def test_by_priority_finding_time_and_mark(worklist: Worklist, add: Add) -> None:
+def test_filters_by_priority_finding_time_and_read_mark(worklist: Worklist, add: Add) -> None:
     mass = add(("Mass",), priority="HIGH")
     both = add(("Mass", "Effusion"), priority="HIGH", margin=0.0)
     none = add(priority="ROUTINE")
@@ -229,7 +231,7 @@ def test_by_priority_finding_time_and_mark(worklist: Worklist, add: Add) -> None
 
 
 @pytest.mark.parametrize(
-    ("q", "found"),
+    ("q", "matches"),
     [
         ("doe", True),
         ("DOE", True),
@@ -250,14 +252,14 @@ def test_by_priority_finding_time_and_mark(worklist: Worklist, add: Add) -> None
         ("'; drop table worklist; --", False),
     ],
 )
-def test_by_words_of_name_id_and_accession_number(worklist: Worklist, add: Add, q: str, found: bool) -> None:
+def test_search_words_match_name_id_and_accession_number(worklist: Worklist, add: Add, q: str, matches: bool) -> None:
     add(attributes={"PatientName": "Doe^Jane=Müller", "PatientID": "P/17-B"}, accession_number="ACC_9")
 
-    assert len(ids(worklist, Filters(q=q))) == found
-    assert worklist.counts(Filters(q=q)).total == found
+    assert len(ids(worklist, Filters(q=q))) == matches
+    assert worklist.counts(Filters(q=q)).total == matches
 
 
-def test_counts_fit_the_filters_and_the_whole_list(worklist: Worklist, add: Add) -> None:
+def test_the_total_meets_the_filters_and_unread_counts_the_whole_list(worklist: Worklist, add: Add) -> None:
     for priority, number in (("STAT", 2), ("HIGH", 3), ("ROUTINE", 1)):
         for _ in range(number):
             last = add(priority=priority)
@@ -271,14 +273,14 @@ def test_counts_fit_the_filters_and_the_whole_list(worklist: Worklist, add: Add)
 # One entry for one instance...
 
 
-def test_the_newest_answer_of_an_instance_is_on_the_list(worklist: Worklist, records: Records, add: Add) -> None:
+def test_only_the_newest_record_of_an_instance_is_listed(worklist: Worklist, records: Records, add: Add) -> None:
     old = add(sop_instance_uid="1.9", artefact_sha256="a" * 64)
     new = add(sop_instance_uid="1.9", artefact_sha256="b" * 64)
     late = add(sop_instance_uid="1.9", artefact_sha256="c" * 64, created=NOON - timedelta(days=1))
 
     assert ids(worklist) == [new.id]
     assert worklist.counts(Filters()).total == 1
-    assert worklist.get(old.id).record.id == old.id  # there all the same
+    assert worklist.get(old.id).record.id == old.id  # can still be read
 
     records.delete(new.id)
     assert ids(worklist) == [old.id]
@@ -288,21 +290,25 @@ def test_the_newest_answer_of_an_instance_is_on_the_list(worklist: Worklist, rec
     assert ids(worklist) == []
 
 
-def test_many_answers_and_deletes_at_once_leave_one(worklist: Worklist, records: Records, add: Add, make: Make) -> None:
+def test_concurrent_saves_and_deletes_leave_one_entry(
+    worklist: Worklist, records: Records, add: Add, make: Make
+) -> None:
     kept = add(sop_instance_uid="1.9", artefact_sha256="0" * 64)
-    wanted = [make(sop_instance_uid="1.9", artefact_sha256=one * 64) for one in "123456789abcdef"]
+    new = [make(sop_instance_uid="1.9", artefact_sha256=digit * 64) for digit in "123456789abcdef"]
 
     def save_and_delete(record: Record) -> None:
         records.save(record)
         records.delete(record.id)
 
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(save_and_delete, wanted))
+        list(pool.map(save_and_delete, new))
 
     assert ids(worklist) == [kept.id]
 
 
-def test_the_same_file_again_leaves_mark_and_place(worklist: Worklist, records: Records, add: Add, make: Make) -> None:
+def test_saving_the_same_file_again_keeps_the_read_mark(
+    worklist: Worklist, records: Records, add: Add, make: Make
+) -> None:
     record = add(sop_instance_uid="1.9")
     worklist.mark(record.id, True, "AB")
     records.save(make(sop_instance_uid="1.9"))
@@ -314,7 +320,7 @@ def test_the_same_file_again_leaves_mark_and_place(worklist: Worklist, records: 
 # The mark...
 
 
-def test_a_mark_says_who_and_when_and_can_be_taken_away(worklist: Worklist, add: Add) -> None:
+def test_a_read_mark_has_reader_and_time_and_can_be_removed(worklist: Worklist, add: Add) -> None:
     record = add()
     before = datetime.now(UTC)
     marked = worklist.mark(record.id, True, "AB")
@@ -328,7 +334,7 @@ def test_a_mark_says_who_and_when_and_can_be_taken_away(worklist: Worklist, add:
     assert (unmarked.read_at, unmarked.read_by) == (None, "")
 
 
-def test_of_many_who_mark_at_once_one_is_the_reader(worklist: Worklist, add: Add) -> None:
+def test_of_concurrent_readers_one_sets_the_mark(worklist: Worklist, add: Add) -> None:
     record = add()
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda name: worklist.mark(record.id, True, name), "abcdefgh"))
@@ -339,14 +345,14 @@ def test_of_many_who_mark_at_once_one_is_the_reader(worklist: Worklist, add: Add
 
 
 @pytest.mark.parametrize("id", ["0" * 32, "x", "../0", ""])
-def test_what_there_is_not_is_not_found(worklist: Worklist, id: str) -> None:
+def test_an_unknown_id_is_not_found(worklist: Worklist, id: str) -> None:
     with pytest.raises(NotFound):
         worklist.get(id)
     with pytest.raises(NotFound):
         worklist.mark(id, True, "")
 
 
-# How it is found...
+# Query plans...
 
 
 @pytest.mark.parametrize(
@@ -362,33 +368,33 @@ def test_what_there_is_not_is_not_found(worklist: Worklist, id: str) -> None:
 def test_a_page_is_read_along_an_index(
     records: Records, worklist: Worklist, add: Add, filters: Filters, index: str, deep: bool
 ) -> None:
-    """Nothing is sorted, however long the list."""
+    """The database sorts nothing, however long the list."""
     record = add(priority="HIGH")
     add(priority="HIGH")
     worklist.mark(record.id, True, "")
     cursor = worklist.page(Filters(), 1, None)[1] if deep else None
-    plan = explained(records.database, lambda: worklist.page(filters, 50, cursor))
+    plan = query_plan(records.database, lambda: worklist.page(filters, 50, cursor))
 
-    chosen = within(plan, "LIST SUBQUERY")
-    assert len(chosen) == 1
-    assert f"SEARCH worklist USING COVERING INDEX {index} (newest=?" in chosen[0]
+    subquery = within(plan, "LIST SUBQUERY")
+    assert len(subquery) == 1
+    assert f"SEARCH worklist USING COVERING INDEX {index} (newest=?" in subquery[0]
     assert not [step for _, _, step in plan if step.startswith("SCAN")]
 
 
 @pytest.mark.parametrize("filters", [Filters(q="doe"), Filters(finding="Mass", read=False)])
-def test_a_search_reads_the_small_rows_from_end_to_end(
+def test_a_search_scans_the_worklist_table_once(
     records: Records, worklist: Worklist, add: Add, filters: Filters
 ) -> None:
-    """Sorting what is found is little; the large rows are sought only for the page."""
+    """Only matching rows are sorted, and only the page's records are read."""
     add()
-    plan = explained(records.database, lambda: worklist.page(filters, 50, None))
+    plan = query_plan(records.database, lambda: worklist.page(filters, 50, None))
 
     assert within(plan, "LIST SUBQUERY") == ["SCAN worklist", "USE TEMP B-TREE FOR ORDER BY"]
     assert len([step for _, _, step in plan if "SCAN" in step]) == 1
 
 
-def test_what_is_unread_is_counted_in_an_index(records: Records, worklist: Worklist) -> None:
-    plan = explained(records.database, lambda: worklist.counts(Filters()))
+def test_unread_entries_are_counted_with_an_index(records: Records, worklist: Worklist) -> None:
+    plan = query_plan(records.database, lambda: worklist.counts(Filters()))
 
     steps = [step for _, _, step in plan]
     assert any("USING COVERING INDEX ix_worklist_unread (newest=? AND unread=?)" in step for step in steps)
@@ -396,36 +402,36 @@ def test_what_is_unread_is_counted_in_an_index(records: Records, worklist: Workl
 
 
 def within(plan: list[tuple[int, int, str]], name: str) -> list[str]:
-    """Steps of the one part of a plan that is called so."""
+    """Return the steps of the part of a plan whose name begins with `name`."""
     [part] = [id for id, _, step in plan if step.startswith(name)]
     return [step for _, parent, step in plan if parent == part]
 
 
-def explained(database: Database, ask: Callable[[], object]) -> list[tuple[int, int, str]]:
-    """SQLite's plan for the statements that `ask` runs: number, number of the part it is in, and what is done."""
-    said: list[tuple[str, Any]] = []
+def query_plan(database: Database, query: Callable[[], object]) -> list[tuple[int, int, str]]:
+    """Return SQLite's plan for the statements that `query` runs: number, number of the parent and description."""
+    statements: list[tuple[str, Any]] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        said.append((statement, parameters))
+    def record(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
 
-    sa.event.listen(database._engine, "before_cursor_execute", note)
-    ask()
-    sa.event.remove(database._engine, "before_cursor_execute", note)
+    sa.event.listen(database._engine, "before_cursor_execute", record)
+    query()
+    sa.event.remove(database._engine, "before_cursor_execute", record)
     with database.read() as connection:
         return [
             (step.id, step.parent, step.detail)
-            for statement, parameters in said
+            for statement, parameters in statements
             if statement.startswith("SELECT")
             for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         ]
 
 
-# Records from before...
+# Migration...
 
 
 @pytest.fixture
 def old(tmp_path: Path) -> Iterator[Database]:
-    """At the revision before the worklist."""
+    """Return a database at the revision before the worklist."""
     database = Database(f"sqlite:///{tmp_path / 'old.sqlite'}")
     database.open()
     with database.write() as connection:
@@ -434,8 +440,8 @@ def old(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-def test_records_from_before_are_on_the_list_unread(old: Database, make: Make) -> None:
-    """As they would be, had they been saved now."""
+def test_migrated_records_are_listed_as_unread(old: Database, make: Make) -> None:
+    """Their entries are the same as if they were saved now."""
     body = to_json(replace(PREDICTION, findings=(finding("Mass", positive=True), finding("Effusion", positive=None))))
     instance = (
         "INSERT INTO instances (id, study_instance_uid, series_instance_uid, sop_instance_uid, "

@@ -17,7 +17,7 @@ POINTS = tuple(operating_point(threshold) for threshold in (0.5, 0.25, 0.1, 0.05
 RULE = Rule(stat=("Pneumothorax",), high=("Mass", "Effusion"))
 
 
-def said(*fusion: float) -> Probabilities:
+def outputs(*fusion: float) -> Probabilities:
     values = np.array(fusion, np.float32)
     return Probabilities(values, values / 2, values / 4)
 
@@ -36,20 +36,22 @@ def said(*fusion: float) -> Probabilities:
         ((1.00, 1.00, 1.00, 1.00), "STAT", ("Pneumothorax",)),
     ],
 )
-def test_priority_and_its_reason(fusion: tuple[float, ...], priority: Priority, reason: tuple[str, ...]) -> None:
-    result = triage(LABELS, POINTS, said(*fusion), RULE)
+def test_priority_and_reason_follow_the_rule(
+    fusion: tuple[float, ...], priority: Priority, reason: tuple[str, ...]
+) -> None:
+    result = triage(LABELS, POINTS, outputs(*fusion), RULE)
     assert (result.priority, result.reason) == (priority, reason)
 
 
-def test_a_finding_says_everything_the_answer_needs() -> None:
-    finding = triage(LABELS, POINTS, said(0.0, 0.5, 0.0, 0.0), RULE).findings[1]
+def test_a_finding_has_probabilities_and_operating_point() -> None:
+    finding = triage(LABELS, POINTS, outputs(0.0, 0.5, 0.0, 0.0), RULE).findings[1]
     assert (finding.label, finding.probability, finding.global_, finding.local) == ("Effusion", 0.5, 0.25, 0.125)
     assert (finding.threshold, finding.positive) == (0.25, True)
     assert (finding.sensitivity, finding.specificity) == (0.7, 0.95)
 
 
 def test_without_an_operating_point_a_finding_takes_no_part() -> None:
-    result = triage(LABELS, (*POINTS[:3], None), said(0.0, 0.0, 0.0, 1.0), RULE)
+    result = triage(LABELS, (*POINTS[:3], None), outputs(0.0, 0.0, 0.0, 1.0), RULE)
     assert (result.priority, result.reason) == ("ROUTINE", ())
     finding = result.findings[3]
     assert finding.probability == 1
@@ -59,16 +61,16 @@ def test_without_an_operating_point_a_finding_takes_no_part() -> None:
 
 
 def test_without_any_operating_point_there_is_no_margin() -> None:
-    assert triage(LABELS, [None] * 4, said(1, 1, 1, 1), RULE).margin is None
+    assert triage(LABELS, [None] * 4, outputs(1, 1, 1, 1), RULE).margin is None
 
 
 def test_the_margin_is_the_largest_also_of_findings_outside_the_rule() -> None:
-    result = triage(LABELS, POINTS, said(0.9, 0.0, 0.0, 0.06), RULE)
+    result = triage(LABELS, POINTS, outputs(0.9, 0.0, 0.0, 0.06), RULE)
     assert result.margin == pytest.approx(math.log(9), rel=1e-6)  # logit .9 - logit .5
 
 
 def test_a_saturated_output_has_a_finite_margin() -> None:
-    high, low = (triage(LABELS, POINTS, said(*[value] * 4), RULE).margin for value in (1.0, 0.0))
+    high, low = (triage(LABELS, POINTS, outputs(*[value] * 4), RULE).margin for value in (1.0, 0.0))
     assert high is not None
     assert low is not None
     assert math.isfinite(high)
@@ -78,7 +80,7 @@ def test_a_saturated_output_has_a_finite_margin() -> None:
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, -0.01, 1.01])
 @pytest.mark.parametrize("branch", range(3))
-def test_what_is_no_probability_is_refused(wrong: float, branch: int) -> None:
+def test_a_value_outside_0_to_1_is_refused(wrong: float, branch: int) -> None:
     outputs = [np.full(4, 0.5, np.float32) for _ in range(3)]
     outputs[branch][2] = wrong
     with pytest.raises(InferenceFailed):
@@ -92,7 +94,7 @@ def test_another_number_of_outputs_is_refused(shape: tuple[int, ...]) -> None:
         triage(LABELS, POINTS, Probabilities(wrong, wrong, wrong), RULE)
 
 
-def test_a_rule_for_a_label_there_is_not() -> None:
+def test_a_rule_with_an_unknown_label_is_refused() -> None:
     check_rule(RULE, LABELS)
     with pytest.raises(ConfigurationError, match="Pneumotorax"):
         check_rule(Rule(("Pneumotorax",), ()), LABELS)
@@ -104,7 +106,7 @@ probabilities = arrays(np.float32, 4, elements=st.floats(0, 1, width=32))
 
 
 @given(probabilities, st.lists(st.none() | st.floats(0.01, 0.99), min_size=4, max_size=4))
-def test_it_agrees_with_the_definition(fusion: npt.NDArray[np.float32], thresholds: list[float | None]) -> None:
+def test_the_result_agrees_with_the_definition(fusion: npt.NDArray[np.float32], thresholds: list[float | None]) -> None:
     points = [None if threshold is None else operating_point(threshold) for threshold in thresholds]
     result = triage(LABELS, points, Probabilities(fusion, fusion, fusion), RULE)
     positive = {
@@ -113,16 +115,16 @@ def test_it_agrees_with_the_definition(fusion: npt.NDArray[np.float32], threshol
         if threshold is not None and float(value) >= threshold
     }
     assert {finding.label for finding in result.findings if finding.positive} == positive
-    wanted = "STAT" if positive & {"Pneumothorax"} else "HIGH" if positive & {"Mass", "Effusion"} else "ROUTINE"
-    assert result.priority == wanted
+    expected = "STAT" if positive & {"Pneumothorax"} else "HIGH" if positive & {"Mass", "Effusion"} else "ROUTINE"
+    assert result.priority == expected
     assert set(result.reason) <= positive
-    known = [(value, threshold) for value, threshold in zip(fusion, thresholds, strict=True) if threshold is not None]
-    if not known:
+    pairs = [(value, threshold) for value, threshold in zip(fusion, thresholds, strict=True) if threshold is not None]
+    if not pairs:
         assert result.margin is None
         return
-    clipped = np.clip(np.array([value for value, _ in known], np.float64), 1e-7, 1 - 1e-7)
-    assert result.margin == pytest.approx(max(logit(clipped) - logit([threshold for _, threshold in known])))
-    assert (result.margin >= 0) == bool(positive) or min(abs(v - t) for v, t in known) < 1e-9
+    clipped = np.clip(np.array([value for value, _ in pairs], np.float64), 1e-7, 1 - 1e-7)
+    assert result.margin == pytest.approx(max(logit(clipped) - logit([threshold for _, threshold in pairs])))
+    assert (result.margin >= 0) == bool(positive) or min(abs(v - t) for v, t in pairs) < 1e-9
 
 
 @given(probabilities, st.integers(0, 3), st.floats(0, 1, width=32))

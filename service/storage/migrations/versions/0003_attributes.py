@@ -1,4 +1,4 @@
-"""What the tags say of patient, study and series: for the worklist and for queries."""
+"""Attributes of patient, study and series, for the worklist and for queries."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ _SEARCHED = ("patient_name", "patient_id", "study_date", "modality")
 
 
 def upgrade() -> None:
-    """To this revision; instances from before have none of these."""
+    """Upgrade; the instances that exist get no attributes."""
     with op.batch_alter_table("instances") as table:
         table.add_column(sa.Column("attributes", sa.JSON, nullable=False, server_default=sa.text("'{}'")))
         for name in _SEARCHED:
@@ -22,7 +22,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the one before."""
+    """Downgrade to the revision before."""
     with op.batch_alter_table("instances") as table:
         table.drop_index("ix_instances_patient_id")
         table.drop_index("ix_instances_study_instance_uid")

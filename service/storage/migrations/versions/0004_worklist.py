@@ -1,4 +1,4 @@
-"""The worklist: a small row beside every prediction, for order, filters and the read mark; and what changed."""
+"""The worklist, with one small row per prediction for order, filters and read mark; and the changes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +14,7 @@ _NO_MARGIN = 1e300
 
 
 def upgrade() -> None:
-    """To this revision; the records there are get their rows, unread."""
+    """Upgrade; the predictions that exist get a row each, marked as unread."""
     op.create_table(
         "worklist",
         sa.Column("prediction_id", sa.Text, nullable=False),
@@ -51,7 +51,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the one before; the read marks are lost."""
+    """Downgrade; the read marks are lost."""
     for table in ("clock", "changes", "worklist"):
         op.drop_table(table)
 
@@ -93,7 +93,7 @@ def _fill(connection: sa.Connection) -> None:
 
 
 def _row(row: sa.RowMapping) -> dict[str, object]:
-    labels = [one["label"] for one in row["body"].get("findings", []) if one.get("positive")]
+    labels = [finding["label"] for finding in row["body"].get("findings", []) if finding.get("positive")]
     searched = "\n".join((row["patient_name"], row["patient_id"], row["accession_number"])).casefold()
     return {
         "prediction_id": row["id"],
