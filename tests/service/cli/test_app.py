@@ -45,8 +45,7 @@ def test_help_lists_the_commands(run: Run) -> None:
 
 
 def test_version_is_printed(run: Run) -> None:
-    assert run("--version") == (0, f"{version('agcnn-triage')}
-", "")
+    assert run("--version") == (0, f"{version('agcnn-triage')}\n", "")
 
 
 def test_hash_prints_the_hash_of_the_log(run: Run, tmp_path: Path) -> None:
