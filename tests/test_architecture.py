@@ -88,12 +88,12 @@ def is_ours(name: str) -> bool:
 
 def violations(here: str, source: str) -> list[str]:
     """Describe every import of ours that the floors do not allow."""
-    found = []
+    reports = []
     for origin, name in imported(source):
         target = f"{origin}.{name}" if f"{origin}.{name}" in MODULES else origin
         if is_ours(target) and (reason := _violation(here, target)):
-            found.append(f"{here} imports {target}: {reason}")
-    return found
+            reports.append(f"{here} imports {target}: {reason}")
+    return reports
 
 
 def _violation(here: str, target: str) -> str | None:
@@ -118,14 +118,14 @@ def _violation(here: str, target: str) -> str | None:
 
 def reexports(here: str, source: str) -> list[str]:
     """Describe every name that is imported from a module which itself only imports it, and every `X as X`."""
-    found = []
+    reports = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
-            found += [f"{here}: {alias.name} as {alias.name}" for alias in node.names if alias.asname == alias.name]
+            reports += [f"{here}: {alias.name} as {alias.name}" for alias in node.names if alias.asname == alias.name]
     for origin, name in imported(source):
         if name and origin in MODULES and f"{origin}.{name}" not in MODULES and name not in defined(origin):
-            found.append(f"{here} imports {name} from {origin}, which does not define it")
-    return found
+            reports.append(f"{here} imports {name} from {origin}, which does not define it")
+    return reports
 
 
 def defined(name: str) -> set[str]:

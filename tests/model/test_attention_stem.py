@@ -39,9 +39,9 @@ def test_it_equals_the_papers_equations(channels: int) -> None:
 def test_windows_do_not_see_one_another() -> None:
     layer, x = StemAttention(), torch.randn(1, 1, 12, 12).requires_grad_()
     layer(x)[..., 5, 9].sum().backward()
-    seen = x.grad[0, 0].nonzero()  # type: ignore[index]
-    assert seen.amin(0).tolist() == [4, 8]
-    assert seen.amax(0).tolist() == [7, 11]
+    positions = x.grad[0, 0].nonzero()  # type: ignore[index]
+    assert positions.amin(0).tolist() == [4, 8]
+    assert positions.amax(0).tolist() == [7, 11]
 
 
 def test_values_depend_on_their_position() -> None:

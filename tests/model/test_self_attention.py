@@ -115,10 +115,10 @@ def test_the_size_of_the_map_selects_dense_or_halo(side: int, monkeypatch: pytes
 def test_a_position_depends_on_its_neighbourhood_only() -> None:
     layer, x = SelfAttention(16), torch.randn(1, 16, 20, 20).requires_grad_()
     layer(x)[0, :, 9, 11].sum().backward()
-    seen = x.grad[0].abs().sum(0).nonzero()  # type: ignore[index]
-    assert seen.amin(0).tolist() == [9 - 3, 11 - 3]
-    assert seen.amax(0).tolist() == [9 + 3, 11 + 3]
-    assert len(seen) == SIZE**2
+    positions = x.grad[0].abs().sum(0).nonzero()  # type: ignore[index]
+    assert positions.amin(0).tolist() == [9 - 3, 11 - 3]
+    assert positions.amax(0).tolist() == [9 + 3, 11 + 3]
+    assert len(positions) == SIZE**2
 
 
 def test_every_head_uses_row_and_column_embeddings() -> None:

@@ -78,8 +78,8 @@ def test_the_log_has_the_route_not_the_path(client: Client, log: StringIO) -> No
     client.get("/Canary")
 
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    told = [(line["method"], line["route"], line["status"]) for line in lines if line["event"] == "request"]
-    assert told == [("GET", "/v1/predictions/{id}", 404), ("GET", None, 404)]
+    requests = [(line["method"], line["route"], line["status"]) for line in lines if line["event"] == "request"]
+    assert requests == [("GET", "/v1/predictions/{id}", 404), ("GET", None, 404)]
 
 
 def test_the_interface_is_described(client: Client) -> None:

@@ -18,7 +18,7 @@ from service.storage.keys import SCOPES, Scope
 from tests.service.serving import LIMITS, Client, client_of, settings_for
 
 NETWORK = Http(host="0.0.0.0")
-WANTED: dict[tuple[str, str], Scope] = {
+SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("POST", "/v1/predictions"): "predict",
     ("GET", "/v1/predictions"): "read",
     ("GET", "/v1/predictions/{id}"): "read",
@@ -70,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(artefact: Path, folder: Path) -> Iterator[Client]:
-    """On a network; not waited for, who may ask is told before anything else."""
+    """A service on a network; tests do not wait until it is ready, because keys are checked first."""
     with client_of(create_app(with_http(settings_for(artefact, folder), NETWORK))) as client:
         yield client
 
@@ -86,11 +86,11 @@ def ask(client: Client, method: str, path: str, key: str | None = None) -> httpx
     return client.request(method, path, headers=headers)
 
 
-# Every route says who may...
+# Every route declares its scope...
 
 
 def declared(app: FastAPI) -> dict[tuple[str, str], list[str]]:
-    """Scopes of each operation, as the interface is described."""
+    """Scopes of each operation in the OpenAPI document."""
     return {
         (method.upper(), path): [scope for entry in operation.get("security", []) for scope in entry["key"]]
         for path, operations in app.openapi()["paths"].items()
@@ -112,27 +112,27 @@ def walk(routes: Iterable[Any]) -> Iterator[tuple[str, list[str] | None]]:
         yield route.path, scopes
 
 
-def test_every_operation_that_is_described_declares_its_scope(client: Client) -> None:
+def test_every_documented_operation_declares_its_scope(client: Client) -> None:
     for (method, path), scopes in declared(client.app).items():
         assert scopes == [] if path in OPEN else len(scopes) == 1, f"{method} {path}"
         assert set(scopes) <= set(SCOPES)
 
 
-def test_the_scopes_are_those_that_were_decided(client: Client) -> None:
-    found = {operation: scopes[0] for operation, scopes in declared(client.app).items() if scopes}
+def test_every_operation_has_the_intended_scope(client: Client) -> None:
+    scopes = {operation: scopes[0] for operation, scopes in declared(client.app).items() if scopes}
 
-    assert found == WANTED
+    assert scopes == SCOPE_OF
 
 
-def test_every_route_that_can_be_reached_declares_its_scope_or_is_open(client: Client) -> None:
+def test_every_reachable_route_declares_its_scope_or_is_open(client: Client) -> None:
     routes = list(walk(client.app.routes))
 
-    assert {path for path, _ in routes} >= OPEN | {path for _, path in WANTED}
+    assert {path for path, _ in routes} >= OPEN | {path for _, path in SCOPE_OF}
     for path, scopes in routes:
         assert not scopes if path in OPEN else len(scopes or []) == 1, path
 
 
-def test_a_route_that_forgot_is_found() -> None:
+def test_the_walk_reports_a_route_without_a_scope() -> None:
     app = FastAPI(openapi_url=None)
     app.add_api_route("/forgotten", lambda: None)
 
@@ -142,8 +142,8 @@ def test_a_route_that_forgot_is_found() -> None:
 # ... and it is checked
 
 
-@pytest.mark.parametrize(("method", "path"), WANTED)
-def test_without_a_key_401(client: Client, method: str, path: str) -> None:
+@pytest.mark.parametrize(("method", "path"), SCOPE_OF)
+def test_a_request_without_a_key_is_401(client: Client, method: str, path: str) -> None:
     refused = ask(client, method, path)
 
     assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
@@ -153,24 +153,24 @@ def test_without_a_key_401(client: Client, method: str, path: str) -> None:
     Problem.model_validate_json(refused.content)
 
 
-@pytest.mark.parametrize(("method", "path"), WANTED)
-def test_with_another_scope_403_and_with_its_own_in(
+@pytest.mark.parametrize(("method", "path"), SCOPE_OF)
+def test_a_key_with_another_scope_is_403_and_one_with_the_right_scope_is_admitted(
     client: Client, keys: dict[str, str], method: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "LIFE_SECONDS", 0)
-    wanted = WANTED[method, path]
+    required = SCOPE_OF[method, path]
     for scope, key in keys.items():
         answer = ask(client, method, path, key)
-        if scope == wanted:
-            # A body is wanted, of its own kind; there is no such record; the network is still starting
+        if scope == required:
+            # The body is missing or of another type; there is no such record; the network is still starting
             assert answer.status_code in (200, 204, 400, 404, 415, 503)
         else:
             assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
-            assert wanted in answer.json()["detail"]
+            assert required in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("path", sorted(OPEN))
-def test_what_is_open_asks_nobody(client: Client, path: str) -> None:
+def test_open_routes_need_no_key(client: Client, path: str) -> None:
     assert ask(client, "GET", path).status_code in (200, 503)
 
 
@@ -189,17 +189,17 @@ def test_another_scheme_is_401(client: Client, keys: dict[str, str], value: str)
     assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
 
 
-def test_a_key_in_the_url_is_no_key(client: Client, keys: dict[str, str]) -> None:
-    """It would stand in the logs of every proxy."""
+def test_a_key_in_the_url_is_ignored(client: Client, keys: dict[str, str]) -> None:
+    """Proxies log URLs."""
     assert client.get("/v1/model", params={"key": keys["read"], "access_token": keys["read"]}).status_code == 401
 
 
-def test_a_key_is_asked_for_before_anything_is_said_of_the_request(client: Client) -> None:
+def test_the_key_is_checked_before_the_rest_of_the_request(client: Client) -> None:
     assert client.get("/v1/predictions?limit=nonsense").status_code == 401
     assert client.post(b"x" * 100, "text/plain").status_code == 401
 
 
-def test_a_revoked_key_opens_nothing_any_more(client: Client) -> None:
+def test_a_revoked_key_is_refused_from_the_next_request_on(client: Client) -> None:
     key = client.app.state.keys.add("gone-soon", ["read"])
     assert ask(client, "GET", "/v1/model", key).status_code == 200
 
@@ -208,17 +208,17 @@ def test_a_revoked_key_opens_nothing_any_more(client: Client) -> None:
     assert ask(client, "GET", "/v1/model", key).json()["code"] == "unknown_key"
 
 
-def test_the_log_names_the_key_and_never_has_it(client: Client, keys: dict[str, str], log: StringIO) -> None:
+def test_the_log_has_the_name_of_the_key_and_never_the_key(client: Client, keys: dict[str, str], log: StringIO) -> None:
     ask(client, "GET", "/v1/model", keys["read"])
     ask(client, "DELETE", "/v1/predictions/{id}", keys["read"])
     ask(client, "GET", "/v1/model", "triage_" + "A" * 43)
 
-    said = [json.loads(line) for line in log.getvalue().splitlines()]
-    assert [one.get("key") for one in said if one["event"] == "request"] == ["only-read", None, None]
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line.get("key") for line in lines if line["event"] == "request"] == ["only-read", None, None]
     assert not any(secret in log.getvalue() for secret in (*keys.values(), "AAAA"))
 
 
-def test_no_other_site_is_let_in_by_cors(client: Client) -> None:
+def test_no_answer_allows_another_origin(client: Client) -> None:
     foreign = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
     for method in ("GET", "OPTIONS"):
         answer = client.request(method, "/v1/model", headers=foreign)
@@ -226,7 +226,7 @@ def test_no_other_site_is_let_in_by_cors(client: Client) -> None:
         assert answer.status_code in (401, 405)
 
 
-# Where no key is asked for...
+# Where no key is required...
 
 
 @pytest.mark.parametrize(
@@ -237,11 +237,11 @@ def test_no_other_site_is_let_in_by_cors(client: Client) -> None:
         *[(host, False) for host in ("", "localhost.example", "example", "127.0.0.1.example", "127.1", "2130706433")],
     ],
 )
-def test_what_loopback_is(host: str, loopback: bool) -> None:
+def test_loopback_addresses_are_recognised(host: str, loopback: bool) -> None:
     assert is_loopback(host) == loopback
 
 
-def test_when_a_key_is_asked_for() -> None:
+def test_keys_are_required_except_on_loopback_or_when_switched_off() -> None:
     assert requires_keys(Http(host="0.0.0.0"))
     assert requires_keys(Http(keys="always"))
     assert not requires_keys(Http())
@@ -255,7 +255,7 @@ def local(artefact: Path, folder: Path) -> Iterator[Client]:
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000"])
-def test_on_loopback_this_machine_is_let_in(local: Client, host: str) -> None:
+def test_on_loopback_requests_that_name_this_machine_are_admitted(local: Client, host: str) -> None:
     assert local.get("/v1/model", headers={"Host": host}).status_code == 200
     assert local.get("/v1/model", headers={"Host": host, "Origin": f"http://{host}"}).status_code == 200
 
@@ -271,7 +271,9 @@ def test_on_loopback_this_machine_is_let_in(local: Client, host: str) -> None:
         {"Origin": "null"},
     ],
 )
-def test_on_loopback_a_page_of_another_site_is_not(local: Client, headers: dict[str, str]) -> None:
+def test_on_loopback_requests_that_name_another_host_or_origin_are_refused(
+    local: Client, headers: dict[str, str]
+) -> None:
     refused = local.get("/v1/model", headers=headers)
 
     assert (refused.status_code, refused.json()["code"]) == (403, "foreign_host")
@@ -279,7 +281,7 @@ def test_on_loopback_a_page_of_another_site_is_not(local: Client, headers: dict[
     assert local.get("/livez", headers=headers).status_code == 200
 
 
-def test_with_keys_also_on_loopback_the_name_does_not_matter(artefact: Path, tmp_path: Path) -> None:
+def test_with_keys_the_host_name_does_not_matter_even_on_loopback(artefact: Path, tmp_path: Path) -> None:
     settings = with_http(settings_for(artefact, tmp_path), Http(keys="always"))
     with client_of(create_app(settings)) as client:
         key = client.app.state.keys.add("a", ["read"])
@@ -289,7 +291,7 @@ def test_with_keys_also_on_loopback_the_name_does_not_matter(artefact: Path, tmp
         assert client.get("/v1/model", headers=named | {"Authorization": f"Bearer {key}"}).status_code == 200
 
 
-def test_insecure_lets_everybody_in_and_says_so_again_and_again(
+def test_without_keys_everybody_is_admitted_and_a_warning_is_logged_repeatedly(
     artefact: Path, tmp_path: Path, log: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert auth.REMINDER_SECONDS == 60
@@ -299,34 +301,34 @@ def test_insecure_lets_everybody_in_and_says_so_again_and_again(
         assert client.get("/v1/model", headers={"Host": "triage.example"}).status_code == 200
         client.runner.run(asyncio.sleep(0.1))
 
-    said = [json.loads(line) for line in log.getvalue().splitlines()]
-    warnings = [one for one in said if one["level"] == "warning"]
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    warnings = [line for line in lines if line["level"] == "warning"]
     assert len(warnings) >= 3
-    assert all(one["event"].startswith("insecure: ") for one in warnings)
+    assert all(line["event"].startswith("insecure: ") for line in warnings)
 
 
-def test_otherwise_nothing_is_said_of_it(local: Client, client: Client) -> None:
+def test_the_guard_is_insecure_only_when_keys_are_switched_off(local: Client, client: Client) -> None:
     assert not local.app.state.guard.insecure
     assert not client.app.state.guard.insecure
 
 
-# How often...
+# Rate limits...
 
 
-def test_one_client_too_often_is_429_and_the_others_are_not(artefact: Path, tmp_path: Path) -> None:
+def test_a_client_over_its_rate_is_429_and_others_are_not(artefact: Path, tmp_path: Path) -> None:
     limits = LIMITS.model_copy(update={"requests_per_second": 0.25, "requests_burst": 2})
     with client_of(create_app(with_http(settings_for(artefact, tmp_path), NETWORK, limits))) as client:
-        one, other = (client.app.state.keys.add(name, ["read"]) for name in "ab")
+        key, other_key = (client.app.state.keys.add(name, ["read"]) for name in "ab")
 
-        assert [ask(client, "GET", "/v1/model", one).status_code for _ in range(3)] == [200, 200, 429]
-        refused = ask(client, "GET", "/v1/model", one)
+        assert [ask(client, "GET", "/v1/model", key).status_code for _ in range(3)] == [200, 200, 429]
+        refused = ask(client, "GET", "/v1/model", key)
         assert (refused.json()["code"], refused.headers["retry-after"]) == ("rate_limited", "4")
         assert [ask(client, "GET", "/v1/model").status_code for _ in range(3)] == [401, 401, 429]
-        assert ask(client, "GET", "/v1/model", other).status_code == 200
+        assert ask(client, "GET", "/v1/model", other_key).status_code == 200
         assert [client.get("/livez").status_code for _ in range(5)] == [200] * 5
 
 
-def test_on_loopback_the_address_is_the_client(artefact: Path, tmp_path: Path) -> None:
+def test_on_loopback_the_rate_is_per_address(artefact: Path, tmp_path: Path) -> None:
     limits = LIMITS.model_copy(update={"requests_per_second": 0.25, "requests_burst": 1})
     with client_of(create_app(settings_for(artefact, tmp_path, limits))) as client:
         assert [client.get("/v1/model").status_code for _ in range(2)] == [200, 429]

@@ -185,7 +185,7 @@ def errors(data: bytes, folder: Path) -> set[str]:
         pytest.skip("no dciodvfy (Debian: dicom3tools)")
     path = folder / "object.dcm"
     path.write_bytes(data)
-    told = subprocess.run([tool, "-new", path], capture_output=True, timeout=60, check=False)
-    lines = (told.stdout + told.stderr).decode("utf-8", "replace").splitlines()
+    output = subprocess.run([tool, "-new", path], capture_output=True, timeout=60, check=False)
+    lines = (output.stdout + output.stderr).decode("utf-8", "replace").splitlines()
     assert lines, "it names the object at least"
     return {line.split(" - Module=")[0] for line in lines if line.startswith("Error")}

@@ -217,10 +217,10 @@ def test_a_pool_that_never_worked_can_be_closed():
 
 
 def test_unwindowed_equals_the_pixel_path_in_this_process(decoders):
-    found = asyncio.run(decoders.unwindowed(DATA))
+    image = asyncio.run(decoders.unwindowed(DATA))
     alone = unwindowed(DATA)
-    assert np.array_equal(found.codes, alone.codes)
-    assert np.array_equal(found.codes, PIXELS)
-    assert (found.slope, found.intercept, found.windows, found.aspect) == (1, 0, alone.windows, 2)
+    assert np.array_equal(image.codes, alone.codes)
+    assert np.array_equal(image.codes, PIXELS)
+    assert (image.slope, image.intercept, image.windows, image.aspect) == (1, 0, alone.windows, 2)
     with pytest.raises(MalformedDicom):
         asyncio.run(decoders.unwindowed(b"nothing"))
