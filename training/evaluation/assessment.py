@@ -1,16 +1,16 @@
 """All scores of an evaluation: readings of each branch, out of fold and on the test list, with their differences."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from model.labels import LABELS
+from service.artefact.card import OperatingPoint
 from training.errors import TrainingError
 from training.evaluation import predictions
-from training.evaluation.calibration import OperatingPoint, calibrate, rates
+from training.evaluation.calibration import calibrate, rates
 from training.evaluation.localisation import localisation
 from training.evaluation.metrics import Numbers, select_known
 from training.evaluation.predictions import BRANCHES, Predictions
@@ -85,7 +85,7 @@ def assess(among: Sequence[Part]) -> dict[str, Any]:
 def rates_on_test(among: Iterable[Part], points: Sequence[OperatingPoint | None]) -> list[dict[str, Any]]:
     """Return sensitivity and specificity of the operating points on images that did not choose the thresholds."""
     return [
-        {"label": LABELS[label], **asdict(rates(scores, positive, point.threshold, part.split))}
+        {"label": LABELS[label], **rates(scores, positive, point.threshold, part.split).model_dump()}
         for part in among
         for label, point in enumerate(points)
         for scores, positive in [select_known(part.readings[0].probabilities[""], part.predictions.targets, label)]

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from training.evaluation.metrics import Flags, Interval, Numbers, clopper_pearson, select_known
+from service.artefact.card import OperatingPoint
+from training.evaluation.metrics import Flags, Numbers, clopper_pearson, select_known
 from training.evaluation.predictions import Predictions
 
 MIN_POSITIVES = 10  # with fewer, neither a slope nor an operating point is fitted
@@ -32,20 +33,6 @@ class Calibration:
         """Map logits `[3, N, K]` to probabilities `[3, N, K] float64 in [0, 1]`."""
         scaled = self.slope[:, None] * logits + self.bias[:, None]
         return np.asarray(expit(scaled, dtype=np.float64))
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """A threshold on the calibrated probability; at or above it a finding is positive. Intervals are exact, 95 %."""
-
-    threshold: float
-    sensitivity: float
-    sensitivity_interval: Interval
-    specificity: float
-    specificity_interval: Interval
-    positives: int
-    negatives: int
-    source: str
 
 
 def calibrate(predictions: Predictions) -> Calibration:

@@ -1,7 +1,7 @@
 """The command `agcnn evaluate`: calibrate on the folds, score once on the test list, and write all documents."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     out_of_fold = out_of_fold_part(folds, evaluation.collection)
     metrics = {
         **assess([part for each in (out_of_fold, whole) for part in parts(each, evaluation.collection)]),
-        "operating_points": [point and asdict(point) for point in points],
+        "operating_points": [point and point.model_dump() for point in points],
         "operating_points_on_test": rates_on_test(parts(whole, evaluation.collection), points),
     }
     checkpoint.write_json(run / METRICS, metrics)

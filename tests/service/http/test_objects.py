@@ -10,6 +10,7 @@ from pydicom import dcmread
 
 from service.objects.kinds import DICOM_KINDS, Kind
 from service.prediction.decoders import Decoders
+from service.storage.records import Records
 from tests.factories import dicom_bytes, noise
 from tests.service.objects.rendered import errors
 from tests.service.serving import Client, serving, settings_for
@@ -101,3 +102,16 @@ def _fail(dataset: object, _view: object) -> bytes:
 def _tree(dataset: object) -> list:
     inner = [item for element in dataset if element.VR == "SQ" for item in element.value]  # type: ignore[attr-defined]
     return [dataset, *(nested for item in inner for nested in _tree(item))]
+
+
+@pytest.mark.parametrize("path", ["overlay.png", "pixels", "maps.json", "sr.dcm", "fhir.json"])
+def test_a_request_reads_the_record_once(
+    client: Client, answer: dict, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    get = Records.get
+    monkeypatch.setattr(Records, "get", lambda self, id: reads.append(id) or get(self, id))
+
+    assert client.get(f"/v1/predictions/{answer['id']}/{path}").status_code == 200
+
+    assert reads == [answer["id"]]
