@@ -56,9 +56,9 @@ class Runtime(_Group):
     """ONNX Runtime: provider, threads and batch size."""
 
     provider: Literal["auto", "cuda", "cpu"] = Field(
-        "auto", description="cuda: do not start without a GPU; auto: use a GPU if there is one"
+        "auto", description="auto: use a GPU if there is one; cuda: do not start without one; cpu: use none"
     )
-    threads: int = Field(0, ge=0, description="processor threads of the network; 0 uses the container's CPU quota")
+    threads: int = Field(0, ge=0, description="processor threads of the network; 0: as many as the container may use")
     max_batch: int = Field(8, ge=1, le=64, description="maximum number of images in one run of the network")
 
 
@@ -67,25 +67,31 @@ class Model(_Group):
 
     path: Path = Field(SHIPPED_ARTEFACT, description="path of the artefact, an ONNX file")
     sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="expected SHA-256 of the artefact; with any other it does not start"
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="required SHA-256 of the artefact; the service starts with no other",
     )
 
 
 class Limits(_Group):
     """Limits on the size, time and number of requests."""
 
-    max_body_bytes: int = Field(256 * 2**20, ge=2**10, description="maximum bytes of a request body")
-    max_file_bytes: int = Field(128 * 2**20, ge=2**10, description="maximum bytes of a DICOM file, also inflated")
-    max_store_bytes: int = Field(8 * 2**30, ge=2**10, description="maximum bytes of a STOW-RS body")
+    max_body_bytes: int = Field(256 * 2**20, ge=2**10, description="maximum bytes of a request body, except of STOW-RS")
+    max_file_bytes: int = Field(128 * 2**20, ge=2**10, description="maximum bytes of a DICOM file, also when inflated")
+    max_store_bytes: int = Field(8 * 2**30, ge=2**10, description="maximum bytes of a STOW-RS request body")
     max_files: int = Field(64, ge=1, description="maximum number of files in one request")
     idle_seconds: float = Field(30.0, gt=0, description="maximum seconds without new bytes of a request body")
     max_pixels: int = Field(64 * 2**20, ge=2**16, description="maximum number of pixels, Rows x Columns")
     decode_seconds: float = Field(30.0, gt=0, description="maximum seconds to decode one file")
-    decode_memory_bytes: int = Field(4 * 2**30, ge=2**30, description="address space of a decoder process, bytes")
+    decode_memory_bytes: int = Field(
+        4 * 2**30, ge=2**30, description="maximum bytes of a decoder process's address space"
+    )
     decode_workers: int = Field(2, ge=1, le=64, description="number of decoder processes")
-    max_in_flight: int = Field(32, ge=1, description="files processed at once; further files are answered 503")
+    max_in_flight: int = Field(32, ge=1, description="files processed at once; more are answered 503")
     requests_per_second: float = Field(
-        200.0, ge=0, description="rate limit of one client (API key, else address), above it 429; 0: no limit"
+        200.0,
+        ge=0,
+        description="requests per second of one client (API key, else address); more are answered 429; 0: no limit",
     )
     requests_burst: int = Field(400, ge=1, description="requests that an idle client may send at once")
 
@@ -97,7 +103,7 @@ class Storage(_Group):
     keep_days: float | None = Field(
         None, gt=0, le=36_500, description="delete records and instances after this many days; by default never"
     )
-    min_free_bytes: int = Field(2**29, ge=0, description="free bytes of the disk below which files are answered 507")
+    min_free_bytes: int = Field(2**29, ge=0, description="free bytes of the disk below which files are refused (507)")
 
 
 class Database(_Group):
@@ -122,17 +128,17 @@ class Dimse(_Group):
 
     host: str = Field("127.0.0.1", description="address that the acceptor, `triage dimse`, listens on")
     port: int = Field(11112, ge=0, le=65535, description="port that the acceptor listens on; 0 takes any free one")
-    ae_title: AeTitle = Field("TRIAGE", description="AE title of the acceptor, which callers must use for it")
+    ae_title: AeTitle = Field("TRIAGE", description="AE title of the acceptor; callers must call it by this title")
     callers: tuple[AeTitle, ...] = Field((), description="calling AE titles to accept; an empty list accepts all")
-    maximum_associations: int = Field(10, ge=1, le=1000, description="associations at once; further ones are rejected")
+    maximum_associations: int = Field(10, ge=1, le=1000, description="associations at once; more are rejected")
     # Measured on loopback: 10 MB in 105 ms at 16 KiB, in 59 ms at 128 KiB.
     maximum_pdu_bytes: int = Field(128 * 2**10, ge=4096, le=2**20, description="maximum length of a received PDU")
     idle_seconds: float = Field(60.0, gt=0, description="seconds without a byte after which an association is aborted")
     service_url: str = Field("http://127.0.0.1:8000", description="URL of `triage serve`")
     service_seconds: float = Field(60.0, gt=0, description="maximum seconds to wait for the service, per file")
-    key_file: Path | None = Field(None, description="file with an API key of scope predict, read again for each file")
+    key_file: Path | None = Field(None, description="file with an API key (scope predict), read for each DICOM file")
     memory_bytes: int = Field(2 * 2**30, ge=2**29, description="maximum address space of the acceptor process, bytes")
-    tls_certificate: Path | None = Field(None, description="PEM file of certificate and chain; setting it turns TLS on")
+    tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain; setting it turns TLS on")
     tls_key: Path | None = Field(None, description="PEM file of the private key; by default the certificate's file")
     tls_ca: Path | None = Field(
         None, description="PEM file of CA certificates; callers must then present a certificate that one of them signed"
@@ -163,7 +169,7 @@ class Sending(_Group):
     """Sending of objects to other systems."""
 
     destinations: tuple[Destination, ...] = Field((), description="systems to send objects to (format: docs/pacs.md)")
-    send_all: tuple[str, ...] = Field((), description="names of the destinations of every new record's objects")
+    send_all: tuple[str, ...] = Field((), description="names of destinations that get every new record's objects")
     attempts: int = Field(60, ge=1, description="attempts to send an object before it counts as failed")
     pause_seconds: float = Field(
         10.0, gt=0, le=3600, description="seconds to wait after a failed attempt; doubled each time, up to one hour"

@@ -55,17 +55,25 @@ def _options(
 def predict(
     paths: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="DICOM files, or folders of them.")],
     json_lines: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per line, in the format of the REST API.")
+        bool, typer.Option("--json", help="Print one JSON object per file and line, as the REST API returns it.")
     ] = False,
-    csv_table: Annotated[bool, typer.Option("--csv", help="Print a CSV table of the probabilities.")] = False,
+    csv_table: Annotated[
+        bool, typer.Option("--csv", help="Print a CSV table with the priority and the probabilities of each file.")
+    ] = False,
     overlay: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a PNG of each file, with its heat map, to this folder.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write the overlay of each file, a PNG with heat map and box, to this folder."
+        ),
     ] = None,
 ) -> None:
-    """Predict DICOM files without a server; nothing is stored.
+    """Predict the findings in DICOM files without a server; nothing is stored.
 
-    In a folder, files named .dcm, .dicom or .ima and files with a DICOM preamble are predicted. Exit status: 0 if all
-    files were predicted, 1 if some were refused or have no picture, 2 if the command could not start.
+    Without --json and --csv, prints a summary of each file. In a folder and the folders below it, the files named .dcm,
+    .dicom or .ima and those with a DICOM preamble are predicted.
+
+    Exit status: 0 if every file was predicted, 1 if a file was refused or its overlay could not be written, 2 if the
+    command could not start.
     """
     if json_lines and csv_table:
         raise typer.BadParameter("--json and --csv exclude each other")
@@ -78,7 +86,10 @@ def predict(
 
 @app.command()
 def dimse() -> None:
-    """Start the C-STORE acceptor, which forwards to the REST service. Settings: variables named TRIAGE_DIMSE__…."""
+    """Start the C-STORE acceptor, which forwards each file to the REST service.
+
+    It is configured by environment variables named TRIAGE_DIMSE__…, which `triage check` lists.
+    """
     from service.dimse import process
 
     loaded = settings.load()
@@ -88,9 +99,11 @@ def dimse() -> None:
 
 @app.command("hash")
 def hash_uid(
-    uids: Annotated[list[str], typer.Argument(metavar="UID...", help="SOP Instance UIDs.", show_default=False)],
+    uids: Annotated[
+        list[str], typer.Argument(metavar="UID...", help="SOP Instance UIDs of the instances.", show_default=False)
+    ],
 ) -> None:
-    """Print the hash of a UID as it appears in the log (`sop_instance_hash`), to find the lines of an instance.
+    """Print the hash that stands for an instance in the log, `sop_instance_hash`.
 
     The hash depends on a key in the storage folder, so each installation has its own hashes.
     """

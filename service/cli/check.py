@@ -14,7 +14,7 @@ from service.errors import ConfigurationError, StartupError
 
 
 def check() -> None:
-    """List the settings, and check that the service can start with them; nothing is written."""
+    """List the settings with their values, and check that the service can start with them; nothing is written."""
     failures: list[StartupError] = []
     try:
         loaded: settings.Settings | None = settings.load()

@@ -19,12 +19,15 @@ app = typer.Typer(help="Create, list and revoke API keys of clients.", no_args_i
 
 @app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="Name of the key, which the log shows. A name cannot be used again.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of the key; appears in the log. The name of a revoked key cannot be used again.")
+    ],
     scope: Annotated[
         list[str] | None,
         typer.Option(
             metavar="predict|read|admin",
-            help="predict: send files; read: read results; admin: delete them. Repeatable; default: predict, read.",
+            help="predict: send files and results, mark as read; read: read predictions and images; "
+            "admin: delete predictions. May be repeated; default: predict and read.",
         ),
     ] = None,
 ) -> None:
@@ -32,12 +35,12 @@ def add(
     with _keys() as keys:
         token = keys.add(name, scope or ("predict", "read"))
     typer.echo(token)
-    typer.echo("This key is not shown again. Clients send it as Authorization: Bearer KEY", err=True)
+    typer.echo("This key is not shown again. Clients send it in the header Authorization: Bearer KEY", err=True)
 
 
 @app.command("list")
 def list_keys() -> None:
-    """List names and scopes of all keys, also revoked ones."""
+    """List all keys, including revoked ones, with their scopes."""
     with _keys() as keys:
         rows = keys.list()
     table = Table("name", "scopes", "created", "revoked", box=None, pad_edge=False)

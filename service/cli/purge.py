@@ -16,12 +16,14 @@ def purge(
             metavar="DAYS",
             min=0,
             max=36_500,
-            help="Delete records older than this; default: TRIAGE_STORAGE__KEEP_DAYS.",
+            help="Age in days above which records are deleted; default: TRIAGE_STORAGE__KEEP_DAYS.",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be deleted; delete nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print how many records and instances would be deleted; delete nothing.")
+    ] = False,
 ) -> None:
-    """Delete old records and instances, and files without a record; the service may be running."""
+    """Delete old records with their DICOM files (instances), and files without a record; the service may be running."""
     from service.cli.open_records import open_records
     from service.storage.instances import Instances
     from service.storage.retention import Retention

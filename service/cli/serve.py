@@ -21,10 +21,13 @@ GRACE_SECONDS = 30
 
 def serve(
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Never require an API key, even on a network address.")
+        bool, typer.Option("--insecure", help="Require no API key, even if the service listens on a network address.")
     ] = False,
 ) -> None:
-    """Start the REST service. Settings: variables named TRIAGE_…, listed by `triage check`."""
+    """Start the REST service and the web page.
+
+    It is configured by environment variables named TRIAGE_…, which `triage check` lists.
+    """
     import uvicorn
 
     from service.http.app import create_app

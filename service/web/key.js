@@ -43,7 +43,7 @@ function ask(rejected) {
         field.value = "";
         resolve();
       } else {
-        if (entered) byId("key-reason").textContent = "A key has only ASCII letters, digits and punctuation, no spaces.";
+        if (entered) byId("key-reason").textContent = "A key consists of ASCII letters, digits and punctuation, without spaces.";
         dialog.showModal(); // the page does nothing without a key
       }
     });

@@ -16,6 +16,8 @@ import { say } from "./toast.js";
  */
 
 const NOT_OFFERED = new Set(["self", "image", "overlay", "heat_map", "crop", "pixels", "maps"]); // pictures and the record
+/** @type {Record<string, string>} */
+const OBJECTS = { sr: "Structured report (SR)", fhir: "FHIR bundle" };
 const HINT = "Hover over or focus a finding to see its operating point; click it to show its own attention map.";
 
 /**
@@ -91,7 +93,7 @@ function bar(finding, chooseMap) {
 function showDownloads(prediction) {
   const links = Object.entries(prediction.links).filter(([name]) => !NOT_OFFERED.has(name));
   byId("downloads").replaceChildren(...links.map(([name, path]) => {
-    const button = element("button", { type: "button" }, `Save ${label(name)}`);
+    const button = element("button", { type: "button" }, `Save ${OBJECTS[name] ?? label(name)}`);
     const file = path.split("?")[0].split("/").pop() || name;
     const relative = path.replace(/^\/v1\//, "");
     button.addEventListener("click", () => save(file, relative).catch((error) => say(words(error), "problem")));

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from training.cli.data import CacheFolder, Data, check, phantom
+from training.cli.data import CACHE_HELP, CacheFolder, Data, check, phantom
 from training.cli.train import train
 from training.errors import one_line
 
@@ -26,20 +26,33 @@ app.command(short_help="Train a network.")(train)
 @app.command(short_help="Calibrate and score a trained network.")
 def evaluate(  # noqa: PLR0913 - options
     data: Data,
-    folds: Annotated[list[Path], typer.Option("--fold", help="Run folder of one fold; repeat it for every fold.")],
+    folds: Annotated[
+        list[Path],
+        typer.Option("--fold", metavar="<path>", help="Run folder of one fold; repeat the option for every fold."),
+    ],
     run: Annotated[
-        Path | None, typer.Option(help="Finished run to score on the test list; without it, only the folds are scored.")
+        Path | None,
+        typer.Option(help="Run folder to score on the test list; without this option, only the folds are scored."),
     ] = None,
     collection: Annotated[
-        str, typer.Option(help="Collection to calibrate on; every score is given within it too.")
+        str,
+        typer.Option(help="Collection to calibrate on and to score separately, too; by default all images."),
     ] = "",
     compare: Annotated[
-        list[Path] | None, typer.Option(help="CSV of another model's predictions on the test list; may be repeated.")
+        list[Path] | None,
+        typer.Option(
+            metavar="<path>",
+            help="CSV table of another model's predictions on the test list, with a column `image` and one for each "
+            "finding; may be repeated.",
+        ),
     ] = None,
-    devices: Annotated[int, typer.Option(min=1, help="Number of processes, or GPUs, that predict.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="Number of processes that predict, one per GPU.")] = 1,
     cache: CacheFolder = None,
 ) -> None:
-    """Calibrate on the folds' held-out images, then score a run on the test list: metrics.json, card.json, report."""
+    """Calibrate on the held-out images of the folds, then score a run on the test list.
+
+    The run folder gets metrics.json, calibration.json, card.json and report.html.
+    """
     from training.report import evaluate as evaluation
     from training.report.summary import summary_lines
 
@@ -51,14 +64,17 @@ def evaluate(  # noqa: PLR0913 - options
             typer.echo(line)
 
 
-@app.command(short_help="Write the artefact (ONNX).")
+@app.command(short_help="Write the artefact, an ONNX file.")
 def export(
     run: Annotated[Path, typer.Option(help="Run folder that has been evaluated.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
     cache: CacheFolder = None,
 ) -> None:
-    """Write the artefact, if ONNX Runtime and torch agree on 64 radiographs of val, or of train and val."""
+    """Write the artefact, provided that ONNX Runtime and torch agree on 64 radiographs.
+
+    The radiographs are those of val, or of train and val if val has fewer.
+    """
     from training.data.sources import canvases
     from training.export import export as artefact
     from training.fit import checkpoint
@@ -80,17 +96,25 @@ def export(
         )
 
 
-@app.command(short_help="Add the check for atypical images.")
+@app.command(short_help="Add the check for atypical images to an artefact.")
 def typical(
     artefact: Annotated[Path, typer.Option(help="ONNX file; only its card is changed, not the network.")],
     data: Data,
     also: Annotated[
         list[Path] | None,
-        typer.Option(help="Further data, on whose test list false alarms are counted; may be repeated."),
+        typer.Option(
+            metavar="<path>",
+            help="Another folder of data, on whose test list false alarms are counted; may be repeated.",
+        ),
     ] = None,
-    cache: CacheFolder = None,
+    cache: Annotated[
+        Path | None, typer.Option(help=CACHE_HELP, show_default="cache/ in the folder of the artefact")
+    ] = None,
 ) -> None:
-    """Add to an artefact how typical radiographs look to its network, so that the service can flag other images."""
+    """Add statistics of typical radiographs to an artefact, so that the service can flag images unlike them.
+
+    The statistics are computed on train and val; the rate of false alarms is measured on the test list.
+    """
     from training.export import typicality
 
     with one_line():
@@ -101,7 +125,7 @@ def typical(
             typer.echo(f"flagged of {row['source']}, {row['images']} images: {row['value']:.1%} ({low:.1%}-{high:.1%})")
 
 
-app.command(short_help="Check a folder of data.")(check)
+app.command(short_help="Check a folder of images before training.")(check)
 app.command(short_help="Draw synthetic radiographs.")(phantom)
 
 

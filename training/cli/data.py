@@ -12,18 +12,17 @@ Data = Annotated[
     typer.Option(help="Folder of ChestX-ray14 in its published format, or of your own labels.csv and images/."),
 ]
 
-CacheFolder = Annotated[
-    Path | None, typer.Option(help="Folder of decoded canvases, kept between runs.", show_default="cache/ beside --out")
-]
+CACHE_HELP = "Folder of decoded canvases, kept between runs."
+CacheFolder = Annotated[Path | None, typer.Option(help=CACHE_HELP, show_default="cache/ beside the run folder")]
 
 
 def check(
     data: Data,
-    workers: Annotated[int, typer.Option(min=1, help="Number of threads that read.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Number of threads that read images.")] = 2,
 ) -> None:
-    """Count the images and findings of a folder and name every image that the service would refuse.
+    """Count the images and findings of a folder, and name every image that the service would refuse.
 
-    The exit status is 2 if there are any.
+    The exit status is 2 if it would refuse any.
     """
     from training.data.inventory import inventory, summary
 
@@ -39,23 +38,27 @@ def check(
 
 def phantom(  # noqa: PLR0913 - options
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("samples"),
-    samples: Annotated[bool, typer.Option("--samples", help="Write only the samples of the repository.")] = False,
+    samples: Annotated[
+        bool,
+        typer.Option("--samples", help="Write the files of the repository's samples/ instead; only --out applies."),
+    ] = False,
     count: Annotated[int, typer.Option(min=1, help="Number of phantoms.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Random seed; equal seeds give equal phantoms.")] = 0,
     size: Annotated[
         int | None, typer.Option(min=256, help="Side of a square image in pixels.", show_default="1024 x 896")
     ] = None,
     findings: Annotated[
-        str | None, typer.Option(help="Findings to draw, with commas between them.", show_default="all 14")
+        str | None,
+        typer.Option(metavar="A,B,...", help="Findings to draw, with commas between them.", show_default="all 14"),
     ] = None,
     small: Annotated[
         float, typer.Option(min=0, max=1, help="Share of nodules with a diameter of 7 to 13 mm instead of 13 to 29.")
     ] = 0.0,
     workers: Annotated[int, typer.Option(min=1, help="Number of processes that draw.")] = 1,
 ) -> None:
-    """Write synthetic chest radiographs as 12-bit DICOM, with labels.csv and boxes.csv, as a folder to train on.
+    """Write synthetic chest radiographs as 12-bit DICOM, with labels.csv and boxes.csv: a folder to train on.
 
-    Repeat the command to continue after an interruption, or to add phantoms with a larger --count.
+    Repeat the command to continue after an interruption, or with a larger --count to add phantoms.
     """
     from model.labels import LABELS
     from training.phantom import cohort

@@ -21,39 +21,55 @@ from training.cli.choices import (
 from training.cli.data import CacheFolder, Data
 from training.errors import TrainingError, one_line
 
+THREE = "G,L,F"  # one value for each stage
+
 
 def train(  # noqa: PLR0913 - options
     data: Data,
     out: Annotated[Path, typer.Option(help="Run folder, to which weights, history and results are written.")],
-    recipe: Annotated[Recipe, typer.Option(help="Named settings; paper is the training of Guan et al.")] = "modern",
-    config: Annotated[Path | None, typer.Option(help="TOML file of settings, which override the recipe.")] = None,
+    recipe: Annotated[Recipe, typer.Option(help="Named settings; paper: those of Guan et al.")] = "modern",
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of settings, which override those of the recipe.")
+    ] = None,
     init: Annotated[
         Path | None,
-        typer.Option(help="Starting weights: network.safetensors of a run, or a published trunk (.npz, .pth)."),
+        typer.Option(
+            help="Starting weights: network.safetensors of a run, or published backbone weights (.npz, .pth)."
+        ),
     ] = None,
-    split: Annotated[Split, typer.Option(help="Images to train on; with train, val is scored.")] = "train",
+    split: Annotated[
+        Split, typer.Option(help="Images to train on; with train, every epoch is scored on val.")
+    ] = "train",
     fold: Annotated[
         str | None,
-        typer.Option(help="Hold out part K of N of train+val, by patient; K from 1.", metavar="K/N"),
+        typer.Option(help="Train on train+val without part K of N, divided by patient; K is 1 to N.", metavar="K/N"),
     ] = None,
     backbone: Annotated[Backbone | None, typer.Option(help="Backbone of both branches.")] = None,
     stages: Annotated[
-        str | None, typer.Option(help="Stages to train, out of global,local,fusion.", metavar="STAGES")
+        str | None,
+        typer.Option(help="Stages to train, with commas between them, such as local,fusion.", metavar="STAGES"),
     ] = None,
-    epochs: Annotated[str | None, typer.Option(help="Epochs of the stages global,local,fusion: 12,8,4.")] = None,
-    rates: Annotated[str | None, typer.Option(help="Peak learning rates of the three stages: 3e-4,3e-4,1e-3.")] = None,
-    batches: Annotated[str | None, typer.Option(help="Batch sizes of the three stages, per process: 32,32,32.")] = None,
+    epochs: Annotated[
+        str | None,
+        typer.Option(help="Epochs of the stages global, local and fusion, such as 12,8,4.", metavar=THREE),
+    ] = None,
+    rates: Annotated[
+        str | None, typer.Option(help="Peak learning rates of the three stages, such as 3e-4,3e-4,1e-3.", metavar=THREE)
+    ] = None,
+    batches: Annotated[
+        str | None, typer.Option(help="Batch sizes of the three stages, per process, such as 32,32,32.", metavar=THREE)
+    ] = None,
     optimiser: Annotated[Optimiser | None, typer.Option(help="Optimiser.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay of the optimiser.")] = None,
     schedule: Annotated[
-        Schedule | None, typer.Option(help="Learning rate schedule; step: a tenth of the rate after 20 epochs.")
+        Schedule | None, typer.Option(help="Learning rate schedule; step: divide the rate by 10 after 20 epochs.")
     ] = None,
     canvas_size: Annotated[int | None, typer.Option(help="Side of the canvas in pixels.")] = None,
     input_size: Annotated[int | None, typer.Option(help="Side of each branch's input in pixels.")] = None,
     pooling: Annotated[Pooling | None, typer.Option(help="Global pooling of both branches.")] = None,
     statistic: Annotated[Statistic | None, typer.Option(help="Statistic over channels of the heat map.")] = None,
     tau: Annotated[
-        float | None, typer.Option(help="Threshold of the region, between 0 and 1; a larger one gives smaller crops.")
+        float | None, typer.Option(help="Threshold of the region, between 0 and 1; the larger, the smaller the crops.")
     ] = None,
     crop_from: Annotated[
         CropFrom | None, typer.Option(help="Source of the crop: the canvas or the global branch's input.")
@@ -62,14 +78,15 @@ def train(  # noqa: PLR0913 - options
         bool | None,
         typer.Option(
             "--no-finding/--findings-only",
-            help="Train a fifteenth output, No Finding, which is not scored; or only the 14 findings.",
+            help="Whether to train a fifteenth output, No Finding, which is not scored.",
         ),
     ] = None,
     positive_weight: Annotated[
-        bool | None, typer.Option(help="Give positives of rare findings a larger weight in the loss.")
+        bool | None, typer.Option(help="Whether positives of rare findings have a larger weight in the loss.")
     ] = None,
     teachers: Annotated[
-        list[Path] | None, typer.Option("--teacher", help="Finished run for distillation; may be repeated.")
+        list[Path] | None,
+        typer.Option("--teacher", metavar="<path>", help="Finished run to distil from; may be repeated."),
     ] = None,
     distil: Annotated[
         float | None, typer.Option(help="Weight of the teachers' probabilities in the targets, 0 to 1.")
@@ -90,14 +107,21 @@ def train(  # noqa: PLR0913 - options
             help="Number of machines; start the same command on each, by torchrun or with NODE_RANK and MASTER_ADDR."
         ),
     ] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Precision; 16-mixed requires a GPU.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Number of processes that prepare one process's batches.")] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Floating-point precision; 16-mixed requires a GPU.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Number of loader processes of each training process.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed; equal seeds and data give equal weights.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Number of processor threads.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Processor threads of each training process; 0: torch's default.")
+    ] = None,
     cache: CacheFolder = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out after its last epoch.")] = False,
 ) -> None:
-    """Train the global branch, the local branch on its crops, and the fusion layer; options override any file."""
+    """Train the global branch, the local branch on its crops, and the fusion layer.
+
+    Options override the settings of --config, which override those of --recipe.
+    """
     from training.fit import run
     from training.fit.recipe import resolve_config
 
