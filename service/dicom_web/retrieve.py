@@ -13,7 +13,7 @@ from service.dicom_web.accept import DICOM, JSON, OCTETS, RELATED, choose, range
 from service.dicom_web.catalogue import Catalogue
 from service.dicom_web.dependencies import CatalogueDep
 from service.dicom_web.study import Entry
-from service.errors import DecodeTimeout, InputError, InvalidRequest, NotAcceptable, TriageError
+from service.errors import InputError, InvalidRequest, NotAcceptable, TriageError, may_succeed_later
 from service.http.auth import needs
 from service.http.problems import RESPONSES, note
 
@@ -186,8 +186,7 @@ def _raise_unless_omissible(entry: Entry, error: TriageError) -> None:
 
     Any other error is raised and breaks the answer off, so that the client does not take it for complete.
     """
-    temporary = isinstance(error, DecodeTimeout) or error.code == "decoder_failed"
-    if entry.kind is None or not isinstance(error, InputError) or temporary:
+    if entry.kind is None or not isinstance(error, InputError) or may_succeed_later(error):
         raise error
     note(error)
 
