@@ -10,9 +10,9 @@ import numpy.typing as npt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, create_model
 from starlette.responses import JSONResponse
 
+from service.artefact.card import NOTICE, Notice
 from service.http.problems import Problem
 from service.objects.kinds import Kind
-from service.objects.overlay import NOTICE
 from service.storage.record import Record, Summary
 from service.triage import finding as findings
 from service.triage import prediction as predictions
@@ -92,10 +92,10 @@ class Timings(Body):
 
 
 class Prediction(Body):
-    """A prediction: fourteen findings, a priority, and the region where the network looked."""
+    """A prediction: a finding for each label, a priority, and the region where the network looked."""
 
     schema_: Literal["agcnn-triage/prediction/1"] = Field(alias="schema")
-    notice: Literal["Research use only. Not a medical device."]
+    notice: Notice
     id: str
     created: Moment
     study_instance_uid: str
