@@ -18,7 +18,7 @@ from service.triage import finding as findings
 from service.triage import prediction as predictions
 from service.triage.rule import Priority
 
-PARTS = ("image", "overlay", "heat_map", "crop")  # pictures of a prediction
+PICTURES = ("image", "overlay", "heat_map", "crop")
 _DIGITS = 8  # decimals of a map's values, about as many as float32 has: page and service draw the same levels
 
 
@@ -188,7 +188,7 @@ def network_body(network: predictions.Network) -> Network:
 def links(id: str) -> Links:
     """Return the paths of a record and of what is below it."""
     self = f"/v1/predictions/{id}"
-    pictures = {part: f"{self}/{part}.png" for part in PARTS}
+    pictures = {part: f"{self}/{part}.png" for part in PICTURES}
     objects = {str(kind): f"{self}/{kind.file_name}" for kind in Kind}
     return Links(self=self, **pictures, **objects)
 
