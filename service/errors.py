@@ -141,6 +141,11 @@ class UnsuitableImage(InputError):
         return type(self), (self.reasons,), vars(self)
 
 
+def may_succeed_later(error: TriageError) -> bool:
+    """Whether the same file may be processed at another time, although decoding it failed now."""
+    return isinstance(error, DecodeTimeout) or error.code == "decoder_failed"
+
+
 # Errors of the request
 
 

@@ -24,7 +24,7 @@ class Part:
     content: bytes | TooLarge
 
 
-def boundary_of(content_type: str) -> tuple[str, str, bytes]:
+def parse_content_type(content_type: str) -> tuple[str, str, bytes]:
     """Return media type, `type` parameter (both lower case) and boundary of a Content-Type."""
     media_type, options = parse_options_header(content_type)
     return (
@@ -124,7 +124,7 @@ class _Collector:
 
     def _end_header(self) -> None:
         if self._name.lower() == b"content-type":
-            self._media_type = boundary_of(self._value.decode("latin-1"))[0]
+            self._media_type = parse_content_type(self._value.decode("latin-1"))[0]
         self._name, self._value = b"", b""
 
     def _data(self, data: bytes, start: int, end: int) -> None:

@@ -11,8 +11,8 @@ from service.dicom_web.accept import JSON, choose
 from service.dicom_web.catalogue import Search
 from service.dicom_web.dependencies import CatalogueDep
 from service.dicom_web.dicom_json import Element, item
-from service.dicom_web.module import warning
 from service.dicom_web.query import MAX_RESULTS, SERIES, STUDY, Level, query
+from service.dicom_web.response_module import warning
 from service.dicom_web.study import Entry, by_series
 from service.http.auth import needs
 from service.http.problems import RESPONSES

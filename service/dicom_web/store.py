@@ -8,18 +8,18 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from service.dicom_web.accept import DICOM, JSON, RELATED, choose
-from service.dicom_web.module import Failure, Outcome, Stored, module, warnings
-from service.dicom_web.multipart import Part, boundary_of, parts
+from service.dicom_web.multipart import Part, parse_content_type, parts
+from service.dicom_web.response_module import Failure, Outcome, Stored, module, warnings
 from service.errors import InputError, InvalidRequest, Overloaded, TooLarge, UnsupportedEncoding
 from service.http.auth import needs
 from service.http.dependencies import PipelineDep
 from service.http.problems import RESPONSES, note
-from service.http.uploads import whole
+from service.http.uploads import receive_file
 from service.prediction.pipeline import Pipeline
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"], responses=RESPONSES)
 
-PARTS = 10_000  # limit of one body, as the results are kept in memory until its end
+MAX_PARTS = 10_000  # in one body, because the results are kept in memory until its end
 _BINARY = {"type": "string", "format": "binary"}
 _BODY = {"requestBody": {"required": True, "content": {RELATED: {"schema": _BINARY}, DICOM: {"schema": _BINARY}}}}
 _MODULE: dict[int | str, dict[str, Any]] = {
@@ -53,7 +53,7 @@ async def _store(request: Request, pipeline: Pipeline, study: str | None) -> JSO
     with pipeline.accepting():
         try:
             await _store_parts(_parts(request), pipeline, study, outcome)
-        except (InputError, InvalidRequest) as error:  # about the body as a whole
+        except (InputError, InvalidRequest) as error:  # an error of the body, not of one part
             if not outcome.stored and not outcome.failures:
                 raise
             note(error)  # the parts before it are acknowledged: PS3.18 has 400 only if nothing is stored
@@ -72,8 +72,8 @@ async def _store_parts(body: AsyncIterator[Part], pipeline: Pipeline, study: str
     place = 0
     async for part in body:
         place += 1
-        if place > PARTS:
-            raise TooLarge(f"expected at most {PARTS} parts", "too_many_parts")
+        if place > MAX_PARTS:
+            raise TooLarge(f"expected at most {MAX_PARTS} parts", "too_many_parts")
         try:
             outcome.stored.append(Stored.of(await pipeline.predict(_content(part), study)))
         except Exception as error:  # a bad part does not affect the others
@@ -92,7 +92,7 @@ def _content(part: Part) -> bytes:
 
 
 async def _parts(request: Request) -> AsyncIterator[Part]:
-    media_type, kind, boundary = boundary_of(request.headers.get("content-type", ""))
+    media_type, kind, boundary = parse_content_type(request.headers.get("content-type", ""))
     limit: int = request.app.state.limits.max_file_bytes
     if media_type == DICOM:
         yield Part(DICOM, await _single(request, limit))
@@ -107,7 +107,7 @@ async def _parts(request: Request) -> AsyncIterator[Part]:
 
 
 async def _single(request: Request, limit: int) -> bytes:
-    data = await whole(request, limit)
+    data = await receive_file(request, limit)
     if not data:
         raise InvalidRequest("the body is empty", "empty_body")
     return data

@@ -51,12 +51,12 @@ class Admission:
             return
         route, scopes = self._match(scope)
         if not scopes:
-            await self._app(scope, _unreadable, send)
+            await self._app(scope, _refuse_to_read, send)
             return
         scope["route"] = route  # logged also where the request is refused
         await self._guard.admit(Request(scope), scopes)
         if getattr(route, "body_field", None) is not None:  # FastAPI would read and parse the body
-            receive = await _received(scope, receive)
+            receive = await _buffer_body(scope, receive)
         await self._app(scope, receive, send)
 
     def _match(self, scope: Scope) -> tuple[BaseRoute | None, frozenset[str]]:
@@ -75,17 +75,17 @@ def _scopes(route: BaseRoute) -> frozenset[str]:
     return scopes
 
 
-async def _unreadable() -> Message:
+async def _refuse_to_read() -> Message:
     raise RuntimeError("the body of a request that was not admitted must not be read")
 
 
-async def _received(scope: Scope, receive: Receive) -> Receive:
-    """Receive a whole body within `MAX_JSON_BYTES`; return a callable that gives it, then what follows it.
+async def _buffer_body(scope: Scope, receive: Receive) -> Receive:
+    """Receive a whole body within `MAX_JSON_BYTES`; return a `receive` that replays it.
 
     Raises
     ------
     TooLarge
-        From Content-Length alone where that says so.
+        Content-Length, or the body itself, exceeds the limit.
     """
     _check_size(declared_length(scope))
     body, more = b"", True

@@ -1,4 +1,4 @@
-"""The REST interface put together: routes, errors, and what every answer carries."""
+"""The application: all routes, the error handlers, the middleware and the background tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator

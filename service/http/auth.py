@@ -67,7 +67,7 @@ class Guard:
 
     def __init__(self, keys: Keys, http: Http, limits: Limits) -> None:
         self._keys = keys
-        self._asks = requires_keys(http)
+        self._required = requires_keys(http)
         self.insecure = http.keys == "never"
         self._rate = RateLimit(limits.requests_per_second, limits.requests_burst)
 
@@ -84,7 +84,7 @@ class Guard:
         request.state.scopes = scopes
 
     async def _check(self, request: Request, token: str | None, scopes: frozenset[str]) -> Key | None:
-        if not self._asks:
+        if not self._required:
             self._spend(_address(request))
             if not self.insecure:
                 _check_local(request)
@@ -123,8 +123,8 @@ def needs(scope: Scope) -> Any:
 
 def declared_scopes(dependencies: Iterable[params.Depends]) -> frozenset[str]:
     """Return the scopes that `needs` declares among the dependencies of a route."""
-    declared = (one for one in dependencies if isinstance(one, params.Security) and one.dependency is _check_admitted)
-    return frozenset(scope for one in declared for scope in one.scopes or ())
+    securities = (item for item in dependencies if isinstance(item, params.Security))
+    return frozenset(scope for item in securities if item.dependency is _check_admitted for scope in item.scopes or ())
 
 
 async def _check_admitted(

@@ -10,15 +10,15 @@ import numpy.typing as npt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, create_model
 from starlette.responses import JSONResponse
 
+from service.artefact.card import NOTICE, Notice
 from service.http.problems import Problem
 from service.objects.kinds import Kind
-from service.objects.overlay import NOTICE
 from service.storage.record import Record, Summary
 from service.triage import finding as findings
 from service.triage import prediction as predictions
 from service.triage.rule import Priority
 
-PARTS = ("image", "overlay", "heat_map", "crop")  # pictures of a prediction
+PICTURES = ("image", "overlay", "heat_map", "crop")
 _DIGITS = 8  # decimals of a map's values, about as many as float32 has: page and service draw the same levels
 
 
@@ -92,10 +92,10 @@ class Timings(Body):
 
 
 class Prediction(Body):
-    """A prediction: fourteen findings, a priority, and the region where the network looked."""
+    """A prediction: a finding for each label, a priority, and the region where the network looked."""
 
     schema_: Literal["agcnn-triage/prediction/1"] = Field(alias="schema")
-    notice: Literal["Research use only. Not a medical device."]
+    notice: Notice
     id: str
     created: Moment
     study_instance_uid: str
@@ -188,7 +188,7 @@ def network_body(network: predictions.Network) -> Network:
 def links(id: str) -> Links:
     """Return the paths of a record and of what is below it."""
     self = f"/v1/predictions/{id}"
-    pictures = {part: f"{self}/{part}.png" for part in PARTS}
+    pictures = {part: f"{self}/{part}.png" for part in PICTURES}
     objects = {str(kind): f"{self}/{kind.file_name}" for kind in Kind}
     return Links(self=self, **pictures, **objects)
 

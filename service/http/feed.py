@@ -9,19 +9,19 @@ from service.storage.changes import Change, Changes
 from service.telemetry import describe, log
 
 POLL_SECONDS = 1.0
-WAITING = 256  # changes that may wait for a listener before it is dropped
-LISTENERS = 256
+MAX_WAITING = 256  # changes that may wait for a listener before it is dropped
+MAX_LISTENERS = 256
 
 
 class Listener:
     """A queue of changes; it ends when the service stops or when too many changes wait."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[Change | None] = asyncio.Queue(WAITING + 1)
+        self._queue: asyncio.Queue[Change | None] = asyncio.Queue(MAX_WAITING + 1)
 
     def put(self, change: Change) -> bool:
         """Add a change; return False if the queue is full."""
-        if self._queue.qsize() >= WAITING:
+        if self._queue.qsize() >= MAX_WAITING:
             return False
         self._queue.put_nowait(change)
         return True
@@ -62,7 +62,7 @@ class Feed:
         Overloaded
             There are too many listeners, or the service is stopping.
         """
-        if self._closed or len(self._listeners) >= LISTENERS:
+        if self._closed or len(self._listeners) >= MAX_LISTENERS:
             raise Overloaded("too many listeners, or the service is stopping", "too_many_listeners")
         listener = Listener()
         self._listeners.add(listener)

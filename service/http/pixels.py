@@ -50,7 +50,7 @@ async def pixels(id: str, request: Request, pipeline: PipelineDep) -> Response:
     with pipeline.admitted():
         image = await pipeline.stored.unwindowed(record)
     content = image.codes.astype("<u2", copy=False).tobytes()
-    return Response(content, media_type="application/octet-stream", headers=headers | {HEADER: _described(image)})
+    return Response(content, media_type="application/octet-stream", headers=headers | {HEADER: _header(image)})
 
 
 @router.get("/{id}/maps.json", dependencies=[_READ], response_model=Maps, responses={304: {}})
@@ -63,7 +63,7 @@ async def maps(id: str, request: Request, pipeline: PipelineDep) -> Response:
     return json_response(maps_body(record), headers)
 
 
-def _described(image: Unwindowed) -> str:
+def _header(image: Unwindowed) -> str:
     rows, columns = image.codes.shape
     return json.dumps(
         {

@@ -13,7 +13,7 @@ from service.http.bodies import Item, Page, Prediction, json_response, page_body
 from service.http.caching import cache_headers, is_fresh
 from service.http.dependencies import PipelineDep
 from service.http.problems import RESPONSES, note, problem
-from service.http.uploads import FORM, PARTS, RAW, Upload, received
+from service.http.uploads import FORM, PART_NAMES, RAW, Upload, receive_files
 from service.objects.drawing import Drawing
 from service.prediction.pipeline import Pipeline
 
@@ -25,7 +25,7 @@ _BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            FORM: {"schema": {"type": "object", "properties": {PARTS[0]: {"type": "array", "items": _BINARY}}}},
+            FORM: {"schema": {"type": "object", "properties": {PART_NAMES[0]: {"type": "array", "items": _BINARY}}}},
             RAW[0]: {"schema": _BINARY},
         },
     }
@@ -41,7 +41,7 @@ class Size(BaseModel):
     width: int | None = Field(None, ge=16, le=4096, description="in pixels; by default that of the image")
 
 
-class Look(Size):
+class OverlayOptions(Size):
     """Options of an overlay."""
 
     finding: str | None = Field(None, description="label of the class map to draw; by default the heat map")
@@ -68,9 +68,9 @@ async def predict(request: Request, pipeline: PipelineDep) -> JSONResponse:
     each. When the answer arrives, the result is on disk. Posting a file again returns the same prediction.
     """
     with pipeline.accepting():
-        async with received(request, request.app.state.limits) as uploads:
+        async with receive_files(request, request.app.state.limits) as uploads:
             if len(uploads) > 1:
-                return JSONResponse(await _each(pipeline, uploads))
+                return JSONResponse(await _predict_each(pipeline, uploads))
             record = await pipeline.predict(await uploads[0].read())
             return json_response(prediction_body(record))
 
@@ -99,9 +99,11 @@ async def delete_prediction(id: str, pipeline: PipelineDep) -> None:
 
 
 @router.get("/{id}/overlay.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
-async def overlay(id: str, request: Request, pipeline: PipelineDep, look: Annotated[Look, Query()]) -> Response:
+async def overlay(
+    id: str, request: Request, pipeline: PipelineDep, options: Annotated[OverlayOptions, Query()]
+) -> Response:
     """Draw map and box over the radiograph. The map shows where the network looked, not the outline of a lesion."""
-    drawing = Drawing("overlay", look.width, look.finding, look.box == "1", look.alpha, look.colormap)
+    drawing = Drawing("overlay", options.width, options.finding, options.box == "1", options.alpha, options.colormap)
     return await _picture(pipeline, request, id, drawing)
 
 
@@ -132,7 +134,7 @@ async def _picture(pipeline: Pipeline, request: Request, id: str, drawing: Drawi
         return Response(await pipeline.stored.draw(record, drawing), media_type="image/png", headers=headers)
 
 
-async def _each(pipeline: Pipeline, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
+async def _predict_each(pipeline: Pipeline, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
     """Predict several files, as many at once as there are free places; no file is refused for lack of a place."""
     items: list[dict[str, Any]] = [{} for _ in uploads]
     waiting = iter(enumerate(uploads))

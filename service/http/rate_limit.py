@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-_CLIENTS = 10_000
+_MAX_CLIENTS = 10_000
 
 
 class RateLimit:
@@ -38,6 +38,6 @@ class RateLimit:
             return wait
         self._full_at[client] = full_at
         self._full_at.move_to_end(client)
-        while len(self._full_at) > _CLIENTS:
+        while len(self._full_at) > _MAX_CLIENTS:
             self._full_at.popitem(last=False)
         return 0.0

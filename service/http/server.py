@@ -1,4 +1,4 @@
-"""The server: uvicorn, which on shutdown waits for open responses, with an end to event streams."""
+"""The uvicorn server, with event streams that end on shutdown instead of delaying it."""
 
 import socket
 

@@ -13,8 +13,8 @@ from service.settings import Limits
 
 RAW = ("application/dicom", "application/octet-stream")
 FORM = "multipart/form-data"
-PARTS = ("file", "files")
-_MAX_FIELD_BYTES = 2**16  # of a part that is no file; such parts are ignored
+PART_NAMES = ("file", "files")
+_MAX_FIELD_BYTES = 2**16  # limit of a part that is not a file; such parts are ignored
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Upload:
 
 
 @asynccontextmanager
-async def received(request: Request, limits: Limits) -> AsyncIterator[Sequence[Upload]]:
+async def receive_files(request: Request, limits: Limits) -> AsyncIterator[Sequence[Upload]]:
     """Receive the files in a body, at least one; temporary files are deleted on exit.
 
     Raises
@@ -54,7 +54,7 @@ async def received(request: Request, limits: Limits) -> AsyncIterator[Sequence[U
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type in RAW:
-        yield [Upload("", await whole(request, limits.max_file_bytes))]
+        yield [Upload("", await receive_file(request, limits.max_file_bytes))]
     elif media_type == FORM:
         form = await _form(request, limits.max_files)
         try:
@@ -67,7 +67,7 @@ async def received(request: Request, limits: Limits) -> AsyncIterator[Sequence[U
         )
 
 
-async def whole(request: Request, limit: int) -> bytes:
+async def receive_file(request: Request, limit: int) -> bytes:
     """Receive a body that is one file; it may be empty.
 
     Raises
@@ -84,7 +84,7 @@ async def whole(request: Request, limit: int) -> bytes:
 
 
 class _Parser(MultiPartParser):
-    """Starlette's parser drops the last part of a body that ends early and reports no error; `ended` tells."""
+    """Starlette's parser silently drops the last part of an incomplete body; `ended` is False for such a body."""
 
     ended = False
 
@@ -93,13 +93,13 @@ class _Parser(MultiPartParser):
 
 
 async def _form(request: Request, limit: int) -> FormData:
-    async def closed() -> AsyncGenerator[bytes, None]:
+    async def chunks() -> AsyncGenerator[bytes, None]:
         async for chunk in request.stream():
             yield chunk
         if not parser.ended:
             raise InvalidRequest("the form ends before its closing boundary", "truncated_form")
 
-    parser = _Parser(request.headers, closed(), max_files=limit, max_fields=limit, max_part_size=_MAX_FIELD_BYTES)
+    parser = _Parser(request.headers, chunks(), max_files=limit, max_fields=limit, max_part_size=_MAX_FIELD_BYTES)
     try:
         return await parser.parse()
     except MultiPartException as error:
@@ -108,8 +108,8 @@ async def _form(request: Request, limit: int) -> FormData:
 
 def _files(form: FormData) -> list[Upload]:
     parts = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
-    if any(name not in PARTS for name, _ in parts):
-        raise InvalidRequest(f"the part of a file must be named {' or '.join(PARTS)}", "unknown_part")
+    if any(name not in PART_NAMES for name, _ in parts):
+        raise InvalidRequest(f"the part of a file must be named {' or '.join(PART_NAMES)}", "unknown_part")
     files = [Upload(value.filename or "", value) for _, value in parts]
     if not files:
         raise InvalidRequest(

@@ -3,7 +3,6 @@
 import json
 from datetime import UTC
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 from service.objects.codes import (
     ABSENT,
@@ -22,7 +21,7 @@ from service.objects.codes import (
     row,
 )
 from service.objects.overlay import NOTICE
-from service.objects.product import NAME, REPOSITORY, VERSION
+from service.objects.product import NAME, REPOSITORY, VERSION, uuid
 from service.objects.source import Source
 from service.storage.record import Record
 from service.triage.finding import Finding
@@ -47,7 +46,7 @@ def fhir(record: Record, source: Source) -> bytes:
         *(_observation(FLAG, {"valueString": flag}) for flag in record.prediction.flags),
     ]
     context = _context(record, source)
-    results = [(_url(record, f"observation/{index}"), one | context) for index, one in enumerate(observations)]
+    results = [(_url(record, f"observation/{index}"), item | context) for index, item in enumerate(observations)]
     document = _diagnostic_report(record, source) | {"result": [{"reference": url} for url, _ in results]}
     entries = [(_url(record, "report"), document), *results, (_url(record, "device"), _device(record))]
     bundle = {
@@ -78,7 +77,7 @@ def _diagnostic_report(record: Record, source: Source) -> Json:
         "issued": _instant(record),
         "imagingStudy": [_study(source)],
         "conclusion": " ".join(conclusion),
-        **({"conclusionCode": [_concept(row(one.label).finding) for one in positive]} if positive else {}),
+        **({"conclusionCode": [_concept(row(finding.label).finding) for finding in positive]} if positive else {}),
     }
 
 
@@ -121,7 +120,7 @@ def _observation(name: Coded, value: Json) -> Json:
 
 
 def _context(record: Record, source: Source) -> Json:
-    """What every observation states: patient, study, time and device."""
+    """Return the elements that all observations share: patient, study, time and device."""
     origin = _subject(source) | {"derivedFrom": [_study(source)]}
     return origin | {"issued": _instant(record), "device": {"reference": _url(record, "device")}}
 
@@ -174,4 +173,4 @@ def _instant(record: Record) -> str:
 
 
 def _url(record: Record, part: str) -> str:
-    return f"urn:uuid:{uuid5(NAMESPACE_URL, f'{REPOSITORY}/{VERSION}/{record.id}/fhir/{part}')}"
+    return f"urn:uuid:{uuid(record.id, f'fhir/{part}')}"

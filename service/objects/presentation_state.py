@@ -64,7 +64,8 @@ def _box(record: Record) -> pr.GraphicObject:
 
 def _text(record: Record) -> pr.TextObject:
     """Text in the upper left corner of the display, where neither box nor lung is likely to be."""
-    positive = [f"{one.label} {one.probability:.0%}" for one in record.prediction.findings if one.positive]
+    findings = record.prediction.findings
+    positive = [f"{finding.label} {finding.probability:.0%}" for finding in findings if finding.positive]
     lines = [
         f"AI priority {record.prediction.priority}",
         *(positive or ["Nothing at or over its threshold"]),

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 START_SECONDS = 60.0  # for the process to start; its imports take a second on an idle machine
 _SPAWN = multiprocessing.get_context("spawn")
-# Sent by an operator or by the kernel when memory is short. A process that dies otherwise has crashed.
+# Signals from an operator, or from the kernel when memory is short. A process that dies otherwise has crashed.
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
@@ -121,9 +121,12 @@ class Worker:
             self._process.join(1)
             status = self._process.exitcode
             raise ProcessDied(message is not None and status is not None and -status not in _FROM_OUTSIDE) from None
+        except BaseException:  # such as MemoryError: a part of a message may be left in the pipe
+            self._usable = False
+            raise
         finally:
             timer.cancel()
-            timer.join()  # after this it kills no later job
+            timer.join()  # after this, the timer cannot kill a later job
 
 
 def _serve(pipe: Connection, initialise: Callable[[], None]) -> None:

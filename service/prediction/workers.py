@@ -11,7 +11,7 @@ from service.prediction.worker import START_SECONDS, DeadlineExceeded, ProcessDi
 
 Result = TypeVar("Result")
 
-QUEUE_SECONDS = 60.0  # for the jobs that came before
+QUEUE_SECONDS = 60.0  # longest wait for the jobs before this one
 ATTEMPTS = 2
 
 

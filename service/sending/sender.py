@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from service.errors import DecodeTimeout, InputError, InvalidRequest, NotFound, TriageError
+from service.errors import InputError, InvalidRequest, NotFound, TriageError, may_succeed_later
 from service.objects.kinds import Kind
 from service.sending import dicom_web
 from service.sending.failure import SendingFailed
@@ -128,10 +128,9 @@ def orders_for_new_records(settings: Sending) -> tuple[Order, ...]:
 def _is_permanent(error: TriageError) -> bool:
     """Whether an object can never be made, because its file is missing or unsuitable.
 
-    A deleted record is no such case, as its deliveries were deleted with it.
+    A deleted record never leads here, as its deliveries were deleted with it.
     """
-    temporary = isinstance(error, DecodeTimeout) or error.code == "decoder_failed"
-    return isinstance(error, NotFound | InputError) and not temporary
+    return isinstance(error, NotFound | InputError) and not may_succeed_later(error)
 
 
 def pause(settings: Sending, attempts: int) -> timedelta:

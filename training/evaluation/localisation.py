@@ -16,7 +16,6 @@ from training.evaluation.scores import Part, Row
 
 AT = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # Wang et al. 2017, and the AG-CNN paper's table
 DRAWS = 100
-CONTROLS = ("attention", "random", "centre")
 
 
 def localisation(part: Part) -> list[Row]:

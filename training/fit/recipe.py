@@ -9,7 +9,6 @@ from training.errors import TrainingError
 from training.fit.config import TrainConfig, with_changes
 
 FOLDER = Path(__file__).parents[1] / "recipes"
-MODERN = "modern"
 WITH = "with"  # table of further settings for certain backbones
 
 

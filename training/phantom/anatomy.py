@@ -16,7 +16,6 @@ SOFT = 0.0190
 LUNG = 0.0041
 CORTEX = 0.0480
 MARROW = 0.0275
-METAL = 0.60
 
 SIDES = (-1, 1)
 BASE = 150.0  # z of a lung's lowest part

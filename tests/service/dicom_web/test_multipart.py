@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.dicom_web.multipart import Part, boundary_of, parts
+from service.dicom_web.multipart import Part, parse_content_type, parts
 from service.errors import InvalidRequest, TooLarge
 
 BOUNDARY = b"b-0.9'x"
@@ -144,4 +144,4 @@ def test_a_boundary_that_is_too_long_is_refused() -> None:
     ],
 )
 def test_the_parameters_of_a_content_type_may_be_quoted(header: str, expected: tuple[str, str, bytes]) -> None:
-    assert boundary_of(header) == expected
+    assert parse_content_type(header) == expected

@@ -201,7 +201,7 @@ def test_parts_before_the_size_limit_stay_stored(client: Client) -> None:
 
 
 def test_parts_over_the_maximum_number_are_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "PARTS", 1)
+    monkeypatch.setattr(store, "MAX_PARTS", 1)
 
     response = post(client, body(radiograph(18), radiograph(19), radiograph(20)))
 

@@ -16,7 +16,7 @@ from service.http.admission import MAX_JSON_BYTES, Admission
 from service.http.app import create_app
 from service.http.auth import OPEN, needs
 from service.settings import Http
-from tests.service.http.test_auth import WANTED, walk
+from tests.service.http.test_auth import SCOPE_OF, walk
 from tests.service.serving import LIMITS, Client, client_of, settings_for
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "NONSENSE")
@@ -96,7 +96,7 @@ def test_no_route_reads_a_body_without_a_valid_key(client: Client, headers: dict
         for method in METHODS:
             answer = ask(client.app, method, path, headers)
             assert answer.received == 0, (method, path)
-            if (method, path) in WANTED:
+            if (method, path) in SCOPE_OF:
                 assert answer.status == 401, (method, path)
             elif path in OPEN and method in ("GET", "HEAD"):
                 assert answer.status in (200, 304, 404, 405, 503), (method, path)
@@ -104,16 +104,16 @@ def test_no_route_reads_a_body_without_a_valid_key(client: Client, headers: dict
                 assert answer.status in (401, 404, 405), (method, path)
 
 
-@pytest.mark.parametrize(("method", "path"), WANTED)
+@pytest.mark.parametrize(("method", "path"), SCOPE_OF)
 def test_no_route_reads_a_body_with_a_key_of_another_scope(
     client: Client, keys: dict[str, str], method: str, path: str
 ) -> None:
-    key = keys["predict" if WANTED[method, path] == "read" else "read"]
+    key = keys["predict" if SCOPE_OF[method, path] == "read" else "read"]
 
     assert ask(client.app, method, path, bearer(key)) == Answer(403, "missing_scope", 0)
 
 
-@pytest.mark.parametrize(("method", "path"), WANTED)
+@pytest.mark.parametrize(("method", "path"), SCOPE_OF)
 def test_on_loopback_no_route_reads_the_body_of_another_site(local: Client, method: str, path: str) -> None:
     for headers in ({"host": "rebound.example"}, {"origin": "https://elsewhere.example"}):
         assert ask(local.app, method, path, headers) == Answer(403, "foreign_host", 0)

@@ -132,7 +132,7 @@ def test_a_client_that_disconnects_is_removed(client: Client) -> None:
 
 
 def test_too_many_listeners_are_503(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "LISTENERS", 0)
+    monkeypatch.setattr(feed, "MAX_LISTENERS", 0)
     refused = client.get("/v1/events")
 
     assert (refused.status_code, refused.json()["code"]) == (503, "too_many_listeners")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from service import errors
-from service.dicom_web.module import Failure, Outcome
+from service.dicom_web.response_module import Failure, Outcome
 from service.dimse.status import status
 from service.errors import Reason, TriageError, UnsuitableImage
 from service.http.failure_reasons import BY_CLASS, reason

@@ -100,7 +100,7 @@ def test_waiting_for_a_change_times_out(source: Source) -> None:
 def test_a_listener_that_does_not_keep_up_is_dropped_and_the_others_stay(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "WAITING", 4)
+    monkeypatch.setattr(feed, "MAX_WAITING", 4)
 
     async def work(feed: Feed) -> None:
         async with feed.listening() as slow, feed.listening() as quick:
@@ -151,7 +151,7 @@ def test_close_ends_all_listeners_and_refuses_new_ones(source: Source) -> None:
 
 
 def test_the_number_of_listeners_is_limited(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "LISTENERS", 1)
+    monkeypatch.setattr(feed, "MAX_LISTENERS", 1)
 
     async def work(feed: Feed) -> None:
         async with feed.listening():

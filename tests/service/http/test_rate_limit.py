@@ -51,10 +51,10 @@ def test_a_rate_of_0_is_no_limit() -> None:
 def test_memory_is_bounded_and_recent_clients_are_kept() -> None:
     limit = RateLimit(0.001, 1, Clock())
     limit.spend("first")
-    for number in range(rate_limit._CLIENTS):
+    for number in range(rate_limit._MAX_CLIENTS):
         limit.spend(f"{number}")
 
-    assert len(limit._full_at) == rate_limit._CLIENTS
+    assert len(limit._full_at) == rate_limit._MAX_CLIENTS
     assert limit.spend("0") > 0
 
 

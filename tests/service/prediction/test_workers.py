@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
 
@@ -47,6 +48,10 @@ def call(pool: Workers, function: Callable[..., object], *arguments: object, sec
     return asyncio.run(pool.run(function, arguments, seconds))
 
 
+def out_of_memory(*_: object) -> bytes:
+    raise MemoryError
+
+
 def die(folder: Path, *signals: signal.Signals) -> int:
     """Die of each signal in turn, once each, then return how often that was."""
     before = len(list(folder.iterdir()))
@@ -68,6 +73,18 @@ def test_a_job_whose_process_dies_once_is_done_in_another(
 ) -> None:
     assert call(pool, die, tmp_path, number) == 1
     assert call(pool, abs, -1) == 1
+
+
+def test_a_result_that_could_not_be_read_is_not_given_to_the_next_job(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(pool, abs, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "recv_bytes", out_of_memory)
+        with pytest.raises(MemoryError):
+            call(pool, abs, -1)
+
+    assert call(pool, abs, -2) == 2
 
 
 @pytest.mark.parametrize(("first", "second"), [(9, 15), (11, 9), (9, 11)])

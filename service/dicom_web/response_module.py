@@ -12,7 +12,7 @@ from service.http.failure_reasons import OUT_OF_RESOURCES, reason
 from service.storage.record import Summary
 
 _UID = re.compile(r"[0-9.]{1,64}")
-_WARNINGS = 16  # limit, as headers are bounded; the module has every failure
+_MAX_WARNINGS = 16  # headers are bounded; the module has every failure
 AGENT = "agcnn-triage"
 
 
@@ -103,7 +103,7 @@ def module(outcome: Outcome, base: str, study: str | None) -> dict[str, Element]
 
 def warnings(failures: Sequence[Failure]) -> list[str]:
     """Return values of the Warning header (RFC 7234 5.5) that describe the failures."""
-    return [warning(failure.text) for failure in failures[:_WARNINGS]]
+    return [warning(failure.text) for failure in failures[:_MAX_WARNINGS]]
 
 
 def warning(text: str) -> str:
