@@ -15,7 +15,7 @@ def cases(targets: np.ndarray, collections: tuple[str, ...] = ("",), prefix: str
     )
 
 
-def predicted(logits: np.ndarray, of: tuple[Case, ...]) -> Predictions:
+def predicted(logits: np.ndarray, rows: tuple[Case, ...]) -> Predictions:
     """Logits [3, N, K] of these cases; the box is the whole canvas, the peak its middle."""
-    boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (len(of), 1))
-    return Predictions(logits.astype(np.float32), boxes, np.full((len(of), 2), 0.5, np.float32), of)
+    boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (len(rows), 1))
+    return Predictions(logits.astype(np.float32), boxes, np.full((len(rows), 2), 0.5, np.float32), rows)

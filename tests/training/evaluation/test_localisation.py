@@ -21,9 +21,11 @@ def part(*rows: tuple[Case, Box, tuple[float, float]]) -> Part:
     return Part("test", predicted, ())
 
 
-def share(of: Part, measure: str, at: float | None, by: str = "attention", label: str = "all") -> dict[str, object]:
+def share(
+    samples: Part, measure: str, at: float | None, by: str = "attention", label: str = "all"
+) -> dict[str, object]:
     expected = {"measure": measure, "at": at, "by": by, "label": label}
-    return next(row for row in localisation(of) if expected.items() <= row.items())
+    return next(row for row in localisation(samples) if expected.items() <= row.items())
 
 
 ONE = part((case("a", {"Mass": ((0.0, 0.0, 0.5, 0.5),)}), (0.25, 0.0, 0.75, 0.5), (0.4, 0.1)))

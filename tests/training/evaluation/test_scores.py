@@ -29,9 +29,11 @@ def part(better: float = 0.0, seed: int = 0) -> Part:
     return Part("test", predictions, tuple(readings))
 
 
-def scored(of: Part) -> dict[tuple[str, str], dict[str, object]]:
-    reading = of.readings[0]
-    return {(row["name"], row["label"]): row for row in score_rows(of, reading, resampled_scores(of, reading))}
+def scored(samples: Part) -> dict[tuple[str, str], dict[str, object]]:
+    reading = samples.readings[0]
+    return {
+        (row["name"], row["label"]): row for row in score_rows(samples, reading, resampled_scores(samples, reading))
+    }
 
 
 def test_every_score_of_every_label_has_a_value_within_its_interval() -> None:

@@ -23,8 +23,8 @@ def test_panels_by_hand() -> None:
 
 @pytest.mark.parametrize("value", [0, 1])
 def test_a_finding_of_one_class_has_no_lines(value: float) -> None:
-    of = predicted(np.zeros((3, 4, 14)), cases(np.full((4, 14), value)))
-    for kind in plots(of, PLAIN):
+    samples = predicted(np.zeros((3, 4, 14)), cases(np.full((4, 14), value)))
+    for kind in plots(samples, PLAIN):
         assert [panel.lines for panel in kind.panels] == [{}] * 14
 
 
