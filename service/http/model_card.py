@@ -20,4 +20,4 @@ async def model_card(pipeline: PipelineDep) -> dict[str, Any]:
     chest radiographs. `provider` is what ONNX Runtime computes on, `cuda` or `cpu`; null until it is known. The vectors
     of the self-test and of the flag are left out.
     """
-    return pipeline.card
+    return pipeline.predictor.card

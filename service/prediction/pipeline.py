@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Any
 
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.prediction.predictor import Predictor
@@ -55,8 +54,8 @@ class Pipeline:
         self.stored = StoredPredictions(self._records, self._instances, self.predictor)
         self._instances.open()
         self._records.open()
-        self._free = settings.limits.max_in_flight
-        self._waiting_for = "the start"
+        self._free_places = settings.limits.max_in_flight
+        self._obstacle = "starting"
         self._started = asyncio.Event()
         self.failure: StartupError | None = None
 
@@ -64,11 +63,6 @@ class Pipeline:
     def database(self) -> Database:
         """The open database."""
         return self._records.database
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """The artefact's card without its long vectors, with its SHA-256 and the provider in use."""
-        return self.predictor.card
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -92,10 +86,10 @@ class Pipeline:
         Raises
         ------
         Overloaded
-            `not_ready`, with what the service is waiting for.
+            `not_ready`, with the reason.
         """
-        if self._waiting_for:
-            raise Overloaded(f"not ready: {self._waiting_for}", "not_ready")
+        if self._obstacle:
+            raise Overloaded(f"not ready: {self._obstacle}", "not_ready")
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
@@ -107,7 +101,7 @@ class Pipeline:
             All places are taken, or the service is not ready. There is no queue: the sender keeps the file.
         """
         self.check_ready()
-        if not self._free:
+        if not self._free_places:
             raise Overloaded("all places are taken; keep the file and send it again")
         with self.spare(1):
             yield
@@ -128,12 +122,12 @@ class Pipeline:
     @contextmanager
     def spare(self, count: int) -> Iterator[int]:
         """Hold up to `count` free places, possibly none; yields their number."""
-        held = min(count, self._free)
-        self._free -= held
+        held = min(count, self._free_places)
+        self._free_places -= held
         try:
             yield held
         finally:
-            self._free += held
+            self._free_places += held
 
     async def predict(self, data: bytes, study: str | None = None) -> Record:
         """Predict one file; the record, old or new, is on disk when this returns.
@@ -173,15 +167,15 @@ class Pipeline:
         return record
 
     async def _start(self) -> None:
-        self._waiting_for = "the golden self-test"
+        self._obstacle = "the golden self-test"
         try:
             await asyncio.to_thread(self._retention.sweep)
             await self.predictor.start()
         except Exception as error:
             self.failure = _startup_error(error)
-            self._waiting_for = self.failure.message
+            self._obstacle = self.failure.message
         else:
-            self._waiting_for = ""
+            self._obstacle = ""
             log().info("ready")
         finally:
             self._started.set()

@@ -1,4 +1,4 @@
-"""Stored predictions as the interfaces ask for them: read, listed, drawn, rendered and deleted."""
+"""Access of the interfaces to stored predictions: read, list, draw, render and delete."""
 
 import asyncio
 

@@ -44,7 +44,7 @@ def url(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         thread.start()
         try:
             deadline = time.monotonic() + 60
-            while app.state.pipeline._waiting_for:
+            while app.state.pipeline._obstacle:
                 assert time.monotonic() < deadline
                 assert app.state.pipeline.failure is None
                 time.sleep(0.05)
