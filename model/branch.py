@@ -22,6 +22,8 @@ class Backbone(NamedTuple):
         Name of the first convolution's weight in a `Branch`.
     branch_name
         Function from a parameter's published name to its name in a `Branch`.
+    to_grey
+        Function from published parameters `[...]` to parameters `[...]` whose first convolution takes one channel.
     """
 
     build: Callable[[], nn.Sequential]

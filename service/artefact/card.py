@@ -79,7 +79,7 @@ class Typicality(Part):
     factor
         Rows of the lower triangular matrix W, each up to the diagonal; WᵀW is the inverse of the features' covariance.
     quantile
-        Share of the images of `source` that `threshold` was chosen to let pass.
+        Share of the images of `source` within `threshold`, by which it was chosen.
     threshold
         Mahalanobis distance beyond which an image is atypical.
     """

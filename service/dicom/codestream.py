@@ -1,4 +1,4 @@
-"""The size that a compressed frame declares, checked before a decoder allocates memory for it."""
+"""Checks of a compressed frame before it is decoded: the size that it declares, and whether it is complete."""
 
 import struct
 
@@ -13,7 +13,7 @@ def dimensions(frame: bytes) -> tuple[int, int] | None:
     return _jpeg(frame) if frame[:2] == b"\xff\xd8" else _jpeg2000(frame)
 
 
-def complete(frame: bytes) -> bool:
+def is_complete(frame: bytes) -> bool:
     """Whether the stream has its end marker; decoders fill the rest of a truncated stream with grey."""
     return _END in frame.rstrip(b"\0")[-8:]  # some writers pad it with FF
 

@@ -23,7 +23,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from service.dicom.codestream import complete, dimensions
+from service.dicom.codestream import dimensions, is_complete
 from service.dicom.elements import binary, integer, name
 from service.dicom.jpeg_extended import decode_jpeg_extended
 from service.dicom.reader import NATIVE
@@ -159,7 +159,7 @@ def _check_stream(dataset: Dataset) -> None:
         raise _corrupt("is not in fragments") from None
     if dimensions(frame) != (integer(dataset, "Rows"), integer(dataset, "Columns")):
         raise _corrupt("is not Rows x Columns")
-    if not complete(frame):
+    if not is_complete(frame):
         raise _corrupt("ends before its image does")
 
 

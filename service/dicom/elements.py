@@ -111,7 +111,9 @@ def _values(dataset: Dataset, keyword: str) -> tuple[Any, ...]:
     value = _value(dataset, keyword)
     if value is None or value == "":
         return ()
-    several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))  # a PersonName is iterable, yet one
+    several = isinstance(value, Sequence) and not isinstance(
+        value, (str, bytes)
+    )  # a PersonName is iterable, but one value
     return tuple(cast(Sequence[Any], value)) if several else (value,)
 
 

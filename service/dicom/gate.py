@@ -8,7 +8,7 @@ from pydicom import Dataset
 from service.dicom.elements import integer, items, name, text, texts
 from service.errors import Reason, UnsuitableImage
 
-MIN_SIDE, LOW_SIDE = 256, 512  # pixels of the shorter side: below them refused, flagged
+MIN_SIDE, LOW_SIDE = 256, 512  # pixels of the shorter side: fewer are refused, and flagged
 
 Outcome = Reason | str | None  # a refusal, a flag, or neither
 

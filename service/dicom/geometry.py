@@ -71,7 +71,7 @@ def _spacing(dataset: Dataset) -> tuple[Pair, str] | tuple[None, None]:
         _readable_pair(dataset, keyword)
         for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
     )
-    # PS3.3 10.7.1.1: without a calibration Pixel Spacing, where there is one, repeats the detector's
+    # PS3.3 10.7.1.1: a Pixel Spacing that is not calibrated repeats the spacing at the detector
     if patient and not (detector and np.allclose(patient, detector, rtol=1e-6, atol=0)):
         return patient, "PixelSpacing"
     if detector:

@@ -19,7 +19,7 @@ from pydicom.valuerep import TM
 
 from service.dicom.elements import UID
 
-_COMPONENT_GROUP, _GROUPS, _COMPONENTS = 64, 3, 5  # of a person's name, PS3.5 6.2.1
+_COMPONENT_GROUP, _GROUPS, _COMPONENTS = 64, 3, 5  # limits of a person's name, PS3.5 6.2.1
 _DATE = re.compile(r"(\d{4})[-./: ]?(\d\d)[-./: ]?(\d\d)")  # ACR-NEMA wrote 1942.05.02
 _TIME = re.compile(r"\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?")
 _OFFSET = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")  # PS3.3 C.12.1.1.8

@@ -11,7 +11,7 @@ from pydicom.tag import BaseTag
 from service.dicom.reader import Bounds, parse
 
 _BULK = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
-_MAX_BYTES = 1024  # of a value in these VRs that is not bulk data
+_MAX_BYTES = 1024  # a longer value in one of these VRs is bulk data
 
 
 def metadata(data: bytes, bounds: Bounds) -> str:
@@ -51,7 +51,7 @@ def _vr(tag: BaseTag) -> str:
 def _finite(value: Any) -> Any:
     """Replace infinity and NaN, which JSON does not have, by null."""
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(one) for one in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -21,7 +21,7 @@ from service.errors import MalformedDicom
 
 Values = NDArray[np.float64]
 
-_SQUARE = 0.01  # a deviation of the aspect that nobody sees
+_ASPECT_TOLERANCE = 0.01  # pixels with a smaller deviation from 1 count as square
 _UNSPECIFIED = "US"  # PS3.3 C.11.1.1.2
 
 
@@ -84,7 +84,7 @@ def presentation(levels: Levels, dataset: Dataset) -> Presentation:
     voi, doubts = _voi(_rescale(levels.values, modality), levels.visible, modality, dataset)
     inverse, conflict = _polarity(dataset)
     grid = geometry(dataset)
-    oblong = ("pixels_not_square",) if abs(grid.aspect - 1) > _SQUARE else ()
+    oblong = ("pixels_not_square",) if abs(grid.aspect - 1) > _ASPECT_TOLERANCE else ()
     return Presentation(modality, modality_type, voi, inverse, grid, (*doubts, *conflict, *oblong))
 
 

@@ -134,7 +134,7 @@ def _accepted(dataset: Dataset, start: float) -> Radiograph:
     read_end = perf_counter()
     stored = decode(dataset)
     decode_end = perf_counter()
-    shown = display(stored, dataset)
+    image = display(stored, dataset)
     header = Header(
         study_instance_uid=uids["StudyInstanceUID"],
         series_instance_uid=uids["SeriesInstanceUID"],
@@ -142,14 +142,14 @@ def _accepted(dataset: Dataset, start: float) -> Radiograph:
         sop_class_uid=text(dataset, "SOPClassUID"),
         accession_number=text(dataset, "AccessionNumber"),
         attributes=attributes(dataset),
-        flags=flags + shown.presentation.flags,
+        flags=flags + image.presentation.flags,
         height=stored.shape[0],
         width=stored.shape[1],
-        aspect=shown.presentation.geometry.aspect,
-        display_sha256=display_sha256(shown.values),
+        aspect=image.presentation.geometry.aspect,
+        display_sha256=display_sha256(image.values),
         timings_ms=_timings(start, read_end, decode_end, perf_counter()),
     )
-    return Radiograph(header, shown.values)
+    return Radiograph(header, image.values)
 
 
 def _uid(dataset: Dataset, keyword: str) -> str:

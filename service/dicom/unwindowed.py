@@ -18,25 +18,14 @@ from service.dicom.window import Span, Window, full_span, is_valid, standard_win
 from service.errors import MalformedDicom
 
 FULL_RANGE = "full range"
-_MAX_WINDOWS = 16  # they go into an HTTP header
+_MAX_WINDOWS = 16  # windows are sent in an HTTP header
 # Words in manufacturers' names of windows. A name with any other word may identify somebody, and headers are logged.
 _WORDS = frozenset(
     {
         *("BODY", "BONE", "BONES", "CHEST", "LUNG", "LUNGS", "MEDIASTINUM", "SPINE", "THORAX", "TISSUE"),
         *("BRIGHT", "CONTRAST", "DARK", "HARD", "HARDER", "HIGH", "LOW", "MEDIUM", "NARROW", "SOFT", "SOFTER", "WIDE"),
-        *(
-            "CUSTOM",
-            "DEFAULT",
-            "LINEAR",
-            "NORMAL",
-            "ORIGINAL",
-            "PRESET",
-            "SIGMOID",
-            "STANDARD",
-            "USER",
-            "VOI",
-            "WINDOW",
-        ),
+        *("CUSTOM", "DEFAULT", "LINEAR", "NORMAL", "ORIGINAL", "PRESET", "SIGMOID", "STANDARD", "USER", "VOI"),
+        "WINDOW",
         *"123456789",
     }
 )

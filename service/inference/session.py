@@ -64,7 +64,7 @@ class Session:
     Raises
     ------
     ConfigurationError
-        Code `provider_unavailable`: CUDA is not available, or ONNX Runtime cannot use the GPU that is there.
+        Code `provider_unavailable`: CUDA is not available, or ONNX Runtime cannot use the GPU.
     ArtefactError
         ONNX Runtime cannot create a session from the artefact.
     """
@@ -91,7 +91,7 @@ class Session:
         batch = _pad(canvases) if self.provider == "cuda" else canvases
         try:
             outputs = list(map(np.asarray, self._session.run(OUTPUTS, {"image": np.ascontiguousarray(batch)})))
-        except Exception as error:  # ONNX Runtime's errors have no other base class
+        except Exception as error:  # ONNX Runtime's errors have no common base class
             raise InferenceFailed(f"ONNX Runtime: {str(error).splitlines()[0]}") from error
         if not all(np.isfinite(output).all() for output in outputs):
             raise InferenceFailed("an output of the network is not finite")
@@ -146,7 +146,7 @@ def _make(artefact: Artefact, provider: Provider, threads: int) -> ort.Inference
             ort.preload_dlls()
     try:
         session = ort.InferenceSession(artefact.model, _options(threads), providers=providers)
-    except Exception as error:  # ONNX Runtime's errors have no other base class
+    except Exception as error:  # ONNX Runtime's errors have no common base class
         raise ArtefactError(f"{artefact.path}: no session on {provider}: {str(error).splitlines()[0]}") from None
     # ONNX Runtime falls back to the CPU without an error if a CUDA library is missing.
     if session.get_providers()[0] != ("CUDAExecutionProvider" if provider == "cuda" else "CPUExecutionProvider"):

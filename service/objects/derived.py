@@ -55,7 +55,7 @@ def algorithm(record: Record) -> AlgorithmIdentificationSequence:
 
 
 def remarks(record: Record) -> list[str]:
-    """Return what every object must state: the notice, and the flags of the radiograph."""
+    """Return the notice and the flags of the radiograph, which every object must state."""
     return [NOTICE, *(f"Flag: {flag}" for flag in record.prediction.flags)]
 
 
@@ -109,7 +109,7 @@ def _date(derived: Dataset, created: datetime) -> None:
 
 
 def _items(dataset: Dataset) -> Iterator[Dataset]:
-    """The data set, and every item in it at any depth."""
+    """Yield the data set, and every item in it at any depth."""
     yield dataset
     for element in dataset:
         if element.VR == "SQ":

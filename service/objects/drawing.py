@@ -1,4 +1,4 @@
-"""From a record to what draws its pictures."""
+"""The pictures of a record, and the function that draws each of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from service.storage.record import Record
 
 @dataclass(frozen=True)
 class Drawing:
-    """What to draw, and how.
+    """A picture to draw, and its options.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Drawing:
 def draw(record: Record, drawing: Drawing) -> Callable[[npt.NDArray[np.uint8]], bytes]:
     """Return the function that draws a PNG over display values, [H, W] uint8.
 
-    It is one of `overlay`'s own, so that the process that draws need not load the network.
+    It is a function of `overlay` with its arguments, so that the decoder process that calls it imports little else.
 
     Raises
     ------

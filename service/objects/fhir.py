@@ -120,7 +120,7 @@ def _observation(name: Coded, value: Json) -> Json:
 
 
 def _context(record: Record, source: Source) -> Json:
-    """What every observation states: patient, study, time and device."""
+    """Return the elements that all observations share: patient, study, time and device."""
     origin = _subject(source) | {"derivedFrom": [_study(source)]}
     return origin | {"issued": _instant(record), "device": {"reference": _url(record, "device")}}
 

@@ -1,6 +1,6 @@
-"""The one table of the objects that are made of a prediction, beside JSON and pictures.
+"""The one table of the kinds of objects that are made from a prediction, beside JSON and pictures.
 
-Imports nothing, so that settings, routes and queries can all name a kind.
+It imports no other module of the service, so that settings, routes and queries can all name a kind.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True)
 class Form:
-    """What is known of an object before it is made; a test compares it with the objects made.
+    """Properties that all objects of a kind share; a test compares them with the objects made.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Form:
 
 
 class Kind(StrEnum):
-    """Name of a kind of object; stable, as it stands in URLs, settings and the outbox."""
+    """Name of a kind of object; stable, because URLs, settings and the outbox contain it."""
 
     SR = "sr"
     SEGMENTATION = "segmentation"

@@ -21,7 +21,7 @@ Box = tuple[int, int, int, int]
 Content = tuple[float, float, float, float]
 
 NOTICE = "Research use only. Not a medical device."
-MAX_PIXELS = 64 * 2**20  # of a picture that is larger than its radiograph
+MAX_PIXELS = 64 * 2**20  # limit of a picture that is larger than its radiograph
 BACKGROUND = 1 / 3  # share of the map's range that is not drawn; the colours span the rest
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 _ANCHORS: dict[Colormap, str] = {  # evenly spaced; colours between them are interpolated linearly

@@ -1,4 +1,4 @@
-"""One call for every kind of object: a record and its radiograph to a file."""
+"""Rendering of an object of any kind from a record and its radiograph."""
 
 import warnings
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
         Returns the display values, [H, W] uint8; called only by the kind that shows them.
     """
     with warnings.catch_warnings(), disable_value_validation():
-        warnings.simplefilter("ignore")  # they quote values
+        warnings.simplefilter("ignore")  # warnings quote values of the data set
         return _render(image, view, kind, record)
 
 

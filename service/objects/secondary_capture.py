@@ -50,7 +50,10 @@ def secondary_capture(record: Record, source: Source, view: npt.NDArray[np.uint8
 
 
 def _set_geometry(image: Dataset, source: Source) -> None:
-    """Set orientation and spacing in the patient; without that spacing the aspect: C.8.6.2 has none at the detector."""
+    """Set the orientation, and the spacing in the patient or, where that is unknown, the aspect.
+
+    A Secondary Capture has no attribute for the spacing at the detector, PS3.3 C.8.6.2.
+    """
     grid = geometry(source.image)
     image.PatientOrientation = list(grid.orientation or ())
     if grid.spacing and grid.spacing_from == "PixelSpacing":

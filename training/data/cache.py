@@ -1,6 +1,6 @@
 """The cache: canvases, read once through the service's pixel path, as 8-bit values in a memory-mapped file.
 
-MONAI's PersistentDataset does not serve: if the system's temporary folder is on another disk than the cache, processes
+MONAI's PersistentDataset is not used: if the system's temporary folder is on another disk than the cache, processes
 that fill it together read each other's half-written files (6 to 10 errors each for three processes and 300 images).
 """
 

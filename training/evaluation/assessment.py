@@ -60,16 +60,16 @@ def parts(whole: Part, collection: str) -> list[Part]:
     return [whole, whole.subset(whole.split + suffix(collection), chosen)]
 
 
-def assess(among: Sequence[Part]) -> dict[str, Any]:
+def assess(parts: Sequence[Part]) -> dict[str, Any]:
     """Compute every score of every part, branch and compared model, in the form of `metrics.json`."""
     document: dict[str, Any] = {
         "data": {
             part.split: {"images": len(part.predictions), "patients": len(set(part.predictions.patients))}
-            for part in among
+            for part in parts
         },
         **{name: [] for name in ("metrics", "differences", "subgroups", "localisation", "compared")},
     }
-    for part in among:
+    for part in parts:
         samples = {reading.name: resampled_scores(part, reading) for reading in part.readings}
         others = [reading.name for reading in part.readings if reading.name not in BRANCHES]
         for reading in part.readings:
@@ -82,11 +82,11 @@ def assess(among: Sequence[Part]) -> dict[str, Any]:
     return document
 
 
-def rates_on_test(among: Iterable[Part], points: Sequence[OperatingPoint | None]) -> list[dict[str, Any]]:
+def rates_on_test(parts: Iterable[Part], points: Sequence[OperatingPoint | None]) -> list[dict[str, Any]]:
     """Return sensitivity and specificity of the operating points on images that did not choose the thresholds."""
     return [
         {"label": LABELS[label], **asdict(rates(scores, positive, point.threshold, part.split))}
-        for part in among
+        for part in parts
         for label, point in enumerate(points)
         for scores, positive in [select_known(part.readings[0].probabilities[""], part.predictions.targets, label)]
         if point and positive.any() and not positive.all()

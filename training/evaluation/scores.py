@@ -115,9 +115,9 @@ def score_rows(part: Part, reading: Reading, samples: Resampled) -> list[Row]:
     positives = np.nansum(part.predictions.targets, 0).astype(int)
     about = {"split": part.split, "images": len(part.predictions), "branch": reading.name}
     return [
-        {"name": name, **about, **row, "positives": int(positives[[LABELS.index(one) for one in over]].sum())}
+        {"name": name, **about, **row, "positives": int(positives[[LABELS.index(label) for label in labels]].sum())}
         for name, values in samples.items()
-        for row, over in with_macro(values)
+        for row, labels in with_macro(values)
     ]
 
 
@@ -133,5 +133,5 @@ def with_macro(values: Numbers) -> Iterator[tuple[Row, Sequence[str]]]:
     for label, column in zip(LABELS, values.T, strict=True):
         yield {"label": label, **entry(column)}, (label,)
     defined = ~np.isnan(values[0])
-    over = [label for label, there in zip(LABELS, defined, strict=True) if there]
-    yield {"label": "macro", **entry(macro(values[:, defined])), "labels": over}, over
+    labels = [label for label, is_defined in zip(LABELS, defined, strict=True) if is_defined]
+    yield {"label": "macro", **entry(macro(values[:, defined])), "labels": labels}, labels

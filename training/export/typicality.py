@@ -22,7 +22,7 @@ from training.errors import TrainingError
 from training.evaluation.metrics import clopper_pearson
 from training.export.export import write_whole
 
-QUANTILE = 0.98  # share of the images of the fit that the threshold lets pass
+QUANTILE = 0.98  # share of the fitted images within the threshold
 FOLDS = 5
 BATCH = 8
 DIGITS = 6  # significant digits in the card, of 14,000 numbers

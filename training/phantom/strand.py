@@ -43,7 +43,7 @@ def tube(line: Points, radius: float | Points, attenuation: float) -> Strands:
     line
         `[N, 3]` points in mm, in steps of about one radius or less.
     radius
-        Radius in mm, one or `[N]`.
+        Radius in mm, a number or `[N]`.
     attenuation
         Increase over the surrounding attenuation, in 1/mm.
     """

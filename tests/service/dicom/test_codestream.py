@@ -2,7 +2,7 @@ import pytest
 from pydicom.encaps import get_frame
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
-from service.dicom.codestream import complete, dimensions
+from service.dicom.codestream import dimensions, is_complete
 from tests.factories import chest, compressed_dataset, noise, ramp
 
 
@@ -10,8 +10,8 @@ from tests.factories import chest, compressed_dataset, noise, ramp
 def test_dimensions_of_real_encoders(syntax):
     frame = get_frame(compressed_dataset(chest(noise(40, 60)), syntax).PixelData, 0, number_of_frames=1)
     assert dimensions(frame) == (40, 60)
-    assert complete(frame)
-    assert not complete(frame[: len(frame) // 2])
+    assert is_complete(frame)
+    assert not is_complete(frame[: len(frame) // 2])
 
 
 def test_dimensions_of_jpeg_by_hand():
@@ -26,9 +26,9 @@ def test_dimensions_of_jpeg_by_hand():
 )
 def test_a_stream_without_a_size_has_no_dimensions(frame):
     assert dimensions(frame) is None
-    assert not complete(frame)
+    assert not is_complete(frame)
 
 
 @pytest.mark.parametrize("tail", [b"\xff\xd9", b"\xff\xd9\0\0\0", b"\xff\xd9\xff\xff"])
 def test_a_padded_stream_is_complete(tail):
-    assert complete(b"data" + tail)
+    assert is_complete(b"data" + tail)
