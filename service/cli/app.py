@@ -1,7 +1,6 @@
 """The command `triage`.
 
-Each command imports heavy modules when it runs: `--help` stays quick, and so do the decoder processes, which import
-this file again.
+Each command imports heavy modules only when it runs, so that `--help` stays quick.
 """
 
 import asyncio

@@ -27,7 +27,7 @@ _FILE: dict[int | str, dict[str, Any]] = {200: {"content": {RELATED: {"schema": 
 _METADATA: dict[int | str, dict[str, Any]] = {
     200: {"content": {JSON: {"schema": {"type": "array", "items": {"type": "object"}}}}}
 }
-_OF_SERIES, _OF_INSTANCE = "/series/{of_series}", "/series/{of_series}/instances/{instance}"
+_SERIES, _INSTANCE = "/series/{of_series}", "/series/{of_series}/instances/{instance}"
 
 # PS3.18 tables 8.7.3-2 and 8.7.3-5: media type of a single frame by transfer syntax
 _FRAMES = {
@@ -45,13 +45,13 @@ async def retrieve_study(study: str, request: Request, catalogue: CatalogueDep) 
     return await _files(request, catalogue, await catalogue.within(study))
 
 
-@router.get(_OF_SERIES, response_class=StreamingResponse, responses=_FILES)
+@router.get(_SERIES, response_class=StreamingResponse, responses=_FILES)
 async def retrieve_series(study: str, of_series: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Retrieve every instance of a series (WADO-RS)."""
     return await _files(request, catalogue, await catalogue.within(study, of_series))
 
 
-@router.get(_OF_INSTANCE, response_class=StreamingResponse, responses=_FILE)
+@router.get(_INSTANCE, response_class=StreamingResponse, responses=_FILE)
 async def retrieve_instance(
     study: str, of_series: str, instance: str, request: Request, catalogue: CatalogueDep
 ) -> Response:
@@ -66,13 +66,13 @@ async def study_metadata(study: str, request: Request, catalogue: CatalogueDep) 
     return _metadata(request, catalogue, await catalogue.within(study))
 
 
-@router.get(f"{_OF_SERIES}/metadata", response_class=StreamingResponse, responses=_METADATA)
+@router.get(f"{_SERIES}/metadata", response_class=StreamingResponse, responses=_METADATA)
 async def series_metadata(study: str, of_series: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Retrieve the data sets of a series without bulk data."""
     return _metadata(request, catalogue, await catalogue.within(study, of_series))
 
 
-@router.get(f"{_OF_INSTANCE}/metadata", response_class=StreamingResponse, responses=_METADATA)
+@router.get(f"{_INSTANCE}/metadata", response_class=StreamingResponse, responses=_METADATA)
 async def instance_metadata(
     study: str, of_series: str, instance: str, request: Request, catalogue: CatalogueDep
 ) -> Response:
@@ -80,7 +80,7 @@ async def instance_metadata(
     return _metadata(request, catalogue, await catalogue.within(study, of_series, instance))
 
 
-@router.get(f"{_OF_INSTANCE}/frames/{{frames}}", response_class=Response, responses=_FILES)
+@router.get(f"{_INSTANCE}/frames/{{frames}}", response_class=Response, responses=_FILES)
 async def retrieve_frames(
     study: str, of_series: str, instance: str, frames: str, request: Request, catalogue: CatalogueDep
 ) -> Response:
