@@ -114,7 +114,7 @@ class Database(_Group):
 
 
 class Triage(_Group):
-    """Findings that make a radiograph urgent (design: Priority)."""
+    """Findings that make a radiograph urgent."""
 
     stat: tuple[str, ...] = Field(("Pneumothorax",), description="positive findings that give priority STAT")
     high: tuple[str, ...] = Field(

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from pydicom import Dataset
 
-from service.dicom.elements import integer, items, name, text, texts
+from service.dicom.elements import integer, items, name, text
+from service.dicom.geometry import directions
 from service.errors import Reason, UnsuitableImage
 
 MIN_SIDE, LOW_SIDE = 256, 512  # pixels of the shorter side: fewer are refused, and flagged
@@ -91,7 +92,7 @@ def view(dataset: Dataset) -> Outcome:
     codes = _codes(dataset, "ViewCodeSequence")
     if codes and not codes & _FRONTAL_CODES:
         return _refusal("view_unsuitable", "ViewCodeSequence", "must be a frontal view")
-    if any(direction[:1] in ("A", "P") for direction in texts(dataset, "PatientOrientation")):
+    if any(direction[:1] in ("A", "P") for direction in directions(dataset)):
         return _refusal("view_unsuitable", "PatientOrientation", "must be that of a frontal view")
     if words or codes:
         return None
@@ -104,8 +105,8 @@ def view(dataset: Dataset) -> Outcome:
 
 def orientation(dataset: Dataset) -> Outcome:
     """Flag any orientation but left to the right and feet down: the image is not rotated."""
-    directions = tuple(direction[:1] for direction in texts(dataset, "PatientOrientation"))
-    return "orientation_unusual" if any(directions) and directions != ("L", "F") else None
+    main = tuple(direction[:1] for direction in directions(dataset))
+    return "orientation_unusual" if any(main) and main != ("L", "F") else None
 
 
 def frames(dataset: Dataset) -> Outcome:

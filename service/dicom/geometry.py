@@ -92,8 +92,13 @@ def _pair(dataset: Dataset, keyword: str) -> Pair | None:
     return (pair[0], pair[1]) if len(pair) == 2 and min(pair) > 0 else None
 
 
+def directions(dataset: Dataset) -> tuple[str, ...]:
+    """Return the values of PatientOrientation in upper case, valid or not."""
+    return tuple(direction.upper() for direction in texts(dataset, "PatientOrientation"))
+
+
 def _orientation(dataset: Dataset) -> tuple[str, str] | None:
-    directions = [direction.upper() for direction in texts(dataset, "PatientOrientation")]
-    if len(directions) != 2 or not all(map(_DIRECTION.fullmatch, directions)):
+    stated = directions(dataset)
+    if len(stated) != 2 or not all(map(_DIRECTION.fullmatch, stated)):
         return None
-    return directions[0], directions[1]
+    return stated[0], stated[1]

@@ -1,4 +1,4 @@
-"""One request: from a file to a committed record, behind one admission control (design: One request)."""
+"""One request: from a file to a committed record, behind one admission control."""
 
 import asyncio
 import time

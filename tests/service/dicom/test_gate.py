@@ -52,6 +52,7 @@ ACCEPTED = [
     {"ViewPosition": None, "ViewCodeSequence": coded("R-10206", "SRT")},
     {"PatientOrientation": ["L", "F"]},
     {"PatientOrientation": ["L", "FP"]},
+    {"PatientOrientation": ["l", "f"]},
     {"SeriesDescription": "Knee lateral"},  # the elements have precedence over a description
     {"NumberOfFrames": 1},
 ]
@@ -108,6 +109,7 @@ REFUSED = [
     ("view_unsuitable", {"ViewPosition": None, "ViewCodeSequence": coded("399173006")}),
     ("view_unsuitable", {"ViewCodeSequence": coded("399067008")}),
     ("view_unsuitable", {"PatientOrientation": ["P", "F"]}),
+    ("view_unsuitable", {"PatientOrientation": ["a", "f"]}),
     ("view_unsuitable", {"ViewPosition": None, "PatientOrientation": ["A", "F"]}),
     ("view_unsuitable", {"ViewPosition": None, "SeriesDescription": "W Chest Lat."}),
     ("view_unsuitable", {"ViewPosition": None, "BodyPartExamined": "CHEST LAT"}),

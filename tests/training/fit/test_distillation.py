@@ -28,13 +28,13 @@ def test_targets_are_mixed_with_the_teachers_probabilities(
     canvases: Canvases, small: TrainConfig, tmp_path: Path
 ) -> None:
     teachers = [teacher(tmp_path / name, small, bias) for name, bias in (("one", 1.0), ("two", 3.0))]
-    teacher = 1 / (1 + np.exp(-2.0))
+    probability = 1 / (1 + np.exp(-2.0))
     labels = canvases.targets.copy()
     labels[0, 0] = np.nan
     cases = (replace(canvases.cases[0], findings=tuple(labels[0].tolist())), *canvases.cases[1:])
     fabric = fit.create_fabric_for(small)
     targets = distillation.distil_targets(fabric, replace(canvases, cases=cases), teachers, 0.25).targets
-    expected = np.where(np.isnan(labels), teacher, 0.75 * labels + 0.25 * teacher)
+    expected = np.where(np.isnan(labels), probability, 0.75 * labels + 0.25 * probability)
     np.testing.assert_allclose(targets, expected, rtol=1e-5)
 
 
