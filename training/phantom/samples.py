@@ -36,7 +36,7 @@ RECIPES = (
         "lateral.dcm",
         44,
         (),
-        "marked as a lateral view, so the service refuses it; the image itself is frontal",
+        "a frontal image whose header says it is a lateral view, so that the service refuses it",
         Encoding(compressed=True, view="LL"),
     ),
 )
@@ -64,14 +64,15 @@ def _readme() -> str:
     rows = "\n".join(f"| `{recipe.name}` | {recipe.about} |" for recipe in RECIPES)
     return f"""# Samples
 
-Synthetic radiographs (phantoms), computed from attenuation integrals through a geometric model of a chest. They show
-no person: every name begins with `PHANTOM^`. They demonstrate that the service works, not its accuracy: the network was
-trained on real radiographs and is not expected to detect findings in synthetic images.
+Synthetic phantoms: the attenuation of a geometric chest model is computed along each ray. They show no person, and every
+patient name begins with `PHANTOM^`. They demonstrate that the service works, but not how accurate it is. The network was
+trained on real radiographs and is not expected to detect findings in these synthetic images.
 
 | file | content |
 |---|---|
 {rows}
 
-{SHAPE[0]} × {SHAPE[1]} pixels, 12 bits, DX For Presentation, JPEG-LS lossless. Made by
-`agcnn phantom --samples`, with equal bytes for equal versions of NumPy, SciPy and the encoder.
+Each file is a DX image For Presentation with {SHAPE[0]} rows, {SHAPE[1]} columns and 12 bits, in JPEG-LS lossless.
+`agcnn phantom --samples` writes the files, with the same bytes each time for the same versions of NumPy, SciPy and the
+encoder.
 """

@@ -33,10 +33,10 @@ def test_a_killed_run_is_resumed_to_the_same_result(published: Path, tmp_path: P
     assert at_renames == RENAMES
     assert by_the_clock
     whole = tmp_path / "whole"
-    expected, logits = (whole / checkpoint.WEIGHTS).read_bytes(), predictions.load(whole / HELD_OUT).logits
+    weights, logits = (whole / checkpoint.WEIGHTS).read_bytes(), predictions.load(whole / HELD_OUT).logits
     expected = history(whole)
     for run in [tmp_path / "clock", *tmp_path.glob("renamed*")]:
-        assert (run / checkpoint.WEIGHTS).read_bytes() == expected
+        assert (run / checkpoint.WEIGHTS).read_bytes() == weights
         np.testing.assert_array_equal(predictions.load(run / HELD_OUT).logits, logits)
         assert history(run) == expected
         assert len((run / "logs" / "epochs.csv").read_text().splitlines()) == 4
