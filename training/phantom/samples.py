@@ -64,9 +64,9 @@ def _readme() -> str:
     rows = "\n".join(f"| `{recipe.name}` | {recipe.about} |" for recipe in RECIPES)
     return f"""# Samples
 
-Synthetic phantoms: the attenuation of a geometric chest model is computed along each ray. They show no person, and every
-patient name begins with `PHANTOM^`. They demonstrate that the service works, but not how accurate it is. The network was
-trained on real radiographs and is not expected to detect findings in these synthetic images.
+Synthetic phantoms: the attenuation of a geometric chest model is computed along each ray. They show no person, and
+every patient name begins with `PHANTOM^`. They demonstrate that the service works, but not how accurate it is. The
+network was trained on real radiographs and is not expected to detect findings in these synthetic images.
 
 | file | content |
 |---|---|
