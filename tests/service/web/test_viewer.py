@@ -530,14 +530,14 @@ def test_a_read_mark_of_another_user_is_shown_at_once(
 
 
 def test_linked_objects_can_be_saved(tab: Tab, service: httpx.Client, predictions: list[Any]) -> None:
-    links = predictions[0]["links"] | {"structured_report": predictions[0]["links"]["image"]}  # any path will do
+    links = predictions[0]["links"] | {"new_object": predictions[0]["links"]["image"]}  # any path will do
     tab.page.route(
         f"**/predictions/{predictions[0]['id']}", lambda route: route.fulfill(json=predictions[0] | {"links": links})
     )
     tab.view(predictions[0]["id"])
 
     with tab.page.expect_download() as started:
-        tab.page.click("#downloads button:has-text('Save Structured report')")
+        tab.page.click("#downloads button:has-text('Save New object')")
 
     assert started.value.suggested_filename == "image.png"
     assert started.value.path().read_bytes() == service.get(predictions[0]["links"]["image"]).content
