@@ -40,7 +40,7 @@ serve: $(SERVE)  ## run the service on 127.0.0.1:8000
 	@$(BIN)/triage serve
 
 test: lint types  ## run ruff, mypy and the tests
-	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m "not docker"
+	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile -m "not docker"
 
 docker-test: $(TEST)  ## test the images, including failures; needs a Docker engine
 	$(BIN)/python -m pytest -m docker tests/docker

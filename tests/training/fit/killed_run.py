@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import training.fit.run  # noqa: F401 - imported before the fork, so that children need not import torch
 from training.cli.app import app
 
 KILLS = 4  # by the clock
