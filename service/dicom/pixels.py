@@ -33,6 +33,6 @@ def display(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Display:
         `element_missing`, `value_invalid`.
     """
     levels = levels_of(stored, dataset)
-    shown = presentation(levels, dataset)
+    shown = presentation(lambda: levels, dataset)
     greys = np.where(levels.padding, 0.0, shown.shade(levels.values)).astype(np.float32)
     return Display(greys[levels.index], shown)

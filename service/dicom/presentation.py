@@ -4,6 +4,7 @@ The header is read for it here alone: pixels, the values for a viewer and derive
 returns.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -72,28 +73,34 @@ class Presentation:
         return 1 - greys if self.inverse else greys
 
 
-def presentation(levels: Levels, dataset: Dataset) -> Presentation:
-    """Read how an image with these levels is shown.
+def presentation(levels: Callable[[], Levels], dataset: Dataset) -> Presentation:
+    """Read how an image is shown.
+
+    Parameters
+    ----------
+    levels
+        Returns the levels of the image; called only if the header does not say enough: for the sign of a lookup table's
+        first value, and for a span in place of a window.
 
     Raises
     ------
     MalformedDicom
         `element_missing`, `value_invalid`.
     """
-    modality, modality_type = _modality(levels.values, dataset)
-    voi, doubts = _voi(_rescale(levels.values, modality), levels.visible, modality, dataset)
+    modality, modality_type = _modality(levels, dataset)
+    voi, doubts = _voi(levels, modality, dataset)
     inverse, conflict = _polarity(dataset)
     grid = geometry(dataset)
     oblong = ("pixels_not_square",) if abs(grid.aspect - 1) > _ASPECT_TOLERANCE else ()
     return Presentation(modality, modality_type, voi, inverse, grid, (*doubts, *conflict, *oblong))
 
 
-def _modality(stored: Values, dataset: Dataset) -> tuple[Table | Rescale | None, str]:
+def _modality(levels: Callable[[], Levels], dataset: Dataset) -> tuple[Table | Rescale | None, str]:
     """Modality LUT before rescaling, PS3.3 C.11.1."""
     sequence = items(dataset, "ModalityLUTSequence")
     if sequence:
         kind = first_word(sequence[0], "ModalityLUTType") or _UNSPECIFIED
-        return read_table(sequence[0], dataset, signed=bool(stored.min() < 0)), kind
+        return read_table(sequence[0], dataset, signed=bool(levels().values.min() < 0)), kind
     slopes, intercepts = numbers(dataset, "RescaleSlope"), numbers(dataset, "RescaleIntercept")
     if slopes[:1] == (0.0,):
         raise MalformedDicom(f"{name('RescaleSlope')} must not be 0", "value_invalid")
@@ -110,21 +117,25 @@ def _rescale(stored: Values, modality: Table | Rescale | None) -> Values:
 
 
 def _voi(
-    values: Values, visible: NDArray[np.bool_], modality: Table | Rescale | None, dataset: Dataset
+    levels: Callable[[], Levels], modality: Table | Rescale | None, dataset: Dataset
 ) -> tuple[Table | Window | Span, tuple[str, ...]]:
     """VOI LUT, else the first window, else what the pixels suggest, PS3.3 C.11.2; and flags."""
     sequence = items(dataset, "VOILUTSequence")
     if sequence:
-        return read_table(sequence[0], dataset, signed=bool(values.min() < 0)), ()
+        return read_table(sequence[0], dataset, signed=bool(_rescale(levels().values, modality).min() < 0)), ()
     first = next(iter(windows(dataset)), None)
     if first is None:
         if _is_display_ready(modality, dataset):
             return Span(0, 255), ()
-        return full_span(values, visible), ("window_missing",)
+        return _range(levels(), modality), ("window_missing",)
     unknown = () if first.function in FUNCTIONS else ("voi_function_unknown",)
     if is_valid(first):
         return first, unknown
-    return full_span(values, visible), (*unknown, "window_width_invalid")
+    return _range(levels(), modality), (*unknown, "window_width_invalid")
+
+
+def _range(levels: Levels, modality: Table | Rescale | None) -> Span:
+    return full_span(_rescale(levels.values, modality), levels.visible)
 
 
 def _is_display_ready(modality: Table | Rescale | None, dataset: Dataset) -> bool:

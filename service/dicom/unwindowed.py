@@ -90,7 +90,7 @@ def without_window(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Unwind
         `element_missing`, `value_invalid`.
     """
     levels = levels_of(stored, dataset)
-    shown = presentation(levels, dataset)
+    shown = presentation(lambda: levels, dataset)
     values, window = shown.rescale(levels.values), shown.voi
     if has_lut := isinstance(window, Table):
         values, window = look_up(values, window), Span(0, window.highest)

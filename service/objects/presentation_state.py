@@ -1,5 +1,7 @@
 """Box and text as a graphic layer over the radiograph, as a Grayscale Softcopy Presentation State."""
 
+from functools import cache
+
 import numpy as np
 from highdicom import pr
 from highdicom.content import PresentationLUTTransformation
@@ -20,7 +22,8 @@ from service.storage.record import Record
 
 def presentation_state(record: Record, source: Source) -> bytes:
     """Render a DICOM GSPS file: the radiograph as `display` shows it, with the box and a few lines of text."""
-    shown = presentation(levels_of(decode(source.image), source.image), source.image)
+    levels = cache(lambda: levels_of(decode(source.image), source.image))  # decoded only where the header is not enough
+    shown = presentation(levels, source.image)
     images = [source.header]
     layer = pr.GraphicLayer("AI", 1, description="AG-CNN triage, research use only")
     annotation = pr.GraphicAnnotation(
