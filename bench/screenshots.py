@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 SIZE = (1366, 768)
 MAX_BYTES = 400_000
 SAMPLES = ("effusion", "cardiomegaly", "nodule_monochrome1", "normal", "pneumothorax")
-COPIES = 2  # of each sample, as different patients, so that the list is longer
+COPIES = 2  # each sample is sent this often, as different patients, so that the list is longer
 
 
 def files() -> list[bytes]:

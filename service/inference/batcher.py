@@ -12,7 +12,7 @@ import numpy as np
 from service.errors import InferenceFailed, Overloaded
 from service.inference.session import Outputs
 
-ANSWER_SECONDS = 300.0  # waiting included; a run that hangs cannot be stopped, but nobody waits for it for ever
+ANSWER_SECONDS = 300.0  # the wait in the queue included; requests give up on a run that hangs
 
 
 class Network(Protocol):

@@ -25,7 +25,7 @@ from training.export.golden import choose_golden
 from training.fit.checkpoint import commit
 from training.fit.served_weights import as_served, folded
 
-REQUIRED_ENTRIES = ("operating_points", "training_data", "metrics", "statistics")  # of the evaluated run's card
+REQUIRED_ENTRIES = ("operating_points", "training_data", "metrics", "statistics")  # in the card of the evaluated run
 ENTRIES = (*REQUIRED_ENTRIES, "model_card")
 
 MAX_DIFFERENCE = 1e-4  # in probability and heat map
