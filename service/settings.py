@@ -2,47 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from service.destinations import AeTitle, Group, Sending
 from service.errors import ConfigurationError
-from service.objects.kinds import DICOM_KINDS, Kind
 
 PREFIX = "TRIAGE_"
 SHIPPED_ARTEFACT = Path(__file__).parent / "assets" / "agcnn.onnx"
 
 
-# PS3.5 6.2, VR AE: at most 16 characters, no backslash, no control character, not spaces alone.
-AeTitle = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]
-
-
-def _is_dicom(kind: Kind) -> Kind:
-    if kind not in DICOM_KINDS:
-        raise ValueError(f"expected one of {', '.join(DICOM_KINDS)}")
-    return kind
-
-
-DicomKind = Annotated[
-    Kind, AfterValidator(_is_dicom), WithJsonSchema({"enum": [str(kind) for kind in DICOM_KINDS], "type": "string"})
-]
-
-
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Http(_Group):
+class Http(Group):
     """Where the REST interface listens."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
@@ -52,7 +24,7 @@ class Http(_Group):
     )
 
 
-class Runtime(_Group):
+class Runtime(Group):
     """ONNX Runtime: provider, threads and batch size."""
 
     provider: Literal["auto", "cuda", "cpu"] = Field(
@@ -62,7 +34,7 @@ class Runtime(_Group):
     max_batch: int = Field(8, ge=1, le=64, description="maximum number of images in one run of the network")
 
 
-class Model(_Group):
+class Model(Group):
     """The artefact."""
 
     path: Path = Field(SHIPPED_ARTEFACT, description="path of the artefact, an ONNX file")
@@ -73,7 +45,7 @@ class Model(_Group):
     )
 
 
-class Limits(_Group):
+class Limits(Group):
     """Limits on the size, time and number of requests."""
 
     max_body_bytes: int = Field(256 * 2**20, ge=2**10, description="maximum bytes of a request body, except of STOW-RS")
@@ -96,7 +68,7 @@ class Limits(_Group):
     requests_burst: int = Field(400, ge=1, description="requests that an idle client may send at once")
 
 
-class Storage(_Group):
+class Storage(Group):
     """Folder of the instances, and how long they are kept."""
 
     folder: Path = Field(Path("data"), description="folder of the DICOM files and, by default, the database")
@@ -106,14 +78,14 @@ class Storage(_Group):
     min_free_bytes: int = Field(2**29, ge=0, description="free bytes of the disk below which files are refused (507)")
 
 
-class Database(_Group):
+class Database(Group):
     """Connection to the database of the records."""
 
     url: SecretStr | None = Field(None, description="SQLAlchemy URL; by default SQLite in the storage folder")
     password_file: Path | None = Field(None, description="file with the database password, if the URL has none")
 
 
-class Triage(_Group):
+class Triage(Group):
     """Findings that make a radiograph urgent."""
 
     stat: tuple[str, ...] = Field(("Pneumothorax",), description="positive findings that give priority STAT")
@@ -123,7 +95,7 @@ class Triage(_Group):
     )
 
 
-class Dimse(_Group):
+class Dimse(Group):
     """The C-STORE acceptor, `triage dimse`."""
 
     host: str = Field("127.0.0.1", description="address that the acceptor, `triage dimse`, listens on")
@@ -143,50 +115,6 @@ class Dimse(_Group):
     tls_ca: Path | None = Field(
         None, description="PEM file of CA certificates; callers must then present a certificate that one of them signed"
     )
-
-
-class Destination(_Group):
-    """A system that objects are sent to: a DICOMweb service (`url`) or a DICOM AE (`host`, `port`, `ae_title`)."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-    objects: tuple[DicomKind, ...] = DICOM_KINDS
-    url: str | None = Field(None, pattern="^https?://")
-    authorization_file: Path | None = None
-    host: str | None = None
-    port: int = Field(104, ge=1, le=65535)
-    ae_title: AeTitle = "ANY-SCP"
-    calling_ae_title: AeTitle = "TRIAGE"
-    tls_ca: Path | None = None
-
-    @model_validator(mode="after")
-    def _is_one_kind(self) -> "Destination":
-        if (self.url is None) == (self.host is None):
-            raise ValueError("expected either url or host")
-        return self
-
-
-class Sending(_Group):
-    """Sending of objects to other systems."""
-
-    destinations: tuple[Destination, ...] = Field((), description="systems to send objects to (format: docs/pacs.md)")
-    send_all: tuple[str, ...] = Field((), description="names of destinations that get every new record's objects")
-    attempts: int = Field(60, ge=1, description="attempts to send an object before it counts as failed")
-    pause_seconds: float = Field(
-        10.0, gt=0, le=3600, description="seconds to wait after a failed attempt; doubled each time, up to one hour"
-    )
-
-    @model_validator(mode="after")
-    def _names_are_known(self) -> "Sending":
-        names = [destination.name for destination in self.destinations]
-        if len(set(names)) < len(names):
-            raise ValueError("two destinations have the same name")
-        if not set(self.send_all) <= set(names):
-            raise ValueError("send_all names an unknown destination")
-        return self
-
-    def named(self, name: str) -> Destination | None:
-        """Return the destination of this name."""
-        return next((destination for destination in self.destinations if destination.name == name), None)
 
 
 class Settings(BaseSettings):

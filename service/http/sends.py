@@ -5,10 +5,10 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from service.destinations import DicomKind
 from service.http.auth import needs
 from service.http.dependencies import PipelineDep, SenderDep
 from service.http.problems import RESPONSES
-from service.settings import DicomKind
 from service.storage.outbox import Delivery
 
 router = APIRouter(prefix="/v1/predictions/{id}", tags=["sending"], responses=RESPONSES)

@@ -5,9 +5,9 @@ import ssl
 
 import httpx
 
+from service.destinations import Destination
 from service.errors import ConfigurationError
 from service.sending.failure import SendingFailed
-from service.settings import Destination
 
 SECONDS = 60.0
 _FAILED = "00081198"  # FailedSOPSequence, PS3.18 10.5.3

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
+from service.destinations import Destination, Sending
 from service.errors import InputError, InvalidRequest, NotFound, TriageError, may_succeed_later
 from service.objects.kinds import Kind
 from service.sending import dicom_web
 from service.sending.failure import SendingFailed
-from service.settings import Destination, Sending
 from service.storage.outbox import Delivery, Order, Outbox
 from service.telemetry import describe, log
 

@@ -9,9 +9,9 @@ import pynetdicom
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE
 
+from service.destinations import Destination
 from service.errors import ConfigurationError
 from service.sending.failure import SendingFailed
-from service.settings import Destination
 
 SECONDS = 30.0
 _STORED = (0x0000, 0xB000, 0xB006, 0xB007)  # PS3.4 table B.2-1: success, or stored with a warning

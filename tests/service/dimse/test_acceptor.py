@@ -26,12 +26,12 @@ from pydicom.uid import (
 from pynetdicom.events import Event
 
 from service import errors
+from service.destinations import Destination
 from service.dicom.decoder import SYNTAXES as READ
 from service.dimse.acceptor import SOP_CLASSES, SYNTAXES, Acceptor
 from service.dimse.status import Status
 from service.http.problems import problem
 from service.sending.store_scu import store
-from service.settings import Destination
 from tests import factories
 from tests.factories import dicom_bytes, noise
 from tests.service import planted

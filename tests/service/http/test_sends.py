@@ -7,8 +7,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from service.destinations import Destination, Sending
 from service.objects.kinds import DICOM_KINDS
-from service.settings import Destination, Sending
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import Client, serving, settings_for
 from tests.service.stub import Stub, stub

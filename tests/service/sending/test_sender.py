@@ -17,12 +17,12 @@ import pytest
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 
+from service.destinations import Destination, Sending
 from service.errors import ConfigurationError, DecodeTimeout, InvalidRequest, MalformedDicom, NotFound, Overloaded
 from service.sending import sender as module
 from service.sending.failure import SendingFailed
 from service.sending.sender import Sender, orders_for_new_records, pause
 from service.sending.store_scu import store
-from service.settings import Destination, Sending
 from service.storage.outbox import Delivery, Order, Outbox
 from service.storage.records import Records
 from tests.factories import dicom_bytes, noise
