@@ -2,6 +2,7 @@
 
 from pydicom import Dataset
 
+from service.dicom.age import age
 from service.dicom.body_part import body_part
 from service.dicom.elements import integer, text
 from service.dicom.geometry import directions
@@ -43,6 +44,7 @@ def accept(dataset: Dataset, policy: Policy = Policy()) -> tuple[str, ...]:  # n
         size(dataset),
         orientation(dataset),
         annotation(dataset),
+        age(dataset, policy),
     )
     reasons = tuple(outcome for outcome in outcomes if isinstance(outcome, Reason))
     if reasons:
