@@ -18,6 +18,7 @@ from service.dicom.decoder import decode
 from service.dicom.elements import UID, name, text
 from service.dicom.gate import accept
 from service.dicom.pixels import display
+from service.dicom.policy import Policy
 from service.dicom.reader import Bounds, read
 from service.dicom.unwindowed import Unwindowed, without_window
 from service.errors import MalformedDicom, TriageError, about
@@ -67,7 +68,11 @@ class Radiograph:
     values: NDArray[np.float32]
 
 
-def radiograph(data: bytes, bounds: Bounds = Bounds()) -> Radiograph:  # noqa: B008 (frozen)
+def radiograph(
+    data: bytes,
+    bounds: Bounds = Bounds(),  # noqa: B008 (frozen)
+    policy: Policy = Policy(),  # noqa: B008 (frozen)
+) -> Radiograph:
     """Read, check, decode and display one file.
 
     Returns
@@ -79,18 +84,31 @@ def radiograph(data: bytes, bounds: Bounds = Bounds()) -> Radiograph:  # noqa: B
     MalformedDicom, TooLarge, UnsupportedEncoding, UnsuitableImage
         And nothing else, whatever the bytes are.
     """
-    return _with_errors_of_the_file(partial(_radiograph, data, bounds))
+    return _with_errors_of_the_file(partial(_radiograph, data, bounds, policy))
 
 
 def unwindowed(data: bytes, bounds: Bounds = Bounds()) -> Unwindowed:  # noqa: B008 (frozen)
-    """Read, check and decode one file, and return its values before the window.
+    """Read and decode one stored file, and return its values before the window.
+
+    The gate is not asked: it accepted the file, perhaps with other rules or settings.
 
     Raises
     ------
-    MalformedDicom, TooLarge, UnsupportedEncoding, UnsuitableImage
+    MalformedDicom, TooLarge, UnsupportedEncoding
         And nothing else, whatever the bytes are.
     """
     return _with_errors_of_the_file(partial(_unwindowed, data, bounds))
+
+
+def display_values(data: bytes, bounds: Bounds = Bounds()) -> NDArray[np.float32]:  # noqa: B008 (frozen)
+    """Read, decode and display one stored file; `[H, W] float32 in [0, 1]`. The gate is not asked, as above.
+
+    Raises
+    ------
+    MalformedDicom, TooLarge, UnsupportedEncoding
+        And nothing else, whatever the bytes are.
+    """
+    return _with_errors_of_the_file(partial(_display_values, data, bounds))
 
 
 def display_sha256(values: NDArray[np.float32]) -> str:
@@ -117,19 +135,24 @@ def _with_errors_of_the_file(work: Callable[[], Result]) -> Result:
 def _unwindowed(data: bytes, bounds: Bounds) -> Unwindowed:
     dataset = read(data, bounds)
     with about(text(dataset, "SOPInstanceUID")):
-        accept(dataset)
         return without_window(decode(dataset), dataset)
 
 
-def _radiograph(data: bytes, bounds: Bounds) -> Radiograph:
+def _display_values(data: bytes, bounds: Bounds) -> NDArray[np.float32]:
+    dataset = read(data, bounds)
+    with about(text(dataset, "SOPInstanceUID")):
+        return display(decode(dataset), dataset).values
+
+
+def _radiograph(data: bytes, bounds: Bounds, policy: Policy) -> Radiograph:
     start = perf_counter()
     dataset = read(data, bounds)
     with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
-        return _accepted(dataset, start)
+        return _accepted(dataset, policy, start)
 
 
-def _accepted(dataset: Dataset, start: float) -> Radiograph:
-    flags = accept(dataset)
+def _accepted(dataset: Dataset, policy: Policy, start: float) -> Radiograph:
+    flags = accept(dataset, policy)
     uids = {keyword: _uid(dataset, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")}
     read_end = perf_counter()
     stored = decode(dataset)
