@@ -16,7 +16,10 @@ STUDY_DESCRIPTIONS = (
     "StudyDescription",
     "RequestedProcedureDescription",
     "ProcedureCodeSequence",
+    "RequestAttributesSequence",
 )
+# What an item of a sequence says in words
+_TEXTS = ("CodeMeaning", "ScheduledProcedureStepDescription", "RequestedProcedureDescription")
 _ESCAPE = "\x1b"  # begins another character set of ISO 2022, PS3.5 6.1.2.5
 SNOMED = ("SCT", "SRT", "SNM3", "99SDM")
 
@@ -50,10 +53,10 @@ def codes(dataset: Dataset, keyword: str) -> tuple[Code, ...]:
 
 
 def description(dataset: Dataset, keyword: str) -> str:
-    """Return free text, or the meanings of a code sequence; empty where they cannot be read, as no pixel needs them."""
+    """Return free text, or that of a sequence's items; empty where it cannot be read, as no pixel needs it."""
     values = readable_values(dataset, keyword)
-    meanings = [meaning for item in values if isinstance(item, Dataset) for meaning in _meanings(item)]
-    joined = " ".join(value for value in (*values, *meanings) if isinstance(value, str))
+    nested = [value for item in values if isinstance(item, Dataset) for value in _texts(item)]
+    joined = " ".join(value for value in (*values, *nested) if isinstance(value, str))
     return _as_utf8(joined) or joined
 
 
@@ -71,8 +74,8 @@ def code_string(dataset: Dataset, keyword: str) -> str:
     return value if value.isascii() else _as_utf8(value) or _as_declared(value, dataset) or value
 
 
-def _meanings(item: Dataset) -> list[object]:
-    return readable_values(item, "CodeMeaning")
+def _texts(item: Dataset) -> list[object]:
+    return [value for keyword in _TEXTS for value in readable_values(item, keyword)]
 
 
 def _as_utf8(value: str) -> str:

@@ -74,20 +74,30 @@ def _is_turned(dataset: Dataset, vocabulary: Vocabulary) -> bool:
 
 def _described(dataset: Dataset, vocabulary: Vocabulary) -> Outcome:
     """Refuse an image that a description says is another view; the first description that decides counts."""
-    chest = is_chest(dataset, vocabulary)  # else the rule of the body part reads the descriptions for parts
+    part = is_chest(dataset, vocabulary)  # else the rule of the body part reads the descriptions for parts
     for keyword in ("BodyPartExamined", *IMAGE_DESCRIPTIONS):
         said = vocabulary.meanings(description(dataset, keyword))
-        if _is_another_image(said) or (chest and Meaning.OTHER_PART in said and Meaning.CHEST not in said):
+        if _is_another_image(said) or (part and _is_another_part(said)):
             return refusal(_CODE, keyword, "must not name another view")
         if _is_frontal(said):
             return "view_position_missing"
+        part = part and (keyword == "BodyPartExamined" or Meaning.CHEST not in said)
     for keyword in STUDY_DESCRIPTIONS:
         said = vocabulary.meanings(description(dataset, keyword))
-        if said & _ANOTHER and not said & {Meaning.FRONTAL, Meaning.SEVERAL}:
+        if _is_another_study(said) or (part and _is_another_part(said) and Meaning.SEVERAL not in said):
             return refusal(_CODE, keyword, "must not name another view alone")
         if _is_frontal(said):
             break
     return "view_position_missing"
+
+
+def _is_another_part(said: AbstractSet[Meaning]) -> bool:
+    return Meaning.OTHER_PART in said and Meaning.CHEST not in said
+
+
+def _is_another_study(said: AbstractSet[Meaning]) -> bool:
+    """Whether no image of a study can be frontal: one of `CHEST PA AND LATERAL` can."""
+    return bool(said & _ANOTHER) and not said & {Meaning.FRONTAL, Meaning.SEVERAL}
 
 
 def _is_another_image(said: AbstractSet[Meaning]) -> bool:

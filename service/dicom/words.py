@@ -81,6 +81,7 @@ ROWS = (
     Row(FRONTAL, "ar", "أمامي, أمامية, الأمامي, الأمامية"),
     Row(FRONTAL, "he", "חזית, חזיתי, קדמי"),
     Row(LATERAL, "en", "lateral, laterals, lat, ll, rl, l l, r l, llat, rlat"),
+    Row(LATERAL, "en", "w lat, w lateral"),  # with lateral
     Row(LATERAL, "es pt", "lateral, perfil"),
     Row(LATERAL, "fr", "profil, latéral, latérale"),
     Row(LATERAL, "de", "seitlich, seitliche, seitlicher, seitl, Seitaufnahme, Seitenaufnahme, Seitbild, lateral"),
@@ -186,7 +187,7 @@ ROWS = (
     Row(OTHER_PART, "ar", "بطن, البطن, جمجمة, العمود الفقري, حوض, الحوض, كتف, الكتف, ترقوة, أضلاع, الأضلاع, ركبة"),
     Row(OTHER_PART, "he", "בטן, גולגולת, עמוד שדרה, אגן, כתף, עצם הבריח, צלעות, עצם החזה, ברך"),
     Row(SEVERAL, "la", "+, &, 2, 3, 4"),
-    Row(SEVERAL, "en", "and, with, plus, both, two, three"),
+    Row(SEVERAL, "en", "and, with, plus, both, two, three, series, survey, w lat, w lateral"),
     Row(SEVERAL, "es pt it", "y, con, e, com, dos, duas, dois, due, tre, ambos, ambas"),
     Row(SEVERAL, "fr de nl", "et, avec, deux, und, mit, zwei, beide, met, twee"),
     Row(SEVERAL, "sv da no fi", "och, med, två, og, ja, kaksi"),

@@ -26,6 +26,8 @@ AGES = [
     ({"PatientAge": "012Y", BORN: "19420502", STUDY: "20200101"}, 12),  # before the dates
     ({"PatientAge": "forty", BORN: "20100615", STUDY: "20200614"}, 9),
     ({"PatientAge": "012", BORN: "20100615", STUDY: "20200615"}, 10),
+    ({"PatientAge": "012"}, 12),  # no unit and no dates
+    ({"PatientAge": "62", STUDY: "20200615"}, 62),
     ({BORN: "20020101", STUDY: "20191231"}, 17),
     ({BORN: "20020101", STUDY: "20200101"}, 18),
     ({BORN: "20120229", STUDY: "20200228"}, 7),
@@ -38,6 +40,7 @@ UNKNOWN = [
     {},
     {"PatientAge": "forty"},
     {"PatientAge": "1234Y"},
+    {"PatientAge": "１２"},
     {"PatientAge": "-12Y"},
     {BORN: "20100615"},
     {STUDY: "20200615"},

@@ -1,4 +1,5 @@
 import pytest
+from pydicom import Dataset
 
 from service.dicom.view import view
 from service.dicom.words import SHIPPED
@@ -89,6 +90,12 @@ def test_a_projection_with_a_name_of_its_own_is_none_of_the_chest() -> None:
     assert answer(ViewPosition="AP", ProjectionEponymousNameCodeSequence=[]) is None
 
 
+def step(description: str) -> Dataset:
+    dataset = Dataset()
+    dataset.ScheduledProcedureStepDescription = description
+    return dataset
+
+
 LATERAL, PA = "Thorax seitlich", "Thorax PA"
 
 
@@ -114,13 +121,17 @@ LATERAL, PA = "Thorax seitlich", "Thorax PA"
         ({"PerformedProcedureStepDescription": "CHEST (PA)", "StudyDescription": "CHEST LAT"}, MISSING),
         ({"ProcedureCodeSequence": [item("99LOCAL", "1", "CHEST LAT")]}, "view_unsuitable"),
         ({"ProcedureCodeSequence": [item("99LOCAL", "1", "CHEST (PA AND LAT)")]}, MISSING),
+        ({"RequestAttributesSequence": [step("CHEST LAT")]}, "view_unsuitable"),
+        ({"RequestAttributesSequence": [step("CHEST PA"), step("CHEST LAT")]}, MISSING),
         ({"StudyDescription": "CHEST AP LORDOTIC"}, MISSING),  # may be of two images
         ({"PatientOrientation": ["L", "F"], "SeriesDescription": LATERAL}, "view_unsuitable"),
         ({"PatientOrientation": ["P", "F"], "ViewPosition": "PA"}, "view_unsuitable"),
         # A part is a matter of the image where the body part says chest.
         ({"SeriesDescription": "Scapula"}, "view_unsuitable"),
         ({"SeriesDescription": "Chest and ribs"}, MISSING),
-        ({"StudyDescription": "Scapula"}, MISSING),
+        ({"StudyDescription": "Scapula"}, "view_unsuitable"),
+        ({"StudyDescription": "Abdomen series"}, MISSING),
+        ({"SeriesDescription": "Chest", "StudyDescription": "Scapula"}, MISSING),
         ({"BodyPartExamined": None, "SeriesDescription": "Scapula"}, MISSING),  # refused by the rule of the body part
         (
             {
