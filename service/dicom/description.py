@@ -20,6 +20,7 @@ STUDY_DESCRIPTIONS = (
 )
 # What an item of a sequence says in words
 _TEXTS = ("CodeMeaning", "ScheduledProcedureStepDescription", "RequestedProcedureDescription")
+MAX_ITEMS = 8  # of a sequence that are read: a file may hold thousands, an image needs one or two
 _ESCAPE = "\x1b"  # begins another character set of ISO 2022, PS3.5 6.1.2.5
 SNOMED = ("SCT", "SRT", "SNM3", "99SDM")
 
@@ -39,7 +40,7 @@ class Code:
 
 
 def codes(dataset: Dataset, keyword: str) -> tuple[Code, ...]:
-    """Return the concepts of a code sequence.
+    """Return the concepts of a code sequence, at most `MAX_ITEMS`.
 
     Raises
     ------
@@ -48,13 +49,13 @@ def codes(dataset: Dataset, keyword: str) -> tuple[Code, ...]:
     """
     return tuple(
         Code(text(item, "CodeValue"), text(item, "CodingSchemeDesignator").upper(), text(item, "CodeMeaning"))
-        for item in items(dataset, keyword)
+        for item in items(dataset, keyword)[:MAX_ITEMS]
     )
 
 
 def description(dataset: Dataset, keyword: str) -> str:
     """Return free text, or that of a sequence's items; empty where it cannot be read, as no pixel needs it."""
-    values = readable_values(dataset, keyword)
+    values = readable_values(dataset, keyword)[:MAX_ITEMS]
     nested = [value for item in values if isinstance(item, Dataset) for value in _texts(item)]
     joined = " ".join(value for value in (*values, *nested) if isinstance(value, str))
     return _as_utf8(joined) or joined

@@ -5,7 +5,15 @@ from collections.abc import Set as AbstractSet
 from pydicom import Dataset
 
 from service.dicom.body_part import is_chest
-from service.dicom.description import IMAGE_DESCRIPTIONS, STUDY_DESCRIPTIONS, Code, code_string, codes, description
+from service.dicom.description import (
+    IMAGE_DESCRIPTIONS,
+    MAX_ITEMS,
+    STUDY_DESCRIPTIONS,
+    Code,
+    code_string,
+    codes,
+    description,
+)
 from service.dicom.elements import items
 from service.dicom.geometry import directions
 from service.dicom.outcome import Outcome, refusal
@@ -64,7 +72,9 @@ def _coded(code: Code, vocabulary: Vocabulary) -> bool | None:
 
 def _is_turned(dataset: Dataset, vocabulary: Vocabulary) -> bool:
     modifiers = [
-        modifier for item in items(dataset, "ViewCodeSequence") for modifier in codes(item, "ViewModifierCodeSequence")
+        modifier
+        for item in items(dataset, "ViewCodeSequence")[:MAX_ITEMS]
+        for modifier in codes(item, "ViewModifierCodeSequence")
     ]
     return any(
         modifier.value in TURNING_CODES or bool(vocabulary.meanings(modifier.meaning) & _ANOTHER)

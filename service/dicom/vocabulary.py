@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-_MAX_LENGTH = 1024  # characters of a text that are read
+_MAX_LENGTH = 256  # characters of a text that are read; a description has 64, PS3.5 6.2 LO
 _MAX_JOINED = 64  # letters of a word that may be several, written without spaces
 _MIN_JOINED = 5  # letters of the word for a chest in such a word, so that no other word contains it by chance
 _UNSPACED = (  # scripts that are written without spaces between words
