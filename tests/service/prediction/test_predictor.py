@@ -10,6 +10,7 @@ from PIL import Image
 from model.region import region
 from service.dicom.policy import Policy
 from service.dicom.vocabulary import Meaning
+from service.errors import UnsuitableImage
 from service.inference.session import Outputs, Session
 from service.objects.drawing import Drawing
 from service.prediction.predictor import Predictor, policy
@@ -79,6 +80,22 @@ def test_an_atypical_image_is_flagged_after_the_flags_of_the_attributes(
     without, flags = asyncio.run(predict(artefact)), asyncio.run(predict(with_typicality))
     assert "view_position_missing" in without
     assert flags == without + last
+
+
+def test_a_site_sets_words_and_a_minimum_age(artefact: Path, tmp_path: Path) -> None:
+    gate = Gate(chest_words=("Thx",), minimum_age=10)
+    settings = settings_for(artefact, tmp_path).model_copy(update={"gate": gate})
+    twelve, nine = (dicom_bytes(noise(300, 300), BodyPartExamined="THX", PatientAge=age) for age in ("012Y", "009Y"))
+
+    async def predict() -> tuple[str, ...]:
+        predictor = Predictor(settings)
+        async with predictor.running():
+            with pytest.raises(UnsuitableImage) as refusal:
+                await predictor.prepare(nine)
+            assert [reason.code for reason in refusal.value.reasons] == ["patient_too_young"]
+            return (await predictor.infer(await predictor.prepare(twelve))).prediction.flags
+
+    assert asyncio.run(predict()) == ("low_resolution", "paediatric")
 
 
 def test_the_settings_of_the_gate_are_its_policy() -> None:
