@@ -7,6 +7,7 @@ const FLAGS = {
   window_missing: "No window in the file; shown over the full range of values",
   window_width_invalid: "Invalid window width in the file; shown over the full range of values",
   voi_function_unknown: "Unknown VOI LUT function; treated as linear",
+  bits_stored_wrong: "Pixel values are deeper than the file states",
   polarity_conflict: "Contradictory greyscale polarity in the file",
   pixels_not_square: "Pixels are not square",
   view_position_missing: "View position not stated",
