@@ -107,8 +107,10 @@ def stream_of(dataset: Dataset) -> tuple[bytes, Stream]:
         raise _corrupt("is not in fragments") from None
     stream = describe(frame)
     shape = (integer(dataset, "Rows"), integer(dataset, "Columns"))
-    if stream is None or (stream.rows, stream.columns) != shape or stream.components != 1:
+    if stream is None or (stream.rows, stream.columns) != shape:
         raise _corrupt("is not Rows x Columns")
+    if stream.components != 1:
+        raise _corrupt("has several samples per pixel in its code stream")
     if not is_complete(frame):
         raise _corrupt("ends before its image does")
     return frame[stream.start :], stream

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 from rle.rle import encode_frame
 
 from service.dicom.codecs import decode_rle
@@ -37,6 +37,8 @@ def native(data: bytes, bounds: Bounds) -> bytes:
         return data
     if "PixelData" in dataset and syntax not in NATIVE:
         _decode_pixels(dataset, read(data, bounds))
+    elif "PixelData" in dataset and syntax == ExplicitVRBigEndian:
+        _set_pixels(dataset, native_pixels(dataset), dataset["PixelData"].VR, fragments=False)
     return part10_explicit(dataset, ExplicitVRLittleEndian)
 
 

@@ -21,8 +21,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from service.dicom.decoder import decode
 from service.dicom.frames import frames, native_frames
-from service.dicom.reader import Bounds
+from service.dicom.reader import Bounds, read
 from service.dicom.transcode import compressed as compress
 from service.dicom.transcode import native
 from service.errors import NotFound, TriageError, UnsupportedEncoding
@@ -66,6 +67,20 @@ def test_signed_pixels() -> None:
 
     assert read.PixelRepresentation == 1
     assert np.array_equal(read.pixel_array, pixels)
+
+
+@pytest.mark.parametrize(("bits", "vr"), [(8, "OW"), (16, "OB")])
+def test_big_endian_pixels_of_either_vr(bits: int, vr: str) -> None:
+    """PS3.5 A.3: two pixels of 8 bits in a word are swapped; 16 bits in OB, which is wrong, are words all the same."""
+    pixels = noise(6, 8, bits)
+    dataset = chest(pixels)
+    dataset["PixelData"].VR = vr
+    if bits == 8:
+        dataset["PixelData"].value = pixels.ravel().view("<u2").byteswap().tobytes()
+    data = encode(dataset, ExplicitVRBigEndian)
+
+    assert dcmread(BytesIO(native(data, Bounds()))).PixelData == pixels.tobytes()
+    assert np.array_equal(decode(read(data)), pixels)
 
 
 def test_an_explicit_file_stays_as_it_is() -> None:
