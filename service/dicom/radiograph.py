@@ -24,6 +24,10 @@ from service.errors import MalformedDicom, TriageError, about
 
 Result = TypeVar("Result")
 
+# Raised by 1 whenever the display values of any file change: hashes are comparable only within one version.
+# 2: display shutter, fallback from an unusable VOI, precision of the code stream.
+IDENTITY_VERSION = 2
+
 
 @dataclass(frozen=True)
 class Header:
@@ -93,6 +97,16 @@ def unwindowed(data: bytes, bounds: Bounds = Bounds()) -> Unwindowed:  # noqa: B
     return _with_errors_of_the_file(partial(_unwindowed, data, bounds))
 
 
+def identity_sha256(data: bytes, bounds: Bounds = Bounds()) -> str:  # noqa: B008 (frozen)
+    """Return the hash of a file's display values under today's rule; the gate is not asked, as the file is stored.
+
+    Raises
+    ------
+    MalformedDicom, TooLarge, UnsupportedEncoding
+    """
+    return _with_errors_of_the_file(partial(_identity_sha256, data, bounds))
+
+
 def display_sha256(values: NDArray[np.float32]) -> str:
     """Hash [H, W] float32 values, as little-endian float32, and their shape; lower-case hex."""
     digest = hashlib.sha256(f"{values.shape[0]}x{values.shape[1]}\n".encode())
@@ -119,6 +133,11 @@ def _unwindowed(data: bytes, bounds: Bounds) -> Unwindowed:
     with about(text(dataset, "SOPInstanceUID")):
         accept(dataset)
         return without_window(decode(dataset), dataset)
+
+
+def _identity_sha256(data: bytes, bounds: Bounds) -> str:
+    dataset = read(data, bounds)
+    return display_sha256(display(decode(dataset), dataset).values)
 
 
 def _radiograph(data: bytes, bounds: Bounds) -> Radiograph:
