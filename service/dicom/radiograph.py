@@ -20,7 +20,7 @@ from service.dicom.gate import accept
 from service.dicom.pixels import display
 from service.dicom.reader import Bounds, read
 from service.dicom.unwindowed import Unwindowed, without_window
-from service.errors import MalformedDicom, TriageError, about
+from service.errors import MalformedDicom, Reason, TriageError, UnsuitableImage, about
 
 Result = TypeVar("Result")
 
@@ -86,25 +86,39 @@ def radiograph(data: bytes, bounds: Bounds = Bounds()) -> Radiograph:  # noqa: B
     return _with_errors_of_the_file(partial(_radiograph, data, bounds))
 
 
+# A stored file was accepted under the rules of its time. What follows shows it whatever the gate says today.
+
+
 def unwindowed(data: bytes, bounds: Bounds = Bounds()) -> Unwindowed:  # noqa: B008 (frozen)
-    """Read, check and decode one file, and return its values before the window.
+    """Read and decode a stored file, and return its values before the window.
 
     Raises
     ------
-    MalformedDicom, TooLarge, UnsupportedEncoding, UnsuitableImage
+    MalformedDicom, TooLarge, UnsupportedEncoding
         And nothing else, whatever the bytes are.
     """
     return _with_errors_of_the_file(partial(_unwindowed, data, bounds))
 
 
+def display_values(data: bytes, bounds: Bounds = Bounds()) -> NDArray[np.float32]:  # noqa: B008 (frozen)
+    """Read, decode and display a stored file, [H, W] float32 in [0, 1], 0 black.
+
+    Raises
+    ------
+    MalformedDicom, TooLarge, UnsupportedEncoding
+        And nothing else, whatever the bytes are.
+    """
+    return _with_errors_of_the_file(partial(_display_values, data, bounds))
+
+
 def identity_sha256(data: bytes, bounds: Bounds = Bounds()) -> str:  # noqa: B008 (frozen)
-    """Return the hash of a file's display values under today's rule; the gate is not asked, as the file is stored.
+    """Return the hash of a stored file's display values under today's rule.
 
     Raises
     ------
     MalformedDicom, TooLarge, UnsupportedEncoding
     """
-    return _with_errors_of_the_file(partial(_identity_sha256, data, bounds))
+    return display_sha256(display_values(data, bounds))
 
 
 def display_sha256(values: NDArray[np.float32]) -> str:
@@ -131,13 +145,13 @@ def _with_errors_of_the_file(work: Callable[[], Result]) -> Result:
 def _unwindowed(data: bytes, bounds: Bounds) -> Unwindowed:
     dataset = read(data, bounds)
     with about(text(dataset, "SOPInstanceUID")):
-        accept(dataset)
         return without_window(decode(dataset), dataset)
 
 
-def _identity_sha256(data: bytes, bounds: Bounds) -> str:
+def _display_values(data: bytes, bounds: Bounds) -> NDArray[np.float32]:
     dataset = read(data, bounds)
-    return display_sha256(display(decode(dataset), dataset).values)
+    with about(text(dataset, "SOPInstanceUID")):
+        return display(decode(dataset), dataset).values
 
 
 def _radiograph(data: bytes, bounds: Bounds) -> Radiograph:
@@ -154,6 +168,9 @@ def _accepted(dataset: Dataset, start: float) -> Radiograph:
     stored = decode(dataset)
     decode_end = perf_counter()
     image = display(stored, dataset)
+    if image.blank:
+        reason = f"{name('PixelData')} must have more than one grey, without padding and what a shutter covers"
+        raise UnsuitableImage((Reason("image_blank", reason),))
     header = Header(
         study_instance_uid=uids["StudyInstanceUID"],
         series_instance_uid=uids["SeriesInstanceUID"],

@@ -6,6 +6,11 @@
 const FLAGS = {
   window_missing: "No window in the file; shown over the full range of values",
   window_width_invalid: "Invalid window width in the file; shown over the full range of values",
+  window_unusable: "The window in the file shows no pixel; shown over the full range of values",
+  voi_lut_unusable: "Unusable VOI LUT in the file; shown without it",
+  display_shutter: "Display shutter in the file; black outside it",
+  display_shutter_unusable: "Unusable display shutter in the file; ignored",
+  uid_invalid: "Invalid UID in the file; used as it is",
   voi_function_unknown: "Unknown VOI LUT function; treated as linear",
   polarity_conflict: "Contradictory greyscale polarity in the file",
   pixels_not_square: "Pixels are not square",

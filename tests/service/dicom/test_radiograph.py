@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from service.dicom.radiograph import display_sha256, radiograph, unwindowed
+from service.dicom.radiograph import display_sha256, display_values, identity_sha256, radiograph, unwindowed
 from service.dicom.reader import Bounds
-from service.errors import MalformedDicom, TriageError
+from service.errors import MalformedDicom, TriageError, UnsuitableImage
 from tests.factories import INSTANCE, SERIES, STUDY, chest, compressed, dicom_bytes, encode, noise, ramp
 
 PIXELS = ramp(256, 300)
@@ -71,6 +71,29 @@ def test_uids(keyword, uid, code):
     with pytest.raises(MalformedDicom) as refusal:
         radiograph(dicom_bytes(PIXELS, **{keyword: uid}))
     assert refusal.value.code == code
+
+
+@pytest.mark.parametrize("grey", [0, 2000, 4095])
+def test_an_image_of_one_grey_is_refused(grey):
+    with pytest.raises(UnsuitableImage) as refusal:
+        radiograph(dicom_bytes(np.full((256, 300), grey, np.uint16)))
+    assert [reason.code for reason in refusal.value.reasons] == ["image_blank"]
+
+
+@pytest.mark.parametrize("elements", [{"ViewPosition": "LL"}, {}])
+def test_a_stored_file_is_shown_whatever_the_gate_says_today(elements):
+    """It was accepted under the rules of its time: the record of it must stay readable."""
+    pixels = np.full((256, 300), 2000, np.uint16) if not elements else PIXELS
+    data = dicom_bytes(pixels, **elements)
+    with pytest.raises(UnsuitableImage):
+        radiograph(data)
+    values = display_values(data)
+    assert values.shape == unwindowed(data).codes.shape == (256, 300)
+    assert identity_sha256(data) == display_sha256(values)
+
+
+def test_the_hash_of_a_stored_file_is_that_of_its_header():
+    assert identity_sha256(dicom_bytes(PIXELS)) == radiograph(dicom_bytes(PIXELS)).header.display_sha256
 
 
 def test_an_unexpected_error_is_one_of_the_file(monkeypatch):
