@@ -1,8 +1,9 @@
 """From the bytes of a file to the display values of a radiograph."""
 
 import hashlib
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -18,7 +19,7 @@ from service.dicom.decoder import decode
 from service.dicom.elements import UID, name, text
 from service.dicom.gate import accept
 from service.dicom.pixels import display
-from service.dicom.reader import Bounds, read
+from service.dicom.reader import Bounds, read, read_with_flags
 from service.dicom.unwindowed import Unwindowed, without_window
 from service.errors import MalformedDicom, Reason, TriageError, UnsuitableImage, about
 
@@ -38,7 +39,7 @@ class Header:
     attributes
         Values for lists and queries, see `service.dicom.attributes`.
     flags
-        Flags of the gate, then of the pixel path; snake_case.
+        Flags of the gate, of the reader (`trailing_data`), of the UIDs (`uid_leading_zero`) and of the pixel path.
     height, width
         Size of the image in the file, in pixels.
     aspect
@@ -156,13 +157,13 @@ def _display_values(data: bytes, bounds: Bounds) -> NDArray[np.float32]:
 
 def _radiograph(data: bytes, bounds: Bounds) -> Radiograph:
     start = perf_counter()
-    dataset = read(data, bounds)
+    dataset, flags = read_with_flags(data, bounds)
     with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
-        return _accepted(dataset, start)
+        return _accepted(dataset, flags, start)
 
 
-def _accepted(dataset: Dataset, start: float) -> Radiograph:
-    flags = accept(dataset)
+def _accepted(dataset: Dataset, flags: tuple[str, ...], start: float) -> Radiograph:
+    flags = (*accept(dataset), *flags)
     uids = {keyword: _uid(dataset, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")}
     read_end = perf_counter()
     stored = decode(dataset)
@@ -178,7 +179,7 @@ def _accepted(dataset: Dataset, start: float) -> Radiograph:
         sop_class_uid=text(dataset, "SOPClassUID"),
         accession_number=text(dataset, "AccessionNumber"),
         attributes=attributes(dataset),
-        flags=flags + image.presentation.flags,
+        flags=(*flags, *_leading_zeros(uids.values()), *image.presentation.flags),
         height=stored.shape[0],
         width=stored.shape[1],
         aspect=image.presentation.geometry.aspect,
@@ -195,6 +196,11 @@ def _uid(dataset: Dataset, keyword: str) -> str:
     if len(uid) > 64 or not UID.fullmatch(uid):
         raise MalformedDicom(f"{name(keyword)} must be a UID of at most 64 digits and dots", "uid_invalid")
     return uid
+
+
+def _leading_zeros(uids: Iterable[str]) -> tuple[str, ...]:
+    """PS3.5 9.1 forbids them; archives take such UIDs, and every reference must be in the same characters."""
+    return ("uid_leading_zero",) if any(re.search(r"(^|\.)0\d", uid) for uid in uids) else ()
 
 
 def _timings(*moments: float) -> dict[str, float]:

@@ -60,7 +60,8 @@ def test_the_hash_depends_on_polarity():
     [
         (None, "uid_missing"),
         ("", "uid_missing"),
-        ("1.02.3", "uid_invalid"),
+        ("1.0x2.3", "uid_invalid"),
+        ("1..3", "uid_invalid"),
         ("1.2.", "uid_invalid"),
         ("1", "uid_invalid"),
         ("../../etc", "uid_invalid"),
@@ -71,6 +72,21 @@ def test_uids(keyword, uid, code):
     with pytest.raises(MalformedDicom) as refusal:
         radiograph(dicom_bytes(PIXELS, **{keyword: uid}))
     assert refusal.value.code == code
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+@pytest.mark.parametrize(
+    ("uid", "flags"), [("1.02.3", ("uid_leading_zero",)), ("01.2", ("uid_leading_zero",)), ("1.0.3", ())]
+)
+def test_a_uid_with_leading_zeros_is_taken_with_a_flag(keyword, uid, flags):
+    header = radiograph(dicom_bytes(ramp(512, 512), **{keyword: uid})).header
+    assert uid in (header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid)
+    assert header.flags == flags
+
+
+def test_data_after_the_file_are_flagged():
+    assert radiograph(dicom_bytes(ramp(512, 512)) + b"\r\n--boundary--").header.flags == ("trailing_data",)
 
 
 @pytest.mark.parametrize("grey", [0, 2000, 4095])
