@@ -140,25 +140,29 @@ class Pipeline:
         finally:
             self._free_places += held
 
-    async def predict(self, data: bytes, study: str | None = None) -> Record:
+    async def predict(self, data: bytes, study: str | None = None, instance: str | None = None) -> Record:
         """Predict one file; the record, old or new, is on disk when this returns.
 
         Parameters
         ----------
         study
             Study Instance UID that the file must have, if any.
+        instance
+            SOP Instance UID that the file must have, if any.
 
         Raises
         ------
         InputError, Overloaded, StorageFull, InferenceFailed
-            Conflict, `study_mismatch`: the file is of another study. `identity_conflict`: the image is stored under
-            another study or patient.
+            Conflict, `study_mismatch`, `instance_mismatch`: the file has another UID. `identity_conflict`: the image
+            is stored under another study or patient.
         """
         prepared = await self.predictor.prepare(data)
         header = prepared.header
         with about(header.sop_instance_uid, header.sop_class_uid):
             if study not in (None, header.study_instance_uid):
                 raise Conflict("(0020,000D) StudyInstanceUID does not match the study in the URL", "study_mismatch")
+            if instance not in (None, header.sop_instance_uid):
+                raise Conflict("(0008,0018) SOPInstanceUID does not match the one announced", "instance_mismatch")
             identity = Identity(header.sop_instance_uid, header.display_sha256, IDENTITY_VERSION)
             await self._renew(identity, data)
             existing = await asyncio.to_thread(self._records.find, identity, self.predictor.artefact.sha256)
