@@ -13,7 +13,7 @@ from pydicom.datadict import tag_for_keyword
 
 from service.errors import MalformedDicom
 
-UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # PS3.5 9.1; at most 64 characters
+UID = re.compile(r"\d+(\.\d+)+")  # PS3.5 9.1; at most 64 characters; archives take leading zeros, too
 
 
 def name(keyword: str) -> str:

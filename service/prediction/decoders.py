@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from service.dicom.canvas import Rule, canvas
-from service.dicom.radiograph import Header, radiograph, unwindowed
+from service.dicom.radiograph import Header, display_values, radiograph, unwindowed
 from service.dicom.reader import Bounds, read
 from service.dicom.unwindowed import Unwindowed
 from service.errors import DecodeTimeout, MalformedDicom, Overloaded, TriageError
@@ -181,7 +181,7 @@ def _examine(data: bytes, bounds: Bounds, function: Callable[[bytes, Bounds], Re
 
 
 def _view(data: bytes, bounds: Bounds) -> NDArray[np.uint8]:
-    return np.rint(radiograph(data, bounds).values * 255).astype(np.uint8)
+    return np.rint(display_values(data, bounds) * 255).astype(np.uint8)
 
 
 def _confine(memory_bytes: int) -> None:

@@ -6,6 +6,12 @@
 const FLAGS = {
   window_missing: "No window in the file; shown over the full range of values",
   window_width_invalid: "Invalid window width in the file; shown over the full range of values",
+  window_unusable: "The window in the file shows no pixel; shown over the full range of values",
+  voi_lut_unusable: "Unusable VOI LUT in the file; shown without it",
+  display_shutter: "Display shutter in the file; black outside it",
+  display_shutter_unusable: "Unusable display shutter in the file; ignored",
+  uid_leading_zero: "UID with leading zeros; used as it is",
+  trailing_data: "Data after the end of the file; ignored",
   voi_function_unknown: "Unknown VOI LUT function; treated as linear",
   bits_stored_wrong: "Pixel values are deeper than the file states",
   polarity_conflict: "Contradictory greyscale polarity in the file",
