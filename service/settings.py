@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from service.destinations import AeTitle, Group, Sending
@@ -95,6 +95,33 @@ class Triage(Group):
     )
 
 
+Word = Annotated[str, Field(max_length=64, pattern=r"\p{L}")]
+
+
+class Gate(Group):
+    """Words of the site beside those of `service.dicom.words`, and the age of the patients."""
+
+    chest_words: tuple[Word, ...] = Field((), description="words for the chest (docs/conformance.md, 9)")
+    other_part_words: tuple[Word, ...] = Field((), description="words for other parts of the body")
+    frontal_words: tuple[Word, ...] = Field((), description="words for a frontal view")
+    lateral_words: tuple[Word, ...] = Field((), description="words for a lateral view")
+    other_view_words: tuple[Word, ...] = Field((), description="words for other views, such as oblique or lordotic")
+    neutral_words: tuple[Word, ...] = Field((), description="words that say nothing of body part or view")
+    minimum_age: int | None = Field(
+        None, ge=0, le=120, description="age in years below which patients are refused (422); by default none are"
+    )
+
+    @model_validator(mode="after")
+    def _a_word_has_one_meaning(self) -> "Gate":
+        lists = (set(map(str.casefold, value)) for value in vars(self).values() if isinstance(value, tuple))
+        seen: set[str] = set()
+        for words in lists:
+            if seen & words:
+                raise ValueError("the same word is in two lists of TRIAGE_GATE__…_WORDS")
+            seen |= words
+        return self
+
+
 class Dimse(Group):
     """The C-STORE acceptor, `triage dimse`."""
 
@@ -136,6 +163,7 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     database: Database = Database()
     triage: Triage = Triage()
+    gate: Gate = Gate()
     dimse: Dimse = Dimse()
     sending: Sending = Sending()
 

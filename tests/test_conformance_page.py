@@ -8,12 +8,15 @@ import pytest
 from pydicom.uid import UID
 
 from service.dicom.decoder import SYNTAXES
+from service.dicom.vocabulary import Meaning
+from service.dicom.words import ROWS, SHIPPED
 from service.dicom_web.query import KEYS
 from service.dimse import acceptor
 from service.dimse.status import SUCCESS
 from service.http.failure_reasons import BY_CLASS, BY_CODE
 from service.objects.codes import LABELS, row
 from service.objects.kinds import DICOM_KINDS
+from service.settings import Gate, variable_name
 
 VERIFICATION = "1.2.840.10008.1.1"
 
@@ -81,6 +84,29 @@ def test_the_matching_keys_are_those_of_the_search(page: str) -> None:
     assert keys[0] == studies
     assert keys[0] | keys[1] == series
     assert keys[0] | keys[1] | keys[2] == instances
+
+
+def test_the_reasons_and_flags_are_those_of_the_gate(page: str, root: Path) -> None:
+    sources = [(root / "service" / "dicom" / f"{name}.py").read_text() for name in ("gate", "body_part", "view", "age")]
+    codes = set(re.findall(r'"([a-z]+(?:_[a-z]+)+|paediatric)"', "".join(sources)))
+
+    rows = [*table(page, "| reason | when |"), *table(page, "| flag | when |")]
+
+    assert {row[0].strip("`") for row in rows} == codes
+
+
+def test_the_meanings_and_languages_of_words_are_those_of_the_table(page: str) -> None:
+    meanings = table(page, "| meaning | examples | words of a site |")
+    section = page.partition("### 9.2 Words")[2].partition("| meaning")[0]
+    languages = {language for row in ROWS for language in row.languages.split()}
+
+    assert {row[0] for row in meanings} == set(Meaning) - {Meaning.UNRECOGNISED}
+    assert {row[2].strip("`") for row in meanings if row[2]} == {
+        variable_name("gate", field) for field in Gate.model_fields if field.endswith("_words")
+    }
+    assert set(re.findall(r"\(([a-z]{2})\)", section)) == languages
+    for meaning, examples, _ in meanings:
+        assert all(meaning in SHIPPED.meanings(example) for example in examples.split(", ")), meaning
 
 
 def test_the_codes_of_the_findings_are_those_of_the_code(page: str) -> None:

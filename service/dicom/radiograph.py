@@ -19,6 +19,7 @@ from service.dicom.decoder import decode, depth_flags
 from service.dicom.elements import UID, name, text
 from service.dicom.gate import accept
 from service.dicom.pixels import display
+from service.dicom.policy import Policy
 from service.dicom.reader import Bounds, read, read_with_flags
 from service.dicom.unwindowed import Unwindowed, without_window
 from service.errors import MalformedDicom, Reason, TriageError, UnsuitableImage, about
@@ -72,7 +73,11 @@ class Radiograph:
     values: NDArray[np.float32]
 
 
-def radiograph(data: bytes, bounds: Bounds = Bounds()) -> Radiograph:  # noqa: B008 (frozen)
+def radiograph(
+    data: bytes,
+    bounds: Bounds = Bounds(),  # noqa: B008 (frozen)
+    policy: Policy = Policy(),  # noqa: B008 (frozen)
+) -> Radiograph:
     """Read, check, decode and display one file.
 
     Returns
@@ -84,7 +89,7 @@ def radiograph(data: bytes, bounds: Bounds = Bounds()) -> Radiograph:  # noqa: B
     MalformedDicom, TooLarge, UnsupportedEncoding, UnsuitableImage
         And nothing else, whatever the bytes are.
     """
-    return _with_errors_of_the_file(partial(_radiograph, data, bounds))
+    return _with_errors_of_the_file(partial(_radiograph, data, bounds, policy))
 
 
 # A stored file was accepted under the rules of its time. What follows shows it whatever the gate says today.
@@ -155,15 +160,15 @@ def _display_values(data: bytes, bounds: Bounds) -> NDArray[np.float32]:
         return display(decode(dataset), dataset).values
 
 
-def _radiograph(data: bytes, bounds: Bounds) -> Radiograph:
+def _radiograph(data: bytes, bounds: Bounds, policy: Policy) -> Radiograph:
     start = perf_counter()
     dataset, flags = read_with_flags(data, bounds)
     with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
-        return _accepted(dataset, flags, start)
+        return _accepted(dataset, policy, flags, start)
 
 
-def _accepted(dataset: Dataset, flags: tuple[str, ...], start: float) -> Radiograph:
-    flags = (*accept(dataset), *flags)
+def _accepted(dataset: Dataset, policy: Policy, flags: tuple[str, ...], start: float) -> Radiograph:
+    flags = (*accept(dataset, policy), *flags)
     uids = {keyword: _uid(dataset, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")}
     read_end = perf_counter()
     stored = decode(dataset)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from service.dicom.canvas import Rule, canvas
+from service.dicom.policy import Policy
 from service.dicom.radiograph import Header, display_values, radiograph, unwindowed
 from service.dicom.reader import Bounds, read
 from service.dicom.unwindowed import Unwindowed
@@ -50,10 +51,19 @@ class Decoders:
         Address space of one process, libraries included; at least 1 GiB.
     bounds
         Bounds on one file.
+    policy
+        What the site changes in the rules of the gate.
     """
 
-    def __init__(self, workers: int, seconds: float, memory_bytes: int, bounds: Bounds) -> None:
-        self._seconds, self._bounds = seconds, bounds
+    def __init__(
+        self,
+        workers: int,
+        seconds: float,
+        memory_bytes: int,
+        bounds: Bounds,
+        policy: Policy = Policy(),  # noqa: B008 (frozen)
+    ) -> None:
+        self._seconds, self._bounds, self._policy = seconds, bounds, policy
         self._workers = Workers(workers, partial(_confine, memory_bytes))
 
     async def prepare(self, data: bytes, size: int, rule: Rule) -> Prepared:
@@ -70,7 +80,7 @@ class Decoders:
             `decoder_unavailable`: through no fault of the file, no process finished it. Each process that is killed
             from outside is replaced, and the file is tried once more.
         """
-        return await self._run(_prepare, (data, self._bounds, size, rule))
+        return await self._run(_prepare, (data, self._bounds, size, rule, self._policy))
 
     async def render(self, data: bytes, draw: Callable[[NDArray[np.uint8]], bytes]) -> bytes:
         """Draw the display values of a file, `[H, W] uint8`, within the limits on decoding.
@@ -146,8 +156,14 @@ class Decoders:
             raise Overloaded("no decoder process is available; send the file again", "decoder_unavailable") from None
 
 
-def _prepare(data: bytes, bounds: Bounds, size: int, rule: Rule) -> Prepared:
-    image = radiograph(data, bounds)
+def _prepare(
+    data: bytes,
+    bounds: Bounds,
+    size: int,
+    rule: Rule,
+    policy: Policy = Policy(),  # noqa: B008 (frozen)
+) -> Prepared:
+    image = radiograph(data, bounds, policy)
     start = perf_counter()
     square = canvas(image.values, size, rule, image.header.aspect)
     spent = image.header.timings_ms["prepare"] + 1000 * (perf_counter() - start)

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 from service.artefact.file import load
 from service.artefact.typicality import flags, typical_images
 from service.dicom.canvas import content, to_image
+from service.dicom.policy import Policy
 from service.dicom.radiograph import IDENTITY_VERSION, Header
 from service.dicom.reader import Bounds
 from service.dicom.unwindowed import Unwindowed
+from service.dicom.vocabulary import Meaning
 from service.errors import ArtefactError, ConfigurationError, InferenceFailed, InputError, Overloaded, TooLarge
 from service.inference.batcher import Batcher
 from service.inference.session import Outputs, Session
@@ -19,7 +21,7 @@ from service.objects.drawing import Drawing, draw
 from service.objects.kinds import Kind
 from service.objects.render import render
 from service.prediction.decoders import Decoders, Prepared
-from service.settings import Settings
+from service.settings import Gate, Settings
 from service.storage.record import Record
 from service.triage.prediction import Network, Prediction, Timings
 from service.triage.rule import Probabilities, Rule, check_rule, triage
@@ -62,7 +64,13 @@ class Predictor:
         """
         limits, runtime = self._settings.limits, self._settings.runtime
         bounds = Bounds(max_file_bytes=limits.max_file_bytes, max_pixels=limits.max_pixels)
-        self._decoders = Decoders(limits.decode_workers, limits.decode_seconds, limits.decode_memory_bytes, bounds)
+        self._decoders = Decoders(
+            limits.decode_workers,
+            limits.decode_seconds,
+            limits.decode_memory_bytes,
+            bounds,
+            policy(self._settings.gate),
+        )
         await asyncio.gather(*(self._check_decoder() for _ in range(limits.decode_workers)))
         session = await asyncio.to_thread(Session, self.artefact, runtime.provider, runtime.threads)
         try:
@@ -191,6 +199,19 @@ class Predictor:
             network=Network(card.name, card.version, self.artefact.sha256),
             timings_ms=Timings(**{stage: round(duration, 3) for stage, duration in timings_ms.items()}),
         )
+
+
+def policy(gate: Gate) -> Policy:
+    """Return the settings of the gate as its rules take them."""
+    words = {
+        Meaning.CHEST: gate.chest_words,
+        Meaning.OTHER_PART: gate.other_part_words,
+        Meaning.FRONTAL: gate.frontal_words,
+        Meaning.LATERAL: gate.lateral_words,
+        Meaning.OTHER_VIEW: gate.other_view_words,
+        Meaning.NEUTRAL: gate.neutral_words,
+    }
+    return Policy(tuple((meaning, word) for meaning, some in words.items() for word in some), gate.minimum_age)
 
 
 def _started(part: T | None) -> T:

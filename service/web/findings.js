@@ -22,6 +22,7 @@ const FLAGS = {
   low_resolution: "Low resolution",
   burned_in_annotation: "Text burned into the image",
   orientation_unusual: "Unusual orientation; shown as stored",
+  paediatric: "Patient under 18; networks of this kind are less accurate on children",
 };
 /** @type {Record<Priority, string>} */
 export const PRIORITIES = { STAT: "STAT", HIGH: "High", ROUTINE: "Routine" };

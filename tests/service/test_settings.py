@@ -110,6 +110,11 @@ def test_destinations_are_a_json_list(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SENDING__DESTINATIONS", '[{"name": "a", "host": "a", "objects": ["fhir"]}]'),
         ("SENDING__DESTINATIONS", '[{"name": "a", "host": "a"}, {"name": "a", "host": "b"}]'),
         ("SENDING__SEND_ALL", '["nobody"]'),
+        ("GATE__CHEST_WORDS", '[""]'),
+        ("GATE__CHEST_WORDS", '["12"]'),
+        ("GATE__CHEST_WORDS", "Thx"),
+        ("GATE__MINIMUM_AGE", "-1"),
+        ("GATE__MINIMUM_AGE", "1.5"),
         ("DIMSE__AE_TITLE", "SEVENTEEN.LETTERS"),
         ("DIMSE__AE_TITLE", "BACK\\SLASH"),
         ("DIMSE__CALLERS", '[" "]'),
@@ -123,6 +128,24 @@ def test_an_invalid_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str,
         settings.load()
     assert "TRIAGE_" in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_words_of_the_gate_are_json_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIAGE_GATE__CHEST_WORDS", '["Thx", "Rx T", "胸"]')
+    monkeypatch.setenv("TRIAGE_GATE__MINIMUM_AGE", "16")
+
+    loaded = settings.load()
+
+    assert loaded.gate.chest_words == ("Thx", "Rx T", "胸")
+    assert (loaded.gate.minimum_age, loaded.gate.lateral_words) == (16, ())
+
+
+def test_a_word_of_the_gate_has_one_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIAGE_GATE__CHEST_WORDS", '["Thx"]')
+    monkeypatch.setenv("TRIAGE_GATE__NEUTRAL_WORDS", '["THX"]')
+
+    with pytest.raises(ConfigurationError, match="two lists"):
+        settings.load()
 
 
 @pytest.mark.parametrize("title", ["A", "TRIAGE_1", "WARD 3 CR", "SIXTEEN.LETTERS!"])

@@ -1,11 +1,16 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom import Dataset
 
+from service.dicom.description import IMAGE_DESCRIPTIONS, STUDY_DESCRIPTIONS
 from service.dicom.gate import accept
+from service.dicom.policy import Policy
+from service.dicom.vocabulary import Meaning
 from service.errors import MalformedDicom, UnsuitableImage
 from tests.factories import chest, ramp
 
-pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of pydicom, which the service ignores, too
 
 PIXELS = ramp(512, 600)
 
@@ -143,3 +148,47 @@ def test_resolution(shape, flags):
 def test_an_image_without_a_size_is_malformed():
     with pytest.raises(MalformedDicom):
         accept(chest(PIXELS, Rows=None))
+
+
+def test_words_of_a_site():
+    policy = Policy(
+        words=(
+            (Meaning.CHEST, "Röhre"),
+            (Meaning.OTHER_PART, "Kiste"),
+            (Meaning.FRONTAL, "gerade"),
+            (Meaning.LATERAL, "quer"),
+            (Meaning.OTHER_VIEW, "schief"),
+            (Meaning.NEUTRAL, "lateral"),  # in place of the table's meaning
+        )
+    )
+
+    assert accept(chest(PIXELS, BodyPartExamined="RÖHRE", ViewPosition="GERADE"), policy) == ()
+    assert accept(chest(PIXELS, ViewPosition="PA LATERAL"), policy) == ()
+    for elements in (
+        {"BodyPartExamined": "CHEST KISTE"},
+        {"ViewPosition": "PA QUER"},
+        {"ViewPosition": None, "SeriesDescription": "PA schief"},
+    ):
+        with pytest.raises(UnsuitableImage):
+            accept(chest(PIXELS, **elements), policy)
+    assert codes_of(BodyPartExamined="RÖHRE", ViewPosition="GERADE") == ["body_part_unsuitable", "view_unsuitable"]
+
+
+TEXT = st.one_of(st.none(), st.text(max_size=80), st.sampled_from(["CHEST", "PA", "LAT", "胸部", "Knie", "\x1b$B"]))
+KEYWORDS = ("BodyPartExamined", "ViewPosition", "PatientAge", "SpecificCharacterSet", *IMAGE_DESCRIPTIONS)
+
+
+@given(values=st.fixed_dictionaries(dict.fromkeys((*KEYWORDS, *STUDY_DESCRIPTIONS[:3]), TEXT)), code=TEXT)
+def test_any_text_is_accepted_refused_or_malformed(values, code):
+    sequences = {}
+    if code is not None:
+        sequences = dict.fromkeys(
+            ("AnatomicRegionSequence", "ViewCodeSequence", STUDY_DESCRIPTIONS[3]), coded(code, code)
+        )
+    dataset = chest(ramp(2, 2), Rows=512, Columns=600, **values, **sequences)
+
+    try:
+        flags = accept(dataset)
+    except (UnsuitableImage, MalformedDicom):
+        return
+    assert set(flags) <= {"body_part_missing", "view_position_missing", "paediatric"}

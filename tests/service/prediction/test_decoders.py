@@ -15,8 +15,10 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import RLELossless
 
 from service.dicom.canvas import canvas
-from service.dicom.radiograph import radiograph, unwindowed
+from service.dicom.policy import Policy
+from service.dicom.radiograph import display_values, radiograph, unwindowed
 from service.dicom.reader import Bounds, read
+from service.dicom.vocabulary import Meaning
 from service.errors import DecodeTimeout, InputError, InvalidRequest, MalformedDicom, UnsuitableImage
 from service.objects.overlay import image_png
 from service.prediction.decoders import Decoders
@@ -106,6 +108,30 @@ def test_refusals_keep_their_reasons_across_processes(decoders):
         asyncio.run(decoders.prepare(b"nothing", 64, "stretch"))
     assert malformed.value.code == "not_dicom"
     assert works(decoders)
+
+
+def test_the_policy_of_the_site_is_that_of_the_processes():
+    policy = Policy(words=((Meaning.CHEST, "Röhre"),), minimum_age=18)
+    child, adult = (dicom_bytes(PIXELS, BodyPartExamined="ROHRE", PatientAge=age) for age in ("017Y", "018Y"))
+
+    with Decoders(workers=1, seconds=20, memory_bytes=2 * 2**30, bounds=Bounds(), policy=policy) as site:
+        assert "paediatric" not in asyncio.run(site.prepare(adult, 64, "stretch")).header.flags
+        with pytest.raises(UnsuitableImage) as refusal:
+            asyncio.run(site.prepare(child, 64, "stretch"))
+    assert [reason.code for reason in refusal.value.reasons] == ["patient_too_young"]
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_a_stored_file_is_shown_though_the_gate_would_refuse_it_today(decoders):
+    refused = dicom_bytes(PIXELS, ViewPosition=None, SeriesDescription="Thorax seitlich", PixelAspectRatio=[2, 1])
+    with pytest.raises(UnsuitableImage):
+        asyncio.run(decoders.prepare(refused, 64, "stretch"))
+
+    shown = asyncio.run(decoders.render(refused, np.ndarray.tobytes))
+
+    assert shown == asyncio.run(decoders.render(DATA, np.ndarray.tobytes))
+    assert np.array_equal(display_values(refused), radiograph(DATA).values)
+    assert np.array_equal(asyncio.run(decoders.unwindowed(refused)).codes, PIXELS)
 
 
 def test_concurrent_files_get_their_own_canvas(decoders):

@@ -8,9 +8,12 @@ import torch
 from PIL import Image
 
 from model.region import region
+from service.dicom.policy import Policy
+from service.dicom.vocabulary import Meaning
 from service.inference.session import Outputs, Session
 from service.objects.drawing import Drawing
-from service.prediction.predictor import Predictor
+from service.prediction.predictor import Predictor, policy
+from service.settings import Gate
 from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import settings_for
@@ -76,3 +79,29 @@ def test_an_atypical_image_is_flagged_after_the_flags_of_the_attributes(
     without, flags = asyncio.run(predict(artefact)), asyncio.run(predict(with_typicality))
     assert "view_position_missing" in without
     assert flags == without + last
+
+
+def test_the_settings_of_the_gate_are_its_policy() -> None:
+    gate = Gate(
+        chest_words=("c1", "c2"),
+        other_part_words=("p",),
+        frontal_words=("f",),
+        lateral_words=("l",),
+        other_view_words=("o",),
+        neutral_words=("n",),
+        minimum_age=16,
+    )
+
+    assert policy(Gate()) == Policy()
+    assert policy(gate) == Policy(
+        (
+            (Meaning.CHEST, "c1"),
+            (Meaning.CHEST, "c2"),
+            (Meaning.OTHER_PART, "p"),
+            (Meaning.FRONTAL, "f"),
+            (Meaning.LATERAL, "l"),
+            (Meaning.OTHER_VIEW, "o"),
+            (Meaning.NEUTRAL, "n"),
+        ),
+        16,
+    )

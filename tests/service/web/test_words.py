@@ -65,6 +65,7 @@ def test_findings_and_flags_as_text(modules: Modules) -> None:
     assert modules.call("findings.js", call, "Pleural_Thickening", "Mass") == "Pleural thickening, Mass"
     assert modules.call("findings.js", call) == "No finding above its operating point"
     assert modules.call("findings.js", "(m) => m.flag('window_missing')").startswith("No window in the file")
+    assert modules.call("findings.js", "(m) => m.flag('paediatric')").startswith("Patient under 18")
     assert modules.call("findings.js", "(m) => m.flag('something_new')") == "Something new"
 
 

@@ -1,0 +1,93 @@
+"""Code strings, codes and descriptions that say what an image shows, as the gate reads them."""
+
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pydicom.charset import convert_encodings, decode_bytes
+
+from service.dicom.elements import items, text
+from service.dicom.header import readable_values
+
+# Of the image itself; the protocol and the processing are chosen for each image.
+IMAGE_DESCRIPTIONS = ("AcquisitionDeviceProcessingDescription", "SeriesDescription", "ProtocolName")
+# Of the whole examination, which may have several images.
+STUDY_DESCRIPTIONS = (
+    "PerformedProcedureStepDescription",
+    "StudyDescription",
+    "RequestedProcedureDescription",
+    "ProcedureCodeSequence",
+)
+_ESCAPE = "\x1b"  # begins another character set of ISO 2022, PS3.5 6.1.2.5
+SNOMED = ("SCT", "SRT", "SNM3", "99SDM")
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+    @property
+    def is_snomed(self) -> bool:
+        """Whether the value is of SNOMED, by any of the names that DICOM has had for it."""
+        return self.scheme in SNOMED
+
+
+def codes(dataset: Dataset, keyword: str) -> tuple[Code, ...]:
+    """Return the concepts of a code sequence.
+
+    Raises
+    ------
+    MalformedDicom
+        `value_invalid`.
+    """
+    return tuple(
+        Code(text(item, "CodeValue"), text(item, "CodingSchemeDesignator").upper(), text(item, "CodeMeaning"))
+        for item in items(dataset, keyword)
+    )
+
+
+def description(dataset: Dataset, keyword: str) -> str:
+    """Return free text, or the meanings of a code sequence; empty where they cannot be read, as no pixel needs them."""
+    values = readable_values(dataset, keyword)
+    meanings = [meaning for item in values if isinstance(item, Dataset) for meaning in _meanings(item)]
+    joined = " ".join(value for value in (*values, *meanings) if isinstance(value, str))
+    return _as_utf8(joined) or joined
+
+
+def code_string(dataset: Dataset, keyword: str) -> str:
+    """Return a value of VR CS; files hold other characters than the ASCII of PS3.5 6.2, in their own character set.
+
+    Raises
+    ------
+    MalformedDicom
+        `value_invalid`.
+    """
+    value = text(dataset, keyword)
+    if _ESCAPE in value:
+        return _as_declared(value, dataset) or value
+    return value if value.isascii() else _as_utf8(value) or _as_declared(value, dataset) or value
+
+
+def _meanings(item: Dataset) -> list[object]:
+    return readable_values(item, "CodeMeaning")
+
+
+def _as_utf8(value: str) -> str:
+    """Text that was read as Latin-1 although its bytes are UTF-8; empty where they are not."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return ""
+
+
+def _as_declared(value: str, dataset: Dataset) -> str:
+    """Text in Specific Character Set, which pydicom does not apply to a code string; empty where it does not fit."""
+    try:
+        encodings = convert_encodings(dataset.get("SpecificCharacterSet"))
+        decoded = decode_bytes(value.encode("latin-1"), encodings, set())
+    except (UnicodeError, LookupError, ValueError, AttributeError, TypeError):
+        return ""
+    return "" if "\ufffd" in decoded else decoded
