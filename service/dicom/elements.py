@@ -13,7 +13,7 @@ from pydicom.datadict import tag_for_keyword
 
 from service.errors import MalformedDicom
 
-UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # PS3.5 9.1; at most 64 characters
+UID = re.compile(r"\d+(\.\d+)+")  # PS3.5 9.1; at most 64 characters; archives take leading zeros, too
 
 
 def name(keyword: str) -> str:
@@ -60,6 +60,17 @@ def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
     if len(values) != 1 or values[0] != int(values[0]):
         raise MalformedDicom(f"{name(keyword)} must be one whole number", "value_invalid")
     return int(values[0])
+
+
+def frame_count(dataset: Dataset) -> int:
+    """Return Number of Frames; 1 where it is absent, and where it is 0, as some writers leave it.
+
+    Raises
+    ------
+    MalformedDicom
+        `value_invalid`.
+    """
+    return integer(dataset, "NumberOfFrames", 1) or 1
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ from pydicom import Dataset
 
 from service.dicom.age import age
 from service.dicom.body_part import body_part
-from service.dicom.elements import integer, text
+from service.dicom.elements import frame_count, integer, text
 from service.dicom.geometry import directions
 from service.dicom.outcome import Outcome, refusal
 from service.dicom.policy import Policy
@@ -67,7 +67,7 @@ def orientation(dataset: Dataset) -> Outcome:
 
 def frames(dataset: Dataset) -> Outcome:
     """There must be one frame."""
-    if integer(dataset, "NumberOfFrames", 1) == 1:
+    if frame_count(dataset) == 1:
         return None
     return refusal("multi_frame", "NumberOfFrames", "must be 1")
 

@@ -36,7 +36,7 @@ def readable_values(dataset: Dataset, keyword: str) -> list[Any]:
 
 def first_word(dataset: Dataset, keyword: str) -> str:
     """Return the first value in capitals; empty where there is none."""
-    return "".join(str(value).strip().upper() for value in readable_values(dataset, keyword)[:1])
+    return "".join(str(value).strip(" \0").upper() for value in readable_values(dataset, keyword)[:1])
 
 
 def normalised(dataset: Dataset, keyword: str) -> Any:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from service.dicom.elements import integer, numbers
+from service.dicom.shutter import Shutter
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Levels:
     index
         [H, W] int32, the level of each pixel.
     occurs
-        [N] bool, whether any pixel has the level.
+        [N] bool, whether any pixel has the level; those that a shutter covers do not count.
     padding
         [N] bool, whether pixels of the level are no part of the image, PS3.3 C.7.5.1.1.2.
     """
@@ -37,8 +38,13 @@ class Levels:
         return self.occurs & ~self.padding
 
 
-def levels_of(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Levels:
+def levels_of(stored: NDArray[np.integer[Any]], dataset: Dataset, shutter: Shutter | None) -> Levels:
     """Collect the levels of [H, W] integers, as `decoder.decode` returns them.
+
+    Parameters
+    ----------
+    shutter
+        The shutter of the image, `Presentation.shutter`.
 
     Raises
     ------
@@ -48,7 +54,7 @@ def levels_of(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Levels:
     low = int(stored.min())
     index = stored.astype(np.int32) - low
     occurs = np.zeros(int(index.max()) + 1, np.bool_)
-    occurs[index] = True
+    occurs[index if shutter is None else index[~shutter.covered]] = True
     values = np.arange(low, low + occurs.size, dtype=np.float64)
     return Levels(values, index, occurs, _padding(values, dataset))
 

@@ -58,8 +58,4 @@ def _image(data: bytes, bounds: Bounds, window: Window | None) -> Image.Image:
     dataset = read(data, bounds)
     if integer(dataset, "SamplesPerPixel", 1) == 3:  # a secondary capture made by this service
         return Image.fromarray(np.asarray(dataset.pixel_array, np.uint8))
-    if window is not None:
-        dataset.pop("VOILUTSequence", None)
-        dataset.WindowCenter, dataset.WindowWidth = window.centre, window.width
-        dataset.VOILUTFunction = window.function
-    return Image.fromarray(np.rint(display(decode(dataset), dataset).values * 255).astype(np.uint8))
+    return Image.fromarray(np.rint(display(decode(dataset), dataset, window).values * 255).astype(np.uint8))

@@ -1,6 +1,7 @@
 """From stored values to display values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -9,30 +10,50 @@ from pydicom import Dataset
 
 from service.dicom.levels import levels_of
 from service.dicom.presentation import Presentation, presentation
+from service.dicom.window import Window
 
 
 @dataclass(frozen=True)
 class Display:
-    """What a radiologist would see: `values` [H, W] float32 in [0, 1], 0 black, and the presentation they are from."""
+    """What a radiologist would see.
+
+    Attributes
+    ----------
+    values
+        [H, W] float32 in [0, 1], 0 black.
+    presentation
+        The presentation that they are from.
+    blank
+        Whether the image, without its padding and what its shutter covers, is of one of 256 greys.
+    """
 
     values: NDArray[np.float32]
     presentation: Presentation
+    blank: bool
 
 
-def display(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Display:
-    """Apply padding, Modality LUT, VOI LUT or window, and polarity, in this order.
+def display(stored: NDArray[np.integer[Any]], dataset: Dataset, window: Window | None = None) -> Display:
+    """Apply padding, Modality LUT, VOI LUT or window, polarity, and shutter, in this order.
 
     Parameters
     ----------
     stored
         [H, W] integers, as `decoder.decode` returns them.
+    window
+        Replaces the VOI transformation of the file if given, even where it shows nothing.
 
     Raises
     ------
     MalformedDicom
         `element_missing`, `value_invalid`.
     """
-    levels = levels_of(stored, dataset)
-    shown = presentation(lambda: levels, dataset)
+    measure = cache(partial(levels_of, stored, dataset))
+    shown = presentation(measure, dataset)
+    if window is not None:
+        shown = replace(shown, voi=window)
+    levels = measure(shown.shutter)
     greys = np.where(levels.padding, 0.0, shown.shade(levels.values)).astype(np.float32)
-    return Display(greys[levels.index], shown)
+    values, visible = greys[levels.index], np.rint(255 * greys[levels.visible])
+    if shown.shutter is not None:
+        values[shown.shutter.covered] = 0
+    return Display(values, shown, blank=visible.size == 0 or bool(visible.min() == visible.max()))

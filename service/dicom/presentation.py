@@ -6,6 +6,7 @@ returns.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,8 @@ from service.dicom.geometry import Geometry, geometry
 from service.dicom.header import first_word
 from service.dicom.levels import Levels
 from service.dicom.lut import Table, look_up, read_table
-from service.dicom.window import FUNCTIONS, Span, Window, apply_window, full_span, is_valid, windows
+from service.dicom.shutter import Shutter, shutter
+from service.dicom.window import FUNCTIONS, Span, Window, apply_window, full_span, is_beside, is_valid, windows
 from service.errors import MalformedDicom
 
 Values = NDArray[np.float64]
@@ -49,8 +51,11 @@ class Presentation:
         Whether to invert once, after the VOI transformation.
     geometry
         The pixel grid.
+    shutter
+        The display shutter; None where it covers no pixel.
     flags
-        `window_missing`, `window_width_invalid`, `voi_function_unknown`, `polarity_conflict`, `pixels_not_square`.
+        `voi_lut_unusable`, `window_missing`, `window_width_invalid`, `window_unusable`, `voi_function_unknown`,
+        `polarity_conflict`, `pixels_not_square`, `display_shutter`, `display_shutter_unusable`.
     """
 
     modality: Table | Rescale | None
@@ -58,6 +63,7 @@ class Presentation:
     voi: Table | Window | Span
     inverse: bool
     geometry: Geometry
+    shutter: Shutter | None
     flags: tuple[str, ...]
 
     def rescale(self, stored: Values) -> Values:
@@ -73,26 +79,29 @@ class Presentation:
         return 1 - greys if self.inverse else greys
 
 
-def presentation(levels: Callable[[], Levels], dataset: Dataset) -> Presentation:
+def presentation(measure: Callable[[Shutter | None], Levels], dataset: Dataset) -> Presentation:
     """Read how an image is shown.
 
     Parameters
     ----------
-    levels
-        Returns the levels of the image; called only if the header does not say enough: for the sign of a lookup table's
-        first value, and for a span in place of a window.
+    measure
+        Returns the levels of the image under its shutter; called only if the header does not say enough: for the sign
+        of a lookup table's first value, and for what a window shows of the pixels.
 
     Raises
     ------
     MalformedDicom
         `element_missing`, `value_invalid`.
     """
+    grid = geometry(dataset)
+    oblong = ("pixels_not_square",) if abs(grid.aspect - 1) > _ASPECT_TOLERANCE else ()
+    cover, covering = shutter(dataset, grid.aspect)
+    levels = cache(partial(measure, cover))
     modality, modality_type = _modality(levels, dataset)
     voi, doubts = _voi(levels, modality, dataset)
     inverse, conflict = _polarity(dataset)
-    grid = geometry(dataset)
-    oblong = ("pixels_not_square",) if abs(grid.aspect - 1) > _ASPECT_TOLERANCE else ()
-    return Presentation(modality, modality_type, voi, inverse, grid, (*doubts, *conflict, *oblong))
+    flags = (*doubts, *conflict, *oblong, *covering)
+    return Presentation(modality, modality_type, voi, inverse, grid, cover, flags)
 
 
 def _modality(levels: Callable[[], Levels], dataset: Dataset) -> tuple[Table | Rescale | None, str]:
@@ -120,27 +129,41 @@ def _voi(
     levels: Callable[[], Levels], modality: Table | Rescale | None, dataset: Dataset
 ) -> tuple[Table | Window | Span, tuple[str, ...]]:
     """VOI LUT, else the first window, else what the pixels suggest, PS3.3 C.11.2; and flags."""
-    sequence = items(dataset, "VOILUTSequence")
-    if sequence:
-        return read_table(sequence[0], dataset, signed=bool(_rescale(levels().values, modality).min() < 0)), ()
+    try:
+        sequence = items(dataset, "VOILUTSequence")
+        if sequence:
+            return read_table(sequence[0], dataset, signed=bool(_rescale(levels().values, modality).min() < 0)), ()
+    except MalformedDicom:  # the window beside it says the same; no value loses its meaning
+        window, doubts = _window(levels, modality, dataset)
+        return window, ("voi_lut_unusable", *doubts)
+    return _window(levels, modality, dataset)
+
+
+def _window(
+    levels: Callable[[], Levels], modality: Table | Rescale | None, dataset: Dataset
+) -> tuple[Window | Span, tuple[str, ...]]:
     first = next(iter(windows(dataset)), None)
     if first is None:
-        if _is_display_ready(modality, dataset):
+        if _is_display_ready(levels, modality, dataset):
             return Span(0, 255), ()
         return _range(levels(), modality), ("window_missing",)
     unknown = () if first.function in FUNCTIONS else ("voi_function_unknown",)
-    if is_valid(first):
-        return first, unknown
-    return _range(levels(), modality), (*unknown, "window_width_invalid")
+    if not is_valid(first):
+        return _range(levels(), modality), (*unknown, "window_width_invalid")
+    if is_beside(_rescale(levels().values, modality)[levels().visible], first):
+        return _range(levels(), modality), (*unknown, "window_unusable")
+    return first, unknown
 
 
 def _range(levels: Levels, modality: Table | Rescale | None) -> Span:
     return full_span(_rescale(levels.values, modality), levels.visible)
 
 
-def _is_display_ready(modality: Table | Rescale | None, dataset: Dataset) -> bool:
+def _is_display_ready(levels: Callable[[], Levels], modality: Table | Rescale | None, dataset: Dataset) -> bool:
     """Whether values are unsigned, of 8 bits and not rescaled."""
     if integer(dataset, "BitsStored") != 8 or integer(dataset, "PixelRepresentation"):
+        return False
+    if dataset["PixelData"].is_undefined_length and levels().values.max() > 255:  # deeper than Bits Stored
         return False
     return modality is None or (isinstance(modality, Rescale) and modality == Rescale(1.0, 0.0))
 

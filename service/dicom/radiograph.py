@@ -1,8 +1,9 @@
 """From the bytes of a file to the display values of a radiograph."""
 
 import hashlib
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -14,16 +15,20 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from service.dicom.attributes import attributes
-from service.dicom.decoder import decode
+from service.dicom.decoder import decode, depth_flags
 from service.dicom.elements import UID, name, text
 from service.dicom.gate import accept
 from service.dicom.pixels import display
 from service.dicom.policy import Policy
-from service.dicom.reader import Bounds, read
+from service.dicom.reader import Bounds, read, read_with_flags
 from service.dicom.unwindowed import Unwindowed, without_window
-from service.errors import MalformedDicom, TriageError, about
+from service.errors import MalformedDicom, Reason, TriageError, UnsuitableImage, about
 
 Result = TypeVar("Result")
+
+# Raised by 1 whenever the display values of any file change: hashes are comparable only within one version.
+# 2: display shutter, fallback from an unusable VOI, precision of the code stream.
+IDENTITY_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Header:
     attributes
         Values for lists and queries, see `service.dicom.attributes`.
     flags
-        Flags of the gate, then of the pixel path; snake_case.
+        Flags of the gate, of the reader (`trailing_data`), of the UIDs (`uid_leading_zero`) and of the pixel path.
     height, width
         Size of the image in the file, in pixels.
     aspect
@@ -87,10 +92,11 @@ def radiograph(
     return _with_errors_of_the_file(partial(_radiograph, data, bounds, policy))
 
 
-def unwindowed(data: bytes, bounds: Bounds = Bounds()) -> Unwindowed:  # noqa: B008 (frozen)
-    """Read and decode one stored file, and return its values before the window.
+# A stored file was accepted under the rules of its time. What follows shows it whatever the gate says today.
 
-    The gate is not asked: it accepted the file, perhaps with other rules or settings.
+
+def unwindowed(data: bytes, bounds: Bounds = Bounds()) -> Unwindowed:  # noqa: B008 (frozen)
+    """Read and decode a stored file, and return its values before the window.
 
     Raises
     ------
@@ -101,7 +107,7 @@ def unwindowed(data: bytes, bounds: Bounds = Bounds()) -> Unwindowed:  # noqa: B
 
 
 def display_values(data: bytes, bounds: Bounds = Bounds()) -> NDArray[np.float32]:  # noqa: B008 (frozen)
-    """Read, decode and display one stored file; `[H, W] float32 in [0, 1]`. The gate is not asked, as above.
+    """Read, decode and display a stored file, [H, W] float32 in [0, 1], 0 black.
 
     Raises
     ------
@@ -109,6 +115,16 @@ def display_values(data: bytes, bounds: Bounds = Bounds()) -> NDArray[np.float32
         And nothing else, whatever the bytes are.
     """
     return _with_errors_of_the_file(partial(_display_values, data, bounds))
+
+
+def identity_sha256(data: bytes, bounds: Bounds = Bounds()) -> str:  # noqa: B008 (frozen)
+    """Return the hash of a stored file's display values under today's rule.
+
+    Raises
+    ------
+    MalformedDicom, TooLarge, UnsupportedEncoding
+    """
+    return display_sha256(display_values(data, bounds))
 
 
 def display_sha256(values: NDArray[np.float32]) -> str:
@@ -146,18 +162,21 @@ def _display_values(data: bytes, bounds: Bounds) -> NDArray[np.float32]:
 
 def _radiograph(data: bytes, bounds: Bounds, policy: Policy) -> Radiograph:
     start = perf_counter()
-    dataset = read(data, bounds)
+    dataset, flags = read_with_flags(data, bounds)
     with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
-        return _accepted(dataset, policy, start)
+        return _accepted(dataset, policy, flags, start)
 
 
-def _accepted(dataset: Dataset, policy: Policy, start: float) -> Radiograph:
-    flags = accept(dataset, policy)
+def _accepted(dataset: Dataset, policy: Policy, flags: tuple[str, ...], start: float) -> Radiograph:
+    flags = (*accept(dataset, policy), *flags)
     uids = {keyword: _uid(dataset, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")}
     read_end = perf_counter()
     stored = decode(dataset)
     decode_end = perf_counter()
     image = display(stored, dataset)
+    if image.blank:
+        reason = f"{name('PixelData')} must have more than one grey, without padding and what a shutter covers"
+        raise UnsuitableImage((Reason("image_blank", reason),))
     header = Header(
         study_instance_uid=uids["StudyInstanceUID"],
         series_instance_uid=uids["SeriesInstanceUID"],
@@ -165,7 +184,12 @@ def _accepted(dataset: Dataset, policy: Policy, start: float) -> Radiograph:
         sop_class_uid=text(dataset, "SOPClassUID"),
         accession_number=text(dataset, "AccessionNumber"),
         attributes=attributes(dataset),
-        flags=flags + image.presentation.flags,
+        flags=(
+            *flags,
+            *_leading_zeros(uids.values()),
+            *depth_flags(stored, dataset),
+            *image.presentation.flags,
+        ),
         height=stored.shape[0],
         width=stored.shape[1],
         aspect=image.presentation.geometry.aspect,
@@ -182,6 +206,11 @@ def _uid(dataset: Dataset, keyword: str) -> str:
     if len(uid) > 64 or not UID.fullmatch(uid):
         raise MalformedDicom(f"{name(keyword)} must be a UID of at most 64 digits and dots", "uid_invalid")
     return uid
+
+
+def _leading_zeros(uids: Iterable[str]) -> tuple[str, ...]:
+    """PS3.5 9.1 forbids them; archives take such UIDs, and every reference must be in the same characters."""
+    return ("uid_leading_zero",) if any(re.search(r"(^|\.)0\d", uid) for uid in uids) else ()
 
 
 def _timings(*moments: float) -> dict[str, float]:

@@ -5,6 +5,7 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
+from typing import NamedTuple
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
@@ -19,8 +20,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from service.dicom.elements import binary, integer, name, text
-from service.dicom.structure import Encoding, encoding_of, meta_end, walk
+from service.dicom.charset import decode_text
+from service.dicom.element_header import Encoding
+from service.dicom.elements import binary, frame_count, integer, name, numbers, text
+from service.dicom.structure import Limits, encoding_of, meta_ends, walk
 from service.errors import MalformedDicom, TooLarge, about
 
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
@@ -37,6 +40,7 @@ class Bounds:
     max_pixels: int = 64 * 2**20  # Rows x Columns
     max_depth: int = 32  # nested sequences
     max_elements: int = 50_000
+    max_items: int = 5_000  # of all sequences
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,19 @@ class Part10:
     transfer_syntax: str
 
 
+class Reading(NamedTuple):
+    """A data set, and flags: `trailing_data` where something follows its last element."""
+
+    dataset: Dataset
+    flags: tuple[str, ...]
+
+
 def read(data: bytes, bounds: Bounds = Bounds()) -> Dataset:
+    """Parse a DICOM file that holds an image; raises as `read_with_flags`."""
+    return read_with_flags(data, bounds).dataset
+
+
+def read_with_flags(data: bytes, bounds: Bounds) -> Reading:
     """Parse a DICOM file that holds an image.
 
     Raises
@@ -60,10 +76,12 @@ def read(data: bytes, bounds: Bounds = Bounds()) -> Dataset:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
-        dataset = parse(data, bounds)
+        reading = _read(data, bounds)
+        dataset = reading.dataset
         with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
             _check_image(dataset, bounds)
-    return dataset
+            _complete(dataset)
+    return reading
 
 
 def parse(data: bytes, bounds: Bounds) -> Dataset:
@@ -80,13 +98,17 @@ def parse(data: bytes, bounds: Bounds) -> Dataset:
     TooLarge
         `file_too_large`, `inflated_too_large`.
     """
+    return _read(data, bounds).dataset
+
+
+def _read(data: bytes, bounds: Bounds) -> Reading:
     if len(data) > bounds.max_file_bytes:
         raise TooLarge(f"the file must have at most {bounds.max_file_bytes} bytes, got {len(data)}", "file_too_large")
     start = _start(data)
-    end = meta_end(data, start, bounds.max_elements)
+    meta_end, data_start = meta_ends(data, start, bounds.max_elements)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
-        return _data_set(data, end, _meta(data, start, end), bounds)
+        return _data_set(data, data_start, _meta(data, start, meta_end), bounds)
 
 
 def part10(data: bytes, bounds: Bounds) -> Part10:
@@ -97,10 +119,10 @@ def part10(data: bytes, bounds: Bounds) -> Part10:
     MalformedDicom
     """
     start = _start(data)
-    end = meta_end(data, start, bounds.max_elements)
+    meta_end, end = meta_ends(data, start, bounds.max_elements)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
-        meta = _meta(data, start, end)
+        meta = _meta(data, start, meta_end)
         if start and (declared := text(meta, "TransferSyntaxUID")):
             return Part10(data, declared)
         meta.TransferSyntaxUID = UID(_syntax(encoding_of(data, end, None)))
@@ -134,18 +156,29 @@ def _meta(data: bytes, start: int, end: int) -> FileMetaDataset:
         ) from None
 
 
-def _data_set(data: bytes, start: int, meta: FileMetaDataset, bounds: Bounds) -> Dataset:
+def _data_set(data: bytes, start: int, meta: FileMetaDataset, bounds: Bounds) -> Reading:
     syntax = text(meta, "TransferSyntaxUID")
     if syntax == DeflatedExplicitVRLittleEndian:
         data, start = _inflate(data, start, bounds.max_file_bytes), 0
     declared = Encoding(syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian) if syntax else None
     encoding = encoding_of(data, start, declared)
-    end = walk(data, start, encoding, bounds.max_depth, bounds.max_elements)
-    dataset = _parse(data, start, end, encoding)
-    if not syntax:
+    structure = walk(data, start, encoding, Limits(bounds.max_depth, bounds.max_elements, bounds.max_items))
+    dataset = _parse(_spelt(data, structure.misspelt), start, structure.end, encoding)
+    if declared is None or (syntax in NATIVE and encoding.little != declared.little):
         meta.TransferSyntaxUID = UID(_syntax(encoding))
     dataset.file_meta = meta
-    return dataset
+    decode_text(dataset)
+    return Reading(dataset, ("trailing_data",) if structure.trailing else ())
+
+
+def _spelt(data: bytes, misspelt: dict[int, bytes]) -> bytes:
+    """Put VRs where the file has other characters: pydicom would read such an element in Implicit VR."""
+    if not misspelt:
+        return data
+    corrected = bytearray(data)
+    for position, vr in misspelt.items():
+        corrected[position : position + 2] = vr
+    return bytes(corrected)
 
 
 def _parse(data: bytes, start: int, end: int, encoding: Encoding) -> Dataset:
@@ -194,7 +227,16 @@ def _check_image(dataset: Dataset, bounds: Bounds) -> None:
         raise MalformedDicom(f"{name('PixelData')} is shorter than Rows x Columns x frames", "truncated")
 
 
+def _complete(dataset: Dataset) -> None:
+    """Give the attributes that decoders ask for the standard's form: capitals, and one sample if none is stated."""
+    photometric = text(dataset, "PhotometricInterpretation")
+    if photometric != photometric.upper():
+        dataset.PhotometricInterpretation = photometric.upper()
+    if not numbers(dataset, "SamplesPerPixel") and photometric.upper() in ("MONOCHROME1", "MONOCHROME2"):
+        dataset.SamplesPerPixel = 1
+
+
 def _native_bytes(dataset: Dataset, pixels: int) -> int:
     if integer(dataset, "SamplesPerPixel", 1) != 1:
         return 0  # may be subsampled; the gate refuses colour
-    return pixels * integer(dataset, "NumberOfFrames", 1) * integer(dataset, "BitsAllocated") // 8
+    return pixels * frame_count(dataset) * integer(dataset, "BitsAllocated") // 8

@@ -8,29 +8,47 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pydicom.datadict import dictionary_VR
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
-
+from service.dicom.element_header import (
+    ITEM,
+    ITEM_END,
+    PIXEL_DATA,
+    SEQUENCE_END,
+    UNDEFINED,
+    Encoding,
+    Header,
+    continues,
+    is_vr,
+    known_vr,
+    read_header,
+    require,
+)
 from service.errors import MalformedDicom
 
-UNDEFINED = 0xFFFFFFFF
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+
+class Structure(NamedTuple):
+    """What a walk has found.
+
+    Attributes
+    ----------
+    end
+        The position after the last element.
+    misspelt
+        Positions of VRs that are none, such as `??` or `us`, and what they stand for.
+    trailing
+        Whether something other than zeros and data elements follows the pixel data.
+    """
+
+    end: int
+    misspelt: dict[int, bytes]
+    trailing: bool
 
 
-class Encoding(NamedTuple):
-    """How data elements are written."""
+class Limits(NamedTuple):
+    """Bounds of a walk. An item takes pydicom as long as a hundred elements."""
 
-    implicit: bool
-    little: bool
-
-
-class Header(NamedTuple):
-    """Header of one element: the position of its value, and its length, which may be `UNDEFINED`."""
-
-    tag: int
-    vr: str | None
-    value: int
-    length: int
+    depth: int
+    elements: int
+    items: int
 
 
 @dataclass(frozen=True)
@@ -54,12 +72,16 @@ def encoding_of(data: bytes, start: int, declared: Encoding | None) -> Encoding:
     first = data[start : start + 8]
     if len(first) < 8:
         raise MalformedDicom("the file ends before its data set", "truncated")
-    little = declared.little if declared else not (first[0] == 0 and first[1] != 0)
-    return Encoding(implicit=not _is_vr(first[4:6]), little=little)
+    little = declared.little if declared else True
+    if (first[0] == 0) != (first[1] == 0):  # a data set begins with a group below 0100
+        little = first[1] == 0
+    return Encoding(implicit=not is_vr(first[4:6]), little=little)
 
 
-def meta_end(data: bytes, start: int, max_elements: int) -> int:
-    """Return the position after the file meta information, group 0002.
+def meta_ends(data: bytes, start: int, max_elements: int) -> tuple[int, int]:
+    """Return the positions after the file meta information, group 0002, and after further ones that repeat it.
+
+    Some senders put the header of a file into the data set, with a transfer syntax that is no longer true.
 
     Raises
     ------
@@ -67,26 +89,28 @@ def meta_end(data: bytes, start: int, max_elements: int) -> int:
         `truncated`, `structure_invalid`, `too_many_elements`.
     """
     level = _Level(len(data), False, "elements", False)
+    first, tags = None, set[int]()
     for _ in range(max_elements):
         if data[start : start + 2] != b"\x02\x00":
-            return start
-        start = _end(_header(data, start, level, True), level, len(data))
+            return start if first is None else first, start
+        header = read_header(data, start, len(data), Encoding(implicit=False, little=True))
+        if header.tag in tags and first is None:
+            first = start
+        tags.add(header.tag)
+        start = _end(header, level, len(data))
     raise _too_many(max_elements)
 
 
-def walk(data: bytes, start: int, encoding: Encoding, max_depth: int, max_elements: int) -> int:
+def walk(data: bytes, start: int, encoding: Encoding, limits: Limits) -> Structure:
     """Walk a data set to its end.
-
-    Returns
-    -------
-    The position after the last element; only zeros may follow.
 
     Raises
     ------
     MalformedDicom
         `truncated`, `structure_invalid`, `too_deep`, `too_many_elements`.
     """
-    position, count = start, 0
+    position, count, items, last = start, 0, 0, 0
+    misspelt: dict[int, bytes] = {}
     stack = [_Level(len(data), False, "elements", encoding.implicit)]
     while stack:
         level = stack[-1]
@@ -94,42 +118,34 @@ def walk(data: bytes, start: int, encoding: Encoding, max_depth: int, max_elemen
             stack.pop()
             continue
         if len(stack) == 1 and _is_padding(data, position):
-            return position
-        header = _header(data, position, level, encoding.little)
+            break
+        if len(stack) == 1 and last >= PIXEL_DATA and not continues(data, position, last, encoding):
+            return Structure(position, misspelt, trailing=True)
+        header = read_header(data, position, level.end, Encoding(level.implicit, encoding.little))
         if header.tag == _DELIMITER.get(level.content) and level.delimited:
             stack.pop()
             position = header.value
             continue
-        count += 1
-        if count > max_elements:
-            raise _too_many(max_elements)
+        count, items = count + 1, items + (level.content == "items")
+        if count > limits.elements:
+            raise _too_many(limits.elements)
+        if items > limits.items:
+            raise MalformedDicom(f"the file has more than {limits.items} items of sequences", "too_many_elements")
+        if header.misspelt and header.vr:
+            misspelt[position + 4] = header.vr.encode("ascii")
+        last = header.tag if len(stack) == 1 else last
         inner = _inner(data, header, level, encoding.little)
         if inner is None:
             position = _end(header, level, len(data))
             continue
         position = header.value
         stack.append(inner)
-        if len(stack) > 1 + 2 * max_depth:  # a sequence and its item are two levels
-            raise MalformedDicom(f"sequences are nested deeper than {max_depth}", "too_deep")
-    return position
+        if len(stack) > 1 + 2 * limits.depth:  # a sequence and its item are two levels
+            raise MalformedDicom(f"sequences are nested deeper than {limits.depth}", "too_deep")
+    return Structure(position, misspelt, trailing=False)
 
 
 _DELIMITER = {"elements": ITEM_END, "items": SEQUENCE_END, "fragments": SEQUENCE_END}
-
-
-def _header(data: bytes, position: int, level: _Level, little: bool) -> Header:
-    _require(position + 8, level.end, len(data))
-    order = "<" if little else ">"
-    group, element, length = struct.unpack_from(order + "HHL", data, position)
-    tag = group << 16 | element
-    vr = data[position + 4 : position + 6]
-    if group == 0xFFFE or level.implicit or not _is_vr(vr):  # items carry no VR
-        return Header(tag, None, position + 8, length)
-    code = vr.decode("ascii")
-    if code not in EXPLICIT_VR_LENGTH_32:
-        return Header(tag, code, position + 8, struct.unpack_from(order + "H", data, position + 6)[0])
-    _require(position + 12, level.end, len(data))
-    return Header(tag, code, position + 12, struct.unpack_from(order + "L", data, position + 8)[0])
 
 
 def _inner(data: bytes, header: Header, level: _Level, little: bool) -> _Level | None:
@@ -145,16 +161,14 @@ def _inner(data: bytes, header: Header, level: _Level, little: bool) -> _Level |
     end = level.end if undefined else _end(header, level, len(data))
     implicit = level.implicit
     if content == "elements" and not implicit and end - header.value >= 6:
-        implicit = not _is_vr(data[header.value + 4 : header.value + 6]) and not _starts_item(
-            data, header.value, little
-        )
+        implicit = not is_vr(data[header.value + 4 : header.value + 6]) and not _starts_item(data, header.value, little)
     return _Level(end, undefined, content, implicit)
 
 
 def _content(data: bytes, header: Header, little: bool) -> str:
     vr = header.vr
     if vr in (None, "UN"):
-        vr = _known_vr(header.tag) or vr
+        vr = known_vr(header.tag) or vr
     if vr == "SQ":
         return "items"
     if header.length != UNDEFINED:
@@ -166,31 +180,13 @@ def _content(data: bytes, header: Header, little: bool) -> str:
 def _end(header: Header, level: _Level, size: int) -> int:
     if header.length == UNDEFINED:
         raise MalformedDicom("an element that must have a length has an undefined one", "structure_invalid")
-    _require(header.value + header.length, level.end, size)
+    require(header.value + header.length, level.end, size)
     return header.value + header.length
-
-
-def _require(position: int, end: int, size: int) -> None:
-    if position > size:
-        raise MalformedDicom("the file ends inside a data element", "truncated")
-    if position > end:
-        raise MalformedDicom("a data element is longer than the item or sequence that holds it", "structure_invalid")
-
-
-def _known_vr(tag: int) -> str | None:
-    try:
-        return dictionary_VR(tag)
-    except KeyError:
-        return None
 
 
 def _starts_item(data: bytes, position: int, little: bool) -> bool:
     group, element = struct.unpack_from("<HH" if little else ">HH", data[position : position + 4].ljust(4, b"\0"))
     return (group << 16 | element) in (ITEM, ITEM_END)
-
-
-def _is_vr(code: bytes) -> bool:
-    return len(code) == 2 and all(65 <= letter <= 90 for letter in code)
 
 
 def _is_padding(data: bytes, position: int) -> bool:

@@ -4,6 +4,7 @@ With the first window a viewer shows what `display` shows: both take the same pr
 """
 
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,8 @@ class Unwindowed:
         [H, W] uint16. slope * code + intercept is the value after Modality LUT and, where there is one, VOI LUT. It is
         exact where the values are evenly spaced, as integers with a rescale are, and else off by slope / 2 at most.
     padding
-        Code of the pixels that are no part of the image, black in every window; None where there are none.
+        Code of the pixels that are no part of the image or that its shutter covers, black in every window; None where
+        there are none.
     invert
         Whether to invert once, after the window.
     voi_lut
@@ -89,16 +91,20 @@ def without_window(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Unwind
     MalformedDicom
         `element_missing`, `value_invalid`.
     """
-    levels = levels_of(stored, dataset)
-    shown = presentation(lambda: levels, dataset)
+    measure = cache(partial(levels_of, stored, dataset))
+    shown = presentation(measure, dataset)
+    levels = measure(shown.shutter)
     values, window = shown.rescale(levels.values), shown.voi
     if has_lut := isinstance(window, Table):
         values, window = look_up(values, window), Span(0, window.highest)
     if not np.isfinite(2 * values[levels.visible]).all():
         raise MalformedDicom(f"{name('RescaleSlope')} is too large", "value_invalid")
     codes, slope, intercept, padding = _encode(values, levels, shown)
+    pixels = codes[levels.index]
+    if shown.shutter is not None and padding is not None:
+        pixels[shown.shutter.covered] = padding
     return Unwindowed(
-        codes=codes[levels.index],
+        codes=pixels,
         slope=slope,
         intercept=intercept,
         padding=padding,
@@ -116,7 +122,7 @@ def _encode(
     values: NDArray[np.float64], levels: Levels, shown: Presentation
 ) -> tuple[NDArray[np.uint16], float, float, int | None]:
     """Return the code of each level, [N]; slope and intercept that turn codes into values; the code of padding."""
-    has_padding = bool((levels.occurs & levels.padding).any())
+    has_padding = shown.shutter is not None or bool((levels.occurs & levels.padding).any())
     low, high = full_span(values, levels.visible)
     count, slope = _CODES - has_padding, _step(shown)
     if round((high - low) / slope) >= count:
@@ -125,7 +131,7 @@ def _encode(
     padding = (_CODES - 1 if shown.inverse else 0) if has_padding else None
     if padding == 0:
         codes, intercept = codes + 1, intercept - slope
-    return np.where(levels.padding, padding or 0, codes).astype(np.uint16), slope, intercept, padding
+    return np.where(levels.visible, codes, padding or 0).astype(np.uint16), slope, intercept, padding
 
 
 def _step(shown: Presentation) -> float:

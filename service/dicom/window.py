@@ -69,6 +69,15 @@ def apply_window(values: NDArray[np.float64], window: Window | Span) -> NDArray[
     return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)  # PS3.3 C.11.2.1.2.1
 
 
+def is_beside(values: NDArray[np.float64], window: Window) -> bool:
+    """Whether different values, [N] float64, are all black in the window, or all white."""
+    if values.size == 0 or values.min() == values.max():
+        return False
+    greys = apply_window(values, window)
+    margin = 0.5 / 255 if window.function == "SIGMOID" else 0.0  # it never reaches either end
+    return bool(greys.max() <= margin or greys.min() >= 1 - margin)
+
+
 def standard_window(window: Window | Span) -> Window:
     """Return the window, in a function of the standard, that shows the same; a span becomes LINEAR.
 

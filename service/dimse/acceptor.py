@@ -153,7 +153,7 @@ class Acceptor:
             return Status(CLASS_NOT_SUPPORTED, "sop_class_not_supported")
         try:
             data = event.encoded_dataset()
-            return self._forward.store(data, request_id)
+            return self._forward.store(data, str(cast(C_STORE, event.request).AffectedSOPInstanceUID), request_id)
         except MemoryError:  # other associations hold the memory
             return Status(OUT_OF_RESOURCES, "out_of_memory")
         except Exception as error:  # for example a UID in the command that cannot be written into a file header

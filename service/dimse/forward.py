@@ -10,6 +10,7 @@ import httpx
 from service.dimse.status import Status, status
 from service.errors import ConfigurationError
 from service.http.failure_reasons import OUT_OF_RESOURCES
+from service.http.predictions import INSTANCE_HEADER
 from service.settings import Dimse
 from service.telemetry import log
 
@@ -38,10 +39,16 @@ class Forward:
             verify=ssl.create_default_context(),
         )
 
-    def store(self, data: bytes, request_id: str) -> Status:
-        """Forward a Part 10 file; success means that its record is committed."""
+    def store(self, data: bytes, instance: str, request_id: str) -> Status:
+        """Forward a Part 10 file; success means that its record is committed.
+
+        Parameters
+        ----------
+        instance
+            Affected SOP Instance UID of the command; the service refuses a data set with another one.
+        """
         try:
-            answer = self._post(data, request_id)
+            answer = self._post(data, {"X-Request-Id": request_id, INSTANCE_HEADER: instance})
         except (httpx.TransportError, ConfigurationError) as error:
             log().warning("the service is unreachable", error=type(error).__name__)
             return Status(OUT_OF_RESOURCES, "service_unreachable")
@@ -58,8 +65,8 @@ class Forward:
         """Close the connections."""
         self._http.close()
 
-    def _post(self, data: bytes, request_id: str) -> httpx.Response:
-        headers = self._headers() | {"Content-Type": "application/dicom", "X-Request-Id": request_id}
+    def _post(self, data: bytes, stated: dict[str, str]) -> httpx.Response:
+        headers = self._headers() | {"Content-Type": "application/dicom"} | stated
         for last in (False, True):
             try:
                 return self._http.post("/v1/predictions", content=data, headers=headers)

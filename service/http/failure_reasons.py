@@ -41,6 +41,7 @@ BY_CODE = {  # codes that say more than their class
     "modality_unsuitable": CLASS_NOT_SUPPORTED,
     "pixel_data_missing": CLASS_NOT_SUPPORTED,
     "study_mismatch": DOES_NOT_MATCH,
+    "instance_mismatch": DOES_NOT_MATCH,
     "unsupported_media_type": CANNOT_UNDERSTAND,
 }
 

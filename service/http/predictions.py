@@ -17,6 +17,8 @@ from service.http.uploads import FORM, PART_NAMES, RAW, Upload, receive_files
 from service.objects.drawing import Drawing
 from service.prediction.pipeline import Pipeline
 
+INSTANCE_HEADER = "X-Sop-Instance-Uid"
+
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"], responses=RESPONSES)
 
 _READ = needs("read")
@@ -65,13 +67,16 @@ async def predict(request: Request, pipeline: PipelineDep) -> JSONResponse:
 
     Send `multipart/form-data` with one or several parts named `file`, or the bytes of one DICOM file as
     `application/dicom`. The answer to one file is its prediction; to several, a list with the prediction or problem of
-    each. When the answer arrives, the result is on disk. Posting a file again returns the same prediction.
+    each. When the answer arrives, the result is on disk. Posting a file again returns the same prediction. A single
+    file is refused if its SOP Instance UID is not that of the header `X-Sop-Instance-Uid`, if there is one.
     """
     with pipeline.accepting():
         async with receive_files(request, request.app.state.limits) as uploads:
             if len(uploads) > 1:
                 return JSONResponse(await _predict_each(pipeline, uploads))
-            record = await pipeline.predict(await uploads[0].read())
+            # Of a C-STORE request: a command must not acknowledge another instance than it names, PS3.4 B.2.3.
+            announced = request.headers.get(INSTANCE_HEADER)
+            record = await pipeline.predict(await uploads[0].read(), instance=announced)
             return json_response(prediction_body(record))
 
 

@@ -1,7 +1,5 @@
 """Box and text as a graphic layer over the radiograph, as a Grayscale Softcopy Presentation State."""
 
-from functools import cache
-
 import numpy as np
 from highdicom import pr
 from highdicom.content import PresentationLUTTransformation
@@ -22,8 +20,7 @@ from service.storage.record import Record
 
 def presentation_state(record: Record, source: Source) -> bytes:
     """Render a DICOM GSPS file: the radiograph as `display` shows it, with the box and a few lines of text."""
-    levels = cache(lambda: levels_of(decode(source.image), source.image))  # decoded only where the header is not enough
-    shown = presentation(levels, source.image)
+    shown = presentation(lambda shutter: levels_of(decode(source.image), source.image, shutter), source.image)
     images = [source.header]
     layer = pr.GraphicLayer("AI", 1, description="AG-CNN triage, research use only")
     annotation = pr.GraphicAnnotation(
@@ -46,6 +43,7 @@ def presentation_state(record: Record, source: Source) -> bytes:
     state.BodyPartExamined = "CHEST"
     _set_modality(state, shown)
     _set_voi(state, shown)
+    _set_shutter(state, shown)
     (area,) = state.DisplayedAreaSelectionSequence
     area.PresentationPixelAspectRatio = list(shown.geometry.ratio)  # highdicom assumes square pixels
     return file(state, record, source)
@@ -94,12 +92,22 @@ def _set_modality(state: Dataset, shown: Presentation) -> None:
     state.RescaleSlope, state.RescaleIntercept, state.RescaleType = slope, intercept, shown.modality_type
 
 
+def _set_shutter(state: Dataset, shown: Presentation) -> None:
+    """Repeat the shutter: a presentation state stands for the image's own, PS3.4 N.2."""
+    if shown.shutter is None:
+        return
+    state.ShutterShape = list(shown.shutter.shapes)
+    for keyword, values in shown.shutter.elements.items():
+        setattr(state, keyword, values)
+    state.ShutterPresentationValue = 0  # black, PS3.3 C.11.12
+
+
 def _set_voi(state: Dataset, shown: Presentation) -> None:
     """Set what `display` uses; a radiograph without a window has none here, too, and the viewer chooses."""
     voi = Dataset()
     if isinstance(shown.voi, Table):
         voi.VOILUTSequence = [voi_item(shown.voi)]
-    elif isinstance(shown.voi, Span) and "window_width_invalid" not in shown.flags:
+    elif isinstance(shown.voi, Span) and not {"window_width_invalid", "window_unusable"} & set(shown.flags):
         return
     else:
         window = standard_window(shown.voi)

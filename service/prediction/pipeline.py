@@ -6,14 +6,25 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
-from service.errors import Conflict, Overloaded, StartupError, TriageError, about
+from service.dicom.radiograph import IDENTITY_VERSION, identity_sha256
+from service.errors import (
+    Conflict,
+    MalformedDicom,
+    NotFound,
+    Overloaded,
+    StartupError,
+    TooLarge,
+    TriageError,
+    UnsupportedEncoding,
+    about,
+)
 from service.prediction.predictor import Predictor
 from service.prediction.stored import StoredPredictions
 from service.settings import Settings
 from service.storage.database import Database
 from service.storage.instances import Instances
 from service.storage.outbox import Order
-from service.storage.record import Record
+from service.storage.record import Identity, Record
 from service.storage.records import Records
 from service.storage.retention import Retention
 from service.storage.url import database_url
@@ -129,28 +140,32 @@ class Pipeline:
         finally:
             self._free_places += held
 
-    async def predict(self, data: bytes, study: str | None = None) -> Record:
+    async def predict(self, data: bytes, study: str | None = None, instance: str | None = None) -> Record:
         """Predict one file; the record, old or new, is on disk when this returns.
 
         Parameters
         ----------
         study
             Study Instance UID that the file must have, if any.
+        instance
+            SOP Instance UID that the file must have, if any.
 
         Raises
         ------
         InputError, Overloaded, StorageFull, InferenceFailed
-            Conflict, `study_mismatch`: the file is of another study. `identity_conflict`: the image is stored under
-            another study or patient.
+            Conflict, `study_mismatch`, `instance_mismatch`: the file has another UID. `identity_conflict`: the image
+            is stored under another study or patient.
         """
         prepared = await self.predictor.prepare(data)
         header = prepared.header
         with about(header.sop_instance_uid, header.sop_class_uid):
             if study not in (None, header.study_instance_uid):
                 raise Conflict("(0020,000D) StudyInstanceUID does not match the study in the URL", "study_mismatch")
-            existing = await asyncio.to_thread(
-                self._records.find, header.sop_instance_uid, header.display_sha256, self.predictor.artefact.sha256
-            )
+            if instance not in (None, header.sop_instance_uid):
+                raise Conflict("(0008,0018) SOPInstanceUID does not match the one announced", "instance_mismatch")
+            identity = Identity(header.sop_instance_uid, header.display_sha256, IDENTITY_VERSION)
+            await self._renew(identity, data)
+            existing = await asyncio.to_thread(self._records.find, identity, self.predictor.artefact.sha256)
             if existing is None:
                 # `_store` is one call: a cancelled request is stored completely or not at all.
                 record = await asyncio.to_thread(self._store, await self.predictor.infer(prepared), data)
@@ -165,6 +180,28 @@ class Pipeline:
             timings_ms=vars(record.prediction.timings_ms),
         )
         return record
+
+    async def _renew(self, identity: Identity, data: bytes) -> None:
+        """Bring a stored instance to today's version of the identity rule, so that the two can be compared.
+
+        Raises
+        ------
+        Conflict
+            Its file is gone or cannot be read: nothing shows that it is the same image.
+        """
+        file = await asyncio.to_thread(self._records.outdated, identity)
+        if file is None:
+            return
+        try:
+            stored = await asyncio.to_thread(self._instances.get, file)
+            if stored != data:
+                display_sha256 = await self.predictor.examine(stored, identity_sha256)
+                identity = replace(identity, display_sha256=display_sha256)
+        except (MalformedDicom, UnsupportedEncoding, TooLarge, NotFound):
+            raise Conflict(
+                "(0008,0018) SOPInstanceUID is already stored, with a file that cannot be compared"
+            ) from None
+        await asyncio.to_thread(self._records.renew, file, identity)
 
     async def _start(self) -> None:
         self._obstacle = "the golden self-test"

@@ -10,7 +10,7 @@ from service.artefact.file import load
 from service.artefact.typicality import flags, typical_images
 from service.dicom.canvas import content, to_image
 from service.dicom.policy import Policy
-from service.dicom.radiograph import Header
+from service.dicom.radiograph import IDENTITY_VERSION, Header
 from service.dicom.reader import Bounds
 from service.dicom.unwindowed import Unwindowed
 from service.dicom.vocabulary import Meaning
@@ -174,6 +174,7 @@ class Predictor:
             accession_number=header.accession_number,
             attributes=header.attributes,
             display_sha256=header.display_sha256,
+            identity_version=IDENTITY_VERSION,
             artefact_sha256=self.artefact.sha256,
             instance_file="",
             instance_bytes=0,

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Self
 from uuid import uuid4
 
 import numpy as np
@@ -45,6 +46,8 @@ class Summary:
         Attributes of patient, study and series, by keyword.
     display_sha256, artefact_sha256
         SHA-256 of the display values before resizing and of the artefact's file, lower-case hex.
+    identity_version
+        Version of the rule that gave the display values, `service.dicom.radiograph.IDENTITY_VERSION`.
     instance_file, instance_bytes
         Name that `Instances.put` returned, and size of the file.
     """
@@ -55,12 +58,27 @@ class Summary:
     accession_number: str
     attributes: dict[str, str] = field(repr=False)
     display_sha256: str
+    identity_version: int
     artefact_sha256: str
     instance_file: str
     instance_bytes: int
     prediction: Prediction
     id: str = field(default_factory=_new_id)
     created: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes two files one instance: its UID, and its display values under a version of the identity rule."""
+
+    sop_instance_uid: str
+    display_sha256: str
+    version: int
+
+    @classmethod
+    def of(cls, record: Summary) -> Self:
+        """Return the identity of a record."""
+        return cls(record.sop_instance_uid, record.display_sha256, record.identity_version)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,7 +11,7 @@ from service.storage import rows, worklist
 from service.storage.changes import add_change
 from service.storage.database import Database
 from service.storage.outbox import Order, insert_orders
-from service.storage.record import Record, Summary, check_id
+from service.storage.record import Identity, Record, Summary, check_id
 from service.storage.tables import INSTANCES, PREDICTIONS, RECORDS, SUMMARIES
 
 _ATTEMPTS = 8  # a lost race leaves a row to read, so the second attempt nearly always succeeds
@@ -63,6 +63,8 @@ class Records:
         ------
         Conflict
             The SOP Instance UID is stored with other display values.
+        Overloaded
+            A replica of another version has stored it since `outdated` was asked.
         """
         for _ in range(_ATTEMPTS):
             try:
@@ -72,17 +74,36 @@ class Records:
                 continue
         raise Overloaded("the record could not be saved because of other writers")
 
-    def find(self, sop_instance_uid: str, display_sha256: str, artefact_sha256: str) -> Record | None:
-        """Return the record under a key, or None.
+    def find(self, identity: Identity, artefact_sha256: str) -> Record | None:
+        """Return the record of an instance and an artefact, or None.
 
         Raises
         ------
         Conflict
             The SOP Instance UID is stored with other display values.
+        Overloaded
+            It is stored under another version of the identity rule: see `outdated`.
         """
         with self.database.read() as connection:
-            instance = _instance(connection, sop_instance_uid, display_sha256)
+            instance = _instance(connection, identity)
             return None if instance is None else _existing(connection, instance, artefact_sha256)
+
+    def outdated(self, identity: Identity) -> str | None:
+        """Return the file of an instance that is stored under another version of the identity rule, or None.
+
+        The hashes of two versions say nothing of each other: the caller reads the file again and calls `renew`.
+        """
+        outdated = sa.select(INSTANCES.c.instance_file).where(
+            INSTANCES.c.sop_instance_uid == identity.sop_instance_uid, INSTANCES.c.identity_version != identity.version
+        )
+        with self.database.read() as connection:
+            return connection.scalar(outdated)
+
+    def renew(self, instance_file: str, identity: Identity) -> None:
+        """Store the hash of a file's display values under today's version of the identity rule."""
+        values = {"display_sha256": identity.display_sha256, "identity_version": identity.version}
+        with self.database.write() as connection:
+            connection.execute(sa.update(INSTANCES).where(INSTANCES.c.instance_file == instance_file).values(values))
 
     def get(self, id: str) -> Record:
         """Return one record.
@@ -149,7 +170,7 @@ class Records:
 
 
 def _save(connection: sa.Connection, record: Record, orders: Sequence[Order]) -> Record:
-    instance = _instance(connection, record.sop_instance_uid, record.display_sha256)
+    instance = _instance(connection, Identity.of(record))
     if instance is None:
         instance = _insert_instance(connection, record)
     worklist.lock_instance(connection, instance)
@@ -163,12 +184,16 @@ def _save(connection: sa.Connection, record: Record, orders: Sequence[Order]) ->
     return saved
 
 
-def _instance(connection: sa.Connection, sop_instance_uid: str, display_sha256: str) -> int | None:
-    instances = sa.select(INSTANCES.c.id, INSTANCES.c.display_sha256)
-    row = connection.execute(instances.where(INSTANCES.c.sop_instance_uid == sop_instance_uid)).one_or_none()
-    if row is not None and row.display_sha256 != display_sha256:
+def _instance(connection: sa.Connection, identity: Identity) -> int | None:
+    instances = sa.select(INSTANCES.c.id, INSTANCES.c.display_sha256, INSTANCES.c.identity_version)
+    row = connection.execute(instances.where(INSTANCES.c.sop_instance_uid == identity.sop_instance_uid)).one_or_none()
+    if row is None:
+        return None
+    if row.identity_version != identity.version:
+        raise Overloaded("another version of the service has just stored the instance; send it again")
+    if row.display_sha256 != identity.display_sha256:
         raise Conflict("(0008,0018) SOPInstanceUID is already stored with other display values")
-    return None if row is None else int(row.id)
+    return int(row.id)
 
 
 def _existing(connection: sa.Connection, instance: int, artefact_sha256: str) -> Record | None:

@@ -51,6 +51,7 @@ INSTANCES = sa.Table(
     sa.Column("attributes", sa.JSON, nullable=False, server_default=sa.text("'{}'")),
     *(sa.Column(name, sa.Text, nullable=False, server_default=sa.text("''")) for name in SEARCHED),
     sa.Column("display_sha256", sa.Text, nullable=False),
+    sa.Column("identity_version", sa.Integer, nullable=False, server_default=sa.text("1")),
     sa.Column("instance_file", sa.Text, nullable=False, unique=True),
     sa.Column("instance_bytes", sa.BigInteger, nullable=False),
     sa.Column("received", Utc, nullable=False),
@@ -142,6 +143,7 @@ INSTANCE_COLUMNS = (
     "accession_number",
     "attributes",
     "display_sha256",
+    "identity_version",
     "instance_file",
     "instance_bytes",
 )

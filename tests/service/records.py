@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from service.artefact.card import OperatingPoint
+from service.dicom.radiograph import IDENTITY_VERSION
 from service.storage.record import Record
 from service.triage.finding import Finding
 from service.triage.prediction import Network, Prediction, Timings
@@ -53,6 +54,7 @@ def record(**changes: Any) -> Record:
         "accession_number": "A-1",
         "attributes": {"PatientName": "Nobody^Ann", "Modality": "DX"},
         "display_sha256": "d" * 64,
+        "identity_version": IDENTITY_VERSION,
         "artefact_sha256": "a" * 64,
         "instance_file": "0" * 32 + ".dcm",
         "instance_bytes": 1234,

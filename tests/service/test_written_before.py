@@ -6,11 +6,14 @@
 import hashlib
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 from service.objects.kinds import Kind
 from service.storage.keys import Keys
@@ -80,6 +83,34 @@ def test_another_artefact_makes_a_new_record_beside_the_old(client: Client) -> N
         assert response.status_code == 200
         assert response.json()["id"] not in IDS
     assert [client.get(f"/v1/predictions/{id}").status_code for id in IDS] == [200, 200]
+
+
+def test_a_file_whose_display_values_have_changed_since_is_the_same_instance(artefact: Path, tmp_path: Path) -> None:
+    """That revision passed over display shutters: its hash of such a file is another one than today's."""
+    shutil.copytree(WRITTEN, tmp_path, dirs_exist_ok=True)
+    path = next(iter(sorted((tmp_path / "instances").rglob("*.dcm"))))
+    path.write_bytes(with_shutter(path.read_bytes()))
+    with sqlite3.connect(tmp_path / "triage.sqlite") as connection:
+        connection.execute("UPDATE predictions SET artefact_sha256 = ?", [_sha256(artefact.read_bytes())])
+    connection.close()
+
+    with serving(settings_for(artefact, tmp_path)) as client:
+        answers = [client.post(path.read_bytes()) for _ in range(2)]
+        other = client.post(path.read_bytes().replace(b"RECTANGULAR ", b"OCTAGONAL   "))
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert {answer.json()["id"] for answer in answers} < set(IDS)
+    assert (other.status_code, other.json()["code"]) == (409, "conflict")
+
+
+def with_shutter(data: bytes) -> bytes:
+    dataset = dcmread(BytesIO(data))
+    dataset.ShutterShape = "RECTANGULAR"
+    dataset.ShutterLeftVerticalEdge, dataset.ShutterRightVerticalEdge = 20, dataset.Columns
+    dataset.ShutterUpperHorizontalEdge, dataset.ShutterLowerHorizontalEdge = 1, dataset.Rows
+    stream = BytesIO()
+    dataset.save_as(stream)
+    return stream.getvalue()
 
 
 def _sha256(content: bytes) -> str:

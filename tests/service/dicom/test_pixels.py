@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydicom import Dataset
 from pydicom.pixels import apply_voi_lut
 
 from service.dicom.pixels import display
+from service.dicom.window import Window
 from service.errors import MalformedDicom
 from tests.factories import chest, ramp
 
@@ -44,6 +45,7 @@ def test_windows_agree_with_pydicom(stored, centre, width, function):
     dataset = chest(stored, WindowCenter=centre, WindowWidth=width, VOILUTFunction=function)
     with np.errstate(over="ignore"):
         oracle = apply_voi_lut(stored, dataset) / 4095  # pydicom's outputs reach over the stored bits
+    assume(np.ptp(stored) == 0 or (oracle.max() > 0.01 and oracle.min() < 0.99))  # else the window is beside the pixels
     assert np.allclose(display(stored, dataset).values, oracle, atol=1e-6)
 
 
@@ -69,6 +71,55 @@ def test_the_window_of_an_unknown_function_is_as_wide_as_a_linear_one():
     elements = {"WindowCenter": 2, "WindowWidth": 0.5, "VOILUTFunction": "CUBIC"}
     assert shown(ROW, **elements) == [0, 0.25, 0.5, 0.75, 1]
     assert flags(**elements) == ("voi_function_unknown", "window_width_invalid")
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"WindowCenter": -10, "WindowWidth": 10},
+        {"WindowCenter": 3000, "WindowWidth": 10},
+        {"WindowCenter": -10, "WindowWidth": 1},
+        {"WindowCenter": -10, "WindowWidth": 10, "VOILUTFunction": "LINEAR_EXACT"},
+        {"WindowCenter": 300, "WindowWidth": 10, "VOILUTFunction": "SIGMOID"},
+        {"WindowCenter": [-10, 2], "WindowWidth": [10, 5]},
+    ],
+    ids=str,
+)
+def test_a_window_beside_every_pixel_gives_way_to_the_full_range(elements):
+    assert shown(ROW, **elements) == [0, 0.25, 0.5, 0.75, 1]
+    assert flags(**elements) == ("window_unusable",)
+
+
+def test_a_window_that_shows_one_pixel_is_kept():
+    assert shown(ROW, WindowCenter=6.5, WindowWidth=7) == pytest.approx([0, 0, 0, 0, 1 / 6], abs=1e-6)
+    assert flags(WindowCenter=6.5, WindowWidth=7) == ()
+
+
+def test_a_window_that_a_client_names_is_used_as_it_is():
+    assert display(ROW, chest(ROW), Window(-10, 10, "LINEAR")).values.tolist() == [[1] * 5]
+
+
+@pytest.mark.parametrize(
+    ("stored", "elements", "blank"),
+    [
+        (ROW, {"WindowCenter": 2.5, "WindowWidth": 5}, False),
+        (ROW, {"WindowCenter": -10, "WindowWidth": 10}, False),
+        (ROW, {}, True),  # greys of 0 to 4 / 4095
+        (np.zeros((2, 3), np.uint16), {}, True),
+        (np.full((2, 3), 2000, np.uint16), {}, True),
+        (np.full((2, 3), 200, np.uint8), {}, True),
+        (np.array([[200, 201]], np.uint8), {}, False),
+        (np.array([[4000, 7, 7]], np.uint16), {"PixelPaddingValue": 4000}, True),
+        (np.array([[4000, 4000]], np.uint16), {"PixelPaddingValue": 4000}, True),
+    ],
+)
+def test_an_image_of_one_grey_is_blank(stored, elements, blank):
+    assert display(stored, chest(stored, **elements)).blank == blank
+
+
+@pytest.mark.parametrize("entries", [[9, 9, 9, 9, 9], [200]])
+def test_an_image_is_blank_where_a_voi_lut_maps_all_to_one_grey(entries):
+    assert display(ROW, chest(ROW, VOILUTSequence=lut(0, 8, entries))).blank
 
 
 # No window...
@@ -178,6 +229,28 @@ def test_voi_lut_agrees_with_pydicom():
     dataset = chest(stored, VOILUTSequence=lut(0, 10, table))
     oracle = apply_voi_lut(stored, dataset, prefer_lut=True) / 1023
     assert np.allclose(display(stored, dataset).values, oracle, atol=1e-6)
+
+
+UNUSABLE = {
+    "no data": [Dataset()],
+    "no bits": lut(0, 0, [1, 2]),
+    "too many bits": lut(0, 17, [1, 2]),
+    "fewer entries than stated": lut(0, 8, [1, 2, 3]),
+}
+UNUSABLE["fewer entries than stated"][0].LUTDescriptor[0] = 100
+
+
+@pytest.mark.parametrize("fault", UNUSABLE)
+def test_an_unusable_voi_lut_gives_way_to_the_window(fault):
+    elements = {"VOILUTSequence": UNUSABLE[fault], "WindowCenter": 2.5, "WindowWidth": 5}
+    assert shown(ROW, **elements) == [0, 0.25, 0.5, 0.75, 1]
+    assert flags(**elements) == ("voi_lut_unusable",)
+
+
+def test_an_unusable_voi_lut_without_a_window_gives_way_to_the_full_range():
+    elements = {"VOILUTSequence": UNUSABLE["no data"], **NO_WINDOW}
+    assert shown(ROW, **elements) == [0, 0.25, 0.5, 0.75, 1]
+    assert flags(**elements) == ("voi_lut_unusable", "window_missing")
 
 
 # Polarity: exactly one inversion...

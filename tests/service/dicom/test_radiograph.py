@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from service.dicom.radiograph import display_sha256, radiograph, unwindowed
+from service.dicom.radiograph import display_sha256, display_values, identity_sha256, radiograph, unwindowed
 from service.dicom.reader import Bounds
-from service.errors import MalformedDicom, TriageError
+from service.errors import MalformedDicom, TriageError, UnsuitableImage
 from tests.factories import INSTANCE, SERIES, STUDY, chest, compressed, dicom_bytes, encode, noise, ramp
 
 PIXELS = ramp(256, 300)
@@ -60,7 +60,8 @@ def test_the_hash_depends_on_polarity():
     [
         (None, "uid_missing"),
         ("", "uid_missing"),
-        ("1.02.3", "uid_invalid"),
+        ("1.0x2.3", "uid_invalid"),
+        ("1..3", "uid_invalid"),
         ("1.2.", "uid_invalid"),
         ("1", "uid_invalid"),
         ("../../etc", "uid_invalid"),
@@ -71,6 +72,44 @@ def test_uids(keyword, uid, code):
     with pytest.raises(MalformedDicom) as refusal:
         radiograph(dicom_bytes(PIXELS, **{keyword: uid}))
     assert refusal.value.code == code
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+@pytest.mark.parametrize(
+    ("uid", "flags"), [("1.02.3", ("uid_leading_zero",)), ("01.2", ("uid_leading_zero",)), ("1.0.3", ())]
+)
+def test_a_uid_with_leading_zeros_is_taken_with_a_flag(keyword, uid, flags):
+    header = radiograph(dicom_bytes(ramp(512, 512), **{keyword: uid})).header
+    assert uid in (header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid)
+    assert header.flags == flags
+
+
+def test_data_after_the_file_are_flagged():
+    assert radiograph(dicom_bytes(ramp(512, 512)) + b"\r\n--boundary--").header.flags == ("trailing_data",)
+
+
+@pytest.mark.parametrize("grey", [0, 2000, 4095])
+def test_an_image_of_one_grey_is_refused(grey):
+    with pytest.raises(UnsuitableImage) as refusal:
+        radiograph(dicom_bytes(np.full((256, 300), grey, np.uint16)))
+    assert [reason.code for reason in refusal.value.reasons] == ["image_blank"]
+
+
+@pytest.mark.parametrize("elements", [{"ViewPosition": "LL"}, {}])
+def test_a_stored_file_is_shown_whatever_the_gate_says_today(elements):
+    """It was accepted under the rules of its time: the record of it must stay readable."""
+    pixels = np.full((256, 300), 2000, np.uint16) if not elements else PIXELS
+    data = dicom_bytes(pixels, **elements)
+    with pytest.raises(UnsuitableImage):
+        radiograph(data)
+    values = display_values(data)
+    assert values.shape == unwindowed(data).codes.shape == (256, 300)
+    assert identity_sha256(data) == display_sha256(values)
+
+
+def test_the_hash_of_a_stored_file_is_that_of_its_header():
+    assert identity_sha256(dicom_bytes(PIXELS)) == radiograph(dicom_bytes(PIXELS)).header.display_sha256
 
 
 def test_an_unexpected_error_is_one_of_the_file(monkeypatch):

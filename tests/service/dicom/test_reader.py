@@ -1,4 +1,5 @@
 import zlib
+from time import process_time
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from service.dicom.reader import Bounds, read
+from service.dicom.decoder import decode
+from service.dicom.reader import Bounds, part10, read, read_with_flags
 from service.errors import MalformedDicom, TooLarge
 from tests.factories import chest, compressed, dicom_bytes, encode, ramp
 
@@ -166,6 +168,87 @@ def test_two_thousand_nested_sequences():
 
 def test_elements_are_counted():
     assert code_of(dicom_bytes(SMALL), Bounds(max_elements=10)) == "too_many_elements"
+
+
+def test_49_000_empty_items_are_refused_within_a_second():
+    item = b"\xfe\xff\x00\xe0\0\0\0\0"
+    sequence = b"\x40\x00\x30\xa7SQ\0\0" + (49_000 * len(item)).to_bytes(4, "little") + 49_000 * item
+    pixels = dicom_bytes(SMALL).index(b"\xe0\x7f\x10\0")
+    start = process_time()
+    assert code_of(dicom_bytes(SMALL)[:pixels] + sequence + dicom_bytes(SMALL)[pixels:]) == "too_many_elements"
+    assert process_time() - start < 1
+
+
+def test_the_items_that_are_allowed_are_parsed_within_a_second():
+    items = [Dataset() for _ in range(DEFAULT.max_items)]
+    data = dicom_bytes(SMALL, ReferencedImageSequence=items)
+    start = process_time()
+    assert len(read(data).ReferencedImageSequence) == DEFAULT.max_items
+    assert process_time() - start < 1
+
+
+def with_second_meta(syntax: str) -> bytes:
+    """A file whose data set begins with another group 0002."""
+    data = dicom_bytes(SMALL)
+    start = len(data) - len(bare(data))
+    value = syntax.encode() + b"\0" * (len(syntax) % 2)
+    return data[:start] + b"\2\0\x10\0UI" + len(value).to_bytes(2, "little") + value + data[start:]
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"])
+def test_the_first_file_meta_information_counts(syntax):
+    dataset = read(with_second_meta(syntax))
+    assert dataset.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert dataset.Rows == 16
+    assert part10(with_second_meta(syntax), DEFAULT).transfer_syntax == ExplicitVRLittleEndian
+
+
+@pytest.mark.parametrize("length", [0, 1, 9, 2**32 - 1])
+def test_a_wrong_length_of_the_file_meta_information_does_not_matter(length):
+    data = dicom_bytes(SMALL)
+    assert data[132:138] == b"\2\0\0\0UL"
+    assert read(data[:140] + length.to_bytes(4, "little") + data[144:]).Rows == 16
+    assert read(data[:132] + data[144:]).Rows == 16
+
+
+@pytest.mark.parametrize(("declared", "true"), [(NATIVE[1], NATIVE[2]), (NATIVE[2], NATIVE[1]), (NATIVE[2], NATIVE[0])])
+def test_a_byte_order_other_than_declared_is_detected(declared, true):
+    head, body = encode(chest(SMALL), declared), bare(encode(chest(SMALL), true))
+    dataset = read(head[: len(head) - len(bare(head))] + body)
+    assert dataset.file_meta.TransferSyntaxUID == true
+    assert decode(dataset).tolist() == SMALL.tolist()
+
+
+def test_a_private_vr_that_is_none_is_read():
+    data = dicom_bytes(SMALL)
+    place = data.index(b"\x28\0\x02\0US")
+    odd = b"\x21\0\x10\0LO\4\0PRIV" + b"\x21\0\1\x10??\4\0ABCD"
+    dataset = read(data[:place] + odd + data[place:])
+    assert dataset[0x00211001].value == "ABCD"
+    assert decode(dataset).tolist() == SMALL.tolist()
+
+
+def test_data_after_the_pixel_data_are_ignored_with_a_flag():
+    plain = read_with_flags(dicom_bytes(SMALL), DEFAULT)
+    reading = read_with_flags(dicom_bytes(SMALL) + b"\r\n--boundary--", DEFAULT)
+    assert (plain.flags, reading.flags) == ((), ("trailing_data",))
+    assert reading.dataset.PixelData == plain.dataset.PixelData
+
+
+@pytest.mark.parametrize("photometric", ["monochrome2", "Monochrome2 ", "MONOCHROME2\0"])
+def test_the_photometric_interpretation_is_given_in_capitals(photometric):
+    data = dicom_bytes(SMALL)
+    old = b"\x28\0\4\0CS\x0c\0MONOCHROME2 "
+    assert old in data
+    dataset = read(data.replace(old, old[:8] + photometric.encode().ljust(12)))
+    assert decode(dataset).tolist() == SMALL.tolist()
+
+
+def test_an_image_without_samples_per_pixel_has_one():
+    dataset = read(dicom_bytes(SMALL, SamplesPerPixel=None))
+    assert dataset.SamplesPerPixel == 1
+    assert decode(dataset).tolist() == SMALL.tolist()
+    assert "SamplesPerPixel" not in read(dicom_bytes(SMALL, SamplesPerPixel=None, PhotometricInterpretation=None))
 
 
 def test_messages_hold_nothing_of_the_patient():

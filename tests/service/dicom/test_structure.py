@@ -2,7 +2,8 @@ import struct
 
 import pytest
 
-from service.dicom.structure import Encoding, encoding_of, meta_end, walk
+from service.dicom.element_header import Encoding
+from service.dicom.structure import Limits, encoding_of, meta_ends, walk
 from service.errors import MalformedDicom
 
 EXPLICIT = Encoding(implicit=False, little=True)
@@ -63,7 +64,7 @@ GOOD = {
 @pytest.mark.parametrize("name", GOOD)
 def test_a_valid_structure_is_walked_to_its_end(name):
     data, encoding = GOOD[name]
-    assert walk(data, 0, encoding, 5, 100) == len(data)
+    assert walk(data, 0, encoding, Limits(5, 100, 100)).end == len(data)
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if name != "nothing"])
@@ -74,17 +75,18 @@ def test_a_cut_inside_an_element_is_detected(name):
         if size in ends:
             continue
         with pytest.raises(MalformedDicom) as refusal:
-            walk(data[:size], 0, encoding, 5, 100)
+            walk(data[:size], 0, encoding, Limits(5, 100, 100))
         assert refusal.value.code == "truncated"
 
 
 def test_zeros_at_the_end_are_padding():
-    assert walk(LEAF + bytes(3), 0, EXPLICIT, 5, 100) == len(LEAF)
-    assert walk(LEAF + bytes(600), 0, EXPLICIT, 5, 100) == len(LEAF)
+    assert walk(LEAF + bytes(3), 0, EXPLICIT, Limits(5, 100, 100)).end == len(LEAF)
+    assert walk(LEAF + bytes(600), 0, EXPLICIT, Limits(5, 100, 100)).end == len(LEAF)
 
 
 BAD = {
     "zeros within": (LEAF + bytes(8) + LEAF, "structure_invalid"),
+    "no element before pixel data": (LEAF + b"\xff" * 40, "structure_invalid"),
     "overrun": (long(0x00081140, b"SQ", implicit(0xFFFEE000, LEAF, 40)) + LEAF * 8, "structure_invalid"),
     "no item": (long(0x00081140, b"SQ", LEAF), "structure_invalid"),
     "item at top": (item(LEAF), "structure_invalid"),
@@ -98,7 +100,7 @@ BAD = {
 def test_invalid_structures_are_refused(name):
     data, code = BAD[name]
     with pytest.raises(MalformedDicom) as refusal:
-        walk(data, 0, EXPLICIT, 5, 100)
+        walk(data, 0, EXPLICIT, Limits(5, 100, 100))
     assert refusal.value.code == code
 
 
@@ -115,11 +117,11 @@ def test_depth_is_bounded_without_recursion(nest):
     data = LEAF
     for _ in range(5):
         data = nest(data)
-    assert walk(data, 0, EXPLICIT, 5, 100) == len(data)
+    assert walk(data, 0, EXPLICIT, Limits(5, 100, 100)).end == len(data)
     for _ in range(2000):
         data = nest(data)
     with pytest.raises(MalformedDicom) as refusal:
-        walk(data, 0, EXPLICIT, 5, 100_000)
+        walk(data, 0, EXPLICIT, Limits(5, 100_000, 100_000))
     assert refusal.value.code == "too_deep"
 
 
@@ -132,7 +134,89 @@ def test_the_encoding_is_detected_from_the_first_element():
 
 def test_file_meta_ends_where_group_2_does():
     meta = short(0x00020010, b"UI", b"1.2\0") + long(0x00020001, b"OB", b"\0\1")
-    assert meta_end(meta + LEAF, 0, 10) == len(meta)
+    assert meta_ends(meta + LEAF, 0, 10) == (len(meta), len(meta))
     with pytest.raises(MalformedDicom) as refusal:
-        meta_end(meta * 10, 0, 10)
+        meta_ends(meta * 10, 0, 10)
+    assert refusal.value.code == "too_many_elements"
+
+
+def test_a_second_file_meta_information_is_told_from_the_first():
+    meta = long(0x00020001, b"OB", b"\0\1") + short(0x00020010, b"UI", b"1.2\0")
+    again = short(0x00020010, b"UI", b"1.3\0")
+    for second in (again, meta, again + again):
+        assert meta_ends(meta + second + LEAF, 0, 10) == (len(meta), len(meta + second))
+
+
+def test_the_byte_order_is_that_of_the_first_group():
+    big = short(0x00080060, b"CS", b"DX", ">")
+    assert encoding_of(big, 0, EXPLICIT) == BIG
+    assert encoding_of(LEAF, 0, BIG) == EXPLICIT
+
+
+# A VR that is none: the next element shows how long this one is...
+
+PRIVATE = 0x00211001
+MISSPELT = {
+    "question marks": (short(PRIVATE, b"??", b"ABCD"), "LT"),
+    "blanks": (short(PRIVATE, b"  ", b"ABCD"), "LT"),
+    "small letters": (short(PRIVATE, b"us", b"\1\2"), "US"),
+    "small letters of a long form": (long(PRIVATE, b"ob", b"ABCD"), "OB"),
+    "of a known tag": (short(0x00280010, b"??", b"\1\2"), "US"),
+    "of a known tag with a long form": (short(0x00281201, b"??", b"\1\2"), "LT"),
+    "nothing in it": (short(PRIVATE, b"??", b""), "LT"),
+}
+AFTER = short(0x00400010, b"SH", b"A ")
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+@pytest.mark.parametrize("after", [AFTER, b""])
+def test_a_vr_that_is_none_is_corrected(name, after):
+    element, vr = MISSPELT[name]
+    result = walk(LEAF + element + after, 0, EXPLICIT, Limits(5, 100, 100))
+    assert result.end == len(LEAF + element + after)
+    assert result.misspelt == {len(LEAF) + 4: vr.encode()}
+
+
+def test_a_vr_that_is_none_is_corrected_in_an_item():
+    inner = LEAF + MISSPELT["question marks"][0]
+    for data in (
+        open_sequence(0x00081140, open_item(inner)) + AFTER,
+        long(0x00081140, b"SQ", item(inner) + item(inner + AFTER)) + AFTER,
+    ):
+        result = walk(data, 0, EXPLICIT, Limits(5, 100, 100))
+        assert result.end == len(data)
+        assert {data[position : position + 2] for position in result.misspelt} == {b"??"}
+
+
+def test_an_element_in_implicit_vr_is_read_as_one():
+    """Its length of 16,191 bytes is in the same characters."""
+    data = LEAF + implicit(PRIVATE, bytes(0x3F3F)) + AFTER
+    assert walk(data, 0, EXPLICIT, Limits(5, 100, 100)) == (len(data), {}, False)
+
+
+# After the pixel data...
+
+PIXELS = long(0x7FE00010, b"OW", b"1234")
+
+
+@pytest.mark.parametrize("junk", [b"\n", b"\r\n--boundary--\r\n", b"\xff" * 40, LEAF * 3, b"\0\0\0\1" * 9])
+def test_what_follows_the_pixel_data_and_is_no_element_is_trailing(junk):
+    assert walk(LEAF + PIXELS + junk, 0, EXPLICIT, Limits(5, 100, 100)) == (len(LEAF + PIXELS), {}, True)
+
+
+def test_an_element_after_the_pixel_data_is_part_of_the_data_set():
+    padding = long(0xFFFCFFFC, b"OB", bytes(20))
+    data = LEAF + PIXELS + padding
+    assert walk(data, 0, EXPLICIT, Limits(5, 100, 100)) == (len(data), {}, False)
+    with pytest.raises(MalformedDicom) as refusal:
+        walk(data[:-3], 0, EXPLICIT, Limits(5, 100, 100))
+    assert refusal.value.code == "truncated"
+
+
+def test_items_are_bounded_and_fragments_are_not_items():
+    items = long(0x00081140, b"SQ", item(b"") * 11)
+    fragments = long(0x7FE00010, b"OB", item(b"12") * 50, UNDEFINED) + implicit(0xFFFEE0DD, b"")
+    assert walk(items + fragments, 0, EXPLICIT, Limits(5, 100, 11)).end == len(items + fragments)
+    with pytest.raises(MalformedDicom) as refusal:
+        walk(items, 0, EXPLICIT, Limits(5, 100, 10))
     assert refusal.value.code == "too_many_elements"

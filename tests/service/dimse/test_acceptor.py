@@ -18,12 +18,16 @@ from pydicom.uid import (
     ComputedRadiographyImageStorage,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
+    ExplicitVRLittleEndian,
     JPEG2000Lossless,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
+from pynetdicom import AE
 from pynetdicom.events import Event
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 
 from service import errors
 from service.destinations import Destination
@@ -138,6 +142,50 @@ def test_a_lateral_is_refused_with_a900_and_its_reason(processes: tuple[Process,
     assert "2.25.520" not in records(processes[0])
 
 
+def sent_as_it_is(port: int, path: Path) -> tuple[int, str]:
+    """Status and comment for a file whose group 0002 gives the command, and whose other bytes are the data set."""
+    entity = AE("SENDER")
+    entity.add_requested_context(DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian)
+    association = entity.associate("127.0.0.1", port, ae_title="TRIAGE")
+    assert association.is_established
+    answer = association.send_c_store(path)
+    association.release()
+    return answer.Status, answer.get("ErrorComment", "")
+
+
+def test_a_data_set_with_another_uid_than_the_command_is_refused_with_a900(
+    processes: tuple[Process, Process], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pynetdicom._config.STORE_SEND_CHUNKED_DATASET", True)  # else pynetdicom corrects the command
+    data = dicom_bytes(noise(seed=61), SOPInstanceUID="2.25.561")
+    other = write(tmp_path, data.replace(b"2.25.561", b"2.25.562", 1))  # in the file meta information
+
+    assert sent_as_it_is(processes[1].port, other) == (0xA900, "instance_mismatch")
+    assert not {"2.25.561", "2.25.562"} & set(records(processes[0]))
+    assert sent_as_it_is(processes[1].port, write(tmp_path, data)) == (0, "")
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_a_uid_with_leading_zeros_is_stored(processes: tuple[Process, Process], tmp_path: Path) -> None:
+    file = write(tmp_path, dicom_bytes(noise(seed=63), SOPInstanceUID="2.25.0564"))
+
+    done = dcmtk("storescu", processes[1].port, file)
+
+    assert done.returncode == 0, done.stderr
+    assert "2.25.0564" in records(processes[0])
+
+
+def test_storage_commitment_is_not_accepted(processes: tuple[Process, Process]) -> None:
+    """A sender that waits for a commitment learns at once that there will be none."""
+    entity = AE("SENDER")
+    entity.add_requested_context(StorageCommitmentPushModel)
+    entity.add_requested_context(Verification)
+    association = entity.associate("127.0.0.1", processes[1].port, ae_title="TRIAGE")
+    assert [context.abstract_syntax for context in association.accepted_contexts] == [Verification]
+    assert [context.abstract_syntax for context in association.rejected_contexts] == [StorageCommitmentPushModel]
+    association.release()
+
+
 def test_an_image_for_processing_is_refused_with_its_reason(processes: tuple[Process, Process], tmp_path: Path) -> None:
     elements = {"SOPClassUID": DigitalXRayImageStorageForProcessing, "PresentationIntentType": "FOR PROCESSING"}
     file = write(tmp_path, dicom_bytes(noise(), SOPInstanceUID="2.25.521", **elements))
@@ -226,7 +274,8 @@ def test_lack_of_memory_is_a700() -> None:
     def fail() -> bytes:
         raise MemoryError
 
-    event = SimpleNamespace(request=SimpleNamespace(AffectedSOPClassUID=SOP_CLASSES[0]), encoded_dataset=fail)
+    store = SimpleNamespace(AffectedSOPClassUID=SOP_CLASSES[0], AffectedSOPInstanceUID="1.2")
+    event = SimpleNamespace(request=store, encoded_dataset=fail)
     status = Acceptor._forwarded(cast(Acceptor, SimpleNamespace(_closing=False)), cast(Event, event), "")
 
     assert status == Status(0xA700, "out_of_memory")
@@ -242,6 +291,7 @@ def test_the_data_set_is_forwarded_byte_for_byte(stubbed: tuple[Stub, Process], 
     dataset = data[132 + 12 + struct.unpack_from("<L", data, 140)[0] :]  # after preamble and group 0002
     assert body.endswith(dataset)
     assert headers["Content-Type"] == "application/dicom"
+    assert headers["X-Sop-Instance-Uid"] == factories.INSTANCE
     assert lines(stubbed[1], "stored")[-1]["request_id"] == headers["X-Request-Id"]
 
 

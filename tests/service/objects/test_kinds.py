@@ -29,6 +29,21 @@ def beyond(data: bytes, folder: Path, made_from: Record) -> dict[Kind, set[str]]
     return {kind: errors(rendered(kind, data, made_from), folder) - known for kind in DICOM_KINDS}
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+@pytest.mark.parametrize("kind", Kind)
+def test_a_uid_with_leading_zeros_is_referred_to_as_the_archive_has_it(kind: Kind) -> None:
+    uids = {"StudyInstanceUID": "1.2.030.4", "SeriesInstanceUID": "1.2.030.4.05", "SOPInstanceUID": "1.2.030.4.06"}
+    made = rendered(kind, source(**uids), record(**{"study_instance_uid": "1.2.030.4"}))
+
+    if kind in DICOM_KINDS:
+        assert parsed(made).StudyInstanceUID == "1.2.030.4"
+        referred = {
+            str(one.ReferencedSOPInstanceUID) for one in items(parsed(made)) if "ReferencedSOPInstanceUID" in one
+        }
+        assert "1.2.030.4.06" in referred
+    assert b"1.2.030.4" in made
+
+
 NOTHING: dict[Kind, set[str]] = {kind: set() for kind in DICOM_KINDS}
 
 

@@ -71,7 +71,23 @@ def by_presentation_state(state: Dataset, stored: np.ndarray) -> np.ndarray | No
             assert width >= 1  # PS3.3 C.11.2.1.2.1
             low, high = centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2
             greys = np.where(values <= low, 0.0, np.where(values > high, 1.0, (values - low) / max(width - 1, 1e-300)))
-    return 1 - greys if state.PresentationLUTShape == "INVERSE" else greys
+    greys = 1 - greys if state.PresentationLUTShape == "INVERSE" else greys
+    return np.where(covered(state, stored.shape), 0, greys) if "ShutterShape" in state else greys
+
+
+def covered(state: Dataset, shape: tuple[int, ...]) -> np.ndarray:
+    """[H, W] bool, where a presentation state covers an image, PS3.3 C.7.6.11; pixel by pixel."""
+    assert state.ShutterPresentationValue == 0
+    covers = np.zeros(shape, bool)
+    for y, x in np.ndindex(shape):
+        row, column = y + 1, x + 1
+        if "RECTANGULAR" in state.ShutterShape:
+            inside = state.ShutterLeftVerticalEdge <= column <= state.ShutterRightVerticalEdge
+            covers[y, x] |= not (inside and state.ShutterUpperHorizontalEdge <= row <= state.ShutterLowerHorizontalEdge)
+        if "CIRCULAR" in state.ShutterShape:
+            centre = state.CenterOfCircularShutter
+            covers[y, x] |= (row - centre[0]) ** 2 + (column - centre[1]) ** 2 > state.RadiusOfCircularShutter**2
+    return covers
 
 
 def mapped(values: np.ndarray, item: Dataset) -> np.ndarray:
@@ -83,6 +99,14 @@ def mapped(values: np.ndarray, item: Dataset) -> np.ndarray:
 
 
 RISING = list(range(0, 200, 10))
+SHUTTER = {
+    "ShutterShape": r"RECTANGULAR\CIRCULAR",
+    **dict(zip(("ShutterLeftVerticalEdge", "ShutterRightVerticalEdge"), ("11", "200"), strict=True)),
+    **dict(zip(("ShutterUpperHorizontalEdge", "ShutterLowerHorizontalEdge"), ("21", "250"), strict=True)),
+    "CenterOfCircularShutter": r"128\100",
+    "RadiusOfCircularShutter": "90",
+    "ShutterPresentationValue": [65535],
+}
 NO_WINDOW = {"WindowCenter": None, "WindowWidth": None, "VOILUTFunction": None}
 GREYS: dict[str, tuple[str, dict[str, Any]]] = {
     "a sound header": ("unsigned", {}),
@@ -113,11 +137,22 @@ GREYS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "a VOI LUT that begins below zero": ("signed", {"VOILUTSequence": lut(65526, 8, RISING)}),
     "a VOI LUT after an intercept": ("unsigned", {"VOILUTSequence": lut(65526, 8, RISING), "RescaleIntercept": "-20"}),
-    "a VOI LUT that begins high": ("unsigned", {"VOILUTSequence": lut(65526, 8, RISING)}),
     "a VOI LUT beside a window": ("unsigned", {"VOILUTSequence": lut(100, 8, RISING), "WindowWidth": "5"}),
     "a VOI LUT that understates its bits": ("signed", {"VOILUTSequence": lut(0, 8, [0, 500, 1000])}),
     "a VOI LUT in bytes": ("signed", {"VOILUTSequence": lut(0, 8, [0, 9, 99, 200, 255], "bytes")}),
-    "a VOI LUT of one entry": ("signed", {"VOILUTSequence": lut(0, 8, [200])}),
+    "a VOI LUT without data beside a window": ("unsigned", {"VOILUTSequence": [Dataset()]}),
+    "a VOI LUT of no bits beside a window": ("signed", {"VOILUTSequence": lut(0, 0, [1, 2]), "WindowWidth": "50"}),
+    "a window below every pixel": ("unsigned", {"WindowCenter": "-100", "WindowWidth": "50"}),
+    "a window above every pixel": ("signed", {"WindowCenter": "9000", "WindowWidth": "50"}),
+    "a SIGMOID beside every pixel": (
+        "signed",
+        {"WindowCenter": "9000", "WindowWidth": "50", "VOILUTFunction": "SIGMOID"},
+    ),
+    "a shutter": ("unsigned", SHUTTER),
+    "a shutter, MONOCHROME1, and a window below": (
+        "unsigned",
+        SHUTTER | {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": "-100", "WindowWidth": "50"},
+    ),
     "a Modality LUT that begins below zero": (
         "signed",
         {"ModalityLUTSequence": lut(65526, 16, RISING), "WindowCenter": "90", "WindowWidth": "100"},
@@ -181,8 +216,6 @@ def test_the_first_value_of_a_table_is_written_with_its_sign() -> None:
         {"WindowWidth": "wide"},
         {"RescaleSlope": "0"},
         {"RescaleSlope": "inf"},
-        {"VOILUTSequence": [Dataset()]},
-        {"VOILUTSequence": lut(0, 17, [1, 2])},
         {"ModalityLUTSequence": [Dataset()]},
         {"PixelSpacing": r"wide\1"},
     ],

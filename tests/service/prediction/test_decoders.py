@@ -2,6 +2,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import struct
 import time
 from contextlib import suppress
 from functools import partial
@@ -10,6 +11,8 @@ from io import BytesIO
 import numpy as np
 import pytest
 from pydicom import dcmwrite
+from pydicom.encaps import encapsulate
+from pydicom.uid import RLELossless
 
 from service.dicom.canvas import canvas
 from service.dicom.policy import Policy
@@ -19,7 +22,7 @@ from service.dicom.vocabulary import Meaning
 from service.errors import DecodeTimeout, InputError, InvalidRequest, MalformedDicom, UnsuitableImage
 from service.objects.overlay import image_png
 from service.prediction.decoders import Decoders
-from tests.factories import dicom_bytes, ramp
+from tests.factories import chest, compressed_dataset, dicom_bytes, encode, noise, ramp
 
 PIXELS = ramp(260, 300)
 DATA = dicom_bytes(PIXELS, PixelAspectRatio=[2, 1])
@@ -188,20 +191,37 @@ def test_a_worker_that_is_killed_while_idle_is_replaced(decoders):
         assert works(decoders)
 
 
+def test_a_panic_of_the_rle_decoder_refuses_the_file_and_keeps_the_worker(decoders):
+    plane = b"\x81\x07" * 2048  # PS3.5 G.3.1: 128 times the byte
+    longer = b"\x81\x07" * 2047 + b"\x82\x07" + b"\xff\x07"  # 127 times, and twice
+    header = struct.pack("<16L", 2, 64, 64 + len(plane), *[0] * 13)
+    dataset = compressed_dataset(chest(noise(512, 512)), RLELossless)
+    dataset.PixelData = encapsulate([header + plane + longer])
+    worker = asyncio.run(decoders._run(os.getpid, ()))
+
+    with pytest.raises(MalformedDicom) as refusal:
+        asyncio.run(decoders.prepare(encode(dataset, RLELossless), 64, "stretch"))
+
+    assert refusal.value.code == "pixel_data_corrupt"
+    assert asyncio.run(decoders._run(os.getpid, ())) == worker
+
+
 @pytest.mark.realdata
-@pytest.mark.parametrize("syntax", ["JPLL", "JPLY"])
-def test_streams_that_crash_gdcm_do_not_affect_the_next_file(decoders, realdata, syntax):
+@pytest.mark.parametrize("syntax", ["JPLL", "JPLY", "JLSL", "J2KI", "RLE"])
+def test_damaged_streams_do_not_end_the_worker(decoders, realdata, syntax):
     dataset = read((realdata / "dicom" / f"neg_fuji_cr_hip_mono2_10bit_RG2_{syntax}.dcm").read_bytes())
     dataset.BodyPartExamined, dataset.ViewPosition = "CHEST", "PA"
     stream = BytesIO()
     dcmwrite(stream, dataset)
     data, random = stream.getvalue(), np.random.default_rng(0)
+    worker = asyncio.run(decoders._run(os.getpid, ()))
     for _ in range(6):
         changed = bytearray(data)
         for position in random.integers(len(data) - len(dataset.PixelData), len(data), 50):
             changed[position] = random.integers(256)
         with suppress(InputError):
             asyncio.run(decoders.prepare(bytes(changed), 64, "stretch"))
+    assert asyncio.run(decoders._run(os.getpid, ())) == worker
     assert works(decoders)
 
 

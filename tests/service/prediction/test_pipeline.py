@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import sqlalchemy as sa
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from service.dicom.radiograph import IDENTITY_VERSION
 from service.errors import (
     ArtefactError,
     ConfigurationError,
@@ -25,7 +28,8 @@ from service.prediction.decoders import Decoders
 from service.prediction.pipeline import Pipeline
 from service.settings import Limits, Model, Settings, Storage, Triage
 from service.storage.instances import Instances
-from tests.factories import dicom_bytes, noise
+from service.storage.tables import INSTANCES
+from tests.factories import chest, dicom_bytes, encode, noise
 from tests.service.serving import settings_for
 
 T = TypeVar("T")
@@ -129,6 +133,46 @@ def test_other_pixels_under_the_same_uid_are_refused_and_not_stored(harness: Har
 
     assert len(harness.files()) == before
     assert harness.do(lambda: harness.pipeline.stored.get(first.id)).prediction == first.prediction
+
+
+def written_by_an_older_version(harness: Harness, uid: str) -> None:
+    """Give an instance the version of the identity rule, and a hash, of an older version of the service."""
+    values = {"display_sha256": "0" * 64, "identity_version": IDENTITY_VERSION - 1}
+    with harness.pipeline.database.write() as connection:
+        connection.execute(sa.update(INSTANCES).where(INSTANCES.c.sop_instance_uid == uid).values(values))
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_an_instance_of_an_older_version_is_compared_by_its_file(harness: Harness, syntax: str) -> None:
+    uid = f"{syntax}.42"
+    first = harness.do(lambda: harness.pipeline.predict(file(uid)))
+    written_by_an_older_version(harness, uid)
+    again = encode(chest(noise(), SOPInstanceUID=uid), syntax)
+
+    assert harness.do(lambda: harness.pipeline.predict(again)).id == first.id
+    saved = harness.do(lambda: harness.pipeline.stored.get(first.id))
+    assert (saved.display_sha256, saved.identity_version) == (first.display_sha256, IDENTITY_VERSION)
+
+
+def test_other_pixels_conflict_with_an_instance_of_an_older_version(harness: Harness) -> None:
+    first = harness.do(lambda: harness.pipeline.predict(file("2.25.43")))
+    written_by_an_older_version(harness, "2.25.43")
+
+    with pytest.raises(Conflict):
+        harness.do(lambda: harness.pipeline.predict(file("2.25.43", seed=1)))
+    assert harness.do(lambda: harness.pipeline.predict(file("2.25.43"))).id == first.id
+
+
+@pytest.mark.parametrize("content", [None, b"not a DICOM file"])
+def test_an_instance_of_an_older_version_whose_file_is_lost_conflicts(harness: Harness, content: bytes | None) -> None:
+    uid = f"2.25.44{content is None:d}"
+    first = harness.do(lambda: harness.pipeline.predict(file(uid)))
+    written_by_an_older_version(harness, uid)
+    (path,) = (harness.folder / "instances").rglob(first.instance_file)
+    path.unlink() if content is None else path.write_bytes(content)
+
+    with pytest.raises(Conflict):
+        harness.do(lambda: harness.pipeline.predict(file(uid)))
 
 
 @pytest.mark.parametrize("elements", [{"PatientID": "ANOTHER"}, {"StudyInstanceUID": "2.25.999"}])

@@ -46,6 +46,30 @@ class TestOpen:
             assert sa.inspect(connection).get_table_names() == ["alembic_version"]
         database.close()
 
+    @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+    def test_predictions_survive_the_migration(self, path: Path, revision: str) -> None:
+        """SQLite deletes them if a migration replaces the table of instances."""
+        database = Database(f"sqlite:///{path}")
+        database.open()
+        with database.write() as connection:
+            command.downgrade(migrations(connection), revision)
+            connection.exec_driver_sql(
+                "INSERT INTO instances (id, study_instance_uid, series_instance_uid, sop_instance_uid, "
+                "accession_number, display_sha256, instance_file, instance_bytes, received) "
+                "VALUES (1, '1', '1', '1', '', 'd', 'f.dcm', 1, '2026-01-01 00:00:00.000000')"
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO predictions (id, instance_id, artefact_sha256, created, priority, body, map_height, "
+                "map_width, heat_map, class_maps) "
+                "VALUES ('p', 1, 'a', '2026-01-01 00:00:00.000000', 'HIGH', '{}', 0, 0, '', '')"
+            )
+        with database.write() as connection:
+            command.upgrade(migrations(connection), "head")
+            assert connection.exec_driver_sql("SELECT id, instance_id FROM predictions").all() == [("p", 1)]
+            command.downgrade(migrations(connection), revision)
+            assert connection.exec_driver_sql("SELECT id, instance_id FROM predictions").all() == [("p", 1)]
+        database.close()
+
     def test_opening_twice_is_no_error(self, path: Path) -> None:
         for _ in range(2):
             database = Database(f"sqlite:///{path}")

@@ -11,13 +11,16 @@ from uuid import UUID
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
+from service.dicom.radiograph import IDENTITY_VERSION
 from service.errors import Conflict, InvalidRequest, NotFound, Overloaded
 from service.storage import cursor as cursors
-from service.storage.record import Record
+from service.storage.database import Database, migrations
+from service.storage.record import Identity, Record
 from service.storage.records import Records
 from tests.service.records import finding
 from tests.service.storage.conftest import Make
@@ -200,19 +203,68 @@ class TestManyWriters:
 class TestFind:
     def test_a_record_is_found_by_its_whole_key(self, records: Records, make: Make) -> None:
         record = records.save(make())
-        existing = records.find(record.sop_instance_uid, record.display_sha256, record.artefact_sha256)
+        existing = records.find(Identity.of(record), record.artefact_sha256)
         assert existing is not None
         assert same(record, existing)
 
     def test_no_record_is_found_for_another_artefact_or_instance(self, records: Records, make: Make) -> None:
         record = records.save(make())
-        assert records.find(record.sop_instance_uid, record.display_sha256, "b" * 64) is None
-        assert records.find("9", record.display_sha256, record.artefact_sha256) is None
+        assert records.find(Identity.of(record), "b" * 64) is None
+        assert records.find(Identity.of(make(sop_instance_uid="9")), record.artefact_sha256) is None
 
     def test_conflict_for_other_display_values(self, records: Records, make: Make) -> None:
-        record = records.save(make())
+        records.save(make())
         with pytest.raises(Conflict):
-            records.find(record.sop_instance_uid, "e" * 64, "b" * 64)
+            records.find(Identity.of(make(display_sha256="e" * 64)), "b" * 64)
+
+
+class TestIdentityVersion:
+    def test_hashes_of_two_versions_never_conflict(self, records: Records, make: Make) -> None:
+        old = records.save(make(identity_version=IDENTITY_VERSION - 1))
+        new = make(display_sha256="e" * 64)
+        with pytest.raises(Overloaded):
+            records.find(Identity.of(new), new.artefact_sha256)
+        with pytest.raises(Overloaded):
+            records.save(new)
+        assert records.outdated(Identity.of(new)) == old.instance_file
+
+    def test_a_renewed_instance_is_compared_by_its_new_hash(self, records: Records, make: Make) -> None:
+        old = records.save(make(identity_version=IDENTITY_VERSION - 1))
+        new = make(display_sha256="e" * 64)
+        records.renew(old.instance_file, Identity.of(new))
+        assert records.outdated(Identity.of(new)) is None
+        assert records.save(new).id == old.id
+        with pytest.raises(Conflict):
+            records.save(make())
+
+    def test_only_the_named_file_is_renewed(self, records: Records, make: Make) -> None:
+        one, other = (records.save(make(sop_instance_uid=uid, identity_version=1)) for uid in ("1.1", "1.2"))
+        records.renew(one.instance_file, Identity.of(make(sop_instance_uid="1.1")))
+        assert records.outdated(Identity.of(make(sop_instance_uid="1.2"))) == other.instance_file
+
+    def test_an_unknown_or_current_instance_is_not_outdated(self, records: Records, make: Make) -> None:
+        record = records.save(make())
+        assert records.outdated(Identity.of(record)) is None
+        assert records.outdated(Identity.of(make(sop_instance_uid="9"))) is None
+
+    def test_instances_from_before_the_column_are_of_version_1(self, url: str, make: Make) -> None:
+        database = Database(url)
+        database.open()
+        with database.write() as connection:
+            command.downgrade(migrations(connection), "0005")
+            connection.exec_driver_sql(
+                "INSERT INTO instances (id, study_instance_uid, series_instance_uid, sop_instance_uid, "
+                "accession_number, display_sha256, instance_file, instance_bytes, received) "
+                "VALUES (1, '1', '1', '1.2.3.4.5', '', 'd', 'f.dcm', 1, '2026-01-01 00:00:00.000000')"
+            )
+        with database.write() as connection:
+            command.upgrade(migrations(connection), "head")
+            assert connection.scalar(sa.text("SELECT identity_version FROM instances")) == 1
+        database.close()
+        records = Records(url)
+        records.open()
+        assert records.outdated(Identity.of(make())) == "f.dcm"
+        records.close()
 
 
 class TestList:

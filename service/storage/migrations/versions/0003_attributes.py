@@ -12,19 +12,20 @@ _SEARCHED = ("patient_name", "patient_id", "study_date", "modality")
 
 
 def upgrade() -> None:
-    """Upgrade; the instances that exist get no attributes."""
-    with op.batch_alter_table("instances") as table:
-        table.add_column(sa.Column("attributes", sa.JSON, nullable=False, server_default=sa.text("'{}'")))
-        for name in _SEARCHED:
-            table.add_column(sa.Column(name, sa.Text, nullable=False, server_default=sa.text("''")))
-        table.create_index("ix_instances_study_instance_uid", ["study_instance_uid"])
-        table.create_index("ix_instances_patient_id", ["patient_id"])
+    """Upgrade; the instances that exist get no attributes.
+
+    Not in a batch, which would copy the table on SQLite: dropping the old one deletes the predictions with it.
+    """
+    op.add_column("instances", sa.Column("attributes", sa.JSON, nullable=False, server_default=sa.text("'{}'")))
+    for name in _SEARCHED:
+        op.add_column("instances", sa.Column(name, sa.Text, nullable=False, server_default=sa.text("''")))
+    op.create_index("ix_instances_study_instance_uid", "instances", ["study_instance_uid"])
+    op.create_index("ix_instances_patient_id", "instances", ["patient_id"])
 
 
 def downgrade() -> None:
     """Downgrade to the revision before."""
-    with op.batch_alter_table("instances") as table:
-        table.drop_index("ix_instances_patient_id")
-        table.drop_index("ix_instances_study_instance_uid")
-        for name in ("attributes", *_SEARCHED):
-            table.drop_column(name)
+    op.drop_index("ix_instances_patient_id", "instances")
+    op.drop_index("ix_instances_study_instance_uid", "instances")
+    for name in ("attributes", *_SEARCHED):
+        op.drop_column("instances", name)

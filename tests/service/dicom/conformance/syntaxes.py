@@ -1,7 +1,7 @@
 """The picture in every transfer syntax, encoded by other programs than ours, which also decode lossy ones.
 
-DCMTK and imagecodecs (OpenJPEG, OpenJPH, libjpeg-turbo) write; the service reads with pydicom, Pillow, GDCM, CharLS and
-OpenJPEG.
+DCMTK, pylibjpeg (OpenJPEG) and imagecodecs (OpenJPH, libjpeg-turbo) write; the service reads with imagecodecs
+(libjpeg-turbo, CharLS, OpenJPEG, OpenJPH) and pylibjpeg-rle.
 """
 
 import subprocess
@@ -13,8 +13,10 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+from openjpeg.utils import encode_array
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -113,11 +115,10 @@ def stream(syntax: str, encoder: Callable[[np.ndarray, int], bytes]) -> Encoder:
     return write
 
 
-def jpeg2000(level: int | None) -> Callable[[np.ndarray, int], bytes]:
-    """Make an encoder with OpenJPEG at `level` dB of PSNR, or lossless."""
-    return lambda pixels, bits: bytes(
-        imagecodecs.jpeg2k_encode(pixels, level, codecformat="j2k", reversible=level is None, bitspersample=bits)
-    )
+def jpeg2000(ratio: float | None) -> Callable[[np.ndarray, int], bytes]:
+    """Make an encoder with OpenJPEG, of a build that is not the service's, at `ratio` dB of PSNR or lossless."""
+    ratios = None if ratio is None else [ratio]
+    return lambda pixels, bits: bytes(encode_array(pixels, bits_stored=bits, signal_noise_ratios=ratios))
 
 
 def htj2k(level: float | None) -> Callable[[np.ndarray, int], bytes]:
@@ -153,11 +154,20 @@ def fragment(data: bytes) -> bytes:
     return get_frame(dcmread(BytesIO(data)).PixelData, 0, number_of_frames=1)
 
 
+def by_pylibjpeg(data: bytes) -> np.ndarray:
+    """Decode JPEG 2000 or HTJ2K with pylibjpeg's build of OpenJPEG."""
+    dataset = dcmread(BytesIO(data))
+    values, _ = get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(
+        dataset, raw=True, decoding_plugin="pylibjpeg"
+    )
+    return values
+
+
 def codec(decoder: Callable[[bytes], np.ndarray]) -> Decoder:
     return lambda data: decoder(fragment(data))
 
 
-_LS, _2000, _HT = "dcmcjpls", "imagecodecs (OpenJPEG)", "imagecodecs (OpenJPH)"
+_LS, _2000, _HT = "dcmcjpls", "pylibjpeg (OpenJPEG)", "imagecodecs (OpenJPH)"
 SYNTAXES = (
     Syntax("Implicit VR Little Endian", "1.2.840.10008.1.2", "dcmconv +ti", dcmtk("dcmconv", "+ti")),
     Syntax("Explicit VR Little Endian", "1.2.840.10008.1.2.1", "dcmconv +te", dcmtk("dcmconv", "+te")),
@@ -184,7 +194,7 @@ SYNTAXES = (
     Syntax("JPEG 2000 Lossless", str(JPEG2000Lossless), _2000, stream(JPEG2000Lossless, jpeg2000(None))),
     Syntax(
         *("JPEG 2000", str(JPEG2000), f"{_2000}, 60 dB", stream(JPEG2000, jpeg2000(60)), UNSIGNED),
-        *("imagecodecs", codec(imagecodecs.jpeg2k_decode)),
+        *("pylibjpeg", by_pylibjpeg),
     ),
     Syntax("HTJ2K Lossless", str(HTJ2KLossless), _HT, stream(HTJ2KLossless, htj2k(None))),
     Syntax("HTJ2K Lossless RPCL", str(HTJ2KLosslessRPCL), _HT, stream(HTJ2KLosslessRPCL, htj2k(None))),

@@ -9,12 +9,14 @@ from pydicom import dcmread
 
 from bench import pixel_equivalence as page
 from service.dicom.decoder import SYNTAXES as READ
+from service.dicom.decoder import decode
 from service.dicom.radiograph import radiograph
+from service.dicom.reader import read
 from tests.service.dicom.conformance import measure, variations
 from tests.service.dicom.conformance.measure import combination_difference, encoded, syntax_differences
 from tests.service.dicom.conformance.pairs import Combination, all_pairs
 from tests.service.dicom.conformance.picture import BORDER, picture, reference
-from tests.service.dicom.conformance.syntaxes import SYNTAXES, Syntax, chosen, fragment
+from tests.service.dicom.conformance.syntaxes import SYNTAXES, Syntax, by_pylibjpeg, chosen, fragment
 from tests.service.dicom.conformance.variations import AXES, PLAIN, allowed
 
 TOOLS = ("dcmconv", "dcmcrle", "dcmcjpeg", "dcmcjpls", "dcmdjpeg", "dcmdjpls")
@@ -76,6 +78,12 @@ def test_a_lossless_syntax_gives_exact_display_values(syntax: Syntax, depth: str
 
     assert np.array_equal(shown.values, variations.shades(chosen(depth)).astype(np.float32))
     assert shown.header.flags == ()
+
+
+@pytest.mark.parametrize(("syntax", "depth"), [case for case in CASES if "HTJ2K Lossless" in case.values[0].name])
+def test_another_decoder_reads_what_the_service_s_own_library_encoded(syntax: Syntax, depth: str) -> None:
+    data = encoded(syntax, depth)
+    assert np.array_equal(by_pylibjpeg(data), decode(read(data)))
 
 
 def test_rpcl_is_in_that_order_with_tile_part_lengths() -> None:
