@@ -89,6 +89,8 @@ def test_the_matching_keys_are_those_of_the_search(page: str) -> None:
 def test_the_reasons_and_flags_are_those_of_the_gate(page: str, root: Path) -> None:
     sources = [(root / "service" / "dicom" / f"{name}.py").read_text() for name in ("gate", "body_part", "view", "age")]
     codes = set(re.findall(r'"([a-z]+(?:_[a-z]+)+|paediatric)"', "".join(sources)))
+    pixels = (root / "service" / "dicom" / "radiograph.py").read_text()
+    codes.update(re.findall(r'Reason\("([a-z_]+)"', pixels))
 
     rows = [*table(page, "| reason | when |"), *table(page, "| flag | when |")]
 
