@@ -81,6 +81,11 @@ def file(derived: Dataset, record: Record, source: Source) -> bytes:
     return stream.getvalue()
 
 
+def even(pixels: bytes) -> bytes:
+    """Pad Pixel Data to an even length, PS3.5 8.1.1."""
+    return pixels + b"\0" if len(pixels) % 2 else pixels
+
+
 def reference(source: Source) -> Dataset:
     """Return an item of Source Image Sequence for the radiograph, PS3.3 C.12.4.1."""
     item = Dataset()
