@@ -8,6 +8,7 @@ import pytest
 from pydicom.uid import UID
 
 from service.dicom.decoder import SYNTAXES
+from service.dicom.presentation import Presentation
 from service.dicom.vocabulary import Meaning
 from service.dicom.words import ROWS, SHIPPED
 from service.dicom_web.query import KEYS
@@ -75,6 +76,14 @@ def test_statuses_and_failure_reasons_are_those_of_the_code(page: str) -> None:
         assert int(decimal) == int(hexadecimal, 16)
     numbers = {int(reason.split()[0]) for reason in reasons}
     assert numbers == {*BY_CLASS.values(), *BY_CODE.values()}
+
+
+def test_the_flags_of_the_pixel_path_are_those_of_the_code(page: str, root: Path) -> None:
+    flags = {row[0].strip("`") for row in table(page, "| flag | what the file has | what is shown |")}
+    words = (root / "service" / "web" / "findings.js").read_text(encoding="utf-8")
+
+    assert flags == set(re.findall(r"`(\w+)`", (Presentation.__doc__ or "").partition("flags\n")[2]))
+    assert all(f"  {flag}: " in words for flag in (*flags, "trailing_data", "uid_leading_zero"))
 
 
 def test_the_matching_keys_are_those_of_the_search(page: str) -> None:

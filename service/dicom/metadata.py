@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import suppress
 from typing import Any
 
 from pydicom import Dataset
@@ -41,6 +42,11 @@ def _remove_bulk_data(dataset: Dataset) -> None:
                 _remove_bulk_data(item)
         elif tag.group == 0x7FE0 or (set(vrs) & _BULK and len(raw.value or b"") > _MAX_BYTES):
             del dataset[tag]
+        else:
+            with suppress(
+                Exception
+            ):  # what cannot be read is left out below; what is merely not in its VR's form is not
+                dataset[tag]
 
 
 def _vr(tag: BaseTag) -> str:

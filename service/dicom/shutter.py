@@ -61,6 +61,8 @@ def shutter(dataset: Dataset, aspect: float) -> tuple[Shutter | None, tuple[str,
     The shutter, or None where no pixel is covered; and the flags.
     """
     stated = _stated(dataset)
+    if not stated:
+        return None, ()
     height, width = integer(dataset, "Rows"), integer(dataset, "Columns")
     visible, shapes = np.ones((height, width), np.bool_), []
     for shape in stated:

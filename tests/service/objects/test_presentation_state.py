@@ -8,7 +8,7 @@ from PIL import Image
 from pydicom import Dataset
 
 from service.dicom.radiograph import radiograph
-from tests.service.objects.rendered import BOX, FAULTY, HEIGHT, WIDTH, parsed, record, rendered, source
+from tests.service.objects.rendered import BOX, FAULTY, HEIGHT, WIDTH, errors, parsed, record, rendered, source
 
 
 def state(fault: str = "sound") -> Dataset:
@@ -149,6 +149,14 @@ def test_a_big_endian_table_is_written_in_little_endian() -> None:
     (item,) = state("big endian").SoftcopyVOILUTSequence[0].VOILUTSequence
 
     assert np.frombuffer(item.LUTData, "<u2")[-1] == 65535
+
+
+def test_a_validator_finds_nothing_on_a_shutter(tmp_path: Path) -> None:
+    data = source(ShutterShape="CIRCULAR", CenterOfCircularShutter=[128, 100], RadiusOfCircularShutter=90)
+    made = rendered("presentation_state", data)
+
+    assert parsed(made).ShutterShape == "CIRCULAR"
+    assert errors(made, tmp_path) - errors(data, tmp_path) == set()
 
 
 def test_an_intercept_without_a_slope_is_kept() -> None:
