@@ -189,10 +189,11 @@ def _database_criteria(criteria: Sequence[Criterion]) -> tuple[Criterion, ...]:
 
 
 def _matches(entries: Sequence[Entry], search: Search) -> bool:
-    """Whether one of the entries fulfils every criterion for instances."""
+    """Whether one of the entries, with one of its requests, fulfils every criterion for instances."""
     return any(
-        all(criterion.holds(entry.attributes.get(criterion.keyword, "")) for criterion in search.instance_criteria)
+        all(criterion.holds(attributes.get(criterion.keyword, "")) for criterion in search.instance_criteria)
         for entry in entries
+        for attributes in ({**entry.attributes, **request} for request in entry.requests or ({},))
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGLSLossless
 
 from service.dicom.reader import Part10
@@ -241,3 +241,51 @@ def test_an_object_that_cannot_be_made_is_omitted_and_other_errors_break_off(
         answer = b""
 
     assert answer.rstrip().endswith(b"--") == complete
+
+
+@pytest.fixture(scope="module")
+def requested(client: Client) -> str:
+    """Store a radiograph with two requests, and return its Series Instance UID."""
+    requests = [Dataset(), Dataset()]
+    for number, request in enumerate(requests, 1):
+        request.ScheduledProcedureStepID, request.RequestedProcedureID = f"S{number}", f"R{number}"
+    uids = {"SOPInstanceUID": "2.25.50010", "SeriesInstanceUID": "2.25.50011", "StudyInstanceUID": "2.25.50012"}
+    known = {"TimezoneOffsetFromUTC": "+0100", "IssuerOfPatientID": "WARD"}
+    data = encode(chest(PIXELS, RequestAttributesSequence=requests, **uids, **known))
+    assert client.post(data).status_code == 200
+    return uids["SeriesInstanceUID"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "count"),
+    [
+        ("00400275.00400009=S1", 1),
+        ("RequestAttributesSequence.RequestedProcedureID=R*", 1),
+        ("00400275.00400009=S2&00400275.00401001=R2", 1),
+        ("00400275.00400009=S1&00400275.00401001=R2", 0),  # of two requests
+        ("00400275.00400009=S3", 0),
+    ],
+)
+def test_series_are_found_by_their_requests(client: Client, requested: str, keys: str, count: int) -> None:
+    response = client.get(f"/dicom-web/series?Modality=DX&{keys}&includefield=IssuerOfPatientID")
+
+    assert "warning" not in response.headers
+    found = response.json() if count else []
+    assert [series["0020000E"]["Value"] for series in found] == [[requested]] * count
+    for series in found:
+        assert series["00080201"] == {"vr": "SH", "Value": ["+0100"]}
+        assert series["00100021"] == {"vr": "LO", "Value": ["WARD"]}
+        assert [item["00400009"]["Value"] for item in series["00400275"]["Value"]] == [["S1"], ["S2"]]
+        assert [item["00401001"]["Value"] for item in series["00400275"]["Value"]] == [["R1"], ["R2"]]
+
+
+def test_what_is_not_known_is_left_out_and_not_empty(client: Client) -> None:
+    [series] = client.get(f"/dicom-web/studies/{STUDY}/series?Modality=DX").json()
+
+    assert not {"00080201", "00100021", "00400275"} & set(series)
+
+
+def test_a_field_that_is_not_stored_is_named_in_a_warning(client: Client) -> None:
+    response = client.get("/dicom-web/studies?includefield=InstitutionName")
+
+    assert response.headers["warning"] == '299 agcnn-triage "includefield is not supported for InstitutionName"'
