@@ -75,6 +75,7 @@ class Storage(Group):
     keep_days: float | None = Field(
         None, gt=0, le=36_500, description="delete records and instances after this many days; by default never"
     )
+    cache_bytes: int = Field(2**30, ge=0, description="maximum bytes of kept objects, made from records; 0: keep none")
     min_free_bytes: int = Field(2**29, ge=0, description="free bytes of the disk below which files are refused (507)")
 
 
@@ -183,7 +184,9 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise ConfigurationError(f"{variable_name(*map(str, first['loc'][:2]))}: {first['msg']}") from None
+        where = [str(part) for part in first["loc"]]
+        inside = f"{'.'.join(where[2:])}: " if where[2:] else ""  # the place in a list, as in 0.port
+        raise ConfigurationError(f"{variable_name(*where[:2])}: {inside}{first['msg']}") from None
     except SettingsError:
         raise ConfigurationError(
             "a setting that holds a list must be JSON, as in TRIAGE_TRIAGE__STAT='[\"Mass\"]'"

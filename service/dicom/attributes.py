@@ -2,7 +2,7 @@
 
 from pydicom import Dataset
 
-from service.dicom.elements import text
+from service.dicom.elements import items, text
 from service.errors import MalformedDicom
 
 # What a worklist shows and QIDO-RS returns (PS3.18 tables 10.6.3-3 to 10.6.3-5)
@@ -27,18 +27,39 @@ KEYWORDS = (
     "PatientID",
     "PatientBirthDate",
     "PatientSex",
+    "IssuerOfPatientID",
+    "TimezoneOffsetFromUTC",
     "PatientAge",
     "Rows",
     "Columns",
     "BitsAllocated",
 )
+REQUEST = "RequestAttributesSequence"
+# Attributes of its items, with the path by which they are stored and searched
+REQUEST_PATHS = {keyword: f"{REQUEST}.{keyword}" for keyword in ("ScheduledProcedureStepID", "RequestedProcedureID")}
+_MAX_REQUESTS = 16
 MAX_LENGTH = 1024  # characters of a value: a longer one is cut, not refused, as nothing is computed from it
 
 
 def attributes(dataset: Dataset) -> dict[str, str]:
-    """Return the values by keyword, as text without control characters; absent and unreadable ones are left out."""
-    values = {keyword: _plain(dataset, keyword) for keyword in KEYWORDS}
+    r"""Return the values by keyword, as text without control characters; absent and unreadable ones are left out.
+
+    Those of the items of a sequence are by path, one for each item, joined by `\`.
+    """
+    values = {keyword: _plain(dataset, keyword) for keyword in KEYWORDS} | _requests(dataset)
     return {keyword: value for keyword, value in values.items() if value}
+
+
+def _requests(dataset: Dataset) -> dict[str, str]:
+    try:
+        requests = items(dataset, REQUEST)[:_MAX_REQUESTS]
+    except MalformedDicom:
+        return {}
+    values = {
+        path: [_plain(request, keyword).replace("\\", "") for request in requests]
+        for keyword, path in REQUEST_PATHS.items()
+    }
+    return {path: "\\".join(several) for path, several in values.items() if any(several)}
 
 
 def _plain(dataset: Dataset, keyword: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 Element = dict[str, object]
+Value = str | int | Sequence[str] | Sequence[dict[str, Element]]  # the last are the items of a sequence
 
 _INTEGERS = ("IS", "SL", "SS", "UL", "US")
 _SINGLE = ("LT", "ST", "UT", "UR")  # VRs in which a backslash is text
@@ -21,18 +22,20 @@ def tag(keyword: str) -> str:
     return f"{tag_for_keyword(keyword) or 0:08X}"
 
 
-def item(attributes: Iterable[tuple[str, str | int | Sequence[str]]]) -> dict[str, Element]:
+def item(attributes: Iterable[tuple[str, Value]]) -> dict[str, Element]:
     """Return a data set from keywords and values, in the order of tags; text may hold values joined by backslashes."""
     return dict(sorted((tag(keyword), _attribute(keyword, value)) for keyword, value in attributes))
 
 
-def _attribute(keyword: str, value: str | int | Sequence[str]) -> Element:
+def _attribute(keyword: str, value: Value) -> Element:
     vr = dictionary_VR(keyword).partition(" ")[0]
+    if vr == "SQ" and not isinstance(value, int):
+        return element(vr, value)
     if isinstance(value, int):
         return element(vr, [value])
     if isinstance(value, str):
         value = [value] if vr in _SINGLE else value.split("\\")
-    values = [_value(vr, text) for text in value]
+    values = [_value(vr, str(text)) for text in value]
     return element(vr, values if any(item is not None for item in values) else [])
 
 

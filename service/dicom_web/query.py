@@ -8,6 +8,7 @@ from typing import Literal
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from starlette.datastructures import QueryParams
 
+from service.dicom.attributes import REQUEST, REQUEST_PATHS
 from service.dicom_web.catalogue import Search
 from service.errors import InvalidRequest
 from service.storage.criteria import Between, Criterion, Like, OneOf
@@ -23,12 +24,22 @@ STUDY = (
 SERIES = (
     *("SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "BodyPartExamined"),
     *("PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime"),
+    *REQUEST_PATHS.values(),
 )
 INSTANCE = ("SOPInstanceUID", "SOPClassUID", "InstanceNumber")
 KEYS: dict[Level, tuple[str, ...]] = {
     "study": STUDY,
     "series": (*STUDY, *SERIES),
     "instance": (*STUDY, *SERIES, *INSTANCE),
+}
+
+# What the answers have beside the keys, PS3.18 tables 10.6.3-3 to 10.6.3-5; those that not every file has are optional
+OPTIONAL = ("TimezoneOffsetFromUTC", "IssuerOfPatientID")
+_EVERYWHERE = (*OPTIONAL, "PatientAge", "SpecificCharacterSet", "InstanceAvailability", "RetrieveURL")
+_RETURNED: dict[Level, tuple[str, ...]] = {
+    "study": (*_EVERYWHERE, "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),
+    "series": (*_EVERYWHERE, "Manufacturer", "NumberOfSeriesRelatedInstances", REQUEST),
+    "instance": (*_EVERYWHERE, "Rows", "Columns", "BitsAllocated", REQUEST),
 }
 
 _CONTROLS = ("limit", "offset", "includefield", "fuzzymatching", "accept")
@@ -73,9 +84,6 @@ def query(parameters: QueryParams, level: Level, fixed: dict[str, str]) -> Query
     for name in dict.fromkeys(parameters.keys()):
         if name not in _CONTROLS:
             criteria += _criteria(_key(name, level), parameters.getlist(name))
-    for field in ",".join(parameters.getlist("includefield")).split(","):
-        if field and field != "all":
-            _keyword(field)  # raises for an unknown attribute; all stored ones are returned in any case
     fuzzy = parameters.get("fuzzymatching", "false")
     if fuzzy not in ("true", "false"):
         raise InvalidRequest("fuzzymatching must be true or false", "invalid_value")
@@ -86,7 +94,14 @@ def query(parameters: QueryParams, level: Level, fixed: dict[str, str]) -> Query
         limit=limit,
         offset=_number(parameters, "offset", 0),
     )
-    return Query(search, (NOT_FUZZY,) if fuzzy == "true" else ())
+    return Query(search, (*((NOT_FUZZY,) if fuzzy == "true" else ()), *_not_included(parameters, level)))
+
+
+def _not_included(parameters: QueryParams, level: Level) -> list[str]:
+    """Return a warning about attributes that were asked for and are not stored; the others are always returned."""
+    fields = [field for field in ",".join(parameters.getlist("includefield")).split(",") if field not in ("", "all")]
+    missing = [name for name in map(_keyword, fields) if name not in (*KEYS[level], *_RETURNED[level])]
+    return [f"includefield is not supported for {', '.join(dict.fromkeys(missing))}"] if missing else []
 
 
 def _key(name: str, level: Level) -> str:
@@ -99,10 +114,11 @@ def _key(name: str, level: Level) -> str:
 
 
 def _keyword(name: str) -> str:
-    keyword = keyword_for_tag(int(name, 16)) if _TAG.fullmatch(name) else name
-    if not keyword or tag_for_keyword(keyword) is None:
+    """Return the keyword of an attribute; a period joins that of a sequence and that of an attribute in its items."""
+    steps = [keyword_for_tag(int(step, 16)) if _TAG.fullmatch(step) else step for step in name.split(".")]
+    if not all(step and tag_for_keyword(step) is not None for step in steps):
         raise InvalidRequest("a parameter is neither known nor a DICOM attribute", "unknown_parameter")
-    return keyword
+    return ".".join(steps)
 
 
 def _criteria(keyword: str, values: list[str]) -> Iterable[Criterion]:

@@ -7,13 +7,15 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from service.dicom.attributes import REQUEST, REQUEST_PATHS
 from service.dicom_web.accept import JSON, choose
 from service.dicom_web.catalogue import Search
 from service.dicom_web.dependencies import CatalogueDep
-from service.dicom_web.dicom_json import Element, item
-from service.dicom_web.query import MAX_RESULTS, SERIES, STUDY, Level, query
+from service.dicom_web.dicom_json import Element, Value, item
+from service.dicom_web.query import MAX_RESULTS, OPTIONAL, SERIES, STUDY, Level, query
 from service.dicom_web.response_module import warning
 from service.dicom_web.study import Entry, by_series
+from service.dicom_web.urls import root
 from service.http.auth import needs
 from service.http.problems import RESPONSES
 
@@ -25,10 +27,9 @@ router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"], dependencies=[needs("
 
 Result = TypeVar("Result")
 Find = Callable[[Search], Awaitable[list[Result]]]
-Value = str | int | Sequence[str]
 
 MORE = "There are additional results that can be requested."  # PS3.18 10.6.3.1
-_STUDY_KEYWORDS = (*STUDY, "PatientAge")
+_STUDY_KEYWORDS = (*STUDY, *OPTIONAL, "PatientAge")
 _INSTANCE_KEYWORDS = ("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated")
 
 
@@ -62,10 +63,10 @@ async def search_instances_of_study(study: str, request: Request, catalogue: Cat
     return await _answer(request, "instance", {"StudyInstanceUID": study}, catalogue.instances, _instance)
 
 
-@router.get("/studies/{study}/series/{of_series}/instances", response_class=JSONResponse)
-async def search_instances_of_series(study: str, of_series: str, request: Request, catalogue: CatalogueDep) -> Response:
+@router.get("/studies/{study}/series/{series}/instances", response_class=JSONResponse)
+async def search_instances_series(study: str, series: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Search for instances of a series (QIDO-RS)."""
-    fixed = {"StudyInstanceUID": study, "SeriesInstanceUID": of_series}
+    fixed = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
     return await _answer(request, "instance", fixed, catalogue.instances, _instance)
 
 
@@ -81,7 +82,7 @@ async def _answer(
     # A search for series or instances may read all studies.
     with nullcontext() if level == "study" else request.app.state.catalogue.admitted():
         results = await find(parsed.search)
-    base = f"{str(request.base_url).rstrip('/')}/dicom-web"
+    base = root(request)
     warnings = [*parsed.warnings, *((MORE,) if len(results) == MAX_RESULTS else ())]
     answer = (
         JSONResponse([describe(result).item(base) for result in results], media_type=media_type)
@@ -121,6 +122,7 @@ def _series(entries: tuple[Entry, ...]) -> Attributes:
     return Attributes(
         [
             *_values(first, (*_STUDY_KEYWORDS, *SERIES, "Manufacturer")),
+            *_requests(first),
             ("NumberOfSeriesRelatedInstances", len(entries)),
             ("RetrieveURL", f"studies/{first.record.study_instance_uid}/series/{first.series}"),
         ]
@@ -128,9 +130,22 @@ def _series(entries: tuple[Entry, ...]) -> Attributes:
 
 
 def _instance(entry: Entry) -> Attributes:
-    path = f"studies/{entry.record.study_instance_uid}/series/{entry.series}/instances/{entry.instance}"
-    return Attributes([*_values(entry, (*_STUDY_KEYWORDS, *SERIES, *_INSTANCE_KEYWORDS)), ("RetrieveURL", path)])
+    values = _values(entry, (*_STUDY_KEYWORDS, *SERIES, *_INSTANCE_KEYWORDS))
+    return Attributes([*values, *_requests(entry), ("RetrieveURL", entry.path)])
 
 
 def _values(entry: Entry, keywords: Sequence[str]) -> Iterator[tuple[str, Value]]:
-    yield from ((keyword, entry.attributes.get(keyword, "")) for keyword in keywords if keyword != "ModalitiesInStudy")
+    elsewhere = ("ModalitiesInStudy", *REQUEST_PATHS.values())
+    for keyword in keywords:
+        value = entry.attributes.get(keyword, "")
+        if keyword not in elsewhere and (value or keyword not in OPTIONAL):
+            yield keyword, value
+
+
+def _requests(entry: Entry) -> Iterator[tuple[str, Value]]:
+    """Yield Request Attributes Sequence, if the radiograph has it; records of older versions do not tell."""
+    requests = [
+        item((keyword, request.get(path, "")) for keyword, path in REQUEST_PATHS.items()) for request in entry.requests
+    ]
+    if requests:
+        yield REQUEST, requests

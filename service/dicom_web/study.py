@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from service.dicom.attributes import REQUEST_PATHS
 from service.objects.kinds import DICOM_KINDS, Kind
 from service.objects.product import uid
 from service.storage.record import Summary
@@ -42,6 +43,30 @@ class Entry:
         """SOP Instance UID."""
         return self.attributes["SOPInstanceUID"]
 
+    @property
+    def requests(self) -> tuple[dict[str, str], ...]:
+        """Attributes of each item of Request Attributes Sequence, by path."""
+        columns = {
+            path: self.attributes[path].split("\\") for path in REQUEST_PATHS.values() if path in self.attributes
+        }
+        count = max(map(len, columns.values()), default=0)
+        return tuple({path: values[place] for path, values in columns.items()} for place in range(count))
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether the instance has frames."""
+        return self.kind not in (Kind.SR, Kind.PRESENTATION_STATE)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the instance can be drawn: a radiograph or a secondary capture."""
+        return self.kind in (None, Kind.SECONDARY_CAPTURE)
+
+    @property
+    def path(self) -> str:
+        """Path of the instance under the root of DICOMweb."""
+        return f"studies/{self.record.study_instance_uid}/series/{self.series}/instances/{self.instance}"
+
 
 def entries(records: Sequence[Summary]) -> tuple[Entry, ...]:
     """Return the instances of records; a radiograph with several records is listed once."""
@@ -62,8 +87,9 @@ def sop_class(record: Summary) -> str:
 
 
 _STUDY_KEYWORDS = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
+    *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
     *("StudyDate", "StudyTime", "StudyID", "StudyDescription", "ReferringPhysicianName"),
+    *("TimezoneOffsetFromUTC", *REQUEST_PATHS.values()),  # which the derived objects have, too
 )
 
 

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.dicom_web import rendered, retrieve, search, store
+from service.dicom_web import frames, rendered, retrieve, search, store
 from service.dicom_web.catalogue import Catalogue
 from service.http import (
     auth,
@@ -26,6 +27,7 @@ from service.http import (
 from service.http.admission import Admission
 from service.http.envelope import Envelope
 from service.http.feed import Feed
+from service.http.methods import Methods
 from service.objects.kinds import Kind
 from service.objects.overlay import NOTICE
 from service.objects.product import REPOSITORY
@@ -41,7 +43,7 @@ _DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [
 
 ROUTERS = (
     *(module.router for module in (predictions, objects, sends, pixels, worklist, events)),
-    *(module.router for module in (store, search, retrieve, rendered)),
+    *(module.router for module in (store, search, retrieve, frames, rendered)),
     *(module.router for module in (model_card, health, page, documentation)),
 )
 
@@ -54,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     ArtefactError, ConfigurationError
         As `Pipeline`.
     """
-    pipeline = Pipeline(settings, orders_for_new_records(settings.sending))
+    pipeline = Pipeline(settings, partial(orders_for_new_records, settings.sending))
     keys = Keys(pipeline.database)
     feed = Feed(Changes(pipeline.database))
     sender = Sender(Outbox(pipeline.database), _renderer(pipeline), settings.sending)
@@ -87,7 +89,9 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
-    app.add_middleware(Admission, guard=guard, routes=[route for router in ROUTERS for route in router.routes])
+    routes = [route for router in ROUTERS for route in router.routes]
+    app.add_middleware(Admission, guard=guard, routes=routes)
+    app.add_middleware(Methods, routes=[*routes, *app.routes])
     app.add_middleware(Envelope, limits=settings.limits)
     return app
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
@@ -23,12 +23,20 @@ from service.prediction.stored import StoredPredictions
 from service.settings import Settings
 from service.storage.database import Database
 from service.storage.instances import Instances
+from service.storage.object_cache import ObjectCache
 from service.storage.outbox import Order
 from service.storage.record import Identity, Record
 from service.storage.records import Records
 from service.storage.retention import Retention
 from service.storage.url import database_url
 from service.telemetry import describe, log
+from service.triage.rule import Priority
+
+Orders = Callable[[Priority], tuple[Order, ...]]
+
+
+def _no_orders(_priority: Priority) -> tuple[Order, ...]:
+    return ()
 
 
 class Pipeline:
@@ -37,7 +45,8 @@ class Pipeline:
     Parameters
     ----------
     orders
-        Objects to send for every new record; they are added to the outbox in the transaction that commits it.
+        Returns the objects to send for a new record of a priority; they are added to the outbox in the transaction that
+        commits the record.
 
     Attributes
     ----------
@@ -56,13 +65,15 @@ class Pipeline:
         The artefact is invalid, or a folder or the database cannot be used.
     """
 
-    def __init__(self, settings: Settings, orders: Sequence[Order] = ()) -> None:
+    def __init__(self, settings: Settings, orders: Orders = _no_orders) -> None:
         self.predictor = Predictor(settings)
         self._orders = orders
-        self._instances = Instances(settings.storage.folder / "instances", settings.storage.min_free_bytes)
+        storage = settings.storage
+        self._instances = Instances(storage.folder / "instances", storage.min_free_bytes)
         self._records = Records(database_url(settings))
-        self._retention = Retention(self._records, self._instances, settings.storage.keep_days)
-        self.stored = StoredPredictions(self._records, self._instances, self.predictor)
+        objects = ObjectCache(storage.folder / "objects", storage.cache_bytes, storage.min_free_bytes)
+        self._retention = Retention(self._records, self._instances, objects, storage.keep_days)
+        self.stored = StoredPredictions(self._records, self._instances, objects, self.predictor)
         self._instances.open()
         self._records.open()
         self._free_places = settings.limits.max_in_flight
@@ -225,7 +236,7 @@ class Pipeline:
         prediction = replace(record.prediction, timings_ms=timings_ms)
         named = replace(record, instance_file=file, instance_bytes=len(data), prediction=prediction)
         try:
-            saved = self._records.save(named, self._orders)
+            saved = self._records.save(named, self._orders(prediction.priority))
         except Conflict:  # not committed; after another error it may be, so `Instances.sweep` decides about the file
             self._instances.delete(file)
             raise

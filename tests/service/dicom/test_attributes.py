@@ -1,4 +1,5 @@
 import pytest
+from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
@@ -19,6 +20,33 @@ def test_a_name_in_another_alphabet_is_read_by_its_character_set() -> None:
     dataset = chest(ramp(), SpecificCharacterSet="ISO_IR 144", PatientName="Люкceмбypг")
 
     assert attributes(dataset)["PatientName"] == "Люкceмбypг"
+
+
+def request(**elements: str) -> Dataset:
+    item = Dataset()
+    for keyword, value in elements.items():
+        setattr(item, keyword, value)
+    return item
+
+
+def test_requests_are_one_value_for_each_item() -> None:
+    requests = [
+        request(ScheduledProcedureStepID="S1", RequestedProcedureID="R1"),
+        request(),
+        request(ScheduledProcedureStepID="S3"),
+    ]
+
+    values = attributes(chest(ramp(), RequestAttributesSequence=requests))
+
+    assert values["RequestAttributesSequence.ScheduledProcedureStepID"] == "S1\\\\S3"
+    assert values["RequestAttributesSequence.RequestedProcedureID"] == "R1\\\\"
+
+
+@pytest.mark.parametrize("requests", [[], [request()], None])
+def test_requests_without_a_value_are_left_out(requests: list[Dataset] | None) -> None:
+    values = attributes(chest(ramp(), RequestAttributesSequence=requests))
+
+    assert not any(path.startswith("RequestAttributesSequence") for path in values)
 
 
 @pytest.mark.filterwarnings("ignore")

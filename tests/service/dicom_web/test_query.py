@@ -50,6 +50,35 @@ def test_uids_in_the_path_are_criteria() -> None:
     assert search.instance_criteria == (OneOf("SeriesInstanceUID", ("1.3",)), OneOf("Modality", ("SR",)))
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "00400275.00400009",
+        "RequestAttributesSequence.ScheduledProcedureStepID",
+        "RequestAttributesSequence.00400009",
+    ],
+)
+def test_a_key_may_be_an_attribute_of_a_sequence(key: str) -> None:
+    search = query(QueryParams(f"{key}=S1"), "series", {}).search
+
+    assert search.instance_criteria == (OneOf("RequestAttributesSequence.ScheduledProcedureStepID", ("S1",)),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "level", "missing"),
+    [
+        ("all,PatientAge,IssuerOfPatientID,00080201", "study", ""),
+        ("RequestAttributesSequence,00400275.00400009", "series", ""),
+        ("InstitutionName,00400275", "study", "InstitutionName, RequestAttributesSequence"),
+        ("Rows,Manufacturer,00080080", "instance", "Manufacturer, InstitutionName"),
+    ],
+)
+def test_a_field_that_cannot_be_included_is_answered_with_a_warning(fields: str, level: Level, missing: str) -> None:
+    warnings = query(QueryParams(f"includefield={fields}"), level, {}).warnings
+
+    assert warnings == ((f"includefield is not supported for {missing}",) if missing else ())
+
+
 def test_fuzzy_matching_is_answered_with_a_warning() -> None:
     assert query(QueryParams("fuzzymatching=true&PatientName=x"), "study", {}).warnings == (NOT_FUZZY,)
 
@@ -60,7 +89,10 @@ def test_fuzzy_matching_is_answered_with_a_warning() -> None:
         ("Nonsense=1", "study", "unknown_parameter"),
         ("99999999=1", "study", "unknown_parameter"),
         ("includefield=Nonsense", "study", "unknown_parameter"),
-        ("00400275.00400009=1", "study", "unknown_parameter"),
+        ("00400275.00090001=1", "series", "unknown_parameter"),
+        ("00400275.00400009=1", "study", "unsupported_key"),
+        ("00400275=1", "series", "unsupported_key"),
+        ("00400275.00321060=1", "series", "unsupported_key"),
         ("Modality=DX", "study", "unsupported_key"),
         ("SOPInstanceUID=1", "series", "unsupported_key"),
         ("WindowCenter=1", "instance", "unsupported_key"),

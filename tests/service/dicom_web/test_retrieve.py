@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGLSLossless
 
 from service.dicom.reader import Part10
@@ -130,7 +130,7 @@ def test_a_bare_data_set_is_returned_as_a_part_10_file(client: Client) -> None:
     [
         (f"/{PLAIN}", 'multipart/related; type="application/dicom"', 200),
         (f"/{PLAIN}", f"application/dicom; transfer-syntax={ExplicitVRLittleEndian}", 200),
-        (f"/{COMPRESSED}", f"application/dicom; transfer-syntax={ExplicitVRLittleEndian}", 406),
+        (f"/{COMPRESSED}", "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.90", 406),
         (f"/{PLAIN}", 'multipart/related; type="application/octet-stream"', 406),
         (f"/{PLAIN}", "text/html", 406),
         (f"/{PLAIN}/metadata", "application/dicom+xml", 406),
@@ -143,6 +143,9 @@ def test_a_bare_data_set_is_returned_as_a_part_10_file(client: Client) -> None:
         (f"/{PLAIN}/rendered?quality=0", "*/*", 400),
         (f"/{PLAIN}/frames/1", 'multipart/related; type="image/jpeg"', 406),
         (f"/{COMPRESSED}/frames/1", 'multipart/related; type="image/jls"', 200),
+        (f"/{PLAIN}/frames/1/rendered", "*/*", 200),
+        (f"/{PLAIN}/frames/1/thumbnail", "*/*", 200),
+        (f"/{PLAIN}/frames/2/rendered", "*/*", 404),
         (f"/{PLAIN}/frames/0", "*/*", 404),
         (f"/{PLAIN}/frames/2", "*/*", 404),
         (f"/{PLAIN}/frames/x", "*/*", 400),
@@ -171,8 +174,9 @@ def test_native_frames_are_little_endian(client: Client) -> None:
         assert PIXELS.astype("<u2").tobytes() in response.content
 
 
-def test_compressed_frames_stay_compressed(client: Client) -> None:
-    response = client.get(f"{INSTANCES}/{COMPRESSED}/frames/1")
+def test_frames_stay_as_they_are_stored_if_any_transfer_syntax_is_accepted(client: Client) -> None:
+    accept = "multipart/related; type=application/octet-stream; transfer-syntax=*"  # OHIF, Cornerstone
+    response = client.get(f"{INSTANCES}/{COMPRESSED}/frames/1", headers={"Accept": accept})
 
     assert b"Content-Type: image/jls; transfer-syntax=1.2.840.10008.1.2.4.80" in response.content
     assert b"\r\n\r\n\xff\xd8\xff" in response.content  # SOI
@@ -237,3 +241,51 @@ def test_an_object_that_cannot_be_made_is_omitted_and_other_errors_break_off(
         answer = b""
 
     assert answer.rstrip().endswith(b"--") == complete
+
+
+@pytest.fixture(scope="module")
+def requested(client: Client) -> str:
+    """Store a radiograph with two requests, and return its Series Instance UID."""
+    requests = [Dataset(), Dataset()]
+    for number, request in enumerate(requests, 1):
+        request.ScheduledProcedureStepID, request.RequestedProcedureID = f"S{number}", f"R{number}"
+    uids = {"SOPInstanceUID": "2.25.50010", "SeriesInstanceUID": "2.25.50011", "StudyInstanceUID": "2.25.50012"}
+    known = {"TimezoneOffsetFromUTC": "+0100", "IssuerOfPatientID": "WARD"}
+    data = encode(chest(PIXELS, RequestAttributesSequence=requests, **uids, **known))
+    assert client.post(data).status_code == 200
+    return uids["SeriesInstanceUID"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "count"),
+    [
+        ("00400275.00400009=S1", 1),
+        ("RequestAttributesSequence.RequestedProcedureID=R*", 1),
+        ("00400275.00400009=S2&00400275.00401001=R2", 1),
+        ("00400275.00400009=S1&00400275.00401001=R2", 0),  # of two requests
+        ("00400275.00400009=S3", 0),
+    ],
+)
+def test_series_are_found_by_their_requests(client: Client, requested: str, keys: str, count: int) -> None:
+    response = client.get(f"/dicom-web/series?Modality=DX&{keys}&includefield=IssuerOfPatientID")
+
+    assert "warning" not in response.headers
+    found = response.json() if count else []
+    assert [series["0020000E"]["Value"] for series in found] == [[requested]] * count
+    for series in found:
+        assert series["00080201"] == {"vr": "SH", "Value": ["+0100"]}
+        assert series["00100021"] == {"vr": "LO", "Value": ["WARD"]}
+        assert [item["00400009"]["Value"] for item in series["00400275"]["Value"]] == [["S1"], ["S2"]]
+        assert [item["00401001"]["Value"] for item in series["00400275"]["Value"]] == [["R1"], ["R2"]]
+
+
+def test_what_is_not_known_is_left_out_and_not_empty(client: Client) -> None:
+    [series] = client.get(f"/dicom-web/studies/{STUDY}/series?Modality=DX").json()
+
+    assert not {"00080201", "00100021", "00400275"} & set(series)
+
+
+def test_a_field_that_is_not_stored_is_named_in_a_warning(client: Client) -> None:
+    response = client.get("/dicom-web/studies?includefield=InstitutionName")
+
+    assert response.headers["warning"] == '299 agcnn-triage "includefield is not supported for InstitutionName"'
