@@ -83,6 +83,7 @@ class Storage(Group):
     keep_days: float | None = Field(
         None, gt=0, le=36_500, description="delete records and instances after this many days; by default never"
     )
+    cache_bytes: int = Field(2**30, ge=0, description="maximum bytes of kept objects, made from records; 0: keep none")
     min_free_bytes: int = Field(2**29, ge=0, description="free bytes of the disk below which files are refused (507)")
 
 

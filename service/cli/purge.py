@@ -26,6 +26,7 @@ def purge(
     """Delete old records with their DICOM files (instances), and files without a record; the service may be running."""
     from service.cli.open_records import open_records
     from service.storage.instances import Instances
+    from service.storage.object_cache import ObjectCache
     from service.storage.retention import Retention
 
     loaded = settings.load()
@@ -34,7 +35,9 @@ def purge(
         raise ConfigurationError("--older-than is required unless TRIAGE_STORAGE__KEEP_DAYS is set")
     before = datetime.now(UTC) - timedelta(days=days)
     with open_records(loaded) as records:
-        retention = Retention(records, Instances(loaded.storage.folder / "instances"), days)
+        storage = loaded.storage
+        objects = ObjectCache(storage.folder / "objects", storage.cache_bytes)
+        retention = Retention(records, Instances(storage.folder / "instances"), objects, days)
         expired = retention.expired(before) if dry_run else retention.purge(before)
         orphans = 0 if dry_run else retention.sweep()
     verb = "would delete" if dry_run else "deleted"

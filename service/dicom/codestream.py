@@ -1,6 +1,7 @@
-"""Checks of a compressed frame before it is decoded: the size that it declares, and whether it is complete."""
+"""Checks of a compressed frame before it is decoded: what it says of its image, and whether it is complete."""
 
 import struct
+from dataclasses import dataclass
 
 _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # ITU-T T.81 table B.1; F7: T.87
 _WITHOUT_SEGMENT = {0x01, *range(0xD0, 0xD8)}  # markers TEM, RSTn
@@ -8,8 +9,30 @@ _SOC_SIZ = b"\xff\x4f\xff\x51"  # ITU-T T.800 A.4.1, A.5.1
 _END = b"\xff\xd9"  # EOI, EOC
 
 
-def dimensions(frame: bytes) -> tuple[int, int] | None:
-    """Return the (rows, columns) that a JPEG, JPEG-LS or JPEG 2000 stream declares; None where it declares none."""
+@dataclass(frozen=True)
+class Stream:
+    """The image that a code stream declares.
+
+    Attributes
+    ----------
+    precision
+        Bits of one sample.
+    signed
+        Whether samples have a sign; always False in JPEG and JPEG-LS.
+    start
+        Position of the code stream in the frame, after the boxes of a file format.
+    """
+
+    rows: int
+    columns: int
+    components: int
+    precision: int
+    signed: bool
+    start: int = 0
+
+
+def describe(frame: bytes) -> Stream | None:
+    """Return what a JPEG, JPEG-LS or JPEG 2000 stream declares; None where it declares nothing."""
     return _jpeg(frame) if frame[:2] == b"\xff\xd8" else _jpeg2000(frame)
 
 
@@ -18,13 +41,13 @@ def is_complete(frame: bytes) -> bool:
     return _END in frame.rstrip(b"\0")[-8:]  # some writers pad it with FF
 
 
-def _jpeg(frame: bytes) -> tuple[int, int] | None:
+def _jpeg(frame: bytes) -> Stream | None:
     position = 2
-    while position + 9 <= len(frame) and frame[position] == 0xFF:
+    while position + 10 <= len(frame) and frame[position] == 0xFF:
         marker = frame[position + 1]
-        if marker in _START_OF_FRAME:
-            rows, columns = struct.unpack_from(">HH", frame, position + 5)
-            return rows, columns
+        if marker in _START_OF_FRAME:  # ITU-T T.81 B.2.2
+            precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
+            return Stream(rows, columns, components, precision, signed=False)
         if marker == 0xFF:  # fill byte
             position += 1
         elif marker in _WITHOUT_SEGMENT:
@@ -34,9 +57,10 @@ def _jpeg(frame: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _jpeg2000(frame: bytes) -> tuple[int, int] | None:
+def _jpeg2000(frame: bytes) -> Stream | None:
     start = frame.find(_SOC_SIZ, 0, 4096)  # some writers leave it inside JP2 boxes
-    if start < 0 or start + 24 > len(frame):
+    if start < 0 or start + 43 > len(frame):
         return None
     width, height, left, top = struct.unpack_from(">4L", frame, start + 8)  # Xsiz Ysiz XOsiz YOsiz
-    return height - top, width - left
+    components, depth = struct.unpack_from(">HB", frame, start + 40)  # Csiz Ssiz, ITU-T T.800 table A.11
+    return Stream(height - top, width - left, components, (depth & 0x7F) + 1, bool(depth & 0x80), start)

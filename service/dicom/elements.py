@@ -62,6 +62,17 @@ def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
     return int(values[0])
 
 
+def frame_count(dataset: Dataset) -> int:
+    """Return Number of Frames; 1 where it is absent, and where it is 0, as some writers leave it.
+
+    Raises
+    ------
+    MalformedDicom
+        `value_invalid`.
+    """
+    return integer(dataset, "NumberOfFrames", 1) or 1
+
+
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """Return every value as a finite number; none where absent or empty.
 

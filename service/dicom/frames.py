@@ -1,16 +1,16 @@
-"""Frames as they are encoded in a file, PS3.18 10.4.1.1.6."""
+"""Frames of an image, as they are encoded in a file or decoded, PS3.18 10.4.1.1.6."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from pydicom import Dataset
-from pydicom.encaps import generate_frames
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian
 
-from service.dicom.elements import binary, integer
+from service.dicom.decoder import decode
+from service.dicom.elements import frame_count, integer
+from service.dicom.fragments import encoded_frames, native_pixels
 from service.dicom.reader import NATIVE, Bounds, read
-from service.errors import MalformedDicom, NotFound
+from service.errors import MalformedDicom, NotFound, UnsupportedEncoding
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Frames:
 
 
 def frames(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> Frames:
-    """Return frames by their numbers, from 1.
+    """Return frames by their numbers, from 1, as they are encoded.
 
     Raises
     ------
@@ -30,29 +30,51 @@ def frames(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> Frames:
         `no_such_frame`.
     MalformedDicom, TooLarge
     """
-    dataset = read(data, bounds)
-    count = integer(dataset, "NumberOfFrames", 1)
-    if not all(1 <= number <= count for number in numbers):
-        raise NotFound(f"frame number must be 1 to {count}", "no_such_frame")
+    dataset = _checked(data, bounds, numbers)
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax in NATIVE:
-        return Frames(tuple(_native(dataset, number, count) for number in numbers), ExplicitVRLittleEndian)
-    encoded = tuple(generate_frames(binary(dataset, "PixelData"), number_of_frames=count))
-    if len(encoded) < count:
+        return _native(dataset, numbers)
+    encoded = encoded_frames(dataset)
+    if len(encoded) < frame_count(dataset):
         raise MalformedDicom("(7FE0,0010) PixelData has fewer frames than NumberOfFrames states", "truncated")
     return Frames(tuple(encoded[number - 1] for number in numbers), str(syntax))
 
 
-def _native(dataset: Dataset, number: int, count: int) -> bytes:
+def native_frames(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> Frames:
+    """Return frames by their numbers, from 1, decoded, as in Explicit VR Little Endian.
+
+    Raises
+    ------
+    NotFound
+        `no_such_frame`.
+    MalformedDicom, TooLarge, UnsupportedEncoding
+    """
+    dataset = _checked(data, bounds, numbers)
+    if dataset.file_meta.TransferSyntaxUID in NATIVE:
+        return _native(dataset, numbers)
+    if frame_count(dataset) > 1:
+        raise UnsupportedEncoding(
+            "(0028,0008) NumberOfFrames must be 1 in a compressed image", "pixel_format_unsupported"
+        )
+    values = decode(dataset)
+    return Frames((values.astype(values.dtype.newbyteorder("<")).tobytes(),) * len(numbers), ExplicitVRLittleEndian)
+
+
+def _checked(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> Dataset:
+    dataset = read(data, bounds)
+    count = frame_count(dataset)
+    if not all(1 <= number <= count for number in numbers):
+        raise NotFound(f"frame number must be 1 to {count}", "no_such_frame")
+    return dataset
+
+
+def _native(dataset: Dataset, numbers: Sequence[int]) -> Frames:
     pixels = integer(dataset, "Rows") * integer(dataset, "Columns") * integer(dataset, "SamplesPerPixel", 1)
     allocated = integer(dataset, "BitsAllocated")
-    if allocated not in (8, 16, 32) and count > 1:
+    if allocated not in (8, 16, 32) and frame_count(dataset) > 1:
         raise MalformedDicom(
             "(0028,0100) BitsAllocated must be 8, 16 or 32 where there are several frames", "value_invalid"
         )
     size = (pixels * allocated + 7) // 8
-    values = binary(dataset, "PixelData")
-    # PS3.5 A.3: words are swapped, including those that hold two 8-bit pixels
-    if dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian and dataset["PixelData"].VR == "OW":
-        values = np.frombuffer(values, ">u2").astype("<u2").tobytes()
-    return values[(number - 1) * size : number * size]
+    values = native_pixels(dataset)
+    return Frames(tuple(values[(number - 1) * size : number * size] for number in numbers), ExplicitVRLittleEndian)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from pydicom import Dataset
 
-from service.dicom.elements import integer, items, name, text
+from service.dicom.elements import frame_count, integer, items, name, text
 from service.dicom.geometry import directions
 from service.errors import Reason, UnsuitableImage
 
@@ -111,7 +111,7 @@ def orientation(dataset: Dataset) -> Outcome:
 
 def frames(dataset: Dataset) -> Outcome:
     """There must be one frame."""
-    if integer(dataset, "NumberOfFrames", 1) == 1:
+    if frame_count(dataset) == 1:
         return None
     return _refusal("multi_frame", "NumberOfFrames", "must be 1")
 

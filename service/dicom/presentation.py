@@ -125,7 +125,7 @@ def _voi(
         return read_table(sequence[0], dataset, signed=bool(_rescale(levels().values, modality).min() < 0)), ()
     first = next(iter(windows(dataset)), None)
     if first is None:
-        if _is_display_ready(modality, dataset):
+        if _is_display_ready(levels, modality, dataset):
             return Span(0, 255), ()
         return _range(levels(), modality), ("window_missing",)
     unknown = () if first.function in FUNCTIONS else ("voi_function_unknown",)
@@ -138,9 +138,11 @@ def _range(levels: Levels, modality: Table | Rescale | None) -> Span:
     return full_span(_rescale(levels.values, modality), levels.visible)
 
 
-def _is_display_ready(modality: Table | Rescale | None, dataset: Dataset) -> bool:
+def _is_display_ready(levels: Callable[[], Levels], modality: Table | Rescale | None, dataset: Dataset) -> bool:
     """Whether values are unsigned, of 8 bits and not rescaled."""
     if integer(dataset, "BitsStored") != 8 or integer(dataset, "PixelRepresentation"):
+        return False
+    if dataset["PixelData"].is_undefined_length and levels().values.max() > 255:  # deeper than Bits Stored
         return False
     return modality is None or (isinstance(modality, Rescale) and modality == Rescale(1.0, 0.0))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from service.dicom.attributes import attributes
-from service.dicom.decoder import decode
+from service.dicom.decoder import decode, depth_flags
 from service.dicom.elements import UID, name, text
 from service.dicom.gate import accept
 from service.dicom.pixels import display
@@ -142,7 +142,7 @@ def _accepted(dataset: Dataset, start: float) -> Radiograph:
         sop_class_uid=text(dataset, "SOPClassUID"),
         accession_number=text(dataset, "AccessionNumber"),
         attributes=attributes(dataset),
-        flags=flags + image.presentation.flags,
+        flags=flags + depth_flags(stored, dataset) + image.presentation.flags,
         height=stored.shape[0],
         width=stored.shape[1],
         aspect=image.presentation.geometry.aspect,

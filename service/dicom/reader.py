@@ -19,7 +19,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from service.dicom.elements import binary, integer, name, text
+from service.dicom.elements import binary, frame_count, integer, name, text
 from service.dicom.structure import Encoding, encoding_of, meta_end, walk
 from service.errors import MalformedDicom, TooLarge, about
 
@@ -197,4 +197,4 @@ def _check_image(dataset: Dataset, bounds: Bounds) -> None:
 def _native_bytes(dataset: Dataset, pixels: int) -> int:
     if integer(dataset, "SamplesPerPixel", 1) != 1:
         return 0  # may be subsampled; the gate refuses colour
-    return pixels * integer(dataset, "NumberOfFrames", 1) * integer(dataset, "BitsAllocated") // 8
+    return pixels * frame_count(dataset) * integer(dataset, "BitsAllocated") // 8

@@ -28,6 +28,7 @@ from service.http.admission import Admission
 from service.http.envelope import Envelope
 from service.http.feed import Feed
 from service.http.forwarded import Forwarded
+from service.http.methods import Methods
 from service.http.other_origins import OtherOrigins
 from service.objects.kinds import Kind
 from service.objects.overlay import NOTICE
@@ -91,7 +92,9 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
-    app.add_middleware(Admission, guard=guard, routes=[route for router in ROUTERS for route in router.routes])
+    routes = [route for router in ROUTERS for route in router.routes]
+    app.add_middleware(Admission, guard=guard, routes=routes)
+    app.add_middleware(Methods, routes=[*routes, *app.routes])
     app.add_middleware(Envelope, limits=settings.limits)
     if settings.http.cors_origins:
         app.add_middleware(OtherOrigins, origins=settings.http.cors_origins)

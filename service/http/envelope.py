@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import telemetry
-from service.errors import TooLarge, UploadIdle
+from service.errors import TooLarge, UnsupportedEncoding, UploadIdle
 from service.http import problems
 from service.settings import Limits
 
@@ -35,6 +35,12 @@ def declared_length(scope: Scope) -> int:
     """Return the Content-Length of a request, 0 where it is missing or not a number."""
     value = Headers(scope=scope).get("content-length", "")
     return int(value) if value.isdecimal() and len(value) < 20 else 0
+
+
+def _is_encoded(scope: Scope) -> bool:
+    """Whether a request has a body in a content coding such as gzip; nothing is inflated (RFC 9110 8.4)."""
+    coding = Headers(scope=scope).get("content-encoding", "").strip().lower()
+    return scope["method"] in ("POST", "PUT", "PATCH") and coding not in ("", "identity")
 
 
 class Envelope:
@@ -71,13 +77,17 @@ class Envelope:
                 exchange.log()
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        declared = declared_length(scope)
+        declared, encoded = declared_length(scope), _is_encoded(scope)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         limit = self._max_store_bytes if path.startswith(STORE) else self._max_body_bytes
         received, more = 0, True
 
         async def bounded() -> Message:
             nonlocal received, more
+            if encoded:
+                raise UnsupportedEncoding(
+                    "Content-Encoding must be absent or identity; send the body uncompressed", "unsupported_media_type"
+                )
             message = await self._next(receive, more) if declared <= limit else {}
             received += len(message.get("body", b""))
             more = message.get("more_body", False)
@@ -112,6 +122,8 @@ class Exchange:
             headers["X-Request-Id"] = self._request_id
             for name, value in SAFE_HEADERS.items():
                 headers.setdefault(name, value)
+        elif self._scope["method"] == "HEAD":  # an error's answer has a body, too
+            message = message | {"body": b""}
         await self._send(message)
 
     def log(self) -> None:

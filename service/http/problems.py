@@ -112,6 +112,11 @@ def answer(error: Exception) -> JSONResponse:
     return response(problem(error), headers)
 
 
+def method_not_allowed() -> JSONResponse:
+    """Return the response to a method that the resource does not have; the caller adds `Allow`."""
+    return response(_of_status(HTTPStatus.METHOD_NOT_ALLOWED))
+
+
 def note(error: Exception) -> None:
     """Log a refusal with its codes, or an unexpected error with its class and place."""
     if isinstance(error, TriageError):
@@ -143,9 +148,7 @@ async def _on_http_exception(_request: Request, error: Exception) -> JSONRespons
     elif error.status_code in _BY_STATUS:
         described = problem(_BY_STATUS[error.status_code](f"{phrase}."))
     else:
-        code = phrase.lower().replace(" ", "_")
-        request_id = structlog.contextvars.get_contextvars().get("request_id")
-        described = _problem(Kind(error.status_code, phrase, "about:blank"), f"{phrase}.", code, request_id)
+        described = _of_status(error.status_code)
     return response(described, dict(error.headers) if error.headers else None)
 
 
@@ -161,6 +164,13 @@ def _place(error: dict[str, Any]) -> str:
     # The name of an unknown parameter is chosen by the client and may hold anything: it is left out.
     location = error["loc"][:-1] if error["type"] == "extra_forbidden" else error["loc"]
     return " ".join(str(part) for part in location)
+
+
+def _of_status(status: int) -> Problem:
+    phrase = HTTPStatus(status).phrase
+    code = phrase.lower().replace(" ", "_")
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    return _problem(Kind(status, phrase, "about:blank"), f"{phrase}.", code, request_id)
 
 
 def _problem(

@@ -12,6 +12,7 @@ from service.prediction.stored import StoredPredictions
 from service.settings import Settings
 from service.storage.database import Database
 from service.storage.instances import Instances
+from service.storage.object_cache import ObjectCache
 from service.storage.outbox import Order
 from service.storage.record import Record
 from service.storage.records import Records
@@ -48,10 +49,12 @@ class Pipeline:
     def __init__(self, settings: Settings, orders: Sequence[Order] = ()) -> None:
         self.predictor = Predictor(settings)
         self._orders = orders
-        self._instances = Instances(settings.storage.folder / "instances", settings.storage.min_free_bytes)
+        storage = settings.storage
+        self._instances = Instances(storage.folder / "instances", storage.min_free_bytes)
         self._records = Records(database_url(settings))
-        self._retention = Retention(self._records, self._instances, settings.storage.keep_days)
-        self.stored = StoredPredictions(self._records, self._instances, self.predictor)
+        objects = ObjectCache(storage.folder / "objects", storage.cache_bytes, storage.min_free_bytes)
+        self._retention = Retention(self._records, self._instances, objects, storage.keep_days)
+        self.stored = StoredPredictions(self._records, self._instances, objects, self.predictor)
         self._instances.open()
         self._records.open()
         self._free_places = settings.limits.max_in_flight

@@ -1,12 +1,15 @@
 """Access of the interfaces to stored predictions: read, list, draw, render and delete."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from service.dicom.unwindowed import Unwindowed
 from service.objects.drawing import Drawing
 from service.objects.kinds import Kind
+from service.objects.product import VERSION
 from service.prediction.predictor import Predictor
 from service.storage.instances import Instances
+from service.storage.object_cache import ObjectCache
 from service.storage.record import Record, Summary
 from service.storage.records import Records
 
@@ -14,8 +17,8 @@ from service.storage.records import Records
 class StoredPredictions:
     """Records and their instances. Blocking work runs in threads, drawing in decoder processes."""
 
-    def __init__(self, records: Records, instances: Instances, predictor: Predictor) -> None:
-        self._records, self._instances, self._predictor = records, instances, predictor
+    def __init__(self, records: Records, instances: Instances, objects: ObjectCache, predictor: Predictor) -> None:
+        self._records, self._instances, self._objects, self._predictor = records, instances, objects, predictor
 
     async def get(self, id: str) -> Record:
         """Return a record.
@@ -53,14 +56,33 @@ class StoredPredictions:
         """
         return await self._predictor.draw(record, await self.instance(record), drawing)
 
-    async def render(self, record: Record, kind: Kind) -> bytes:
-        """Render an object from a record and its instance.
+    async def render(self, record: Summary, kind: Kind) -> bytes:
+        """Return an object of a record; it is made from the record and its instance unless it is still kept.
 
         Raises
         ------
         NotFound, InputError
         """
-        return await self._predictor.render(record, await self.instance(record), kind)
+
+        async def make() -> bytes:
+            whole = record if isinstance(record, Record) else await self.get(record.id)
+            return await self._predictor.render(whole, await self.instance(record), kind)
+
+        return await self.kept(record.id, str(kind), make)
+
+    async def kept(self, id: str, name: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return what is kept under a name for a record, or make it and keep it, until the product's version changes.
+
+        Raises
+        ------
+        As `make`.
+        """
+        name = f"{name}-{VERSION}"
+        content = await asyncio.to_thread(self._objects.get, id, name)
+        if content is None:
+            content = await make()
+            await asyncio.to_thread(self._objects.put, id, name, content, self._exists)
+        return content
 
     async def unwindowed(self, record: Summary) -> Unwindowed:
         """Return the values of a record's radiograph before the window.
@@ -80,7 +102,11 @@ class StoredPredictions:
         """
         return await asyncio.to_thread(self._instances.get, record.instance_file)
 
+    def _exists(self, id: str) -> bool:
+        return bool(self._records.known([id]))
+
     def _delete(self, id: str) -> None:
         file = self._records.delete(id)
+        self._objects.delete(id)
         if file is not None:
             self._instances.delete(file)

@@ -14,6 +14,7 @@ from service.storage.outbox import Order, insert_orders
 from service.storage.record import Record, Summary, check_id
 from service.storage.tables import INSTANCES, PREDICTIONS, RECORDS, SUMMARIES
 
+_BATCH = 500  # ids in one query
 _ATTEMPTS = 8  # a lost race leaves a row to read, so the second attempt nearly always succeeds
 
 
@@ -97,6 +98,13 @@ class Records:
         if row is None:
             raise NotFound("no such prediction")
         return rows.record(row._mapping)
+
+    def known(self, ids: Sequence[str]) -> frozenset[str]:
+        """Return those of the ids that have a record."""
+        with self.database.read() as connection:
+            batches = (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+            selects = (sa.select(PREDICTIONS.c.id).where(PREDICTIONS.c.id.in_(batch)) for batch in batches)
+            return frozenset(id for select in selects for id in connection.scalars(select))
 
     def list(self, limit: int, cursor: str | None = None) -> tuple[tuple[Summary, ...], str | None]:
         """Return a page, newest first, and the cursor of the next page (None after the last).

@@ -1,4 +1,4 @@
-"""Deletion of records and instances that are too old, and of files that a crash left without a record."""
+"""Deletion of records, instances and kept objects that are too old, and of files that a crash left without a record."""
 
 import asyncio
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from service.errors import NotFound
 from service.storage.instances import Instances
+from service.storage.object_cache import ObjectCache
 from service.storage.records import Records
 from service.storage.tables import INSTANCES, PREDICTIONS
 from service.telemetry import describe, log
@@ -41,9 +42,10 @@ class Retention:
         Age at which `run` deletes a record, days; None: never.
     """
 
-    def __init__(self, records: Records, instances: Instances, keep_days: float | None) -> None:
+    def __init__(self, records: Records, instances: Instances, objects: ObjectCache, keep_days: float | None) -> None:
         self._records = records
         self._instances = instances
+        self._objects = objects
         self._keep_days = keep_days
 
     def expired(self, before: datetime) -> Expired:
@@ -77,7 +79,8 @@ class Retention:
 
     def sweep(self) -> int:
         """Delete the files without a record, and return their number."""
-        return self._instances.sweep(self._records.files(), ORPHAN_SECONDS)
+        orphans = self._objects.sweep(self._records.known)
+        return orphans + self._instances.sweep(self._records.files(), ORPHAN_SECONDS)
 
     async def run(self) -> None:
         """Purge and sweep now and every hour, until cancelled; an error is logged."""
@@ -117,6 +120,7 @@ class Retention:
             file = self._records.delete(id)
         except NotFound:  # deleted by a client or another replica
             return Expired()
+        self._objects.delete(id)
         if file is None:
             return Expired(records=1)
         self._instances.delete(file)

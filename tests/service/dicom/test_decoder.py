@@ -11,7 +11,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from service.dicom.decoder import decode, significant
+from service.dicom.decoder import decode
 from service.dicom.reader import read
 from service.errors import MalformedDicom, UnsupportedEncoding
 from tests.factories import chest, compressed, dicom_bytes, encode, jpeg_baseline, noise, ramp
@@ -78,11 +78,6 @@ def test_a_high_bit_above_bits_stored_shifts_the_values():
 def test_signed_values_of_fewer_bits_are_extended():
     dirty = (SIGNED.view(np.uint16) & 0x0FFF | 0x5000).view(np.int16)  # an overlay in place of the sign's copies
     assert np.array_equal(decode(read(dicom_bytes(dirty, BitsStored=12))), SIGNED)
-
-
-def test_overshoot_of_a_lossy_decoder_is_clipped():
-    values = np.array([[1023, 1030]], np.uint16)
-    assert significant(values, read(dicom_bytes(ramp(4, 4), BitsStored=10)), clip=True).tolist() == [[1023, 1023]]
 
 
 # Refusals...

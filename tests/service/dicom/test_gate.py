@@ -55,6 +55,7 @@ ACCEPTED = [
     {"PatientOrientation": ["l", "f"]},
     {"SeriesDescription": "Knee lateral"},  # the elements have precedence over a description
     {"NumberOfFrames": 1},
+    {"NumberOfFrames": 0},  # some writers leave it
 ]
 
 
@@ -114,7 +115,6 @@ REFUSED = [
     ("view_unsuitable", {"ViewPosition": None, "SeriesDescription": "W Chest Lat."}),
     ("view_unsuitable", {"ViewPosition": None, "BodyPartExamined": "CHEST LAT"}),
     ("multi_frame", {"NumberOfFrames": 2}),
-    ("multi_frame", {"NumberOfFrames": 0}),
     ("for_processing", {"PresentationIntentType": "FOR PROCESSING"}),
     ("for_processing", {"PresentationIntentType": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1.1"}),
     ("colour_image", {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}),

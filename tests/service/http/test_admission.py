@@ -61,7 +61,7 @@ def ask(app: FastAPI, method: str, path: str, headers: dict[str, str], body: Ite
     asyncio.run(app(scope, receive, send))
     content = b"".join(message.get("body", b"") for message in sent)
     is_problem = (b"content-type", b"application/problem+json") in sent[0]["headers"]
-    return Answer(sent[0]["status"], json.loads(content)["code"] if is_problem else "", received)
+    return Answer(sent[0]["status"], json.loads(content)["code"] if is_problem and content else "", received)
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -100,6 +100,8 @@ def test_no_route_reads_a_body_without_a_valid_key(client: Client, headers: dict
                 assert answer.status == 401, (method, path)
             elif path in OPEN and method in ("GET", "HEAD"):
                 assert answer.status in (200, 304, 404, 405, 503), (method, path)
+            elif method == "OPTIONS":
+                assert answer.status == (404 if path in UNKNOWN else 204), path
             else:  # the path of one route may fit the pattern of another, which is then 401
                 assert answer.status in (401, 404, 405), (method, path)
 

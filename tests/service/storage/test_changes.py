@@ -11,6 +11,7 @@ from service.storage import changes
 from service.storage.changes import Change, Changes
 from service.storage.database import Database
 from service.storage.instances import Instances
+from service.storage.object_cache import ObjectCache
 from service.storage.records import Records
 from service.storage.retention import Retention
 from service.storage.tables import CHANGES
@@ -69,7 +70,8 @@ def test_a_purge_adds_a_change_per_record(records: Records, reader: Changes, mak
     instances = Instances(tmp_path / "instances", 0)
     instances.open()
     record = records.save(make(instance_file=instances.put(b"x")))
-    Retention(records, instances, None).purge(record.created.replace(year=record.created.year + 1))
+    retention = Retention(records, instances, ObjectCache(tmp_path / "objects", 0), None)
+    retention.purge(record.created.replace(year=record.created.year + 1))
 
     assert [change.kind for change in reader.after(0)] == ["new", "deleted"]
 

@@ -12,6 +12,7 @@ import pytest
 from service.errors import Overloaded
 from service.storage import retention as module
 from service.storage.instances import Instances
+from service.storage.object_cache import ObjectCache
 from service.storage.records import Records
 from service.storage.retention import Expired, Retention
 from tests.service.storage.conftest import Make
@@ -48,6 +49,10 @@ def keep(records: Records, instances: Instances, make: Make) -> Keep:
     return keep
 
 
+def cache(instances: Instances) -> ObjectCache:
+    return ObjectCache(instances.folder.parent / "objects", 2**20)
+
+
 def ids(records: Records) -> set[str]:
     return {summary.id for summary in records.list(1000)[0]}
 
@@ -60,7 +65,7 @@ def test_only_records_older_than_the_time_are_deleted(records: Records, instance
     keep("1.1", 31)
     keep("1.2", 30.5)
     young = {keep("1.3", 29), keep("1.4", 0)}
-    retention, before = Retention(records, instances, None), NOW - timedelta(days=30)
+    retention, before = Retention(records, instances, cache(instances), None), NOW - timedelta(days=30)
 
     assert retention.expired(before) == Expired(2, 2, 20)
     assert retention.purge(before) == Expired(2, 2, 20)
@@ -73,13 +78,26 @@ def test_only_records_older_than_the_time_are_deleted(records: Records, instance
 def test_an_instance_is_deleted_with_its_last_record(records: Records, instances: Instances, keep: Keep) -> None:
     keep("1.1", 40, "a")
     newer = keep("1.1", 10, "b")
-    retention = Retention(records, instances, None)
+    retention = Retention(records, instances, cache(instances), None)
 
     for days, expected, remaining in ((30, Expired(1, 0, 0), {newer}), (5, Expired(1, 1, 10), set())):
         before = NOW - timedelta(days=days)
         assert retention.expired(before) == retention.purge(before) == expected
         assert ids(records) == remaining
     assert files(instances) == 0
+
+
+def test_what_was_made_from_a_record_is_deleted_with_it(records: Records, instances: Instances, keep: Keep) -> None:
+    old, young, objects = keep("1.1", 40), keep("1.2", 10), cache(instances)
+    for id in (old, young, "f" * 32):  # the last is what a crash left behind
+        objects.put(id, "sr", b"x", exists=lambda _: True)
+    retention = Retention(records, instances, objects, None)
+
+    retention.purge(NOW - timedelta(days=30))
+    assert [objects.get(id, "sr") for id in (old, young, "f" * 32)] == [None, b"x", b"x"]
+
+    assert retention.sweep() == 1
+    assert [objects.get(id, "sr") for id in (young, "f" * 32)] == [b"x", None]
 
 
 def test_a_purge_deletes_several_batches(
@@ -89,7 +107,7 @@ def test_a_purge_deletes_several_batches(
     for number in range(5):
         keep(f"1.{number}", 3)
 
-    assert Retention(records, instances, None).purge(NOW - timedelta(days=2)) == Expired(5, 5, 50)
+    assert Retention(records, instances, cache(instances), None).purge(NOW - timedelta(days=2)) == Expired(5, 5, 50)
 
 
 def test_a_record_deleted_meanwhile_is_no_error(
@@ -107,7 +125,7 @@ def test_a_record_deleted_meanwhile_is_no_error(
 
     monkeypatch.setattr(Records, "delete", twice)
 
-    assert Retention(records, instances, None).purge(NOW) == Expired()
+    assert Retention(records, instances, cache(instances), None).purge(NOW) == Expired()
     assert ids(records) == set()
 
 
@@ -117,7 +135,7 @@ def test_the_task_purges_sweeps_and_logs(records: Records, instances: Instances,
     orphan = instances.folder / (name := instances.put(b"x"))[:2] / name
     os.utime(orphan, (time.time() - 2 * module.ORPHAN_SECONDS,) * 2)
 
-    run_until(Retention(records, instances, 2), lambda: not orphan.exists())
+    run_until(Retention(records, instances, cache(instances), 2), lambda: not orphan.exists())
 
     assert ids(records) == {young}
     [line] = [json.loads(line) for line in log.getvalue().splitlines()]
@@ -130,7 +148,7 @@ def test_without_keep_days_all_records_stay(records: Records, instances: Instanc
     orphan = instances.folder / (name := instances.put(b"x"))[:2] / name
     os.utime(orphan, (0, 0))
 
-    run_until(Retention(records, instances, None), lambda: not orphan.exists())
+    run_until(Retention(records, instances, cache(instances), None), lambda: not orphan.exists())
 
     assert ids(records) == {old}
 
@@ -150,7 +168,7 @@ def test_the_task_tries_again_after_a_failure(
 
     monkeypatch.setattr(Retention, "_delete_batch", fail_once)
 
-    run_until(Retention(records, instances, 2), lambda: not ids(records))
+    run_until(Retention(records, instances, cache(instances), 2), lambda: not ids(records))
 
     assert json.loads(log.getvalue().splitlines()[0])["event"] == "the purge failed"
     assert "Canary" not in log.getvalue()
