@@ -55,7 +55,8 @@ def _private(value: str, meaning: str) -> Coded:
     return Coded(value, PRIVATE, meaning, "this project")
 
 
-AT_OPERATING_POINT = _private("OPERATING_POINT", "At the operating point")
+UNDECIDED = _private("UNDECIDED", "Undecided, no operating point")
+ATTENTION_SHARE = _private("ATTENTION_SHARE", "Region of attention of the network, share of the image")
 ATTENTION = _private("ATTENTION", "Region of attention of the network")
 PRIORITY = _private("PRIORITY", "Priority in the worklist")
 FLAG = _private("FLAG", "Suspicious, yet usable")

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     SEGMENTATION = "segmentation"
     SECONDARY_CAPTURE = "secondary_capture"
     PRESENTATION_STATE = "presentation_state"
+    BINARY_SEGMENTATION = "binary_segmentation"
     FHIR = "fhir"
 
     @property
@@ -78,6 +79,13 @@ _FORMS = {
         modality="PR",
         series_number=9904,
         series_description="AI attention box",
+    ),
+    Kind.BINARY_SEGMENTATION: Form(
+        "the region of attention, and the upper half of the class maps of positive findings, as a binary Segmentation",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.66.4",
+        modality="SEG",
+        series_number=9905,
+        series_description="AI attention regions",
     ),
     Kind.FHIR: Form(
         "the findings as a FHIR R4 bundle: DiagnosticReport, Observations, Device", "application/fhir+json", "json"

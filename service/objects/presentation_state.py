@@ -15,7 +15,7 @@ from service.dicom.presentation import Presentation, presentation
 from service.dicom.window import Span, standard_window
 from service.objects.derived import file, identity, remarks
 from service.objects.kinds import Kind
-from service.objects.product import uid
+from service.objects.product import NAME, uid
 from service.objects.source import Source
 from service.storage.record import Record
 
@@ -36,6 +36,7 @@ def presentation_state(record: Record, source: Source) -> bytes:
         referenced_images=images,
         content_label="AI_ATTENTION",
         content_description="Attention of the network, not an outline of disease",
+        content_creator_name=NAME,
         graphic_layers=[layer],
         graphic_annotations=[annotation],
         presentation_lut_transformation=PresentationLUTTransformation(

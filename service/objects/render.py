@@ -43,6 +43,10 @@ def _render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
             from service.objects.segmentation import segmentation
 
             return segmentation(record, source)
+        case Kind.BINARY_SEGMENTATION:
+            from service.objects.segmentation import binary_segmentation
+
+            return binary_segmentation(record, source)
         case Kind.SECONDARY_CAPTURE:
             from service.objects.secondary_capture import secondary_capture
 

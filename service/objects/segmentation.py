@@ -1,48 +1,141 @@
-"""The attention of the network, as a fractional Segmentation on the radiograph's own grid.
+"""The attention of the network as Segmentations on the radiograph's own grid: fractional, and binary.
 
 A fraction is a share of the map's largest activation, not a probability of disease; DICOM has no third fractional type
-beside probability and occupancy.
+beside probability and occupancy. Most viewers show binary segmentations alone.
 """
 
-import numpy as np
-from highdicom import seg
-from pydicom import Dataset
+from collections.abc import Iterator
+from copy import deepcopy
 
+import numpy as np
+import numpy.typing as npt
+from highdicom import seg
+from highdicom.color import CIELabColor
+from pydicom import Dataset
+from pydicom.valuerep import format_number_as_ds
+
+from service.dicom.elements import numbers
 from service.dicom.geometry import geometry
+from service.errors import MalformedDicom
 from service.objects import overlay
 from service.objects.codes import CLASS_ACTIVATION, SPATIAL_CONCEPT, row
 from service.objects.derived import algorithm, concept, file, identity, remarks
 from service.objects.kinds import Kind
-from service.objects.product import uid
+from service.objects.product import NAME, uid
+from service.objects.region import region
 from service.objects.source import Source
 from service.storage.record import Record
 
+_LEVELS = 255
+_HALF = 0.5  # share of a class map's own range
+# of segments in turn; Okabe and Ito's, which the colour-blind can tell apart
+_COLOURS = ("f0e442", "56b4e9", "e69f00", "cc79a7", "009e73", "d55e00", "0072b2")
+_NOMINAL_THICKNESS = "1"
+_GRID = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
 
 def segmentation(record: Record, source: Source) -> bytes:
-    """Render a DICOM SEG file with a segment for the heat map and one for the class map of each positive finding."""
-    size = source.header.Columns, source.header.Rows
-    positive = [index for index, finding in enumerate(record.prediction.findings) if finding.positive]
-    maps = [record.heat_map, *(overlay.relative(record.class_maps[index]) for index in positive)]
-    labels = ["Attention", *(record.prediction.findings[index].label for index in positive)]
-    values = np.empty((1, size[1], size[0], len(maps)), np.float32)
-    for index, heat in enumerate(maps):
-        values[0, ..., index] = overlay.upsampled(heat, size, record.prediction.content)
+    """Render a DICOM SEG file with a fractional segment for the heat map and for the map of each positive finding."""
+    image = _image(record, source, Kind.SEGMENTATION)
+    image.SegmentsOverlap = "UNDEFINED"
+    size, content = (image.Columns, image.Rows), record.prediction.content
+    frames = (_levels(overlay.upsampled(heat, size, content)) for heat in (record.heat_map, *_class_maps(record)))
+    image.PixelData = _even(b"".join(frame.tobytes() for frame in frames))
+    return file(image, record, source)
+
+
+def binary_segmentation(record: Record, source: Source) -> bytes:
+    """Render a DICOM SEG file with the region of attention, and the upper half of the map of each positive finding."""
+    image = _image(record, source, Kind.BINARY_SEGMENTATION)
+    masks = np.stack(list(_masks(record, (image.Columns, image.Rows))))
+    image.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = [_plane_orientation(source)]
+    image.SegmentsOverlap = "YES" if np.any(masks.sum(0, np.uint8) > 1) else "NO"
+    image.PixelData = _even(np.packbits(masks, bitorder="little").tobytes())  # frames without padding, PS3.5 8.1.1
+    return file(image, record, source)
+
+
+def _levels(heat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    return np.rint(heat * _LEVELS).astype(np.uint8)
+
+
+def _masks(record: Record, size: tuple[int, int]) -> Iterator[npt.NDArray[np.bool_]]:
+    content = record.prediction.content
+    yield region(record.heat_map, size, content, record.prediction.box)
+    for heat in _class_maps(record):
+        yield overlay.upsampled(heat, size, content) >= _HALF
+
+
+def _class_maps(record: Record) -> Iterator[npt.NDArray[np.float32]]:
+    for index, finding in enumerate(record.prediction.findings):
+        if finding.positive:
+            yield overlay.relative(record.class_maps[index])
+
+
+def _even(data: bytes) -> bytes:
+    return data + b"\0" * (len(data) % 2)  # PS3.5 8.1.1
+
+
+def _image(record: Record, source: Source, kind: Kind) -> Dataset:
+    """Everything of a Segmentation but its pixels.
+
+    highdicom writes it over a source of one pixel: on a whole radiograph its checks sort, copy and compare all values
+    of all segments, which takes seconds and several times the memory of the file.
+    """
+    positive = record.prediction.positive
+    fractional = kind is Kind.SEGMENTATION
+    pixel = deepcopy(source.header)
+    pixel.Rows = pixel.Columns = 1
     image = seg.Segmentation(
-        source_images=[source.header],
-        pixel_array=values,
-        segmentation_type="FRACTIONAL",
-        segment_descriptions=[_segment(record, number, label) for number, label in enumerate(labels, 1)],
+        source_images=[pixel],
+        pixel_array=np.zeros((1, 1, 1, 1 + len(positive)), np.uint8),
+        segmentation_type="FRACTIONAL" if fractional else "BINARY",
+        segment_descriptions=[_segment(record, kind, number, label) for number, label in enumerate(("", *positive), 1)],
         fractional_type="PROBABILITY",
-        max_fractional_value=255,
+        max_fractional_value=_LEVELS,
         content_label="ATTENTION",
         content_description="Attention of the network, not an outline of disease",
+        content_creator_name=NAME,
         omit_empty_frames=False,
-        **identity(record, Kind.SEGMENTATION),
+        **identity(record, kind),
     )
-    _set_dimensions_uid(image, uid(record.id, f"{Kind.SEGMENTATION}/dimensions"))
+    image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence = [_pixel_measures(source)]
+    image.Rows, image.Columns = source.header.Rows, source.header.Columns
+    _set_dimensions_uid(image, uid(record.id, f"{kind}/dimensions"))
     image.PatientOrientation = list(geometry(source.image).orientation or ())
     image.ImageComments = "\n".join(remarks(record))
-    return file(image, record, source)
+    return image
+
+
+def _pixel_measures(source: Source) -> Dataset:
+    """Return the item of Pixel Measures Sequence, PS3.3 C.7.6.16.2.1.
+
+    OHIF needs the item, even if it is empty, and highdicom reads no spacing without a thickness, which a projection
+    does not have. Spacing at the detector counts as pixel spacing that is not calibrated, PS3.3 10.7.1.3.
+    """
+    measures = Dataset()
+    if spacing := geometry(source.image).spacing:
+        measures.PixelSpacing = [format_number_as_ds(value) for value in spacing]
+        measures.SliceThickness = _NOMINAL_THICKNESS
+    return measures
+
+
+def _plane_orientation(source: Source) -> Dataset:
+    """Return the item of Plane Orientation Sequence, PS3.3 C.7.6.16.2.4.
+
+    A radiograph seldom states direction cosines, yet OHIF compares them, and takes the axes of the pixel grid for a
+    radiograph without them. Without a frame of reference they claim no place in the patient.
+    """
+    orientation = Dataset()
+    orientation.ImageOrientationPatient = [format_number_as_ds(cosine) for cosine in _cosines(source.image)]
+    return orientation
+
+
+def _cosines(image: Dataset) -> tuple[float, ...]:
+    try:
+        cosines = numbers(image, "ImageOrientationPatient")
+    except MalformedDicom:
+        return _GRID
+    return cosines if len(cosines) == len(_GRID) else _GRID
 
 
 def _set_dimensions_uid(image: Dataset, uid: str) -> None:
@@ -51,18 +144,20 @@ def _set_dimensions_uid(image: Dataset, uid: str) -> None:
         item.DimensionOrganizationUID = uid
 
 
-def _segment(record: Record, number: int, label: str) -> seg.SegmentDescription:
+def _segment(record: Record, kind: Kind, number: int, label: str) -> seg.SegmentDescription:
+    """Describe the segment of a finding, or of the heat map, whose label is empty."""
     item = seg.SegmentDescription(
         segment_number=number,
-        segment_label=f"AI {label}",
+        segment_label=f"Attention: {label}" if label else "Attention",
         segmented_property_category=concept(SPATIAL_CONCEPT),
         segmented_property_type=concept(CLASS_ACTIVATION),
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm(record),
-        tracking_uid=uid(record.id, f"{Kind.SEGMENTATION}/{label}"),
-        tracking_id=label,
+        tracking_uid=uid(record.id, f"{kind}/{label or 'Attention'}"),
+        tracking_id=label or "Attention",
+        display_color=CIELabColor.from_rgb(*bytes.fromhex(_COLOURS[(number - 1) % len(_COLOURS)])),
     )
-    if number > 1:
+    if label:
         item.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [
             concept(row(label).finding)
         ]

@@ -1,4 +1,9 @@
-"""The prediction as a Comprehensive 3D SR, TID 1500: a measurement group per finding, and one for the box."""
+"""The prediction as a Comprehensive 3D SR, TID 1500: the box as a measurement group, the findings as evaluations.
+
+A finding has no place of its own: the box is one for all of them. A measurement group of each (TID 1501) would be
+without coordinates, which stops OHIF from loading the document; in groups that refer to the box (TID 1410) it would
+draw the box once per finding, as if each lay in it.
+"""
 
 import numpy as np
 from highdicom import sr
@@ -6,9 +11,8 @@ from highdicom.sr import enum
 
 from service.objects.codes import (
     ABSENT,
-    AT_OPERATING_POINT,
     ATTENTION,
-    CHEST,
+    ATTENTION_SHARE,
     COMMENT,
     DEVICE,
     PERCENT,
@@ -18,8 +22,10 @@ from service.objects.codes import (
     PROBABILITY,
     QUALITATIVE_EVALUATIONS,
     RADIOGRAPHY,
+    SENSITIVITY,
+    SPECIFICITY,
     THRESHOLD,
-    Coded,
+    UNDECIDED,
     row,
 )
 from service.objects.derived import concept, file, identity, remarks
@@ -29,14 +35,17 @@ from service.objects.source import Source
 from service.storage.record import Record
 from service.triage.finding import Finding
 
+_CONTAINS = enum.RelationshipTypeValues.CONTAINS
+_PROPERTY = enum.RelationshipTypeValues.HAS_PROPERTIES
+_PRESENCE = {True: PRESENT, False: ABSENT, None: UNDECIDED}
+
 
 def structured_report(record: Record, source: Source) -> bytes:
     """Render a DICOM SR file; it is partial, preliminary and unverified, because no person has verified it."""
-    findings = [_finding(finding, record) for finding in record.prediction.findings]
     content = sr.MeasurementReport(
         observation_context=_observer(record),
         procedure_reported=concept(RADIOGRAPHY),
-        imaging_measurements=[_attention(record, source), *findings],
+        imaging_measurements=[_attention(record, source)],
     )
     content[0].ContentSequence.append(_evaluations(record))
     document = sr.Comprehensive3DSR(evidence=[source.header], content=content, **identity(record, Kind.SR))
@@ -60,59 +69,70 @@ def _algorithm(record: Record) -> sr.AlgorithmIdentification:
     return sr.AlgorithmIdentification(network.name, network.version, [f"SHA-256: {network.sha256}"])
 
 
-def _finding(finding: Finding, record: Record) -> sr.MeasurementsAndQualitativeEvaluations:
-    """TID 1501; without an operating point it holds the probability alone and states no presence."""
-    coded = row(finding.label)
-    measurements = [_percentage(PROBABILITY, finding.probability)]
-    if finding.threshold is not None:
-        measurements.append(_percentage(THRESHOLD, finding.threshold))
-    evaluations = []
-    if finding.positive is not None:
-        value = PRESENT if finding.positive else ABSENT
-        evaluations.append(sr.QualitativeEvaluation(concept(AT_OPERATING_POINT), concept(value)))
-    return sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(record, finding.label),
-        finding_type=concept(coded.finding),
-        finding_sites=[sr.FindingSite(concept(coded.site))],
-        algorithm_id=_algorithm(record),
-        measurements=measurements,
-        qualitative_evaluations=evaluations,
-    )
-
-
 def _attention(record: Record, source: Source) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
-    """TID 1410: the region that the local branch takes; it is one for all findings, so it has its own group."""
+    """TID 1410: the region that the local branch takes.
+
+    OHIF labels a region by its measurements and else by its site, never by its finding; so the share of the image says
+    what the region is, and there is no site.
+    """
     x0, y0, x1, y1 = record.prediction.box
     corners = np.array(
         [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], np.float32
     )  # edges of pixels, PS3.3 C.18.6.1.2
-    image = sr.SourceImageForRegion(source.header.SOPClassUID, source.header.SOPInstanceUID)
+    header = source.header
+    image = sr.SourceImageForRegion(header.SOPClassUID, header.SOPInstanceUID)
+    share = (x1 - x0) * (y1 - y0) / (header.Columns * header.Rows)
     return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(record, ATTENTION.meaning),
         referenced_region=sr.ImageRegion(enum.GraphicTypeValues.POLYLINE, corners, image),
         finding_type=concept(ATTENTION),
-        finding_sites=[sr.FindingSite(concept(CHEST))],
         algorithm_id=_algorithm(record),
+        measurements=[sr.Measurement(concept(ATTENTION_SHARE), _percentage(share), concept(PERCENT))],
     )
 
 
 def _evaluations(record: Record) -> sr.ContainerContentItem:
-    """TID 1500, row 12: priority and remarks, which concern the whole radiograph."""
-    contains = enum.RelationshipTypeValues.CONTAINS
-    container = sr.ContainerContentItem(concept(QUALITATIVE_EVALUATIONS), relationship_type=contains)
+    """TID 1500, row 12: priority, findings and remarks, which concern the whole radiograph."""
+    container = sr.ContainerContentItem(concept(QUALITATIVE_EVALUATIONS), relationship_type=_CONTAINS)
     priority = PRIORITIES[record.prediction.priority]
     container.ContentSequence = sr.ContentSequence(
         [
-            sr.CodeContentItem(concept(PRIORITY), concept(priority), contains),
-            *(sr.TextContentItem(concept(COMMENT), remark, contains) for remark in remarks(record)),
+            *_algorithm(record),
+            sr.CodeContentItem(concept(PRIORITY), concept(priority), _CONTAINS),
+            *(_finding(finding, record) for finding in record.prediction.findings),
+            *(sr.TextContentItem(concept(COMMENT), remark, _CONTAINS) for remark in remarks(record)),
         ]
     )
     return container
+
+
+def _finding(finding: Finding, record: Record) -> sr.CodeContentItem:
+    """Presence at the operating point, with the numbers as properties; TID 1500 is extensible."""
+    coded = row(finding.label)
+    item = sr.CodeContentItem(concept(coded.finding), concept(_PRESENCE[finding.positive]), _CONTAINS)
+    numbers = (
+        (PROBABILITY, finding.probability),
+        (THRESHOLD, finding.threshold),
+        (SENSITIVITY, finding.sensitivity),
+        (SPECIFICITY, finding.specificity),
+    )
+    item.ContentSequence = sr.ContentSequence(
+        [
+            *_tracking(record, finding.label),
+            sr.FindingSite(concept(coded.site)),
+            *(
+                sr.NumContentItem(concept(name), _percentage(value), concept(PERCENT), relationship_type=_PROPERTY)
+                for name, value in numbers
+                if value is not None
+            ),
+        ]
+    )
+    return item
 
 
 def _tracking(record: Record, name: str) -> sr.TrackingIdentifier:
     return sr.TrackingIdentifier(uid(record.id, f"{Kind.SR}/{name}"), name)
 
 
-def _percentage(name: Coded, fraction: float) -> sr.Measurement:
-    return sr.Measurement(concept(name), round(100 * fraction, 4), concept(PERCENT))
+def _percentage(fraction: float) -> float:
+    return round(100 * fraction, 4)

@@ -304,7 +304,9 @@ def test_a_body_that_is_not_a_form_does_not_leak(witness: Witness, media_type: s
     assert witness.post(body, media_type).status_code in (400, 415)
 
 
-@pytest.mark.parametrize("kind", ["sr", "segmentation", "secondary_capture", "presentation_state", "fhir"])
+@pytest.mark.parametrize(
+    "kind", ["sr", "segmentation", "secondary_capture", "presentation_state", "binary_segmentation", "fhir"]
+)
 def test_an_object_names_the_patient_and_the_study_and_nothing_else(witness: Witness, kind: str) -> None:
     links = witness.post(planted.file(3)).json()["links"]
 

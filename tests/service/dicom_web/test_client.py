@@ -80,7 +80,7 @@ def test_studies_match_names_dates_and_modalities(client: DICOMwebClient) -> Non
         study = Dataset.from_json(result)
         assert (study.StudyInstanceUID, study.PatientName, study.StudyDate) == (STUDY, NAME, "20260102")
         assert list(study.ModalitiesInStudy) == ["DX", "OT", "PR", "SEG", "SR"]
-        assert study.NumberOfStudyRelatedInstances == 10
+        assert study.NumberOfStudyRelatedInstances == 12
     assert client.search_for_studies(search_filters={"PatientID": "nobody"}) == []
 
 
@@ -88,17 +88,17 @@ def test_a_study_has_its_radiographs_and_the_objects_derived_from_them(client: D
     series = [Dataset.from_json(result) for result in client.search_for_series(STUDY)]
     instances = [Dataset.from_json(result) for result in client.search_for_instances(STUDY)]
 
-    assert sorted(item.Modality for item in series) == ["DX", *["OT"] * 2, *["PR"] * 2, *["SEG"] * 2, *["SR"] * 2]
-    assert len(instances) == 10
+    assert sorted(item.Modality for item in series) == ["DX", *["OT"] * 2, *["PR"] * 2, *["SEG"] * 4, *["SR"] * 2]
+    assert len(instances) == 12
     assert [item.SOPInstanceUID for item in instances[:2]] == ["2.25.40001", "2.25.40002"]
 
 
 def test_the_pages_together_are_all_results(client: DICOMwebClient) -> None:
     whole = client.search_for_instances(STUDY)
 
-    pages = [client.search_for_instances(STUDY, limit=4, offset=offset) for offset in (0, 4, 8, 12)]
+    pages = [client.search_for_instances(STUDY, limit=5, offset=offset) for offset in (0, 5, 10, 15)]
 
-    assert [len(page) for page in pages] == [4, 4, 2, 0]
+    assert [len(page) for page in pages] == [5, 5, 2, 0]
     assert [result for page in pages for result in page] == whole
 
 
@@ -121,7 +121,7 @@ def test_the_metadata_are_those_of_the_file(client: DICOMwebClient) -> None:
     stored = radiograph(1)
     del stored.PixelData, metadata.AvailableTransferSyntaxUID
     assert metadata == stored
-    assert len(client.retrieve_study_metadata(STUDY)) == 10
+    assert len(client.retrieve_study_metadata(STUDY)) == 12
     assert len(client.retrieve_series_metadata(STUDY, SERIES)) == 2
 
 

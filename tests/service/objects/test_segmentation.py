@@ -41,7 +41,11 @@ def test_it_is_fractional_over_the_radiographs_own_grid(image: hd.seg.Segmentati
 
 
 def test_segments_are_the_heat_map_and_positive_findings_alone(image: hd.seg.Segmentation) -> None:
-    assert [item.SegmentLabel for item in image.SegmentSequence] == ["AI Attention", "AI Effusion", "AI Pneumothorax"]
+    assert [item.SegmentLabel for item in image.SegmentSequence] == [
+        "Attention",
+        "Attention: Effusion",
+        "Attention: Pneumothorax",
+    ]
     assert {item.SegmentAlgorithmType for item in image.SegmentSequence} == {"AUTOMATIC"}
     types = [item.SegmentedPropertyTypeCodeSequence[0] for item in image.SegmentSequence]
     assert {item.CodeMeaning for item in types} == {"Class activation"}
@@ -79,7 +83,7 @@ def test_only_the_part_of_a_padded_canvas_that_the_radiograph_covers_is_shown() 
 def test_without_a_positive_finding_there_is_the_heat_map_alone() -> None:
     dataset = parsed(rendered("segmentation", made_from=record(findings=record().prediction.findings[:1])))
 
-    assert [item.SegmentLabel for item in dataset.SegmentSequence] == ["AI Attention"]
+    assert [item.SegmentLabel for item in dataset.SegmentSequence] == ["Attention"]
 
 
 def test_a_flat_map_is_an_empty_segment_not_a_missing_one() -> None:

@@ -11,7 +11,7 @@ from pydicom.sr.codedict import codes
 
 from model.labels import LABELS
 from service.objects.codes import row
-from tests.service.objects.rendered import BOX, FAULTY, parsed, record, rendered
+from tests.service.objects.rendered import BOX, FAULTY, HEIGHT, WIDTH, parsed, record, rendered
 
 
 @pytest.fixture(scope="module")
@@ -43,34 +43,56 @@ def test_the_radiograph_is_its_evidence(document: Dataset) -> None:
     assert image.ReferencedSOPClassUID == "1.2.840.10008.5.1.4.1.1.1.1"
 
 
+def evaluations(document: Dataset) -> Dataset:
+    """The container Qualitative Evaluations, TID 1500."""
+    last = document.content[0].ContentSequence[-1]
+    assert last.name.meaning == "Qualitative Evaluations"
+    return last
+
+
 @pytest.mark.parametrize("label", LABELS)
-def test_each_finding_has_a_group_with_the_values_of_the_report(document: Dataset, label: str) -> None:
+def test_each_finding_is_an_evaluation_with_the_numbers_of_the_prediction(document: Dataset, label: str) -> None:
     finding = next(one for one in record().prediction.findings if one.label == label)
     coded = row(label)
-    (group,) = [
-        group for group in document.content.get_image_measurement_groups() if group.tracking_identifier == label
+    (item,) = [
+        item
+        for item in evaluations(document).ContentSequence
+        if (item.name.value, item.name.scheme_designator) == coded.finding[:2]
     ]
+    parts = item.ContentSequence
 
-    values = {item.name.meaning: (item.value, item.unit) for item in group.get_measurements()}
-    presence = {item.name.value: item.value.meaning for item in group.get_qualitative_evaluations()}
-    assert (group.finding_type.value, group.finding_type.scheme_designator) == coded.finding[:2]
-    assert [site.value.value for site in group.finding_sites] == [coded.site.value]
-    assert values["Probability"] == (pytest.approx(100 * finding.probability, abs=1e-4), codes.UCUM.Percent)
-    if finding.threshold is None:
-        assert (list(values), presence) == (["Probability"], {})
-    else:
-        assert values["Threshold Value"] == (pytest.approx(100 * finding.threshold, abs=1e-4), codes.UCUM.Percent)
-        assert presence == {"OPERATING_POINT": "Present" if finding.positive else "Absent"}
+    assert (
+        item.value.meaning
+        == {True: "Present", False: "Absent", None: "Undecided, no operating point"}[finding.positive]
+    )
+    assert [part.value for part in parts if part.name == codes.DCM.TrackingIdentifier] == [label]
+    assert [part.value.value for part in parts if part.name == codes.SCT.FindingSite] == [coded.site.value]
+    values = {part.name.meaning: part.value for part in parts if part.ValueType == "NUM"}
+    expected = {
+        "Probability": finding.probability,
+        "Threshold Value": finding.threshold,
+        "Case Sensitivity": finding.sensitivity,
+        "Case Specificity": finding.specificity,
+    }
+    assert values == {
+        name: pytest.approx(100 * value, abs=1e-4) for name, value in expected.items() if value is not None
+    }
+    assert {part.unit for part in parts if part.ValueType == "NUM"} == {codes.UCUM.Percent}
 
 
-def test_every_group_names_the_algorithm_its_version_and_the_artefacts_digest(document: Dataset) -> None:
-    groups = document.content[0].ContentSequence
-    measured = next(group for group in groups if group.name == codes.DCM.ImagingMeasurements).ContentSequence
-    for group in measured:
-        texts = {item.name.value: item.value for item in group.ContentSequence if item.ValueType == "TEXT"}
+def test_the_box_is_the_only_measurement_group_so_that_viewers_load_the_document(document: Dataset) -> None:
+    (container,) = [one for one in document.content[0].ContentSequence if one.name == codes.DCM.ImagingMeasurements]
+
+    assert len(container.ContentSequence) == 1
+    assert document.content.get_image_measurement_groups() == []
+
+
+def test_both_containers_name_the_algorithm_its_version_and_the_artefacts_digest(document: Dataset) -> None:
+    (group,) = document.content.get_planar_roi_measurement_groups()
+    for container in (group[0], evaluations(document)):
+        texts = {item.name.value: item.value for item in container.ContentSequence if item.ValueType == "TEXT"}
         assert (texts["111001"], texts["111003"]) == ("agcnn-densenet121", "2.1")  # TID 4019
         assert texts["111002"] == f"SHA-256: {'9f' * 32}"
-    assert len(measured) == 15
 
 
 def test_the_box_is_one_region_with_its_edges_on_those_of_pixels(document: Dataset) -> None:
@@ -83,6 +105,16 @@ def test_the_box_is_one_region_with_its_edges_on_those_of_pixels(document: Datas
     assert group.roi.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "2.25.1003"
 
 
+def test_a_measurement_and_no_site_says_what_the_box_is(document: Dataset) -> None:
+    (group,) = document.content.get_planar_roi_measurement_groups()
+    (share,) = group.get_measurements()
+    x0, y0, x1, y1 = BOX
+
+    assert share.name.meaning == "Region of attention of the network, share of the image"
+    assert share.value == pytest.approx(100 * (x1 - x0) * (y1 - y0) / (WIDTH * HEIGHT), abs=1e-4)
+    assert group.finding_sites == []
+
+
 def test_a_box_may_be_the_whole_radiograph() -> None:
     whole = (0, 0, 260, 300)
 
@@ -93,11 +125,12 @@ def test_a_box_may_be_the_whole_radiograph() -> None:
 
 
 def test_priority_notice_and_flags_concern_the_whole_radiograph(document: Dataset) -> None:
-    last = document.content[0].ContentSequence[-1]
+    values = {item.name.meaning: [] for item in evaluations(document).ContentSequence}
+    for item in evaluations(document).ContentSequence:
+        values[item.name.meaning].append(item.value if item.ValueType == "TEXT" else item.value.value)
 
-    assert last.name.meaning == "Qualitative Evaluations"
-    assert [item.value if item.ValueType == "TEXT" else item.value.value for item in last.ContentSequence] == [
-        "STAT",
+    assert values["Priority in the worklist"] == ["STAT"]
+    assert values["Comment"] == [
         "Research use only. Not a medical device.",
         "Flag: window_missing",
         "Flag: view_position_missing",
@@ -124,6 +157,7 @@ def test_dcmtk_reads_it(fault: str, tmp_path: Path) -> None:
     assert text.startswith("Comprehensive 3D SR Document")
     assert len(re.findall(r'NUM:.*"Probability"', text)) == 14
     assert len(re.findall(r'NUM:.*"Threshold Value"', text)) == 13
+    assert len(re.findall(r'NUM:.*"Case Sensitivity"', text)) == 13
     assert text.count('"Present"') == 2
     assert text.count('"Absent"') == 11
 
