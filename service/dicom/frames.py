@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from service.dicom.decoder import decode
 from service.dicom.elements import frame_count, integer
 from service.dicom.fragments import encoded_frames, native_pixels
-from service.dicom.reader import NATIVE, Bounds, read
+from service.dicom.reader import NATIVE, Bounds, part10, read
+from service.dicom.transcode import compressed
 from service.errors import MalformedDicom, NotFound, UnsupportedEncoding
 
 
@@ -22,7 +24,7 @@ class Frames:
 
 
 def frames(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> Frames:
-    """Return frames by their numbers, from 1, as they are encoded.
+    """Return frames by their numbers, from 1, as they are encoded; all frames without a number.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def frames(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> Frames:
         `no_such_frame`.
     MalformedDicom, TooLarge
     """
-    dataset = _checked(data, bounds, numbers)
+    dataset, numbers = _checked(data, bounds, numbers)
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax in NATIVE:
         return _native(dataset, numbers)
@@ -49,7 +51,7 @@ def native_frames(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> Frames
         `no_such_frame`.
     MalformedDicom, TooLarge, UnsupportedEncoding
     """
-    dataset = _checked(data, bounds, numbers)
+    dataset, numbers = _checked(data, bounds, numbers)
     if dataset.file_meta.TransferSyntaxUID in NATIVE:
         return _native(dataset, numbers)
     if frame_count(dataset) > 1:
@@ -60,21 +62,40 @@ def native_frames(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> Frames
     return Frames((values.astype(values.dtype.newbyteorder("<")).tobytes(),) * len(numbers), ExplicitVRLittleEndian)
 
 
-def _checked(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> Dataset:
+def frames_in(data: bytes, bounds: Bounds, numbers: Sequence[int], transfer_syntax: str) -> Frames:
+    """Return frames in a transfer syntax: that of the file, Explicit VR Little Endian, or one of `compressed`.
+
+    Raises
+    ------
+    As `frames`, `native_frames` and `compressed`.
+    """
+    if transfer_syntax == ExplicitVRLittleEndian:
+        return native_frames(data, bounds, numbers)
+    if transfer_syntax != part10(data, bounds).transfer_syntax:
+        data = compressed(data, bounds, transfer_syntax)
+    return frames(data, bounds, numbers)
+
+
+def _checked(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> tuple[Dataset, Sequence[int]]:
     dataset = read(data, bounds)
     count = frame_count(dataset)
     if not all(1 <= number <= count for number in numbers):
         raise NotFound(f"frame number must be 1 to {count}", "no_such_frame")
-    return dataset
+    return dataset, numbers or range(1, count + 1)
 
 
 def _native(dataset: Dataset, numbers: Sequence[int]) -> Frames:
     pixels = integer(dataset, "Rows") * integer(dataset, "Columns") * integer(dataset, "SamplesPerPixel", 1)
     allocated = integer(dataset, "BitsAllocated")
+    values = native_pixels(dataset)
+    if allocated == 1:  # a frame may begin inside a byte, PS3.5 8.1.1
+        bits = np.unpackbits(np.frombuffer(values, np.uint8), bitorder="little")
+        frames = (bits[(number - 1) * pixels : number * pixels] for number in numbers)
+        packed = tuple(np.packbits(frame, bitorder="little").tobytes() for frame in frames)
+        return Frames(packed, ExplicitVRLittleEndian)
     if allocated not in (8, 16, 32) and frame_count(dataset) > 1:
         raise MalformedDicom(
-            "(0028,0100) BitsAllocated must be 8, 16 or 32 where there are several frames", "value_invalid"
+            "(0028,0100) BitsAllocated must be 1, 8, 16 or 32 where there are several frames", "value_invalid"
         )
     size = (pixels * allocated + 7) // 8
-    values = native_pixels(dataset)
     return Frames(tuple(values[(number - 1) * size : number * size] for number in numbers), ExplicitVRLittleEndian)

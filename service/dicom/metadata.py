@@ -1,51 +1,74 @@
-"""A data set in the DICOM JSON model, PS3.18 annex F, without bulk data."""
+"""A data set in the DICOM JSON model, PS3.18 annex F, with a URI in place of bulk data."""
 
 import json
 import math
 from typing import Any
 
-from pydicom import Dataset
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
-from pydicom.tag import BaseTag
-
+from service.dicom.bulk_data import bulk_elements
 from service.dicom.reader import Bounds, parse
 
-_BULK = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
-_MAX_BYTES = 1024  # a longer value in one of these VRs is bulk data
+FOLDER = "bulkdata"
+_URI = '"BulkDataURI": "'  # with these quotes it cannot be part of a value
 
 
 def metadata(data: bytes, bounds: Bounds) -> str:
-    """Convert a file's data set to one JSON object without bulk data and values that do not fit their VR.
+    """Convert a file's data set to one JSON object, without values that do not fit their VR.
+
+    Returns
+    -------
+    An object whose Bulk Data URIs are relative to the instance: `bulkdata/7FE00010`; see `resolved`.
 
     Raises
     ------
     MalformedDicom, TooLarge
     """
     dataset = parse(data, bounds)
-    _remove_bulk_data(dataset)
-    document = dataset.to_json_dict(suppress_invalid_tags=True)
+    removed = []
+    for holder, path, tag, vr in bulk_elements(dataset):
+        removed.append((path, f"{tag:08X}", vr))
+        del holder[tag]
+    document: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
+    for path, name, vr in removed:
+        holder_document = _item(document, path)
+        if holder_document is not None:
+            holder_document[name] = {"vr": vr, "BulkDataURI": f"{FOLDER}/{path}{name}"}
     document["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}  # JSON is UTF-8
     document["00083002"] = {
         "vr": "UI",
         "Value": [str(dataset.file_meta.TransferSyntaxUID)],
     }  # Available Transfer Syntax
-    return json.dumps(_finite(dict(sorted(document.items()))), allow_nan=False)
+    return json.dumps(_finite(_ordered(document)), allow_nan=False)
 
 
-def _remove_bulk_data(dataset: Dataset) -> None:
-    for tag in list(dataset.keys()):
-        raw = dataset.get_item(tag)
-        vrs = (raw.VR or _vr(tag)).split(" or ")
-        if "SQ" in vrs:
-            for item in dataset[tag].value:
-                _remove_bulk_data(item)
-        elif tag.group == 0x7FE0 or (set(vrs) & _BULK and len(raw.value or b"") > _MAX_BYTES):
-            del dataset[tag]
+def resolved(document: str, url: str) -> str:
+    """Return metadata with absolute Bulk Data URIs.
+
+    Parameters
+    ----------
+    url
+        Of the instance, without a trailing slash.
+    """
+    return document.replace(_URI, f"{_URI}{url}/")
 
 
-def _vr(tag: BaseTag) -> str:
-    """VR from the dictionary, for Implicit VR; it may be a choice such as `US or OW`."""
-    return dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+def _item(document: dict[str, Any], path: str) -> dict[str, Any] | None:
+    """Return the object of an item; None where its sequence did not fit its VR."""
+    steps = path.split("/")[:-1]
+    item = document
+    for sequence, number in zip(steps[::2], steps[1::2], strict=True):
+        values = item.get(sequence, {}).get("Value", [])
+        if len(values) < int(number):
+            return None
+        item = values[int(number) - 1]
+    return item
+
+
+def _ordered(document: dict[str, Any]) -> dict[str, Any]:
+    """Put the attributes of a data set, and of every item, in the order of tags."""
+    for element in document.values():
+        if element.get("vr") == "SQ" and "Value" in element:
+            element["Value"] = [_ordered(item) for item in element["Value"]]
+    return dict(sorted(document.items()))
 
 
 def _finite(value: Any) -> Any:

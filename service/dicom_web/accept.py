@@ -25,12 +25,7 @@ class Range:
 
     def accepts(self, media_type: str) -> bool:
         """Whether the range includes a media type."""
-        return _matches(media_type, self.media_type)
-
-    def accepts_parts(self, content: str, transfer_syntax: str) -> bool:
-        """Whether the range includes parts with a media type and transfer syntax; absent parameters include any."""
-        syntax = self.transfer_syntax in ("", "*", transfer_syntax)
-        return syntax and (self.type == "" or _matches(content, self.type))
+        return matches(media_type, self.media_type)
 
 
 def ranges(request: Request) -> tuple[Range, ...]:
@@ -60,7 +55,8 @@ def choose(request: Request, offered: Sequence[str]) -> str:
     raise NotAcceptable(f"Accept: available are {', '.join(offered)}")
 
 
-def _matches(media_type: str, pattern: str) -> bool:
+def matches(media_type: str, pattern: str) -> bool:
+    """Whether a media type is in a range such as `image/*`."""
     return pattern in (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
 
 

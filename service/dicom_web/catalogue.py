@@ -7,21 +7,22 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from service.dicom.frames import Frames, frames
-from service.dicom.metadata import metadata
+from pydicom.uid import ExplicitVRLittleEndian
+
+from service.dicom.bulk_data import bulk_data
+from service.dicom.frames import Frames, frames_in
+from service.dicom.metadata import metadata, resolved
 from service.dicom.picture import Look, picture
 from service.dicom.reader import Bounds, Part10, part10
+from service.dicom.transcode import compressed, native
 from service.dicom_web.study import DERIVED_MODALITIES, Entry, by_series, entries
 from service.errors import NotAcceptable, NotFound
-from service.objects.kinds import Kind
 from service.prediction.pipeline import Pipeline
 from service.storage.criteria import Criterion, OneOf
 from service.storage.studies import Studies
 
 Item = TypeVar("Item")
 
-_PICTURES = (None, Kind.SECONDARY_CAPTURE)
-_WITHOUT_PIXELS = (Kind.SR, Kind.PRESENTATION_STATE)
 _BATCH = 100  # studies in one database query
 _NO_LIMIT = 2**31 - 1
 
@@ -87,28 +88,61 @@ class Catalogue:
         if entry.kind is None:
             data = await self._stored.instance(entry.record)
         else:
-            data = await self._stored.render(await self._stored.get(entry.record.id), entry.kind)
+            data = await self._stored.render(entry.record, entry.kind)
         return await asyncio.to_thread(part10, data, Bounds(max_file_bytes=len(data)))
 
-    async def metadata(self, entry: Entry) -> str:
-        """Return the data set of an entry in the DICOM JSON model, without bulk data.
+    async def transcoded(self, file: Part10, transfer_syntax: str) -> Part10:
+        """Return a file in a transfer syntax: its own, Explicit VR Little Endian, or a compressed one.
+
+        Raises
+        ------
+        InputError
+        """
+        if transfer_syntax == file.transfer_syntax:
+            return file
+        if transfer_syntax == ExplicitVRLittleEndian:
+            data = await self._predictor.examine(file.data, native)
+        else:
+            data = await self._predictor.examine(file.data, partial(compressed, transfer_syntax=transfer_syntax))
+        return Part10(data, transfer_syntax)
+
+    async def metadata(self, entry: Entry, url: str) -> str:
+        """Return the data set of an entry in the DICOM JSON model, with URIs in place of bulk data.
+
+        Parameters
+        ----------
+        url
+            Absolute URL of the instance, without a trailing slash.
 
         Raises
         ------
         NotFound, InputError
         """
-        return await self._predictor.examine((await self.file(entry)).data, metadata)
 
-    async def frames(self, entry: Entry, numbers: Sequence[int]) -> Frames:
-        """Return frames of an entry, numbered from 1, as they are encoded in its file.
+        async def make() -> bytes:
+            return (await self._predictor.examine((await self.file(entry)).data, metadata)).encode()
+
+        name = "metadata" if entry.kind is None else f"{entry.kind}-metadata"
+        return resolved((await self._stored.kept(entry.record.id, name, make)).decode(), url)
+
+    async def frames(self, file: Part10, numbers: Sequence[int], transfer_syntax: str) -> Frames:
+        """Return frames of a file, numbered from 1, in a transfer syntax; all frames without a number.
 
         Raises
         ------
         NotFound, InputError
         """
-        if entry.kind in _WITHOUT_PIXELS:
-            raise NotFound("the instance has no frames", "no_frames")
-        return await self._predictor.examine((await self.file(entry)).data, partial(frames, numbers=tuple(numbers)))
+        function = partial(frames_in, numbers=tuple(numbers), transfer_syntax=transfer_syntax)
+        return await self._predictor.examine(file.data, function)
+
+    async def bulk_data(self, entry: Entry, path: str) -> bytes:
+        """Return a binary value of an entry by its path, as in its metadata.
+
+        Raises
+        ------
+        NotFound, InputError
+        """
+        return await self._predictor.examine((await self.file(entry)).data, partial(bulk_data, path=path))
 
     async def picture(self, entry: Entry, look: Look) -> bytes:
         """Draw an entry: a radiograph or a secondary capture.
@@ -117,7 +151,7 @@ class Catalogue:
         ------
         NotFound, NotAcceptable, InputError
         """
-        if entry.kind not in _PICTURES:
+        if not entry.is_picture:
             raise NotAcceptable(
                 "this object cannot be rendered; the secondary capture shows its content", "not_rendered"
             )

@@ -14,6 +14,7 @@ from service.dicom_web.dicom_json import Element, item
 from service.dicom_web.query import MAX_RESULTS, SERIES, STUDY, Level, query
 from service.dicom_web.response_module import warning
 from service.dicom_web.study import Entry, by_series
+from service.dicom_web.urls import root
 from service.http.auth import needs
 from service.http.problems import RESPONSES
 
@@ -62,10 +63,10 @@ async def search_instances_of_study(study: str, request: Request, catalogue: Cat
     return await _answer(request, "instance", {"StudyInstanceUID": study}, catalogue.instances, _instance)
 
 
-@router.get("/studies/{study}/series/{of_series}/instances", response_class=JSONResponse)
-async def search_instances_of_series(study: str, of_series: str, request: Request, catalogue: CatalogueDep) -> Response:
+@router.get("/studies/{study}/series/{series}/instances", response_class=JSONResponse)
+async def search_instances_series(study: str, series: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Search for instances of a series (QIDO-RS)."""
-    fixed = {"StudyInstanceUID": study, "SeriesInstanceUID": of_series}
+    fixed = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
     return await _answer(request, "instance", fixed, catalogue.instances, _instance)
 
 
@@ -81,7 +82,7 @@ async def _answer(
     # A search for series or instances may read all studies.
     with nullcontext() if level == "study" else request.app.state.catalogue.admitted():
         results = await find(parsed.search)
-    base = f"{str(request.base_url).rstrip('/')}/dicom-web"
+    base = root(request)
     warnings = [*parsed.warnings, *((MORE,) if len(results) == MAX_RESULTS else ())]
     answer = (
         JSONResponse([describe(result).item(base) for result in results], media_type=media_type)
@@ -128,8 +129,7 @@ def _series(entries: tuple[Entry, ...]) -> Attributes:
 
 
 def _instance(entry: Entry) -> Attributes:
-    path = f"studies/{entry.record.study_instance_uid}/series/{entry.series}/instances/{entry.instance}"
-    return Attributes([*_values(entry, (*_STUDY_KEYWORDS, *SERIES, *_INSTANCE_KEYWORDS)), ("RetrieveURL", path)])
+    return Attributes([*_values(entry, (*_STUDY_KEYWORDS, *SERIES, *_INSTANCE_KEYWORDS)), ("RetrieveURL", entry.path)])
 
 
 def _values(entry: Entry, keywords: Sequence[str]) -> Iterator[tuple[str, Value]]:

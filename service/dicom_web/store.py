@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 from service.dicom_web.accept import DICOM, JSON, RELATED, choose
 from service.dicom_web.multipart import Part, parse_content_type, parts
 from service.dicom_web.response_module import Failure, Outcome, Stored, module, warnings
+from service.dicom_web.urls import root
 from service.errors import InputError, InvalidRequest, Overloaded, TooLarge, UnsupportedEncoding
 from service.http.auth import needs
 from service.http.dependencies import PipelineDep
@@ -58,7 +59,7 @@ async def _store(request: Request, pipeline: Pipeline, study: str | None) -> JSO
                 raise
             note(error)  # the parts before it are acknowledged: PS3.18 has 400 only if nothing is stored
             outcome.failures.append(Failure.of(error, len(outcome.stored) + len(outcome.failures) + 1))
-    base = f"{str(request.base_url).rstrip('/')}/dicom-web"
+    base = root(request)
     answer = JSONResponse(module(outcome, base, study), outcome.status, media_type=media_type)
     for text in warnings(outcome.failures):
         answer.headers.append("Warning", text)

@@ -42,6 +42,21 @@ class Entry:
         """SOP Instance UID."""
         return self.attributes["SOPInstanceUID"]
 
+    @property
+    def has_pixels(self) -> bool:
+        """Whether the instance has frames."""
+        return self.kind not in (Kind.SR, Kind.PRESENTATION_STATE)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the instance can be drawn: a radiograph or a secondary capture."""
+        return self.kind in (None, Kind.SECONDARY_CAPTURE)
+
+    @property
+    def path(self) -> str:
+        """Path of the instance under the root of DICOMweb."""
+        return f"studies/{self.record.study_instance_uid}/series/{self.series}/instances/{self.instance}"
+
 
 def entries(records: Sequence[Summary]) -> tuple[Entry, ...]:
     """Return the instances of records; a radiograph with several records is listed once."""

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.dicom_web import rendered, retrieve, search, store
+from service.dicom_web import frames, rendered, retrieve, search, store
 from service.dicom_web.catalogue import Catalogue
 from service.http import (
     auth,
@@ -46,7 +46,7 @@ _DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [
 
 ROUTERS = (
     *(module.router for module in (predictions, objects, sends, pixels, worklist, events)),
-    *(module.router for module in (store, search, retrieve, rendered)),
+    *(module.router for module in (store, search, retrieve, frames, rendered)),
     *(module.router for module in (model_card, health, page, documentation)),
 )
 

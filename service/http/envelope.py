@@ -123,7 +123,7 @@ class Exchange:
             for name, value in SAFE_HEADERS.items():
                 headers.setdefault(name, value)
         elif self._scope["method"] == "HEAD":  # an error's answer has a body, too
-            message = message | {"body": b""}
+            message = {**message, "body": b""}
         await self._send(message)
 
     def log(self) -> None:

@@ -46,7 +46,7 @@ class Methods:
 
     async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("state", {})  # shared with the request served below, as the log names its key
-        served = scope | {"method": "GET"}
+        served = {**scope, "method": "GET"}
 
         async def send_head(message: Message) -> None:
             if message["type"] == "http.response.start":

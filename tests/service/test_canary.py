@@ -236,12 +236,12 @@ def test_dicom_web_leaks_no_planted_values(witness: Witness, log: StringIO) -> N
 
     assert (stored.status_code, cut.status_code, wrong.status_code) == (202, 202, 409)
     schema = witness.request("GET", "/openapi.json").json()
-    names = {"study": study, "of_series": series, "instance": instance, "frames": "1"}
+    names = {"study": study, "series": series, "instance": instance, "frames": "1"}
     paths = [path for path, operations in schema["paths"].items() if "/dicom-web/" in path and "get" in operations]
     assert len(paths) > 15
     for path in paths:
         for query in ({}, {"PatientName": planted.WORDS}, {planted.WORDS: planted.DATE}, {"window": planted.WORDS}):
-            if not query or not path.endswith(("{study}", "{of_series}", "{instance}", "metadata")):
+            if not query or not path.endswith(("{study}", "{series}", "{instance}", "metadata")):
                 witness.request("GET", path.format(**names), params=query, headers=PATIENT)
         assert witness.request("GET", path.format(**names), headers={"Accept": planted.WORDS}).status_code == 406
     for name, value in {"StudyDate": planted.WORDS, "limit": planted.DATE, "includefield": planted.WORDS}.items():

@@ -130,7 +130,7 @@ def test_a_bare_data_set_is_returned_as_a_part_10_file(client: Client) -> None:
     [
         (f"/{PLAIN}", 'multipart/related; type="application/dicom"', 200),
         (f"/{PLAIN}", f"application/dicom; transfer-syntax={ExplicitVRLittleEndian}", 200),
-        (f"/{COMPRESSED}", f"application/dicom; transfer-syntax={ExplicitVRLittleEndian}", 406),
+        (f"/{COMPRESSED}", "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.90", 406),
         (f"/{PLAIN}", 'multipart/related; type="application/octet-stream"', 406),
         (f"/{PLAIN}", "text/html", 406),
         (f"/{PLAIN}/metadata", "application/dicom+xml", 406),
@@ -143,6 +143,9 @@ def test_a_bare_data_set_is_returned_as_a_part_10_file(client: Client) -> None:
         (f"/{PLAIN}/rendered?quality=0", "*/*", 400),
         (f"/{PLAIN}/frames/1", 'multipart/related; type="image/jpeg"', 406),
         (f"/{COMPRESSED}/frames/1", 'multipart/related; type="image/jls"', 200),
+        (f"/{PLAIN}/frames/1/rendered", "*/*", 200),
+        (f"/{PLAIN}/frames/1/thumbnail", "*/*", 200),
+        (f"/{PLAIN}/frames/2/rendered", "*/*", 404),
         (f"/{PLAIN}/frames/0", "*/*", 404),
         (f"/{PLAIN}/frames/2", "*/*", 404),
         (f"/{PLAIN}/frames/x", "*/*", 400),
@@ -171,8 +174,9 @@ def test_native_frames_are_little_endian(client: Client) -> None:
         assert PIXELS.astype("<u2").tobytes() in response.content
 
 
-def test_compressed_frames_stay_compressed(client: Client) -> None:
-    response = client.get(f"{INSTANCES}/{COMPRESSED}/frames/1")
+def test_frames_stay_as_they_are_stored_if_any_transfer_syntax_is_accepted(client: Client) -> None:
+    accept = "multipart/related; type=application/octet-stream; transfer-syntax=*"  # OHIF, Cornerstone
+    response = client.get(f"{INSTANCES}/{COMPRESSED}/frames/1", headers={"Accept": accept})
 
     assert b"Content-Type: image/jls; transfer-syntax=1.2.840.10008.1.2.4.80" in response.content
     assert b"\r\n\r\n\xff\xd8\xff" in response.content  # SOI

@@ -38,12 +38,9 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
         for path in (
             *("studies", "series", "instances", "studies/{study}/series", "studies/{study}/instances"),
             *("studies/{study}", "studies/{study}/metadata", "studies/{study}/thumbnail"),
+            *(f"studies/{{study}}/series/{{series}}{rest}" for rest in ("", "/instances", "/metadata", "/thumbnail")),
             *(
-                f"studies/{{study}}/series/{{of_series}}{rest}"
-                for rest in ("", "/instances", "/metadata", "/thumbnail")
-            ),
-            *(
-                f"studies/{{study}}/series/{{of_series}}/instances/{{instance}}{rest}"
+                f"studies/{{study}}/series/{{series}}/instances/{{instance}}{rest}"
                 for rest in (
                     *("", "/metadata", "/rendered", "/thumbnail"),
                     *("/frames/{frames}", "/frames/1/rendered"),

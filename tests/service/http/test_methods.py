@@ -59,13 +59,12 @@ def test_head_is_get_without_a_body(client: Client, id: str) -> None:
         "id": id,
         "study": STUDY,
         "series": SERIES,
-        "of_series": SERIES,
         "instance": INSTANCE,
         "frames": "1",
+        "bulk_data": "7FE00010",
         "path": "index.html",
     }
-    values |= {"of_series": SERIES, "bulk_data": "7FE00010"}
-    paths = sorted({route.path.replace("{path:path}", "{path}") for route in ROUTES if "GET" in (route.methods or ())})
+    paths = sorted({route.path.replace(":path}", "}") for route in ROUTES if "GET" in (route.methods or ())})
     assert len(paths) > 40
 
     for path in paths:
@@ -76,7 +75,7 @@ def test_head_is_get_without_a_body(client: Client, id: str) -> None:
             continue
         got = client.get(path.format_map(values))
         assert head.status_code == got.status_code, path
-        assert head.headers.get("content-type", "")[:40] == got.headers.get("content-type", "")[:40], path
+        assert head.headers.get("content-type", "") == got.headers.get("content-type", ""), path
 
 
 def test_an_error_of_head_has_no_body(client: Client) -> None:
