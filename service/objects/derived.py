@@ -4,6 +4,7 @@ The same object is the same bytes every time: UIDs are derived from the record, 
 """
 
 from collections.abc import Iterator
+from copy import deepcopy
 from datetime import datetime
 from io import BytesIO
 from typing import Any
@@ -62,6 +63,8 @@ def remarks(record: Record) -> list[str]:
 def file(derived: Dataset, record: Record, source: Source) -> bytes:
     """Complete an object that highdicom made, and write it as a Part 10 file."""
     derived.ContentQualification = "RESEARCH"
+    if source.requests and derived.Modality != Kind.SR.form.modality:  # an SR has Referenced Request Sequence instead
+        derived.RequestAttributesSequence = deepcopy(source.requests)
     scheme = Dataset()
     scheme.CodingSchemeDesignator, scheme.CodingSchemeName = PRIVATE, PRIVATE_NAME
     scheme.CodingSchemeResponsibleOrganization = REPOSITORY
@@ -79,6 +82,11 @@ def file(derived: Dataset, record: Record, source: Source) -> bytes:
     stream = BytesIO()
     derived.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
+
+
+def even(pixels: bytes) -> bytes:
+    """Pad Pixel Data to an even length, PS3.5 8.1.1."""
+    return pixels + b"\0" if len(pixels) % 2 else pixels
 
 
 def reference(source: Source) -> Dataset:

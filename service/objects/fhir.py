@@ -1,8 +1,12 @@
 """The prediction as FHIR R4: a bundle of a preliminary record, one observation per finding, and the device."""
 
 import json
+import re
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
+
+from pydicom import Dataset
 
 from service.objects.codes import (
     ABSENT,
@@ -33,6 +37,9 @@ _SYSTEMS = {  # HL7's URLs of coding schemes
     "UCUM": "http://unitsofmeasure.org",
     PRIVATE: f"{REPOSITORY}/codes",
 }
+_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
+_UUID = re.compile("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")  # RFC 3986 3
 _HL7 = "http://terminology.hl7.org/CodeSystem"
 
 Json = dict[str, Any]
@@ -73,7 +80,7 @@ def _diagnostic_report(record: Record, source: Source) -> Json:
         "category": [_code(f"{_HL7}/v2-0074", "RAD")],
         "code": _concept(IMAGING_STUDY_REPORT),
         **_subject(source),
-        **({"basedOn": [_order(accession)]} if accession else {}),
+        **({"basedOn": [_order(accession, source)]} if accession else {}),
         "issued": _instant(record),
         "imagingStudy": [_study(source)],
         "conclusion": " ".join(conclusion),
@@ -142,8 +149,11 @@ def _device(record: Record) -> Json:
 
 
 def _subject(source: Source) -> Json:
-    patient = str(source.header.PatientID or "")
-    return {"subject": {"type": "Patient", "identifier": {"value": patient}}} if patient else {}
+    header = source.header
+    patient = str(header.PatientID or "")
+    issuer = str(header.get("IssuerOfPatientID", ""))
+    identifier = _identifier(patient, issuer, header.get("IssuerOfPatientIDQualifiersSequence"))
+    return {"subject": {"type": "Patient", "identifier": identifier}} if patient else {}
 
 
 def _study(source: Source) -> Json:
@@ -151,8 +161,33 @@ def _study(source: Source) -> Json:
     return {"type": "ImagingStudy", "identifier": uid}
 
 
-def _order(accession: str) -> Json:
-    return {"type": "ServiceRequest", "identifier": {"type": _code(f"{_HL7}/v2-0203", "ACSN"), "value": accession}}
+def _order(accession: str, source: Source) -> Json:
+    issuers = source.header.get("IssuerOfAccessionNumberSequence")
+    local = str(issuers[0].get("LocalNamespaceEntityID", "")) if issuers else ""
+    identifier = _identifier(accession, local, issuers) | {"type": _code(f"{_HL7}/v2-0203", "ACSN")}
+    return {"type": "ServiceRequest", "identifier": identifier}
+
+
+def _identifier(value: str, issuer: str, universal: Sequence[Dataset] | None) -> Json:
+    """Identify by a value, the name of its issuer, and the issuer's universal ID (PS3.3 10.14), if they are stated."""
+    system = _system(universal[0]) if universal else ""
+    return {
+        **({"system": system} if system else {}),
+        "value": value,
+        **({"assigner": {"display": issuer}} if issuer else {}),
+    }
+
+
+def _system(issuer: Dataset) -> str:
+    """Return a universal ID as a URI; empty for a type or a form that is no URI, such as DNS."""
+    id, kind = str(issuer.get("UniversalEntityID", "")), str(issuer.get("UniversalEntityIDType", ""))
+    forms = {  # PS3.3 10.14
+        "ISO": (_OID, f"urn:oid:{id}"),
+        "UUID": (_UUID, f"urn:uuid:{id.lower()}"),
+        "URI": (_URI, id),
+    }
+    form, uri = forms.get(kind, (_OID, ""))
+    return uri if form.fullmatch(id) else ""
 
 
 def _concept(coded: Coded) -> Json:

@@ -23,6 +23,7 @@ Content = tuple[float, float, float, float]
 NOTICE = "Research use only. Not a medical device."
 MAX_PIXELS = 64 * 2**20  # limit of a picture that is larger than its radiograph
 BACKGROUND = 1 / 3  # share of the map's range that is not drawn; the colours span the rest
+_STRIP = 256  # rows that are coloured at a time, because colouring takes several times the memory of the picture
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 _ANCHORS: dict[Colormap, str] = {  # evenly spaced; colours between them are interpolated linearly
     "viridis": "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725",
@@ -73,7 +74,18 @@ def overlay_png(
     options: Options = Options(),
     content: Content = WHOLE,
 ) -> bytes:
-    """Draw a map, a box (None: no box), a colour bar and the notice over a radiograph; an RGB PNG.
+    """Draw an overlay as an RGB PNG; parameters and errors are those of `overlay`."""
+    return _png(overlay(view, heat, box, options, content))
+
+
+def overlay(
+    view: npt.NDArray[np.uint8],
+    heat: npt.NDArray[np.floating],
+    box: Box | None,
+    options: Options = Options(),
+    content: Content = WHOLE,
+) -> Image.Image:
+    """Draw a map, a box (None: no box), a colour bar and the notice over a radiograph, in RGB.
 
     Parameters
     ----------
@@ -96,7 +108,7 @@ def overlay_png(
     if box is not None:
         _draw_box(picture, box, (grey.width / view.shape[1], grey.height / view.shape[0]))
     _draw_legend(picture, options)
-    return _png(picture)
+    return picture
 
 
 def relative(class_map: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -168,15 +180,18 @@ def upsampled(heat: npt.NDArray[np.floating], size: tuple[int, int], content: Co
     rows, columns = heat.shape
     part = content[0] * columns, content[1] * rows, content[2] * columns, content[3] * rows
     image = Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR, part)
-    values: npt.NDArray[np.float32] = np.clip(np.asarray(image, np.float32), 0, 1)
-    return values
+    values: npt.NDArray[np.float32] = np.array(image, np.float32)
+    return np.clip(values, 0, 1, out=values)
 
 
 def _tinted(grey: Image.Image, heat: npt.NDArray[np.float32], options: Options) -> Image.Image:
-    levels = np.rint(np.maximum(heat - BACKGROUND, 0) * (255 / (1 - BACKGROUND))).astype(np.uint8)
-    colours = Image.fromarray(_table(options.colormap)[levels])
-    opacity = Image.fromarray(np.where(heat > BACKGROUND, np.uint8(round(options.alpha * 255)), np.uint8(0)))
-    return Image.composite(colours, grey.convert("RGB"), opacity)
+    picture = grey.convert("RGB")
+    for top in range(0, len(heat), _STRIP):
+        strip = heat[top : top + _STRIP]
+        levels = np.rint(np.maximum(strip - BACKGROUND, 0) * (255 / (1 - BACKGROUND))).astype(np.uint8)
+        opacity = np.where(strip > BACKGROUND, np.uint8(round(options.alpha * 255)), np.uint8(0))
+        picture.paste(Image.fromarray(_table(options.colormap)[levels]), (0, top), Image.fromarray(opacity))
+    return picture
 
 
 @cache

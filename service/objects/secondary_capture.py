@@ -1,18 +1,15 @@
 """The overlay as a Secondary Capture, which any viewer can show."""
 
-from io import BytesIO
-
 import numpy as np
 import numpy.typing as npt
 from highdicom import sc
-from PIL import Image
 from pydicom import Dataset
 from pydicom.valuerep import format_number_as_ds
 
 from service.dicom.geometry import geometry
-from service.objects.derived import file, identity, reference, remarks
+from service.objects.derived import even, file, identity, reference, remarks
 from service.objects.kinds import Kind
-from service.objects.overlay import overlay_png
+from service.objects.overlay import overlay
 from service.objects.source import Source
 from service.storage.record import Record
 
@@ -25,10 +22,10 @@ def secondary_capture(record: Record, source: Source, view: npt.NDArray[np.uint8
     view
         [H, W] uint8, display values of the source, 0 black.
     """
-    picture = overlay_png(view, record.heat_map, record.prediction.box, content=record.prediction.content)
+    picture = overlay(view, record.heat_map, record.prediction.box, content=record.prediction.content)
     header = source.header
     image = sc.SCImage(
-        pixel_array=np.asarray(Image.open(BytesIO(picture))),
+        pixel_array=np.zeros((1, 1, 3), np.uint8),  # highdicom copies it several times
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
@@ -36,6 +33,8 @@ def secondary_capture(record: Record, source: Source, view: npt.NDArray[np.uint8
         patient_orientation=("L", "F"),
         **identity(record, Kind.SECONDARY_CAPTURE),
     )
+    image.Columns, image.Rows = picture.size
+    image.PixelData = even(picture.tobytes())
     image.update(source.study)
     image.update(source.loss)
     image.BodyPartExamined = "CHEST"

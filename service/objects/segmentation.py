@@ -19,7 +19,7 @@ from service.dicom.geometry import geometry
 from service.errors import MalformedDicom
 from service.objects import overlay
 from service.objects.codes import CLASS_ACTIVATION, SPATIAL_CONCEPT, row
-from service.objects.derived import algorithm, concept, file, identity, remarks
+from service.objects.derived import algorithm, concept, even, file, identity, remarks
 from service.objects.kinds import Kind
 from service.objects.product import NAME, uid
 from service.objects.region import region
@@ -38,9 +38,7 @@ def segmentation(record: Record, source: Source) -> bytes:
     """Render a DICOM SEG file with a fractional segment for the heat map and for the map of each positive finding."""
     image = _image(record, source, Kind.SEGMENTATION)
     image.SegmentsOverlap = "UNDEFINED"
-    size, content = (image.Columns, image.Rows), record.prediction.content
-    frames = (_levels(overlay.upsampled(heat, size, content)) for heat in (record.heat_map, *_class_maps(record)))
-    image.PixelData = _even(b"".join(frame.tobytes() for frame in frames))
+    image.PixelData = even(b"".join(_fractions(record, (image.Columns, image.Rows))))
     return file(image, record, source)
 
 
@@ -50,12 +48,14 @@ def binary_segmentation(record: Record, source: Source) -> bytes:
     masks = np.stack(list(_masks(record, (image.Columns, image.Rows))))
     image.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = [_plane_orientation(source)]
     image.SegmentsOverlap = "YES" if np.any(masks.sum(0, np.uint8) > 1) else "NO"
-    image.PixelData = _even(np.packbits(masks, bitorder="little").tobytes())  # frames without padding, PS3.5 8.1.1
+    image.PixelData = even(np.packbits(masks, bitorder="little").tobytes())  # frames without padding, PS3.5 8.1.1
     return file(image, record, source)
 
 
-def _levels(heat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    return np.rint(heat * _LEVELS).astype(np.uint8)
+def _fractions(record: Record, size: tuple[int, int]) -> Iterator[bytes]:
+    for heat in (record.heat_map, *_class_maps(record)):
+        values = overlay.upsampled(heat, size, record.prediction.content)
+        yield np.rint(np.multiply(values, _LEVELS, out=values), out=values).astype(np.uint8).tobytes()
 
 
 def _masks(record: Record, size: tuple[int, int]) -> Iterator[npt.NDArray[np.bool_]]:
@@ -69,10 +69,6 @@ def _class_maps(record: Record) -> Iterator[npt.NDArray[np.float32]]:
     for index, finding in enumerate(record.prediction.findings):
         if finding.positive:
             yield overlay.relative(record.class_maps[index])
-
-
-def _even(data: bytes) -> bytes:
-    return data + b"\0" * (len(data) % 2)  # PS3.5 8.1.1
 
 
 def _image(record: Record, source: Source, kind: Kind) -> Dataset:

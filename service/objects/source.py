@@ -49,11 +49,14 @@ class Source:
         The radiograph's true SOP class: highdicom does not know every one that the gate accepts.
     image
         The data set of the file.
+    requests
+        Items of Request Attributes Sequence; none where one cannot be read.
     """
 
     header: Dataset
     sop_class_uid: str
     image: Dataset
+    requests: tuple[Dataset, ...] = ()
 
     @property
     def loss(self) -> Dataset:
@@ -83,7 +86,7 @@ def source_of(image: Dataset) -> Source:
                 set_element(header, keyword, value)
     header.Rows, header.Columns, header.SamplesPerPixel = int(image.Rows), int(image.Columns), 1
     header.SOPClassUID = DigitalXRayImageStorageForPresentation
-    return Source(header, _sop_class(image), image)
+    return Source(header, _sop_class(image), image, tuple(normalised(image, "RequestAttributesSequence") or ()))
 
 
 def _part(header: Dataset, keywords: tuple[str, ...]) -> Dataset:

@@ -8,7 +8,9 @@ draw the box once per finding, as if each lay in it.
 import numpy as np
 from highdicom import sr
 from highdicom.sr import enum
+from pydicom import Dataset
 
+from service.dicom.header import normalised, set_element
 from service.objects.codes import (
     ABSENT,
     ATTENTION,
@@ -35,6 +37,13 @@ from service.objects.source import Source
 from service.storage.record import Record
 from service.triage.finding import Finding
 
+# PS3.3 C.17.2: type 1 or 2, and type 3
+_REQUEST = (
+    *("StudyInstanceUID", "ReferencedStudySequence", "AccessionNumber"),
+    *("RequestedProcedureID", "RequestedProcedureDescription", "RequestedProcedureCodeSequence"),
+)
+_ORDER = ("PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest")
+_ISSUERS = ("IssuerOfAccessionNumberSequence", "OrderPlacerIdentifierSequence", "OrderFillerIdentifierSequence")
 _CONTAINS = enum.RelationshipTypeValues.CONTAINS
 _PROPERTY = enum.RelationshipTypeValues.HAS_PROPERTIES
 _PRESENCE = {True: PRESENT, False: ABSENT, None: UNDECIDED}
@@ -48,8 +57,28 @@ def structured_report(record: Record, source: Source) -> bytes:
         imaging_measurements=[_attention(record, source)],
     )
     content[0].ContentSequence.append(_evaluations(record))
-    document = sr.Comprehensive3DSR(evidence=[source.header], content=content, **identity(record, Kind.SR))
+    document = sr.Comprehensive3DSR(
+        evidence=[source.header],
+        content=content,
+        requested_procedures=_requests(source) or None,
+        **identity(record, Kind.SR),
+    )
     return file(document, record, source)
+
+
+def _requests(source: Source) -> list[Dataset]:
+    """Return the items of Referenced Request Sequence, PS3.3 C.17.2, from the radiograph's requests or its order."""
+    orders = [normalised(source.image, keyword) for keyword in _ORDER]
+    return [_request(request, source) for request in source.requests or ((Dataset(),) if any(orders) else ())]
+
+
+def _request(request: Dataset, source: Source) -> Dataset:
+    item = Dataset()
+    for keyword in (*_REQUEST, *_ORDER, *_ISSUERS):
+        value = normalised(request, keyword) or normalised(source.image, keyword)
+        if value or keyword not in _ISSUERS:
+            set_element(item, keyword, value)
+    return item
 
 
 def _observer(record: Record) -> sr.ObservationContext:

@@ -82,9 +82,9 @@ class Decoders:
 
         Raises
         ------
-        As `prepare`.
+        As `prepare`; Overloaded, `rendering_timeout`, in place of DecodeTimeout: the file was decoded in time before.
         """
-        return await self._run(_render, (data, self._bounds, draw))
+        return await self._again(_render, (data, self._bounds, draw))
 
     async def derive(self, data: bytes, make: Callable[[Dataset, View], bytes]) -> bytes:
         """Make an object from the data set of a file and, on demand, from its display values, `[H, W] uint8`.
@@ -96,18 +96,18 @@ class Decoders:
 
         Raises
         ------
-        As `prepare`; also MalformedDicom, `value_invalid`, where `make` fails.
+        As `render`; also MalformedDicom, `value_invalid`, where `make` fails.
         """
-        return await self._run(_derive, (data, self._bounds, make))
+        return await self._again(_derive, (data, self._bounds, make))
 
     async def unwindowed(self, data: bytes) -> Unwindowed:
         """Return the values of a file before any window is applied.
 
         Raises
         ------
-        As `prepare`.
+        As `render`.
         """
-        return await self._run(unwindowed, (data, self._bounds))
+        return await self._again(unwindowed, (data, self._bounds))
 
     async def examine(self, data: bytes, function: Callable[[bytes, Bounds], Result]) -> Result:
         """Call a function on the bytes of a file, within the limits on decoding.
@@ -119,9 +119,9 @@ class Decoders:
 
         Raises
         ------
-        As `prepare`; also MalformedDicom, `value_invalid`, where `function` fails.
+        As `render`; also MalformedDicom, `value_invalid`, where `function` fails.
         """
-        return await self._run(_examine, (data, self._bounds, function))
+        return await self._again(_examine, (data, self._bounds, function))
 
     def close(self) -> None:
         """Stop every process, even if it is working."""
@@ -134,6 +134,15 @@ class Decoders:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def _again(self, function: Callable[..., Result], arguments: tuple[object, ...]) -> Result:
+        """Process a file that is stored, and so was decoded in time when it arrived: a timeout now is due to load."""
+        try:
+            return await self._run(function, arguments)
+        except DecodeTimeout:
+            raise Overloaded(
+                f"this took longer than {self._seconds:g} s; try again later", "rendering_timeout"
+            ) from None
 
     async def _run(self, function: Callable[..., Result], arguments: tuple[object, ...]) -> Result:
         try:
@@ -181,7 +190,8 @@ def _examine(data: bytes, bounds: Bounds, function: Callable[[bytes, Bounds], Re
 
 
 def _view(data: bytes, bounds: Bounds) -> NDArray[np.uint8]:
-    return np.rint(radiograph(data, bounds).values * 255).astype(np.uint8)
+    values = radiograph(data, bounds).values
+    return np.rint(np.multiply(values, 255, out=values), out=values).astype(np.uint8)
 
 
 def _confine(memory_bytes: int) -> None:

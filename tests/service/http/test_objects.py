@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from service.errors import DecodeTimeout
 from service.objects.kinds import DICOM_KINDS, Kind
 from service.prediction.decoders import Decoders
 from service.storage.records import Records
@@ -93,6 +94,20 @@ def test_a_failure_to_make_an_object_is_400_and_quotes_no_value(
 
     assert (response.status_code, response.json()["code"]) == (400, "value_invalid")
     assert "Tweety" not in response.text
+
+
+def test_an_object_that_takes_too_long_is_503_not_a_fault_of_the_file(
+    client: Client, answer: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(*_: object) -> bytes:
+        raise DecodeTimeout("late")
+
+    monkeypatch.setattr(Decoders, "_run", late)
+    for link in ("segmentation", "overlay"):
+        response = client.get(answer["links"][link])
+
+        assert (response.status_code, response.json()["code"]) == (503, "rendering_timeout")
+        assert int(response.headers["Retry-After"]) > 0
 
 
 def _fail(dataset: object, _view: object) -> bytes:

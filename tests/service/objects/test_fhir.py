@@ -10,7 +10,7 @@ import pytest
 
 from model.labels import LABELS
 from service.objects.codes import PRIVATE, row
-from tests.service.objects.rendered import FAULTY, record, rendered
+from tests.service.objects.rendered import FAULTY, item, record, rendered, source
 
 REQUIRED = {  # cardinality 1..
     "Bundle": {"type"},
@@ -146,3 +146,43 @@ def test_the_device_is_the_artefact(bundle: dict[str, Any]) -> None:
     assert device["identifier"][0]["value"] == "9f" * 32
     assert device["deviceName"] == [{"name": "agcnn-densenet121", "type": "model-name"}]
     assert {"type": {"text": "network"}, "value": "2.1"} in device["version"]
+
+
+def _subject(**elements: object) -> dict:
+    """The reference to the patient, for a radiograph with these elements."""
+    return dict(json.loads(rendered("fhir", source(**elements)))["entry"][0]["resource"]["subject"]["identifier"])
+
+
+@pytest.mark.parametrize(
+    ("id", "kind", "system"),
+    [
+        ("1.2.840.99.7", "ISO", "urn:oid:1.2.840.99.7"),
+        ("https://hospital.example/mrn", "URI", "https://hospital.example/mrn"),
+        ("6F9619FF-8B86-D011-B42D-00C04FC964FF", "UUID", "urn:uuid:6f9619ff-8b86-d011-b42d-00c04fc964ff"),
+        ("hospital.example", "DNS", None),
+        ("not an OID", "ISO", None),
+        ("1.2.840.99.7", "", None),
+    ],
+)
+def test_the_issuers_universal_id_is_the_system_of_the_patients(id: str, kind: str, system: str | None) -> None:
+    qualifiers = [item(UniversalEntityID=id, UniversalEntityIDType=kind)]
+
+    identifier = _subject(IssuerOfPatientID="H7ADT", IssuerOfPatientIDQualifiersSequence=qualifiers)
+
+    assert identifier.get("system") == system
+    assert (identifier["value"], identifier["assigner"]) == ("CANARY-17", {"display": "H7ADT"})
+
+
+def test_an_issuer_that_is_not_stated_is_not_guessed() -> None:
+    assert _subject() == {"value": "CANARY-17"}
+    assert _subject(IssuerOfPatientID="H7ADT") == {"value": "CANARY-17", "assigner": {"display": "H7ADT"}}
+
+
+def test_the_order_has_the_issuer_of_its_accession_number() -> None:
+    issuer = item(LocalNamespaceEntityID="RIS", UniversalEntityID="1.2.840.99.8", UniversalEntityIDType="ISO")
+
+    bundle = json.loads(rendered("fhir", source(IssuerOfAccessionNumberSequence=[issuer])))
+
+    (order,) = bundle["entry"][0]["resource"]["basedOn"]
+    assert order["identifier"]["system"] == "urn:oid:1.2.840.99.8"
+    assert (order["identifier"]["value"], order["identifier"]["assigner"]) == ("A1", {"display": "RIS"})

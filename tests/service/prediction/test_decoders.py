@@ -14,7 +14,7 @@ from pydicom import dcmwrite
 from service.dicom.canvas import canvas
 from service.dicom.radiograph import radiograph, unwindowed
 from service.dicom.reader import Bounds, read
-from service.errors import DecodeTimeout, InputError, InvalidRequest, MalformedDicom, UnsuitableImage
+from service.errors import DecodeTimeout, InputError, InvalidRequest, MalformedDicom, Overloaded, UnsuitableImage
 from service.objects.overlay import image_png
 from service.prediction.decoders import Decoders
 from tests.factories import dicom_bytes, ramp
@@ -129,6 +129,20 @@ def test_a_worker_that_takes_too_long_is_replaced():
         with pytest.raises(DecodeTimeout):
             asyncio.run(decoders._run(time.sleep, (60,)))
         assert works(decoders)
+
+
+@pytest.mark.parametrize("call", ["render", "derive", "unwindowed", "examine"])
+def test_a_timeout_on_a_stored_file_is_load_not_a_fault_of_the_file(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    async def late(*_: object) -> None:
+        raise DecodeTimeout("late")
+
+    with Decoders(workers=1, seconds=1, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
+        monkeypatch.setattr(decoders, "_run", late)
+        with pytest.raises(Overloaded) as refusal:
+            asyncio.run(getattr(decoders, call)(DATA, *([] if call == "unwindowed" else [image_png])))
+        with pytest.raises(DecodeTimeout):
+            asyncio.run(decoders.prepare(DATA, 64, "stretch"))
+    assert refusal.value.code == "rendering_timeout"
 
 
 def test_a_worker_stuck_in_c_code_is_replaced():
