@@ -9,7 +9,7 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DATA    ?= $(or $(AGCNN_REALDATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test docker-test image lint lint-js types audit sbom clean
+.PHONY: help serve test docker-test image lint lint-js ohif types audit sbom clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,15 @@ build/js/made: $(wildcard .ci/js/*)
 lint-js: build/js/made  ## check the page's JavaScript with eslint and tsc
 	build/js/bin/node build/js/node_modules/eslint/bin/eslint.js --max-warnings 0 --config build/js/eslint.config.js service/web
 	build/js/bin/node build/js/node_modules/typescript/bin/tsc --project .ci/js/tsconfig.json
+
+# The package brings OHIF built; the lock file names its dependencies nowhere, so that none is installed.
+build/ohif/made: build/js/made $(wildcard .ci/ohif/*)
+	@mkdir -p build/ohif
+	@cp .ci/ohif/* build/ohif
+	@cd build/ohif && PATH="$(CURDIR)/build/js/bin:$$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+ohif: build/ohif/made  ## fetch OHIF's built viewer into build/ohif, for tests/viewer and the profile viewer
 
 build/tools/made: .ci/tools.txt
 	@$(PYTHON) -m venv build/tools

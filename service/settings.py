@@ -11,7 +11,11 @@ from service.destinations import AeTitle, Group, Sending
 from service.errors import ConfigurationError
 
 PREFIX = "TRIAGE_"
+ROOT_PATH = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$"  # no segment begins with a dot
+ORIGIN = r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"  # RFC 6454 6.2, without a wildcard
 SHIPPED_ARTEFACT = Path(__file__).parent / "assets" / "agcnn.onnx"
+
+Origin = Annotated[str, Field(pattern=ORIGIN)]
 
 
 class Http(Group):
@@ -21,6 +25,10 @@ class Http(Group):
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes any free one")
     keys: Literal["auto", "always", "never"] = Field(
         "auto", description="whether API keys are required; auto: unless TRIAGE_HTTP__HOST is a loopback address"
+    )
+    root_path: str = Field("", pattern=ROOT_PATH, description="path under which a proxy serves it, as in /triage")
+    cors_origins: tuple[Origin, ...] = Field(
+        (), description="origins of other web pages that may use it, as in https://viewer.example; by default none"
     )
 
 

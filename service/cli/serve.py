@@ -49,6 +49,7 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # `http.forwarded` reads them
         timeout_graceful_shutdown=GRACE_SECONDS,
         callback_notify=watch,
         timeout_notify=0,

@@ -1,6 +1,7 @@
 """The application: all routes, the error handlers, the middleware and the background tasks."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,7 +28,9 @@ from service.http import (
 from service.http.admission import Admission
 from service.http.envelope import Envelope
 from service.http.feed import Feed
+from service.http.forwarded import Forwarded
 from service.http.methods import Methods
+from service.http.other_origins import OtherOrigins
 from service.objects.kinds import Kind
 from service.objects.overlay import NOTICE
 from service.objects.product import REPOSITORY
@@ -39,6 +42,7 @@ from service.storage.keys import Keys
 from service.storage.outbox import Outbox
 from service.storage.worklist import Worklist
 
+_PROXIES = "FORWARDED_ALLOW_IPS"  # the name that uvicorn gave it
 _DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)"
 
 ROUTERS = (
@@ -93,6 +97,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Admission, guard=guard, routes=routes)
     app.add_middleware(Methods, routes=[*routes, *app.routes])
     app.add_middleware(Envelope, limits=settings.limits)
+    if settings.http.cors_origins:
+        app.add_middleware(OtherOrigins, origins=settings.http.cors_origins)
+    app.add_middleware(Forwarded, root_path=settings.http.root_path, proxies=os.environ.get(_PROXIES, "127.0.0.1"))
     return app
 
 

@@ -4,9 +4,10 @@ A client sends its key as `Authorization: Bearer KEY`. No key is required where 
 address. It cannot know what is in front of it: behind a reverse proxy on the same machine, set
 `TRIAGE_HTTP__KEYS=always`.
 
-Without keys on loopback, `Host` must name this machine, and so must `Origin` where a browser sends it. Otherwise any
-web page that a person on this machine visits could reach the service through the browser (DNS rebinding, forms). This
-also refuses a proxy that forwards the `Host` of the original request.
+Without keys on loopback, `Host` must name this machine, and so must `Origin` where a browser sends it, unless
+`TRIAGE_HTTP__CORS_ORIGINS` lists it. Otherwise any web page that a person on this machine visits could reach the
+service through the browser (DNS rebinding, forms). This also refuses a proxy that forwards the `Host` of the original
+request.
 """
 
 import asyncio
@@ -68,6 +69,7 @@ class Guard:
     def __init__(self, keys: Keys, http: Http, limits: Limits) -> None:
         self._keys = keys
         self._required = requires_keys(http)
+        self._origins = frozenset(http.cors_origins)
         self.insecure = http.keys == "never"
         self._rate = RateLimit(limits.requests_per_second, limits.requests_burst)
 
@@ -87,7 +89,7 @@ class Guard:
         if not self._required:
             self._spend(_address(request))
             if not self.insecure:
-                _check_local(request)
+                _check_local(request, self._origins)
             return None
         key = await asyncio.to_thread(self._keys.find, token) if token else None
         # Each key has its own bucket, so that other clients at the same address, as behind a proxy, cannot empty it.
@@ -139,10 +141,10 @@ def _address(request: Request) -> str:
     return f"address {request.client.host}" if request.client else "address"
 
 
-def _check_local(request: Request) -> None:
-    for header, prefix in (("host", "//"), ("origin", "")):
+def _check_local(request: Request, origins: frozenset[str]) -> None:
+    for header, prefix, allowed in (("host", "//", frozenset[str]()), ("origin", "", origins)):
         value = request.headers.get(header)
-        if value is not None and not _names_loopback(prefix + value):
+        if value is not None and value not in allowed and not _names_loopback(prefix + value):
             raise Forbidden(
                 f"the header {header.title()} names another machine; to serve others, set TRIAGE_HTTP__KEYS=always",
                 "foreign_host",

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 from starlette.responses import JSONResponse
 
 from service.artefact.card import NOTICE, Notice
+from service.http.forwarded import root_path
 from service.http.problems import Problem
 from service.objects.kinds import Kind
 from service.storage.record import Record, Summary
@@ -186,8 +187,8 @@ def network_body(network: predictions.Network) -> Network:
 
 
 def links(id: str) -> Links:
-    """Return the paths of a record and of what is below it."""
-    self = f"/v1/predictions/{id}"
+    """Return the paths of a record and of what is below it, relative to the host of the request."""
+    self = f"{root_path()}/v1/predictions/{id}"
     pictures = {part: f"{self}/{part}.png" for part in PICTURES}
     objects = {str(kind): f"{self}/{kind.file_name}" for kind in Kind}
     return Links(self=self, **pictures, **objects)

@@ -20,7 +20,8 @@ _ID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F
 
 # For every answer but pages, which set their own.
 _POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-_HEADERS = {
+SAFE_HEADERS = {
+    "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -77,7 +78,8 @@ class Envelope:
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         declared, encoded = declared_length(scope), _is_encoded(scope)
-        limit = self._max_store_bytes if scope["path"].startswith(STORE) else self._max_body_bytes
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        limit = self._max_store_bytes if path.startswith(STORE) else self._max_body_bytes
         received, more = 0, True
 
         async def bounded() -> Message:
@@ -118,8 +120,7 @@ class Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._request_id
-            headers.setdefault("Content-Security-Policy", _POLICY)
-            for name, value in _HEADERS.items():
+            for name, value in SAFE_HEADERS.items():
                 headers.setdefault(name, value)
         elif self._scope["method"] == "HEAD":  # an error's answer has a body, too
             message = {**message, "body": b""}

@@ -11,7 +11,7 @@ import pytest
 from tests.docker.deployment import Deployment, Engine
 
 MEASURED = pytest.StashKey[list[str]]()
-STAND_INS = {"proxy": "nginx", "database": "postgres", "orthanc": "orthanc"}
+STAND_INS = {"proxy": "nginx", "viewer": "nginx", "database": "postgres", "orthanc": "orthanc"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,7 +67,7 @@ def image(engine: Engine, root: Path) -> str:
 
 @pytest.fixture(scope="session")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the secrets that the compose file mounts, without `pacs_key`."""
+    """The folder of the secrets that the compose file mounts, without those that hold a key of the service."""
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "database_password").write_text("a pass/word: 100 %@\n")
     request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
@@ -82,7 +82,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def obtain_image(engine: Engine, root: Path) -> Callable[[str], None]:
     """Return a function that pulls the published image of a service or, if it cannot, builds a stand-in."""
-    profiles = ("--profile", "postgres", "--profile", "pacs")
+    profiles = ("--profile", "postgres", "--profile", "pacs", "--profile", "viewer")
     config = engine.run("compose", "-f", str(root / "docker-compose.yml"), *profiles, "config", "--format", "json")
     services = json.loads(config)["services"]
 

@@ -69,7 +69,7 @@ class Deployment:
     ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = ("HTTP", "HTTPS", "PACS_HTTP", "PACS_DICOM")
+        names = ("HTTP", "HTTPS", "PACS_HTTP", "PACS_DICOM", "VIEWER")
         self.ports = {name: _free_port() for name in names}
         addresses = {f"{name}_ADDRESS": f"127.0.0.1:{port}" for name, port in self.ports.items()}
         self.engine = Engine({**self.engine.environment, **addresses, "SECRETS": str(self.secrets)})

@@ -20,12 +20,12 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*options: str) -> Iterator[Browser]:
     """Start the browser of the distribution, not one that Playwright downloads."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("Chromium is not installed; install Debian's package chromium")
-    flags = ["--no-sandbox", "--force-color-profile=srgb"]  # tests run as root and compare colours
+    flags = ["--no-sandbox", "--force-color-profile=srgb", *options]  # tests run as root and compare colours
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=flags)
         yield browser
@@ -94,7 +94,8 @@ class Tab:
 
     def _request(self, request: Request) -> None:
         url = urlsplit(request.url)
-        if url.scheme not in ("blob", "data") and f"{url.scheme}://{url.netloc}" != self.address:
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(self.address))  # the address may have a path
+        if url.scheme not in ("blob", "data") and f"{url.scheme}://{url.netloc}" != origin:
             self.complaints.append(f"request to {request.url}")
 
 
