@@ -10,6 +10,9 @@ from service.objects.kinds import DICOM_KINDS, Kind
 # PS3.5 6.2, VR AE: at most 16 characters, no backslash, no control character, not spaces alone.
 AeTitle = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]
 
+# HL7 v2.5.1 2.A.33, HD; its components may be given, separated by ^.
+HierarchicDesignator = Annotated[str, Field(pattern=r"^[^|~\\&\x00-\x1f\x7f]*$", max_length=227)]
+
 
 def _is_dicom(kind: Kind) -> Kind:
     if kind not in DICOM_KINDS:
@@ -41,9 +44,15 @@ _PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
     "username": _HTTP,
     "password_file": _HTTP,
     "priorities": _MESSAGES,
+    "viewer_url": _MESSAGES,
+    "sending_application": ("hl7",),
+    "sending_facility": ("hl7",),
+    "receiving_application": ("hl7",),
+    "receiving_facility": ("hl7",),
+    "obr_priority": ("hl7",),
 }
 # Kinds that are sent by the protocols whose destinations do not choose among the DICOM objects.
-_KINDS: dict[Protocol, tuple[Kind, ...]] = {"hl7": (), "webhook": ()}
+_KINDS: dict[Protocol, tuple[Kind, ...]] = {"hl7": (Kind.HL7,), "webhook": ()}
 _ANNOUNCED: dict[Protocol, tuple[Announced, ...]] = {"webhook": ("STAT",)}
 
 
@@ -70,6 +79,12 @@ class Destination(Group):
         PEM files of this service's certificate chain, and of its private key (by default the same file).
     priorities
         Priorities of the records that are announced; see `kinds_of_a_new_record`.
+    viewer_url
+        Address of a study in a viewer; `{StudyInstanceUID}` is replaced.
+    sending_application, sending_facility, receiving_application, receiving_facility
+        MSH-3 to MSH-6, HL7 v2.5.1 2.15.9.
+    obr_priority
+        Whether the priority is also in OBR-5 and OBR-27, for receivers that do not know TQ1 (HL7 v2.4 and older).
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -88,6 +103,12 @@ class Destination(Group):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     priorities: tuple[Announced, ...] | None = Field(None, min_length=1)
+    viewer_url: str | None = Field(None, pattern=r"^https?://\S*\{StudyInstanceUID\}\S*$")
+    sending_application: HierarchicDesignator = "TRIAGE"
+    sending_facility: HierarchicDesignator = ""
+    receiving_application: HierarchicDesignator = ""
+    receiving_facility: HierarchicDesignator = ""
+    obr_priority: bool = False
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Destination":
@@ -95,6 +116,11 @@ class Destination(Group):
             if text := problem(self):
                 raise ValueError(f"destination {self.name}: {text}")
         return self
+
+    @property
+    def takes_dicom(self) -> bool:
+        """Whether DICOM objects are sent there, which an order may choose from."""
+        return self.protocol in _DICOM
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

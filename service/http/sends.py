@@ -9,6 +9,7 @@ from service.destinations import DicomKind
 from service.http.auth import needs
 from service.http.dependencies import PipelineDep, SenderDep
 from service.http.problems import RESPONSES
+from service.objects.kinds import Kind
 from service.storage.outbox import Delivery
 
 router = APIRouter(prefix="/v1/predictions/{id}", tags=["sending"], responses=RESPONSES)
@@ -21,7 +22,7 @@ class Order(BaseModel):
 
     destination: str = Field(max_length=64, description="name from TRIAGE_SENDING__DESTINATIONS")
     objects: list[DicomKind] | None = Field(
-        None, min_length=1, max_length=8, description="by default those of the destination"
+        None, min_length=1, max_length=8, description="for DICOM destinations; by default those of its settings"
     )
 
 
@@ -32,7 +33,7 @@ class Send(BaseModel):
 
     id: str
     destination: str
-    object: DicomKind
+    object: Kind
     state: Literal["waiting", "sent", "failed"]
     attempts: int = Field(description="number of attempts so far")
     due: AwareDatetime | None = Field(description="earliest time of the next attempt; null unless waiting")

@@ -18,7 +18,7 @@ class Form:
     media_type, suffix
         Content-Type and ending of the file.
     sop_class_uid, modality, series_number, series_description
-        DICOM attributes; empty, and 0, for FHIR.
+        DICOM attributes; empty, and 0, for FHIR and HL7.
     """
 
     content: str
@@ -39,6 +39,7 @@ class Kind(StrEnum):
     PRESENTATION_STATE = "presentation_state"
     BINARY_SEGMENTATION = "binary_segmentation"
     FHIR = "fhir"
+    HL7 = "hl7"
 
     @property
     def form(self) -> Form:
@@ -90,5 +91,7 @@ _FORMS = {
     Kind.FHIR: Form(
         "the findings as a FHIR R4 bundle: DiagnosticReport, Observations, Device", "application/fhir+json", "json"
     ),
+    # No media type is registered; this is the one that HL7 over HTTP of the HAPI project defined.
+    Kind.HL7: Form("the findings as an HL7 v2.5.1 message, ORU^R01", "x-application/hl7-v2+er7", "hl7"),
 }
 DICOM_KINDS = tuple(kind for kind in Kind if kind.form.sop_class_uid)

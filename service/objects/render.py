@@ -15,7 +15,7 @@ View = Callable[[], npt.NDArray[np.uint8]]
 
 
 def render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
-    """Render an object: a Part 10 file, or JSON for FHIR.
+    """Render an object: a Part 10 file, JSON for FHIR, or text for HL7.
 
     Parameters
     ----------
@@ -59,3 +59,7 @@ def _render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
             from service.objects.fhir import fhir
 
             return fhir(record, source)
+        case Kind.HL7:
+            from service.objects.hl7 import hl7
+
+            return hl7(record, source)

@@ -8,8 +8,9 @@ from datetime import timedelta
 from service.destinations import Destination, Sending
 from service.errors import InputError, InvalidRequest, NotFound, TriageError, may_succeed_later
 from service.objects.kinds import Kind
-from service.sending import dicom_web
+from service.sending import dicom_web, mllp
 from service.sending.failure import SendingFailed
+from service.sending.hl7_envelope import addressed, delivery_control_id
 from service.storage.outbox import Delivery, Order, Outbox
 from service.telemetry import describe, log
 
@@ -39,12 +40,14 @@ class Sender:
         Raises
         ------
         NotFound, InvalidRequest
-            `unknown_destination`
+            `unknown_destination`, `objects_unsuitable`
         """
         settings = self._settings.named(destination)
         if settings is None:
             raise InvalidRequest("destination is not in TRIAGE_SENDING__DESTINATIONS", "unknown_destination")
-        orders = [Order(settings.name, object) for object in dict.fromkeys(objects or settings.objects)]
+        if objects and not settings.takes_dicom:
+            raise InvalidRequest("objects can be chosen for DICOM destinations only", "objects_unsuitable")
+        orders = [Order(settings.name, object) for object in dict.fromkeys(objects or settings.kinds)]
         entries = await asyncio.to_thread(self._outbox.add, id, orders)
         self._ordered.set()
         return entries
@@ -93,7 +96,7 @@ class Sender:
 
     async def _carry_out(self, entry: Delivery, destination: Destination) -> None:
         try:
-            await _send(destination, await self._render(entry.prediction_id, entry.object))
+            await _send(destination, entry, await self._render(entry.prediction_id, entry.object))
         except asyncio.CancelledError:
             with suppress(Exception):  # the database may be unavailable; the lease ends in any case
                 # Due at once, for another replica or after a restart.
@@ -143,7 +146,7 @@ def pause(settings: Sending, attempts: int) -> timedelta:
     return min(timedelta(seconds=settings.pause_seconds) * doubled, _MAX_PAUSE)
 
 
-async def _send(destination: Destination, data: bytes) -> None:
+async def _send(destination: Destination, entry: Delivery, data: bytes) -> None:
     match destination.protocol:
         case "dicomweb":
             await dicom_web.store(destination, data)
@@ -151,6 +154,8 @@ async def _send(destination: Destination, data: bytes) -> None:
             from service.sending import store_scu  # imports pynetdicom, which only DIMSE destinations need
 
             await asyncio.to_thread(store_scu.store, destination, data)
+        case "hl7":
+            await mllp.send(destination, addressed(data, destination, entry), delivery_control_id(entry))
 
 
 def _log(event: str, entry: Delivery, code: str = "") -> None:

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import NotFound, Overloaded
-from service.objects.kinds import Kind
+from service.objects.kinds import DICOM_KINDS, Kind
 from service.storage.database import Database
-from service.storage.tables import OUTBOX, PREDICTIONS
+from service.storage.tables import INSTANCES, OUTBOX, PREDICTIONS
 
 State = Literal["waiting", "sent", "failed"]
 _ATTEMPTS = 8
@@ -38,6 +38,8 @@ class Delivery:
         Earliest time of the next attempt; meaningless once the state is `sent` or `failed`.
     error
         Code of the last failure, or empty.
+    ordered
+        Time of the order: `created`, unless the order was placed anew after it was sent or had failed.
     """
 
     id: str
@@ -50,6 +52,8 @@ class Delivery:
     error: str
     created: datetime
     finished: datetime | None
+    study_instance_uid: str
+    ordered: datetime
 
 
 class Outbox:
@@ -92,10 +96,13 @@ class Outbox:
     def claim(self, destination: str, lease: timedelta) -> Delivery | None:
         """Take the delivery that has been due longest; nobody else can claim it until the lease ends.
 
-        If it is neither finished nor put off by then, because the process died, it is due again.
+        If it is neither finished nor put off by then, because the process died, it is due again. A message is not taken
+        while an earlier one of the same study waits. DICOM objects overtake one another: an archive files them by their
+        UIDs, and may refuse one kind for good.
         """
         now = datetime.now(UTC)
         due = (OUTBOX.c.destination == destination) & (OUTBOX.c.state == "waiting") & (OUTBOX.c.due <= now)
+        due &= OUTBOX.c.object.in_(DICOM_KINDS) | ~_earlier_waits()
         oldest = sa.select(OUTBOX.c.id).where(due).order_by(OUTBOX.c.due).limit(1).scalar_subquery()
         # The condition `due` is repeated because PostgreSQL evaluates it again after another transaction's update.
         claim = sa.update(OUTBOX).where(OUTBOX.c.id == oldest, due)
@@ -125,11 +132,26 @@ class Outbox:
             connection.execute(sa.update(OUTBOX).where(same_attempt).values(values))
 
 
+def _earlier_waits() -> sa.Exists:
+    """Whether an earlier order of the same kind, study and destination is waiting."""
+    earlier = OUTBOX.alias()
+    same = (earlier.c[name] == OUTBOX.c[name] for name in ("destination", "study_instance_uid", "object"))
+    before = sa.tuple_(earlier.c.ordered, earlier.c.id) < sa.tuple_(OUTBOX.c.ordered, OUTBOX.c.id)
+    return sa.exists().where(*same, earlier.c.state == "waiting", before)
+
+
 def insert_orders(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> None:
     """Insert orders of a new record, in the transaction that inserts the record."""
-    now = datetime.now(UTC)
     if orders:
-        connection.execute(sa.insert(OUTBOX), [_values(prediction_id, order, now) for order in orders])
+        study = sa.select(INSTANCES.c.study_instance_uid).join(PREDICTIONS).where(PREDICTIONS.c.id == prediction_id)
+        values = _values(prediction_id, connection.execute(study).scalar_one(), datetime.now(UTC))
+        connection.execute(
+            sa.insert(OUTBOX),
+            [
+                values | {"id": uuid4().hex, "destination": order.destination, "object": order.object}
+                for order in orders
+            ],
+        )
 
 
 def _add(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> tuple[Delivery, ...]:
@@ -145,7 +167,7 @@ def _add_one(connection: sa.Connection, prediction_id: str, order: Order, now: d
         & (OUTBOX.c.destination == order.destination)
         & (OUTBOX.c.object == order.object)
     )
-    anew = {"state": "waiting", "attempts": 0, "due": now, "error": "", "finished": None}
+    anew = {"state": "waiting", "attempts": 0, "due": now, "ordered": now, "error": "", "finished": None}
     connection.execute(sa.update(OUTBOX).where(same, OUTBOX.c.state != "waiting").values(anew))
     row = connection.execute(sa.select(OUTBOX).where(same)).one_or_none()
     if row is None:
@@ -154,17 +176,16 @@ def _add_one(connection: sa.Connection, prediction_id: str, order: Order, now: d
     return _delivery(row)
 
 
-def _values(prediction_id: str, order: Order, now: datetime) -> dict[str, Any]:
+def _values(prediction_id: str, study_instance_uid: str, now: datetime) -> dict[str, Any]:
     return {
-        "id": uuid4().hex,
         "prediction_id": prediction_id,
-        "destination": order.destination,
-        "object": order.object,
+        "study_instance_uid": study_instance_uid,
         "state": "waiting",
         "attempts": 0,
         "due": now,
         "error": "",
         "created": now,
+        "ordered": now,
     }
 
 

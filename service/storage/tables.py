@@ -132,8 +132,11 @@ OUTBOX = sa.Table(
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("created", Utc, nullable=False),
     sa.Column("finished", Utc),
+    sa.Column("study_instance_uid", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("ordered", Utc, nullable=False),  # `created`, or the last time that a finished order was placed anew
     sa.UniqueConstraint("prediction_id", "destination", "object"),
     sa.Index(None, "destination", "state", "due"),
+    sa.Index(None, "destination", "study_instance_uid"),
 )
 
 INSTANCE_COLUMNS = (
