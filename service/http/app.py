@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from service.dicom_web import rendered, retrieve, search, store
 from service.dicom_web.catalogue import Catalogue
 from service.http import (
+    acknowledgement,
     auth,
     documentation,
     events,
@@ -40,7 +41,7 @@ from service.storage.worklist import Worklist
 _DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)"
 
 ROUTERS = (
-    *(module.router for module in (predictions, objects, sends, pixels, worklist, events)),
+    *(module.router for module in (predictions, objects, sends, pixels, worklist, acknowledgement, events)),
     *(module.router for module in (store, search, retrieve, rendered)),
     *(module.router for module in (model_card, health, page, documentation)),
 )

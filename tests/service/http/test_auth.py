@@ -31,6 +31,8 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     **{("GET", f"/v1/predictions/{{id}}/{part}"): "read" for part in ("pixels", "maps.json")},
     ("POST", "/v1/predictions/{id}/send"): "predict",
     ("GET", "/v1/predictions/{id}/sends"): "read",
+    ("POST", "/v1/predictions/{id}/acknowledgement"): "predict",
+    ("GET", "/v1/predictions/{id}/acknowledgement"): "read",
     ("POST", "/dicom-web/studies"): "predict",
     ("POST", "/dicom-web/studies/{study}"): "predict",
     **{
