@@ -36,5 +36,5 @@ async def acknowledge(id: str, request: Request, stored: WorklistDep, person: By
 
 @router.get("", dependencies=[needs("read")], response_model=Acknowledgement)
 async def acknowledgement(id: str, stored: WorklistDep) -> JSONResponse:
-    """Return who acknowledged a result, and whether an alert awaits it."""
+    """Return who acknowledged a result, and whether an alert asks for it."""
     return json_response(acknowledgement_body((await asyncio.to_thread(stored.get, id)).acknowledgement))

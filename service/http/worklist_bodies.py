@@ -51,7 +51,7 @@ class Read(Body):
 class Acknowledgement(Body):
     """The acknowledgement of a result."""
 
-    awaited: bool = Field(description="an alert was sent, or is about to be, and nobody has acknowledged it")
+    requested: bool = Field(description="an alert, which is repeated until then, asks or asked for it")
     at: Moment | None = Field(description="null until somebody acknowledges the result")
     by: str
 
@@ -142,7 +142,7 @@ def entry_body(entry: worklist.Entry) -> Entry:
 
 def acknowledgement_body(acknowledgement: acknowledgements.Acknowledgement) -> Acknowledgement:
     """Return an acknowledgement as a response body."""
-    return Acknowledgement(awaited=acknowledgement.awaited, at=acknowledgement.at, by=acknowledgement.by)
+    return Acknowledgement(requested=acknowledgement.requested, at=acknowledgement.at, by=acknowledgement.by)
 
 
 async def table(pages: Pages) -> AsyncIterator[str]:

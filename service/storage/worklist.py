@@ -163,11 +163,12 @@ class Worklist:
         NotFound
         """
         check_id(id)
-        values: dict[str, Any] = {"unread": not read, "read_at": datetime.now(UTC) if read else None}
+        now = datetime.now(UTC)
+        values: dict[str, Any] = {"unread": not read, "read_at": now if read else None}
         update = sa.update(WORKLIST).where(WORKLIST.c.prediction_id == id, WORKLIST.c.unread.is_(read))
         with self._database.write() as connection:
             if read:
-                acknowledgement.acknowledge(connection, id, by)
+                acknowledgement.acknowledge(connection, id, by, now)
             changed = connection.execute(update.values(**values, read_by=by if read else "")).rowcount
             row = _row(connection, id)
             if changed:
@@ -183,7 +184,7 @@ class Worklist:
         """
         check_id(id)
         with self._database.write() as connection:
-            changed = acknowledgement.acknowledge(connection, id, by)
+            changed = acknowledgement.acknowledge(connection, id, by, datetime.now(UTC))
             row = _row(connection, id)
             if changed:
                 add_change(connection, "acknowledged", id, row.priority)

@@ -6,7 +6,7 @@ import { byId, element } from "./element.js";
 import { flag, label, number, operatingPoint, ordered, PRIORITIES, sentence, verdict } from "./findings.js";
 import { personName } from "./person_name.js";
 import { words } from "./problem.js";
-import { readBy } from "./row.js";
+import { acknowledgedBy, isAlerting, readBy } from "./row.js";
 import { say } from "./toast.js";
 
 /**
@@ -45,7 +45,13 @@ export function showPanel(prediction, entry, chooseMap) {
 }
 
 /** @param {Entry} entry */
-export function showRead(entry) {
+export function showMarks(entry) {
+  byId("acknowledgement").textContent = acknowledgedBy(entry);
+  const button = byId("acknowledge");
+  const alerting = isAlerting(entry);
+  if (!alerting && button === document.activeElement) byId("stage").focus({ preventScroll: true });
+  button.hidden = !alerting;
+  byId("acknowledgement").classList.toggle("alerting", alerting);
   byId("read").textContent = entry.read ? readBy(entry.read) : "Not read";
   document.querySelector('[data-key="m"]')?.setAttribute("aria-pressed", String(entry.read !== null));
 }

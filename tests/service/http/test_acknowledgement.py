@@ -27,7 +27,7 @@ def posted(client: Client, number: int) -> dict[str, str]:
 
 def test_it_is_kept_and_shown_in_the_worklist_and_in_its_table(client: Client) -> None:
     link = posted(client, 1)["acknowledgement"]
-    assert client.get(link).json() == {"awaited": False, "at": None, "by": ""}
+    assert client.get(link).json() == {"requested": False, "at": None, "by": ""}
 
     first = client.request("POST", link, json={"by": " Dr\tA\0 \n"})
     again = client.request("POST", link, json={"by": "B"})
@@ -47,7 +47,7 @@ def test_a_read_mark_acknowledges_too(client: Client) -> None:
 
     marked = client.request("PATCH", links["self"], json={"read": True, "by": "AB"}).json()
 
-    assert marked["acknowledgement"] == {"awaited": False, "at": marked["read"]["at"], "by": "AB"}
+    assert marked["acknowledgement"] == {"requested": False, "at": marked["read"]["at"], "by": "AB"}
 
 
 @pytest.mark.parametrize("body", [{"by": "x" * 65}, {"by": None}, {"who": "A"}, [], "A"])

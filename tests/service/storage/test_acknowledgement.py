@@ -34,23 +34,23 @@ def kinds(records: Records) -> list[str]:
 
 def test_it_has_name_and_time_and_a_second_one_changes_nothing(worklist: Worklist, records: Records, id: str) -> None:
     before = datetime.now(UTC)
-    assert worklist.get(id).acknowledgement.awaited
+    assert worklist.get(id).acknowledgement.requested
 
     first = worklist.acknowledge(id, "AB").acknowledgement
     second = worklist.acknowledge(id, "CD").acknowledgement
 
     assert first.at is not None
     assert before <= first.at <= datetime.now(UTC)
-    assert (first.by, first.awaited) == ("AB", False)
+    assert (first.by, first.requested) == ("AB", True)
     assert second == first == worklist.get(id).acknowledgement
     assert worklist.get(id).read_at is None
     assert kinds(records) == ["new", "acknowledged"]
 
 
-def test_a_result_without_an_alert_awaits_none(worklist: Worklist, records: Records, make: Make) -> None:
+def test_a_result_without_an_alert_can_be_acknowledged(worklist: Worklist, records: Records, make: Make) -> None:
     id = records.save(make(), [Order("pacs", "sr")]).id
 
-    assert not worklist.get(id).acknowledgement.awaited
+    assert not worklist.get(id).acknowledgement.requested
     assert worklist.acknowledge(id, "AB").acknowledgement.by == "AB"
 
 
@@ -59,7 +59,7 @@ def test_a_read_mark_acknowledges_and_its_removal_does_not_take_that_back(workli
     entry = worklist.mark(id, False, "CD")
 
     assert entry.read_at is None
-    assert (entry.acknowledgement.by, entry.acknowledgement.awaited) == ("AB", False)
+    assert (entry.acknowledgement.by, entry.acknowledgement.requested) == ("AB", True)
 
 
 def test_a_read_mark_keeps_an_earlier_acknowledgement(worklist: Worklist, id: str) -> None:
