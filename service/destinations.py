@@ -1,7 +1,7 @@
 """Other systems that results are sent to, and how persistently: the settings `TRIAGE_SENDING__…`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
@@ -21,6 +21,31 @@ DicomKind = Annotated[
     Kind, AfterValidator(_is_dicom), WithJsonSchema({"enum": [str(kind) for kind in DICOM_KINDS], "type": "string"})
 ]
 
+Protocol = Literal["dicomweb", "dimse", "hl7", "webhook"]
+Announced = Literal["STAT", "HIGH", "ROUTINE"]  # a test compares it with the priorities of the rule
+
+_DICOM: tuple[Protocol, ...] = ("dicomweb", "dimse")
+_HTTP: tuple[Protocol, ...] = ("dicomweb", "webhook")
+_MESSAGES: tuple[Protocol, ...] = ("hl7", "webhook")
+# Protocols that a key may be given for; keys that are not listed suit every protocol. Keys that older versions ignored
+# for the other DICOM protocol are still ignored there.
+_PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
+    "url": _HTTP,
+    "host": ("dimse", "hl7"),
+    "port": ("dimse", "hl7", "dicomweb"),
+    "objects": _DICOM,
+    "ae_title": _DICOM,
+    "calling_ae_title": _DICOM,
+    "authorization_file": ("dicomweb", "webhook", "dimse"),
+    "bearer_token_file": _HTTP,
+    "username": _HTTP,
+    "password_file": _HTTP,
+    "priorities": _MESSAGES,
+}
+# Kinds that are sent by the protocols whose destinations do not choose among the DICOM objects.
+_KINDS: dict[Protocol, tuple[Kind, ...]] = {"hl7": (), "webhook": ()}
+_ANNOUNCED: dict[Protocol, tuple[Announced, ...]] = {"webhook": ("STAT",)}
+
 
 class Group(BaseModel):
     """A group of settings: immutable, and unknown names are errors."""
@@ -28,24 +53,58 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _protocol(keys: dict[str, Any]) -> Protocol:
+    return "dicomweb" if keys.get("url") else "dimse"
+
+
 class Destination(Group):
-    """A system that objects are sent to: a DICOMweb service (`url`) or a DICOM AE (`host`, `port`, `ae_title`)."""
+    """A system that results are sent to, at `url` (DICOMweb, webhook) or `host` and `port` (DIMSE, HL7 over MLLP).
+
+    Attributes
+    ----------
+    objects
+        DICOM objects to send; see `kinds` for other protocols.
+    tls_ca
+        PEM file of the authorities that the destination's certificate is checked against; switches TLS on for a `host`.
+    tls_certificate, tls_key
+        PEM files of this service's certificate chain, and of its private key (by default the same file).
+    priorities
+        Priorities of the records that are announced; see `kinds_of_a_new_record`.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     objects: tuple[DicomKind, ...] = DICOM_KINDS
     url: str | None = Field(None, pattern="^https?://")
     authorization_file: Path | None = None
+    bearer_token_file: Path | None = None
+    username: str | None = Field(None, pattern=r"^[^:\x00-\x1f\x7f]+$")  # RFC 7617 2
+    password_file: Path | None = None
     host: str | None = None
     port: int = Field(104, ge=1, le=65535)
+    protocol: Protocol = Field(default_factory=_protocol)
     ae_title: AeTitle = "ANY-SCP"
     calling_ae_title: AeTitle = "TRIAGE"
     tls_ca: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    priorities: tuple[Announced, ...] | None = Field(None, min_length=1)
 
     @model_validator(mode="after")
-    def _is_one_kind(self) -> "Destination":
-        if (self.url is None) == (self.host is None):
-            raise ValueError("expected either url or host")
+    def _is_consistent(self) -> "Destination":
+        for problem in (_address_problem, _misplaced_key, _tls_problem, _secret_problem):
+            if text := problem(self):
+                raise ValueError(f"destination {self.name}: {text}")
         return self
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds of objects that are sent there."""
+        return _KINDS.get(self.protocol, self.objects)
+
+    def kinds_of_a_new_record(self, priority: str) -> tuple[Kind, ...]:
+        """Return the kinds to send for every new record of a priority, if `send_all` names the destination."""
+        announced = self.priorities or _ANNOUNCED.get(self.protocol)
+        return self.kinds if announced is None or priority in announced else ()
 
 
 class Sending(Group):
@@ -70,3 +129,40 @@ class Sending(Group):
     def named(self, name: str) -> Destination | None:
         """Return the destination of this name."""
         return next((destination for destination in self.destinations if destination.name == name), None)
+
+
+def _address_problem(destination: Destination) -> str:
+    """Describe what is missing or too much of the keys that say where the destination is."""
+    if (destination.url is None) == (destination.host is None):
+        return "expected either url or host"
+    wanted = "url" if destination.protocol in _HTTP else "host"
+    if getattr(destination, wanted) is None:
+        return f"the protocol {destination.protocol} needs {wanted}"
+    if destination.protocol == "hl7" and "port" not in destination.model_fields_set:
+        return "the protocol hl7 needs port"
+    return ""
+
+
+def _misplaced_key(destination: Destination) -> str:
+    given = (key for key in _PROTOCOLS if key in destination.model_fields_set)
+    wrong = next((key for key in given if destination.protocol not in _PROTOCOLS[key]), "")
+    return f"{wrong} has no meaning for the protocol {destination.protocol}" if wrong else ""
+
+
+def _tls_problem(destination: Destination) -> str:
+    """Describe why the client certificate would never be used."""
+    if destination.tls_certificate is None:
+        return "tls_key needs tls_certificate" if destination.tls_key else ""
+    if destination.host is not None and destination.tls_ca is None:
+        return "tls_certificate needs tls_ca, which switches TLS on"
+    if destination.url is not None and not destination.url.startswith("https:"):
+        return "tls_certificate needs a url that begins with https"
+    return ""
+
+
+def _secret_problem(destination: Destination) -> str:
+    if (destination.username is None) != (destination.password_file is None):
+        return "expected both username and password_file"
+    secrets = ("authorization_file", "bearer_token_file", "password_file")
+    given = [key for key in secrets if getattr(destination, key) is not None]
+    return f"expected only one of {' and '.join(given)}" if len(given) > 1 else ""

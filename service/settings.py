@@ -155,7 +155,9 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise ConfigurationError(f"{variable_name(*map(str, first['loc'][:2]))}: {first['msg']}") from None
+        where = [str(part) for part in first["loc"]]
+        inside = f"{'.'.join(where[2:])}: " if where[2:] else ""  # the place in a list, as in 0.port
+        raise ConfigurationError(f"{variable_name(*where[:2])}: {inside}{first['msg']}") from None
     except SettingsError:
         raise ConfigurationError(
             "a setting that holds a list must be JSON, as in TRIAGE_TRIAGE__STAT='[\"Mass\"]'"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -55,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     ArtefactError, ConfigurationError
         As `Pipeline`.
     """
-    pipeline = Pipeline(settings, orders_for_new_records(settings.sending))
+    pipeline = Pipeline(settings, partial(orders_for_new_records, settings.sending))
     keys = Keys(pipeline.database)
     feed = Feed(Changes(pipeline.database))
     sender = Sender(Outbox(pipeline.database), _renderer(pipeline), settings.sending)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
@@ -18,6 +18,13 @@ from service.storage.records import Records
 from service.storage.retention import Retention
 from service.storage.url import database_url
 from service.telemetry import describe, log
+from service.triage.rule import Priority
+
+Orders = Callable[[Priority], tuple[Order, ...]]
+
+
+def _no_orders(_priority: Priority) -> tuple[Order, ...]:
+    return ()
 
 
 class Pipeline:
@@ -26,7 +33,8 @@ class Pipeline:
     Parameters
     ----------
     orders
-        Objects to send for every new record; they are added to the outbox in the transaction that commits it.
+        Returns the objects to send for a new record of a priority; they are added to the outbox in the transaction that
+        commits the record.
 
     Attributes
     ----------
@@ -45,7 +53,7 @@ class Pipeline:
         The artefact is invalid, or a folder or the database cannot be used.
     """
 
-    def __init__(self, settings: Settings, orders: Sequence[Order] = ()) -> None:
+    def __init__(self, settings: Settings, orders: Orders = _no_orders) -> None:
         self.predictor = Predictor(settings)
         self._orders = orders
         self._instances = Instances(settings.storage.folder / "instances", settings.storage.min_free_bytes)
@@ -188,7 +196,7 @@ class Pipeline:
         prediction = replace(record.prediction, timings_ms=timings_ms)
         named = replace(record, instance_file=file, instance_bytes=len(data), prediction=prediction)
         try:
-            saved = self._records.save(named, self._orders)
+            saved = self._records.save(named, self._orders(prediction.priority))
         except Conflict:  # not committed; after another error it may be, so `Instances.sweep` decides about the file
             self._instances.delete(file)
             raise

@@ -119,10 +119,14 @@ class Sender:
             _log("not sent", entry, code)
 
 
-def orders_for_new_records(settings: Sending) -> tuple[Order, ...]:
-    """Return the orders that are placed for every new record."""
-    destinations = (destination for destination in settings.destinations if destination.name in settings.send_all)
-    return tuple(Order(destination.name, kind) for destination in destinations for kind in destination.objects)
+def orders_for_new_records(settings: Sending, priority: str) -> tuple[Order, ...]:
+    """Return the orders that are placed for every new record of a priority."""
+    return tuple(
+        Order(destination.name, kind)
+        for destination in settings.destinations
+        if destination.name in settings.send_all
+        for kind in destination.kinds_of_a_new_record(priority)
+    )
 
 
 def _is_permanent(error: TriageError) -> bool:
@@ -140,12 +144,13 @@ def pause(settings: Sending, attempts: int) -> timedelta:
 
 
 async def _send(destination: Destination, data: bytes) -> None:
-    if destination.url is not None:
-        await dicom_web.store(destination, data)
-        return
-    from service.sending import store_scu  # imports pynetdicom, which only DIMSE destinations need
+    match destination.protocol:
+        case "dicomweb":
+            await dicom_web.store(destination, data)
+        case "dimse":
+            from service.sending import store_scu  # imports pynetdicom, which only DIMSE destinations need
 
-    await asyncio.to_thread(store_scu.store, destination, data)
+            await asyncio.to_thread(store_scu.store, destination, data)
 
 
 def _log(event: str, entry: Delivery, code: str = "") -> None:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,10 @@ def test_destinations_are_a_json_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [destination.name for destination in loaded.sending.destinations] == ["archive", "ae"]
     assert len(loaded.sending.destinations[0].objects) == 4
     [value] = [variable.value for variable in variables(loaded) if variable.name == "TRIAGE_SENDING__DESTINATIONS"]
-    assert value == f'[{ARCHIVE}, {{"name": "ae", "host": "pacs"}}]'  # 104 is the default
+    assert json.loads(value) == [
+        json.loads(ARCHIVE) | {"protocol": "dicomweb"},
+        {"name": "ae", "host": "pacs", "protocol": "dimse"},  # 104 is the default
+    ]
 
 
 @pytest.mark.parametrize(

@@ -320,7 +320,8 @@ class TestOrder:
         entries = asyncio.run(sender.order(id, "pacs", None))
 
         assert [entry.object for entry in entries] == ["sr", "secondary_capture"]
-        assert orders_for_new_records(settings) == (Order("pacs", "sr"), Order("pacs", "secondary_capture"))
+        new = orders_for_new_records(settings, "ROUTINE")
+        assert new == (Order("pacs", "sr"), Order("pacs", "secondary_capture"))
 
 
 def test_pauses_double_up_to_an_hour() -> None:
