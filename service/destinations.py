@@ -41,9 +41,13 @@ _PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
     "username": _HTTP,
     "password_file": _HTTP,
     "priorities": _MESSAGES,
+    "viewer_url": _MESSAGES,
+    **dict.fromkeys(
+        ("secret_file", "include_patient", "repeat_seconds", "escalate_to", "escalate_seconds"), ("webhook",)
+    ),
 }
 # Kinds that are sent by the protocols whose destinations do not choose among the DICOM objects.
-_KINDS: dict[Protocol, tuple[Kind, ...]] = {"hl7": (), "webhook": ()}
+_KINDS: dict[Protocol, tuple[Kind, ...]] = {"hl7": (), "webhook": (Kind.NOTIFICATION,)}
 _ANNOUNCED: dict[Protocol, tuple[Announced, ...]] = {"webhook": ("STAT",)}
 
 
@@ -70,6 +74,15 @@ class Destination(Group):
         PEM files of this service's certificate chain, and of its private key (by default the same file).
     priorities
         Priorities of the records that are announced; see `kinds_of_a_new_record`.
+    viewer_url
+        Address of a radiograph on this service's page, by `{id}` of the prediction, or of its study in another viewer,
+        by `{StudyInstanceUID}`, which are replaced.
+    secret_file, include_patient
+        File of the signing secret of a webhook, and whether its messages name the patient.
+    repeat_seconds
+        Time between two messages about a STAT result that nobody has acknowledged; None: there is one message.
+    escalate_to, escalate_seconds
+        Another webhook that is alerted of a STAT result if nobody has acknowledged it after a time.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -88,10 +101,16 @@ class Destination(Group):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     priorities: tuple[Announced, ...] | None = Field(None, min_length=1)
+    viewer_url: str | None = Field(None, pattern=r"^https?://[^\s{}]*\{(id|StudyInstanceUID)\}[^\s{}]*$")
+    secret_file: Path | None = None
+    include_patient: bool = False
+    repeat_seconds: float | None = Field(300, gt=0, le=86_400)
+    escalate_to: str | None = None
+    escalate_seconds: float = Field(900, gt=0, le=86_400)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Destination":
-        for problem in (_address_problem, _misplaced_key, _tls_problem, _secret_problem):
+        for problem in (_address_problem, _misplaced_key, _tls_problem, _secret_problem, _webhook_problem):
             if text := problem(self):
                 raise ValueError(f"destination {self.name}: {text}")
         return self
@@ -124,7 +143,28 @@ class Sending(Group):
             raise ValueError("two destinations have the same name")
         if not set(self.send_all) <= set(names):
             raise ValueError("send_all names an unknown destination")
+        for destination in self.destinations:
+            self.escalations(destination)
         return self
+
+    def escalations(self, destination: Destination) -> tuple[tuple[Destination, float], ...]:
+        """Return the destinations that a result is escalated to, one after the other, and the seconds until then.
+
+        Raises
+        ------
+        ValueError
+            `escalate_to` names no webhook destination, or leads back to one before.
+        """
+        chain, after = [(destination, 0.0)], 0.0
+        while (name := chain[-1][0].escalate_to) is not None:
+            last, following = chain[-1][0], self.named(name)
+            if following is None or following.protocol != "webhook":
+                raise ValueError(f"destination {last.name}: escalate_to names no webhook destination")
+            if following in [member for member, _ in chain]:
+                raise ValueError(f"destination {last.name}: escalate_to leads back to {name}")
+            after += last.escalate_seconds
+            chain.append((following, after))
+        return tuple(chain[1:])
 
     def named(self, name: str) -> Destination | None:
         """Return the destination of this name."""
@@ -166,3 +206,14 @@ def _secret_problem(destination: Destination) -> str:
     secrets = ("authorization_file", "bearer_token_file", "password_file")
     given = [key for key in secrets if getattr(destination, key) is not None]
     return f"expected only one of {' and '.join(given)}" if len(given) > 1 else ""
+
+
+def _webhook_problem(destination: Destination) -> str:
+    if destination.protocol == "webhook" and destination.secret_file is None:
+        return "the protocol webhook needs secret_file"
+    if "escalate_seconds" in destination.model_fields_set and destination.escalate_to is None:
+        return "escalate_seconds needs escalate_to"
+    anonymous = destination.protocol == "webhook" and not destination.include_patient
+    if anonymous and "{StudyInstanceUID}" in (destination.viewer_url or ""):
+        return "viewer_url with {StudyInstanceUID} needs include_patient, as it identifies the patient; or use {id}"
+    return ""

@@ -18,7 +18,7 @@ class Form:
     media_type, suffix
         Content-Type and ending of the file.
     sop_class_uid, modality, series_number, series_description
-        DICOM attributes; empty, and 0, for FHIR.
+        DICOM attributes; empty, and 0, for other kinds.
     """
 
     content: str
@@ -38,6 +38,7 @@ class Kind(StrEnum):
     SECONDARY_CAPTURE = "secondary_capture"
     PRESENTATION_STATE = "presentation_state"
     FHIR = "fhir"
+    NOTIFICATION = "notification"
 
     @property
     def form(self) -> Form:
@@ -82,5 +83,6 @@ _FORMS = {
     Kind.FHIR: Form(
         "the findings as a FHIR R4 bundle: DiagnosticReport, Observations, Device", "application/fhir+json", "json"
     ),
+    Kind.NOTIFICATION: Form("the notification of a webhook, without the patient", "application/json", "json"),
 }
 DICOM_KINDS = tuple(kind for kind in Kind if kind.form.sop_class_uid)

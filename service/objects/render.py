@@ -15,7 +15,7 @@ View = Callable[[], npt.NDArray[np.uint8]]
 
 
 def render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
-    """Render an object: a Part 10 file, or JSON for FHIR.
+    """Render an object: a Part 10 file, or JSON.
 
     Parameters
     ----------
@@ -55,3 +55,7 @@ def _render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
             from service.objects.fhir import fhir
 
             return fhir(record, source)
+        case Kind.NOTIFICATION:
+            from service.objects.notification import Message, notification
+
+            return notification(record, Message())

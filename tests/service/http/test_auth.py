@@ -56,7 +56,10 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     **{("GET", f"/v1/predictions/{{id}}/{part}.png"): "read" for part in ("overlay", "image", "heat_map", "crop")},
     **{
         ("GET", f"/v1/predictions/{{id}}/{name}"): "read"
-        for name in ("sr.dcm", "segmentation.dcm", "secondary_capture.dcm", "presentation_state.dcm", "fhir.json")
+        for name in (
+            *("sr.dcm", "segmentation.dcm", "secondary_capture.dcm", "presentation_state.dcm"),
+            *("fhir.json", "notification.json"),
+        )
     },
 }
 
