@@ -31,7 +31,7 @@ async def post(destination: Destination, id: str, body: bytes) -> None:
     ConfigurationError
         A file that the destination names cannot be used.
     """
-    signed = signature_headers(_secret(destination), id, int(time.time()), body)
+    signed = signature_headers(secret(destination), id, int(time.time()), body)
     try:
         async with asyncio.timeout(SECONDS):
             answer = await http_post.post(
@@ -60,7 +60,7 @@ def message_id(delivery: Delivery) -> str:
     return f"{delivery.id}-{delivery.received}"
 
 
-def signature_headers(secret: bytes, id: str, timestamp: int, body: bytes) -> dict[str, str]:
+def signature_headers(key: bytes, id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """Return the headers by which a receiver checks who sent a body, and when.
 
     Parameters
@@ -70,7 +70,7 @@ def signature_headers(secret: bytes, id: str, timestamp: int, body: bytes) -> di
     timestamp
         Time of this attempt, seconds since the epoch.
     """
-    signature = hmac.digest(secret, f"{id}.{timestamp}.".encode() + body, sha256)
+    signature = hmac.digest(key, f"{id}.{timestamp}.".encode() + body, sha256)
     return {
         "webhook-id": id,
         "webhook-timestamp": str(timestamp),
@@ -78,18 +78,25 @@ def signature_headers(secret: bytes, id: str, timestamp: int, body: bytes) -> di
     }
 
 
-def _secret(destination: Destination) -> bytes:
+def secret(destination: Destination) -> bytes:
+    """Read the signing secret of a destination.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read, or does not hold a secret.
+    """
     file = destination.secret_file
     try:
         text = file.read_text("ascii").strip() if file else ""
-        secret = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
+        key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError(f"destination {destination.name}: {file} cannot be read") from None
     except binascii.Error:
-        secret = b""
-    if not (text.startswith(_PREFIX) and _MIN_SECRET <= len(secret) <= _MAX_SECRET):
+        key = b""
+    if not (text.startswith(_PREFIX) and _MIN_SECRET <= len(key) <= _MAX_SECRET):
         raise ConfigurationError(
             f"destination {destination.name}: expected in {file} {_PREFIX} and {_MIN_SECRET} to {_MAX_SECRET} bytes in"
             " base64"
         )
-    return secret
+    return key
