@@ -10,6 +10,9 @@ from service.objects.kinds import DICOM_KINDS, Kind
 # PS3.5 6.2, VR AE: at most 16 characters, no backslash, no control character, not spaces alone.
 AeTitle = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]
 
+# HL7 v2.5.1 2.A.33, HD; its components may be given, separated by ^.
+HierarchicDesignator = Annotated[str, Field(pattern=r"^[^|~\\&\x00-\x1f\x7f]*$", max_length=227)]
+
 
 def _is_dicom(kind: Kind) -> Kind:
     if kind not in DICOM_KINDS:
@@ -45,9 +48,14 @@ _PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
     **dict.fromkeys(
         ("secret_file", "include_patient", "repeat_seconds", "escalate_to", "escalate_seconds"), ("webhook",)
     ),
+    "sending_application": ("hl7",),
+    "sending_facility": ("hl7",),
+    "receiving_application": ("hl7",),
+    "receiving_facility": ("hl7",),
+    "obr_priority": ("hl7",),
 }
 # Kinds that are sent by the protocols whose destinations do not choose among the DICOM objects.
-_KINDS: dict[Protocol, tuple[Kind, ...]] = {"hl7": (), "webhook": (Kind.NOTIFICATION,)}
+_KINDS: dict[Protocol, tuple[Kind, ...]] = {"hl7": (Kind.HL7,), "webhook": (Kind.NOTIFICATION,)}
 _ANNOUNCED: dict[Protocol, tuple[Announced, ...]] = {"webhook": ("STAT",)}
 
 
@@ -76,13 +84,17 @@ class Destination(Group):
         Priorities of the records that are announced; see `kinds_of_a_new_record`.
     viewer_url
         Address of a radiograph on this service's page, by `{id}` of the prediction, or of its study in another viewer,
-        by `{StudyInstanceUID}`, which are replaced.
+        by `{StudyInstanceUID}`; see `viewer_of`.
     secret_file, include_patient
         File of the signing secret of a webhook, and whether its messages name the patient.
     repeat_seconds
         Time between two messages about a STAT result that nobody has acknowledged; None: there is one message.
     escalate_to, escalate_seconds
         Another webhook that is alerted of a STAT result if nobody has acknowledged it after a time.
+    sending_application, sending_facility, receiving_application, receiving_facility
+        MSH-3 to MSH-6, HL7 v2.5.1 2.15.9.
+    obr_priority
+        Whether the priority is also in OBR-5 and OBR-27, for receivers that do not know TQ1 (HL7 v2.4 and older).
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -107,6 +119,11 @@ class Destination(Group):
     repeat_seconds: float | None = Field(300, gt=0, le=86_400)
     escalate_to: str | None = None
     escalate_seconds: float = Field(900, gt=0, le=86_400)
+    sending_application: HierarchicDesignator = "TRIAGE"
+    sending_facility: HierarchicDesignator = ""
+    receiving_application: HierarchicDesignator = ""
+    receiving_facility: HierarchicDesignator = ""
+    obr_priority: bool = False
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Destination":
@@ -114,6 +131,15 @@ class Destination(Group):
             if text := problem(self):
                 raise ValueError(f"destination {self.name}: {text}")
         return self
+
+    @property
+    def takes_dicom(self) -> bool:
+        """Whether DICOM objects are sent there, which an order may choose from."""
+        return self.protocol in _DICOM
+
+    def viewer_of(self, id: str, study_instance_uid: str) -> str:
+        """Return the address that shows a prediction, or an empty string."""
+        return (self.viewer_url or "").replace("{id}", id).replace("{StudyInstanceUID}", study_instance_uid)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -1,4 +1,4 @@
-"""Objects of a prediction for other systems: DICOM for an archive, FHIR for a record system."""
+"""Objects of a prediction for other systems: DICOM for an archive, FHIR and HL7 for record systems."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -21,7 +21,7 @@ class Order(BaseModel):
 
     destination: str = Field(max_length=64, description="name from TRIAGE_SENDING__DESTINATIONS")
     objects: list[DicomKind] | None = Field(
-        None, min_length=1, max_length=8, description="by default those of the destination"
+        None, min_length=1, max_length=8, description="for DICOM destinations; by default those of its settings"
     )
 
 

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     SECONDARY_CAPTURE = "secondary_capture"
     PRESENTATION_STATE = "presentation_state"
     FHIR = "fhir"
+    HL7 = "hl7"
     NOTIFICATION = "notification"
 
     @property
@@ -83,6 +84,8 @@ _FORMS = {
     Kind.FHIR: Form(
         "the findings as a FHIR R4 bundle: DiagnosticReport, Observations, Device", "application/fhir+json", "json"
     ),
+    # No media type is registered; this is the one that HL7 over HTTP of the HAPI project defined.
+    Kind.HL7: Form("the findings as an HL7 v2.5.1 message, ORU^R01", "x-application/hl7-v2+er7", "hl7"),
     Kind.NOTIFICATION: Form("the notification of a webhook, without the patient", "application/json", "json"),
 }
 DICOM_KINDS = tuple(kind for kind in Kind if kind.form.sop_class_uid)

@@ -15,7 +15,7 @@ View = Callable[[], npt.NDArray[np.uint8]]
 
 
 def render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
-    """Render an object: a Part 10 file, or JSON.
+    """Render an object: a Part 10 file, JSON, or text for HL7.
 
     Parameters
     ----------
@@ -55,6 +55,10 @@ def _render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
             from service.objects.fhir import fhir
 
             return fhir(record, source)
+        case Kind.HL7:
+            from service.objects.hl7 import hl7
+
+            return hl7(record, source)
         case Kind.NOTIFICATION:
             from service.objects.notification import Message, notification
 

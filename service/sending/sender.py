@@ -8,9 +8,10 @@ from operator import attrgetter
 
 from service.destinations import Destination, Sending
 from service.errors import InputError, InvalidRequest, NotFound, TriageError, may_succeed_later
-from service.objects.kinds import DICOM_KINDS, Kind
-from service.sending import dicom_web, webhook
+from service.objects.kinds import Kind
+from service.sending import dicom_web, mllp, webhook
 from service.sending.failure import SendingFailed
+from service.sending.hl7_envelope import addressed, delivery_control_id
 from service.storage.outbox import Delivery, Order, Outbox
 from service.telemetry import describe, log
 
@@ -42,13 +43,13 @@ class Sender:
         Raises
         ------
         NotFound, InvalidRequest
-            `unknown_destination`
+            `unknown_destination`, `objects_unsuitable`
         """
         settings = self._settings.named(destination)
         if settings is None:
             raise InvalidRequest("destination is not in TRIAGE_SENDING__DESTINATIONS", "unknown_destination")
-        if objects and not set(settings.kinds) & set(DICOM_KINDS):
-            raise InvalidRequest("objects: the destination takes none; leave it out", "objects_unsuitable")
+        if objects and not settings.takes_dicom:
+            raise InvalidRequest("objects can be chosen for DICOM destinations only", "objects_unsuitable")
         alert = _repeats(settings)  # the outbox knows whether the result is urgent
         orders = [Order(settings.name, object, alert) for object in dict.fromkeys(objects or settings.kinds)]
         entries = await asyncio.to_thread(self._outbox.add, id, orders)
@@ -185,6 +186,8 @@ async def _send(destination: Destination, entry: Delivery, data: bytes) -> None:
             from service.sending import store_scu  # imports pynetdicom, which only DIMSE destinations need
 
             await asyncio.to_thread(store_scu.store, destination, data)
+        case "hl7":
+            await mllp.send(destination, addressed(data, destination, entry), delivery_control_id(entry))
         case "webhook":
             await webhook.post(destination, webhook.message_id(entry), data)
 

@@ -45,9 +45,8 @@ async def post(destination: Destination, id: str, body: bytes) -> None:
 
 def message(destination: Destination, delivery: Delivery, record: Summary) -> Message:
     """Return what the next message of a delivery says beside the result."""
-    viewer = (destination.viewer_url or "").replace("{id}", record.id)
     return Message(
-        viewer=viewer.replace("{StudyInstanceUID}", record.study_instance_uid),
+        viewer=destination.viewer_of(record.id, record.study_instance_uid),
         include_patient=destination.include_patient,
         repeat=delivery.received,
         acknowledge=delivery.alert,

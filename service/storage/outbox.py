@@ -13,7 +13,7 @@ from service.errors import NotFound, Overloaded
 from service.objects.kinds import Kind
 from service.storage.acknowledgement import OPEN
 from service.storage.database import Database
-from service.storage.tables import OUTBOX, WORKLIST
+from service.storage.tables import INSTANCES, OUTBOX, PREDICTIONS, WORKLIST
 from service.triage.rule import PRIORITIES
 
 State = Literal["waiting", "repeating", "sent", "failed", "acknowledged"]
@@ -55,6 +55,8 @@ class Delivery:
         Whether an acknowledgement of the result ends it.
     received
         Number of times that the destination has received it.
+    ordered
+        Time of the order: `created`, unless the order was placed anew after it was sent or had failed.
     """
 
     id: str
@@ -67,8 +69,10 @@ class Delivery:
     error: str
     created: datetime
     finished: datetime | None
-    alert: bool
-    received: int
+    study_instance_uid: str
+    ordered: datetime
+    alert: bool = False
+    received: int = 0
 
 
 class Outbox:
@@ -113,10 +117,13 @@ class Outbox:
     def claim(self, destination: str, lease: timedelta) -> Delivery | None:
         """Take the delivery that has been due longest; nobody else can claim it until the lease ends.
 
-        If it is neither finished nor put off by then, because the process died, it is due again.
+        If it is neither finished nor put off by then, because the process died, it is due again. An HL7 message is not
+        taken while an earlier one of the same study waits. DICOM objects overtake one another: an archive files them by
+        their UIDs, and may refuse one kind for good; so do notifications, each of which is of one result alone.
         """
         now = datetime.now(UTC)
         due = (OUTBOX.c.destination == destination) & OUTBOX.c.state.in_(OPEN) & (OUTBOX.c.due <= now)
+        due &= (OUTBOX.c.object != Kind.HL7) | ~_earlier_waits()
         oldest = sa.select(OUTBOX.c.id).where(due).order_by(OUTBOX.c.due).limit(1).scalar_subquery()
         # The condition `due` is repeated because PostgreSQL evaluates it again after another transaction's update.
         claim = sa.update(OUTBOX).where(OUTBOX.c.id == oldest, due)
@@ -152,11 +159,21 @@ class Outbox:
             connection.execute(sa.update(OUTBOX).where(same_attempt).values(values))
 
 
+def _earlier_waits() -> sa.Exists:
+    """Whether an earlier order of the same kind, study and destination is waiting."""
+    earlier = OUTBOX.alias()
+    same = (earlier.c[name] == OUTBOX.c[name] for name in ("destination", "study_instance_uid", "object"))
+    before = sa.tuple_(earlier.c.ordered, earlier.c.id) < sa.tuple_(OUTBOX.c.ordered, OUTBOX.c.id)
+    return sa.exists().where(*same, earlier.c.state == "waiting", before)
+
+
 def insert_orders(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> None:
     """Insert orders of a new record, in the transaction that inserts the record."""
-    now = datetime.now(UTC)
     if orders:
-        connection.execute(sa.insert(OUTBOX), [_values(prediction_id, order, now) for order in orders])
+        study = sa.select(INSTANCES.c.study_instance_uid).join(PREDICTIONS).where(PREDICTIONS.c.id == prediction_id)
+        uid, now = connection.execute(study).scalar_one(), datetime.now(UTC)
+        common = {"prediction_id": prediction_id, "study_instance_uid": uid, "created": now, "ordered": now}
+        connection.execute(sa.insert(OUTBOX), [common | _values(order, now) for order in orders])
 
 
 def _add(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> tuple[Delivery, ...]:
@@ -177,8 +194,8 @@ def _add_one(connection: sa.Connection, prediction_id: str, order: Order, now: d
         & (OUTBOX.c.destination == order.destination)
         & (OUTBOX.c.object == order.object)
     )
-    anew = {"state": "waiting", "attempts": 0, "due": now + order.delay, "error": "", "finished": None}
-    anew["alert"] = order.alert
+    anew = {"state": "waiting", "attempts": 0, "due": now + order.delay, "ordered": now}
+    anew |= {"error": "", "finished": None, "alert": order.alert}
     connection.execute(sa.update(OUTBOX).where(same, OUTBOX.c.state != "waiting").values(anew))
     row = connection.execute(sa.select(OUTBOX).where(same)).one_or_none()
     if row is None:
@@ -187,18 +204,16 @@ def _add_one(connection: sa.Connection, prediction_id: str, order: Order, now: d
     return _delivery(row)
 
 
-def _values(prediction_id: str, order: Order, now: datetime) -> dict[str, Any]:
+def _values(order: Order, now: datetime) -> dict[str, Any]:
     return {
         "id": uuid4().hex,
-        "prediction_id": prediction_id,
         "destination": order.destination,
         "object": order.object,
+        "alert": order.alert,
         "state": "waiting",
         "attempts": 0,
         "due": now + order.delay,
         "error": "",
-        "created": now,
-        "alert": order.alert,
     }
 
 

@@ -135,8 +135,11 @@ OUTBOX = sa.Table(
     sa.Column("finished", Utc),
     sa.Column("alert", sa.Boolean, nullable=False, server_default=sa.false()),  # ends when it is acknowledged
     sa.Column("received", sa.Integer, nullable=False, server_default=sa.text("0")),  # times that it has arrived
+    sa.Column("study_instance_uid", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("ordered", Utc, nullable=False),  # `created`, or the last time that a finished order was placed anew
     sa.UniqueConstraint("prediction_id", "destination", "object"),
     sa.Index(None, "destination", "state", "due"),
+    sa.Index(None, "destination", "study_instance_uid"),
 )
 
 INSTANCE_COLUMNS = (

@@ -50,7 +50,7 @@ LIMITS = Limits(
 HEADERS = ("Authorization", "Cookie", "Forwarded", "From", "Referer", "User-Agent", "X-Forwarded-For", "X-Request-Id")
 PATIENT = dict.fromkeys(HEADERS, planted.DATE)
 
-OBJECTS = ("application/dicom", "application/fhir+json")
+OBJECTS = ("application/dicom", "application/fhir+json", "x-application/hl7-v2+er7")
 DICOM_WEB = ("application/dicom+json", "multipart/related", "application/dicom")
 
 
@@ -329,7 +329,7 @@ def test_a_body_that_is_not_a_form_does_not_leak(witness: Witness, media_type: s
     assert witness.post(body, media_type).status_code in (400, 415)
 
 
-@pytest.mark.parametrize("kind", ["sr", "segmentation", "secondary_capture", "presentation_state", "fhir"])
+@pytest.mark.parametrize("kind", ["sr", "segmentation", "secondary_capture", "presentation_state", "fhir", "hl7"])
 def test_an_object_names_the_patient_and_the_study_and_nothing_else(witness: Witness, kind: str) -> None:
     links = witness.post(planted.file(3)).json()["links"]
 
@@ -340,6 +340,13 @@ def test_an_object_names_the_patient_and_the_study_and_nothing_else(witness: Wit
         planted_words = re.findall(r'"[^"]*(?:Tweety|Kanarie|19420502)[^"]*"', response.text, re.IGNORECASE)
         assert set(planted_words) <= {f'"{planted.WORDS}"'}
         return
+    if kind == "hl7":
+        segments = [line.split("|") for line in response.text.split("\r")]
+        fields = {f"{name}-{n}" for name, *values in segments for n, value in enumerate(values, 1) if _planted(value)}
+        assert "PID-5" in fields
+        orders = {f"{name}-{number}" for name in ("ORC", "OBR") for number in (2, 3, 7, 18, 19, 20)}
+        assert fields <= {"PID-3", "PID-5", "PID-7", *orders}
+        return
     dataset = dcmread(BytesIO(response.content))
     carriers = {element.keyword for element in dataset if planted.SECRET.search(str(element).encode())}
     assert "PatientName" in carriers
@@ -348,6 +355,10 @@ def test_an_object_names_the_patient_and_the_study_and_nothing_else(witness: Wit
     assert all(
         dataset[keyword].tag.group in (0x0008, 0x0010, 0x0012, 0x0032, 0x0038) for keyword in carriers - {"StudyID"}
     )
+
+
+def _planted(text: str) -> bool:
+    return planted.SECRET.search(text.encode()) is not None
 
 
 # Refusals...

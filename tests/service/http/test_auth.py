@@ -58,7 +58,7 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
         ("GET", f"/v1/predictions/{{id}}/{name}"): "read"
         for name in (
             *("sr.dcm", "segmentation.dcm", "secondary_capture.dcm", "presentation_state.dcm"),
-            *("fhir.json", "notification.json"),
+            *("fhir.json", "hl7.hl7", "notification.json"),
         )
     },
 }

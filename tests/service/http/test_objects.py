@@ -38,7 +38,8 @@ def test_a_link_returns_the_same_object_each_time(client: Client, answer: dict, 
     first, second = client.get(link), client.get(link)
 
     assert first.status_code == 200
-    assert first.headers["content-type"] == ("application/fhir+json" if kind == "fhir" else "application/dicom")
+    others = {"fhir": "application/fhir+json", "hl7": "x-application/hl7-v2+er7"}
+    assert first.headers["content-type"] == others.get(kind, "application/dicom")
     assert first.content == second.content
     assert client.get(link, headers={"If-None-Match": first.headers["etag"]}).status_code == 304
     assert b"view_position_missing" in first.content
@@ -69,7 +70,7 @@ def test_sr_and_fhir_agree_with_the_answer(client: Client, answer: dict) -> None
 
 
 def test_objects_of_an_unknown_prediction_are_404(client: Client) -> None:
-    for name in (*(f"{kind}.dcm" for kind in DICOM_KINDS), "fhir.json"):
+    for name in (*(f"{kind}.dcm" for kind in DICOM_KINDS), "fhir.json", "hl7.hl7"):
         assert client.get(f"/v1/predictions/{'0' * 32}/{name}").status_code == 404
 
 
@@ -104,7 +105,7 @@ def _tree(dataset: object) -> list:
     return [dataset, *(nested for item in inner for nested in _tree(item))]
 
 
-@pytest.mark.parametrize("path", ["overlay.png", "pixels", "maps.json", "sr.dcm", "fhir.json"])
+@pytest.mark.parametrize("path", ["overlay.png", "pixels", "maps.json", "sr.dcm", "fhir.json", "hl7.hl7"])
 def test_a_request_reads_the_record_once(
     client: Client, answer: dict, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from service.destinations import Destination, Sending
 from service.objects.kinds import DICOM_KINDS
 from tests.factories import dicom_bytes, noise
+from tests.service.sending.mllp_receiver import receiver
 from tests.service.serving import Client, serving, settings_for
 from tests.service.stub import Stub, stub
 
@@ -21,11 +22,18 @@ def pacs() -> Iterator[Stub]:
 
 
 @pytest.fixture(scope="module")
-def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory, pacs: Stub) -> Iterator[Client]:
+def board() -> Iterator[int]:
+    with receiver() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory, pacs: Stub, board: int) -> Iterator[Client]:
     sending = Sending(
         destinations=(
             Destination(name="pacs", url=pacs.url),
             Destination(name="reports", url=pacs.url, objects=("sr",)),
+            Destination(name="board", protocol="hl7", host="127.0.0.1", port=board),
         ),
         send_all=("reports",),
     )
@@ -55,6 +63,18 @@ def test_every_new_prediction_is_sent_once_to_the_destinations_of_send_all(clien
 
     assert (item["destination"], item["object"], item["state"], item["error"]) == ("reports", "sr", "sent", None)
     assert len(pacs.received) == 1
+
+
+def test_an_order_for_an_hl7_destination_sends_the_message(client: Client) -> None:
+    id = client.post(dicom_bytes(noise(seed=9), SOPInstanceUID="2.25.609")).json()["id"]
+
+    ordered = client.request("POST", f"/v1/predictions/{id}/send", json={"destination": "board"})
+    refused = client.request("POST", f"/v1/predictions/{id}/send", json={"destination": "board", "objects": ["sr"]})
+
+    assert ordered.status_code == 202
+    [item] = [item for item in sends(client, id) if item["destination"] == "board"]
+    assert (item["object"], item["state"], item["error"]) == ("hl7", "sent", None)
+    assert (refused.status_code, refused.json()["code"]) == (400, "objects_unsuitable")
 
 
 def test_an_order_sends_every_object(client: Client, pacs: Stub, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,41 +19,18 @@ from service.sending import dicom_web, store_scu
 from service.sending.failure import SendingFailed
 from service.sending.tls import context, is_tls_failure
 from tests.factories import dicom_bytes, noise
-from tests.service.sending.certificates import Certificate, authority, signed
+from tests.service.sending.certificates import Pki
 from tests.service.stub import Stub, stub
 
 DATA = dicom_bytes(noise())
 CLIENTS = ["known", "unknown", "none"]
 
 
-class Pki:
-    """A hospital's authority with a server and a client, and another authority with a client of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ca, self.other_ca = authority(folder), authority(folder, "stranger")
-        self.server, self.client = signed(self.ca, "server"), signed(self.ca, "client")
-        self.stranger = signed(self.other_ca, "foreign")
-
-    def keys(self, client: str) -> dict[str, Any]:
-        """Return the keys of a destination that presents a client's certificate."""
-        certificate: Certificate | None = {"known": self.client, "unknown": self.stranger, "none": None}[client]
-        own = {"tls_certificate": certificate.certificate, "tls_key": certificate.key} if certificate else {}
-        return {"name": "archive", "tls_ca": self.ca.certificate} | own
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return Pki(tmp_path_factory.mktemp("certificates"))
-
-
 @pytest.fixture(scope="module")
 def https(pki: Pki) -> Iterator[Stub]:
     """Python's own HTTP server, which requires a client certificate."""
     with stub() as server:
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=pki.ca.certificate)
-        tls.verify_mode = ssl.CERT_REQUIRED
-        tls.load_cert_chain(pki.server.certificate, pki.server.key)
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        server.socket = pki.server_context().wrap_socket(server.socket, server_side=True)
         yield server
 
 

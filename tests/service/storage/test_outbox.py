@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.errors import NotFound, Overloaded
-from service.storage.outbox import Delivery, Order, Outbox
+from service.objects.kinds import Kind
+from service.storage.outbox import Delivery, Order, Outbox, State
 from service.storage.records import Records
 from service.storage.worklist import Worklist
 from tests.service.storage.conftest import Make
@@ -15,6 +16,7 @@ from tests.service.storage.conftest import Make
 LEASE, NONE = timedelta(minutes=5), timedelta()
 SR, MAP = Order("pacs", "sr"), Order("pacs", "segmentation")
 ALERT = Order("pager", "fhir", alert=True)  # any kind of object may be an alert
+MESSAGE = Order("board", Kind.HL7)
 
 
 @pytest.fixture
@@ -259,6 +261,87 @@ class TestClaim:
 
         assert first is not None
         assert first.object == "segmentation"
+
+
+class TestOrderOfMessages:
+    """Two records of one study and one of another, each with a message to the same destination."""
+
+    @pytest.fixture
+    def ids(self, records: Records, make: Make) -> list[str]:
+        studies = ["1.2.3", "1.2.3", "4.5.6"]
+        return [
+            records.save(
+                make(sop_instance_uid=f"1.9.{n}", display_sha256=f"{n:064d}", study_instance_uid=study), [MESSAGE]
+            ).id
+            for n, study in enumerate(studies)
+        ]
+
+    def claimed(self, outbox: Outbox) -> list[str]:
+        taken = []
+        while (delivery := outbox.claim("board", LEASE)) is not None:
+            taken.append(delivery)
+        return [delivery.prediction_id for delivery in taken]
+
+    def test_a_later_message_of_a_study_waits_for_an_earlier_one(self, outbox: Outbox, ids: list[str]) -> None:
+        first = outbox.claim("board", LEASE)
+        assert first is not None
+
+        assert first.prediction_id == ids[0]
+        assert self.claimed(outbox) == [ids[2]]  # the other study is not held up
+        outbox.put_off(first, timedelta(hours=1), "hl7_ae")
+        assert self.claimed(outbox) == []
+
+    @pytest.mark.parametrize("state", ["sent", "failed"])
+    def test_one_that_was_sent_or_given_up_holds_nothing_up(self, outbox: Outbox, ids: list[str], state: State) -> None:
+        first = outbox.claim("board", LEASE)
+        assert first is not None
+        outbox.finish(first, state)
+
+        assert self.claimed(outbox) == [ids[1], ids[2]]
+
+    def test_one_that_is_ordered_anew_goes_to_the_end(self, outbox: Outbox, ids: list[str]) -> None:
+        first = outbox.claim("board", LEASE)
+        assert first is not None
+        outbox.finish(first, "failed")
+        [again] = outbox.add(ids[0], [MESSAGE])
+
+        assert again.created == first.created < again.ordered
+        assert self.claimed(outbox) == [ids[1], ids[2]]
+
+    def test_another_destination_is_not_held_up(self, outbox: Outbox, ids: list[str]) -> None:
+        outbox.claim("board", LEASE)
+        outbox.add(ids[1], [Order("other", MESSAGE.object)])
+
+        assert outbox.claim("other", LEASE) is not None
+
+    def test_a_dicom_object_that_is_refused_holds_no_other_up(self, outbox: Outbox, ids: list[str]) -> None:
+        outbox.add(ids[0], [SR])
+        outbox.add(ids[1], [SR])
+        refused = outbox.claim("pacs", LEASE)
+        assert refused is not None
+        outbox.put_off(refused, timedelta(hours=1), "status_0122")
+
+        assert outbox.claim("pacs", LEASE) is not None
+
+    def test_two_processes_keep_the_order(self, outbox: Outbox, records: Records, make: Make) -> None:
+        ids = [
+            records.save(make(sop_instance_uid=f"1.8.{n}", display_sha256=f"{n:064d}"), [MESSAGE]).id for n in range(12)
+        ]
+        sent: list[str] = []
+
+        def work() -> None:
+            while len(sent) < len(ids):
+                if (delivery := outbox.claim("board", LEASE)) is not None:
+                    sent.append(delivery.prediction_id)
+                    outbox.finish(delivery, "sent")
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert sent == ids
 
 
 def test_orders_survive_a_restart(outbox: Outbox, id: str, records: Records, url: str) -> None:
