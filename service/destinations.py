@@ -45,6 +45,9 @@ _PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
     "password_file": _HTTP,
     "priorities": _MESSAGES,
     "viewer_url": _MESSAGES,
+    **dict.fromkeys(
+        ("secret_file", "include_patient", "repeat_seconds", "escalate_to", "escalate_seconds"), ("webhook",)
+    ),
     "sending_application": ("hl7",),
     "sending_facility": ("hl7",),
     "receiving_application": ("hl7",),
@@ -52,7 +55,7 @@ _PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
     "obr_priority": ("hl7",),
 }
 # Kinds that are sent by the protocols whose destinations do not choose among the DICOM objects.
-_KINDS: dict[Protocol, tuple[Kind, ...]] = {"hl7": (Kind.HL7,), "webhook": ()}
+_KINDS: dict[Protocol, tuple[Kind, ...]] = {"hl7": (Kind.HL7,), "webhook": (Kind.NOTIFICATION,)}
 _ANNOUNCED: dict[Protocol, tuple[Announced, ...]] = {"webhook": ("STAT",)}
 
 
@@ -80,7 +83,14 @@ class Destination(Group):
     priorities
         Priorities of the records that are announced; see `kinds_of_a_new_record`.
     viewer_url
-        Address of a study in a viewer; `{StudyInstanceUID}` is replaced.
+        Address of a radiograph on this service's page, by `{id}` of the prediction, or of its study in another viewer,
+        by `{StudyInstanceUID}`; see `viewer_of`.
+    secret_file, include_patient
+        File of the signing secret of a webhook, and whether its messages name the patient.
+    repeat_seconds
+        Time between two messages about a STAT result that nobody has acknowledged; None: there is one message.
+    escalate_to, escalate_seconds
+        Another webhook that is alerted of a STAT result if nobody has acknowledged it after a time.
     sending_application, sending_facility, receiving_application, receiving_facility
         MSH-3 to MSH-6, HL7 v2.5.1 2.15.9.
     obr_priority
@@ -103,7 +113,12 @@ class Destination(Group):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     priorities: tuple[Announced, ...] | None = Field(None, min_length=1)
-    viewer_url: str | None = Field(None, pattern=r"^https?://\S*\{StudyInstanceUID\}\S*$")
+    viewer_url: str | None = Field(None, pattern=r"^https?://[^\s{}]*\{(id|StudyInstanceUID)\}[^\s{}]*$")
+    secret_file: Path | None = None
+    include_patient: bool = False
+    repeat_seconds: float | None = Field(300, gt=0, le=86_400)
+    escalate_to: str | None = None
+    escalate_seconds: float = Field(900, gt=0, le=86_400)
     sending_application: HierarchicDesignator = "TRIAGE"
     sending_facility: HierarchicDesignator = ""
     receiving_application: HierarchicDesignator = ""
@@ -112,7 +127,7 @@ class Destination(Group):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Destination":
-        for problem in (_address_problem, _misplaced_key, _tls_problem, _secret_problem):
+        for problem in (_address_problem, _misplaced_key, _tls_problem, _secret_problem, _webhook_problem):
             if text := problem(self):
                 raise ValueError(f"destination {self.name}: {text}")
         return self
@@ -121,6 +136,10 @@ class Destination(Group):
     def takes_dicom(self) -> bool:
         """Whether DICOM objects are sent there, which an order may choose from."""
         return self.protocol in _DICOM
+
+    def viewer_of(self, id: str, study_instance_uid: str) -> str:
+        """Return the address that shows a prediction, or an empty string."""
+        return (self.viewer_url or "").replace("{id}", id).replace("{StudyInstanceUID}", study_instance_uid)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -150,7 +169,28 @@ class Sending(Group):
             raise ValueError("two destinations have the same name")
         if not set(self.send_all) <= set(names):
             raise ValueError("send_all names an unknown destination")
+        for destination in self.destinations:
+            self.escalations(destination)
         return self
+
+    def escalations(self, destination: Destination) -> tuple[tuple[Destination, float], ...]:
+        """Return the destinations that a result is escalated to, one after the other, and the seconds until then.
+
+        Raises
+        ------
+        ValueError
+            `escalate_to` names no webhook destination, or leads back to one before.
+        """
+        chain, after = [(destination, 0.0)], 0.0
+        while (name := chain[-1][0].escalate_to) is not None:
+            last, following = chain[-1][0], self.named(name)
+            if following is None or following.protocol != "webhook":
+                raise ValueError(f"destination {last.name}: escalate_to names no webhook destination")
+            if following in [member for member, _ in chain]:
+                raise ValueError(f"destination {last.name}: escalate_to leads back to {name}")
+            after += last.escalate_seconds
+            chain.append((following, after))
+        return tuple(chain[1:])
 
     def named(self, name: str) -> Destination | None:
         """Return the destination of this name."""
@@ -192,3 +232,14 @@ def _secret_problem(destination: Destination) -> str:
     secrets = ("authorization_file", "bearer_token_file", "password_file")
     given = [key for key in secrets if getattr(destination, key) is not None]
     return f"expected only one of {' and '.join(given)}" if len(given) > 1 else ""
+
+
+def _webhook_problem(destination: Destination) -> str:
+    if destination.protocol == "webhook" and destination.secret_file is None:
+        return "the protocol webhook needs secret_file"
+    if "escalate_seconds" in destination.model_fields_set and destination.escalate_to is None:
+        return "escalate_seconds needs escalate_to"
+    anonymous = destination.protocol == "webhook" and not destination.include_patient
+    if anonymous and "{StudyInstanceUID}" in (destination.viewer_url or ""):
+        return "viewer_url with {StudyInstanceUID} needs include_patient, as it identifies the patient; or use {id}"
+    return ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import typer
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from service import settings
 from service.cli.settings_table import variables
+from service.destinations import Destination
 from service.errors import ConfigurationError, StartupError
 
 
@@ -53,9 +55,23 @@ async def _try_start(loaded: settings.Settings) -> list[StartupError]:
         _check_writable(loaded.storage.folder)
         typer.echo(f"storage: sound, {loaded.storage.folder.resolve()} is writable")
         typer.echo(f"database: sound, {Database(database_url(loaded)).check()}")
+        if loaded.sending.destinations:
+            _check_files(loaded.sending.destinations)
+            typer.echo("destinations: sound, their files can be used")
     except StartupError as error:
         return [error]
     return []
+
+
+def _check_files(destinations: Iterable[Destination]) -> None:
+    """Read the certificates and secrets of destinations, which the service reads only when it sends."""
+    from service.sending import authorization, tls, webhook
+
+    for destination in destinations:
+        tls.context(destination)
+        authorization.authorization(destination)
+        if destination.protocol == "webhook":
+            webhook.secret(destination)
 
 
 def _check_writable(folder: Path) -> None:

@@ -9,9 +9,11 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from service.destinations import Destination
 from service.dicom_web import frames, rendered, retrieve, search, store
 from service.dicom_web.catalogue import Catalogue
 from service.http import (
+    acknowledgement,
     auth,
     documentation,
     events,
@@ -32,21 +34,23 @@ from service.http.forwarded import Forwarded
 from service.http.methods import Methods
 from service.http.other_origins import OtherOrigins
 from service.objects.kinds import Kind
+from service.objects.notification import notification
 from service.objects.overlay import NOTICE
 from service.objects.product import REPOSITORY
 from service.prediction.pipeline import Pipeline
+from service.sending import webhook
 from service.sending.sender import Render, Sender, orders_for_new_records
 from service.settings import Settings
 from service.storage.changes import Changes
 from service.storage.keys import Keys
-from service.storage.outbox import Outbox
+from service.storage.outbox import Delivery, Outbox
 from service.storage.worklist import Worklist
 
 _PROXIES = "FORWARDED_ALLOW_IPS"  # the name that uvicorn gave it
 _DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)"
 
 ROUTERS = (
-    *(module.router for module in (predictions, objects, sends, pixels, worklist, events)),
+    *(module.router for module in (predictions, objects, sends, pixels, worklist, acknowledgement, events)),
     *(module.router for module in (store, search, retrieve, frames, rendered)),
     *(module.router for module in (model_card, health, page, documentation)),
 )
@@ -104,8 +108,11 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _renderer(pipeline: Pipeline) -> Render:
-    async def render(id: str, kind: Kind) -> bytes:
-        return await pipeline.stored.render(await pipeline.stored.get(id), kind)
+    async def render(entry: Delivery, destination: Destination) -> bytes:
+        record = await pipeline.stored.get(entry.prediction_id)
+        if entry.object is Kind.NOTIFICATION:
+            return notification(record, webhook.message(destination, entry, record))
+        return await pipeline.stored.render(record, entry.object)
 
     return render
 

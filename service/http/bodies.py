@@ -33,6 +33,11 @@ Milliseconds = Annotated[float, Field(ge=0)]
 Moment = Annotated[AwareDatetime, PlainSerializer(moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
+def printable(text: str) -> str:
+    """Replace control characters and unpaired surrogates, which a database may refuse, with spaces."""
+    return "".join(character if character.isprintable() else " " for character in text).strip()
+
+
 class Body(BaseModel):
     """A part of a response body; it refuses members that are not in its schema."""
 
@@ -68,13 +73,14 @@ class Network(Body):
 
 
 class _Links(Body):
-    """Paths of the prediction, its pictures and its objects for other systems."""
+    """Paths of the prediction, its pictures, its acknowledgement and its objects for other systems."""
 
     self: str
     image: str
     overlay: str
     heat_map: str
     crop: str
+    acknowledgement: str
 
 
 _OBJECT_LINKS: dict[str, Any] = {str(kind): (str, ...) for kind in Kind}
@@ -191,7 +197,7 @@ def links(id: str) -> Links:
     self = f"{root_path()}/v1/predictions/{id}"
     pictures = {part: f"{self}/{part}.png" for part in PICTURES}
     objects = {str(kind): f"{self}/{kind.file_name}" for kind in Kind}
-    return Links(self=self, **pictures, **objects)
+    return Links(self=self, **pictures, acknowledgement=f"{self}/acknowledgement", **objects)
 
 
 def _finding(finding: findings.Finding) -> Finding:

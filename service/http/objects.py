@@ -31,7 +31,7 @@ def _route(kind: Kind) -> Route:
 
 
 def _responses(kind: Kind) -> dict[int | str, dict[str, Any]]:
-    schema = {"type": "object"} if kind is Kind.FHIR else {"type": "string", "format": "binary"}
+    schema = {"type": "object"} if kind.form.suffix == "json" else {"type": "string", "format": "binary"}
     return {200: {"content": {kind.form.media_type: {"schema": schema}}}, 304: {}}
 
 

@@ -1,7 +1,5 @@
 """Orders to send the objects of a prediction to other systems."""
 
-from typing import Literal
-
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -10,7 +8,8 @@ from service.http.auth import needs
 from service.http.dependencies import PipelineDep, SenderDep
 from service.http.problems import RESPONSES
 from service.objects.kinds import Kind
-from service.storage.outbox import Delivery
+from service.storage.acknowledgement import OPEN
+from service.storage.outbox import Delivery, State
 
 router = APIRouter(prefix="/v1/predictions/{id}", tags=["sending"], responses=RESPONSES)
 
@@ -34,12 +33,15 @@ class Send(BaseModel):
     id: str
     destination: str
     object: Kind
-    state: Literal["waiting", "sent", "failed"]
+    state: State
     attempts: int = Field(description="number of attempts so far")
-    due: AwareDatetime | None = Field(description="earliest time of the next attempt; null unless waiting")
+    due: AwareDatetime | None = Field(
+        description="earliest time of the next attempt; null unless waiting, or repeating until it is acknowledged"
+    )
     error: str | None = Field(description="code of the last failure", examples=["unreachable"])
     created: AwareDatetime
     finished: AwareDatetime | None
+    received: int = Field(description="number of times that the destination has received it")
 
 
 class Sends(BaseModel):
@@ -76,8 +78,9 @@ def _send(entry: Delivery) -> Send:
         object=entry.object,
         state=entry.state,
         attempts=entry.attempts,
-        due=entry.due if entry.state == "waiting" else None,
+        due=entry.due if entry.state in OPEN else None,
         error=entry.error or None,
         created=entry.created,
         finished=entry.finished,
+        received=entry.received,
     )

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, StreamingResponse
 
 from service.http.auth import needs
-from service.http.bodies import json_response
+from service.http.bodies import json_response, printable
 from service.http.dependencies import WorklistDep
 from service.http.problems import RESPONSES
 from service.http.worklist_bodies import Entry, WorklistPage, entry_body, page_body, table
@@ -102,8 +102,11 @@ async def entry(id: str, stored: WorklistDep) -> JSONResponse:
 
 @router.patch("/v1/predictions/{id}", dependencies=[needs("predict")], response_model=Entry)
 async def mark(id: str, mark: Mark, request: Request, stored: WorklistDep) -> JSONResponse:
-    """Mark a prediction as read, with name and time, or as unread. A second mark does not replace the first."""
-    by = _printable(mark.by) or request.state.key or ""
+    """Mark a prediction as read, with name and time, or as unread. A second mark does not replace the first.
+
+    To mark it as read also acknowledges it.
+    """
+    by = printable(mark.by) or request.state.key or ""
     return json_response(entry_body(await asyncio.to_thread(stored.mark, id, mark.read, by)))
 
 
@@ -113,17 +116,12 @@ async def _page(stored: Worklist, parameters: PagedFilter, filters: Filters) -> 
 
 
 def _filters(parameters: Filter) -> Filters:
-    finding = parameters.finding and _printable(parameters.finding)
+    finding = parameters.finding and printable(parameters.finding)
     return Filters(None, parameters.priority, finding, parameters.read, parameters.since)
 
 
 def _search_filters(parameters: Filter, q: str | None) -> Filters:
-    return replace(_filters(parameters), q=q and _printable(q))
-
-
-def _printable(text: str) -> str:
-    """Replace control characters and unpaired surrogates, which a database may refuse, with spaces."""
-    return "".join(character if character.isprintable() else " " for character in text).strip()
+    return replace(_filters(parameters), q=q and printable(q))
 
 
 def _csv(stored: Worklist, filters: Filters) -> StreamingResponse:

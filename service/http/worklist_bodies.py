@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pydantic import Field
 
 from service.http.bodies import Body, Links, Moment, Network, links, moment, network_body
+from service.storage import acknowledgement as acknowledgements
 from service.storage import worklist
 from service.triage.rule import Priority
 
@@ -14,7 +15,7 @@ _COLUMNS = (
     *("priority", "reason", "positive", "margin", "flags", "created", "read_at", "read_by", "accession_number"),
     *("patient_name", "patient_id", "patient_sex", "patient_age", "patient_birth_date"),
     *("study_date", "study_time", "study_description", "series_description", "modality", "study_instance_uid"),
-    *("model", "model_version", "id"),
+    *("model", "model_version", "id", "acknowledged_at", "acknowledged_by"),
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs text with one of these prefixes
 
@@ -47,6 +48,14 @@ class Read(Body):
     by: str
 
 
+class Acknowledgement(Body):
+    """The acknowledgement of a result."""
+
+    requested: bool = Field(description="an alert, which is repeated until then, asks or asked for it")
+    at: Moment | None = Field(description="null until somebody acknowledges the result")
+    by: str
+
+
 class Entry(Body):
     """One radiograph on the worklist."""
 
@@ -66,6 +75,7 @@ class Entry(Body):
     modality: str
     model: Network
     read: Read | None
+    acknowledgement: Acknowledgement
     links: Links
 
 
@@ -125,8 +135,14 @@ def entry_body(entry: worklist.Entry) -> Entry:
         modality=attributes.get("Modality", ""),
         model=network_body(prediction.network),
         read=None if entry.read_at is None else Read(at=entry.read_at, by=entry.read_by),
+        acknowledgement=acknowledgement_body(entry.acknowledgement),
         links=links(record.id),
     )
+
+
+def acknowledgement_body(acknowledgement: acknowledgements.Acknowledgement) -> Acknowledgement:
+    """Return an acknowledgement as a response body."""
+    return Acknowledgement(requested=acknowledgement.requested, at=acknowledgement.at, by=acknowledgement.by)
 
 
 async def table(pages: Pages) -> AsyncIterator[str]:
@@ -148,12 +164,14 @@ async def table(pages: Pages) -> AsyncIterator[str]:
 
 def _row(entry: Entry) -> tuple[object, ...]:
     patient, study, read, model = entry.patient, entry.study, entry.read, entry.model
+    acknowledged = entry.acknowledgement
     return (
         *(entry.priority, "; ".join(entry.reason), "; ".join(entry.positive), entry.margin, "; ".join(entry.flags)),
         *(moment(entry.created), moment(read.at) if read else "", read.by if read else "", entry.accession_number),
         *(patient.name, patient.id, patient.sex, patient.age, patient.birth_date),
         *(study.date, study.time, study.description, entry.series_description, entry.modality),
         *(study.instance_uid, model.name, model.version, entry.id),
+        *(moment(acknowledged.at) if acknowledged.at else "", acknowledged.by),
     )
 
 

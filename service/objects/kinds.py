@@ -18,7 +18,7 @@ class Form:
     media_type, suffix
         Content-Type and ending of the file.
     sop_class_uid, modality, series_number, series_description
-        DICOM attributes; empty, and 0, for FHIR and HL7.
+        DICOM attributes; empty, and 0, for other kinds.
     """
 
     content: str
@@ -40,6 +40,7 @@ class Kind(StrEnum):
     BINARY_SEGMENTATION = "binary_segmentation"
     FHIR = "fhir"
     HL7 = "hl7"
+    NOTIFICATION = "notification"
 
     @property
     def form(self) -> Form:
@@ -93,5 +94,6 @@ _FORMS = {
     ),
     # No media type is registered; this is the one that HL7 over HTTP of the HAPI project defined.
     Kind.HL7: Form("the findings as an HL7 v2.5.1 message, ORU^R01", "x-application/hl7-v2+er7", "hl7"),
+    Kind.NOTIFICATION: Form("the notification of a webhook, without the patient", "application/json", "json"),
 }
 DICOM_KINDS = tuple(kind for kind in Kind if kind.form.sop_class_uid)

@@ -15,7 +15,7 @@ View = Callable[[], npt.NDArray[np.uint8]]
 
 
 def render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
-    """Render an object: a Part 10 file, JSON for FHIR, or text for HL7.
+    """Render an object: a Part 10 file, JSON, or text for HL7.
 
     Parameters
     ----------
@@ -63,3 +63,7 @@ def _render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
             from service.objects.hl7 import hl7
 
             return hl7(record, source)
+        case Kind.NOTIFICATION:
+            from service.objects.notification import Message, notification
+
+            return notification(record, Message())

@@ -1,13 +1,14 @@
 """The STOW-RS client, which sends one object to a DICOMweb service."""
 
+import json
 import secrets
-
-import httpx
 
 from service.destinations import Destination
 from service.sending.failure import SendingFailed
-from service.sending.http_post import post
+from service.sending.http_post import Answer, post
 
+_MAX_BYTES = 2**20  # of an answer; one object needs a few hundred
+_OK = 200
 _FAILED = "00081198"  # FailedSOPSequence, PS3.18 10.5.3
 _JSON = "application/dicom+json"
 
@@ -24,9 +25,9 @@ async def store(destination: Destination, data: bytes) -> None:
     """
     boundary = secrets.token_hex(16)
     headers = {"Accept": _JSON, "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}'}
-    answer = await post(destination, "/studies", _body(data, boundary), headers)
-    if answer.status_code != httpx.codes.OK:  # 202: not stored, or stored with changes
-        raise SendingFailed(f"http_{answer.status_code}")
+    answer = await post(destination, "/studies", _body(data, boundary), headers, _MAX_BYTES)
+    if answer.status != _OK:  # 202: not stored, or stored with changes
+        raise SendingFailed(f"http_{answer.status}")
     if _reports_failure(answer):
         raise SendingFailed("not_stored")
 
@@ -36,10 +37,10 @@ def _body(data: bytes, boundary: str) -> bytes:
     return head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
 
 
-def _reports_failure(answer: httpx.Response) -> bool:
+def _reports_failure(answer: Answer) -> bool:
     """Whether an answer with status 200 reports a failure, as those of some services do."""
     try:
-        document = answer.json()
+        document = json.loads(answer.body)
     except ValueError:  # XML or empty: only the status counts
         return False
     return isinstance(document, dict) and bool(document.get(_FAILED, {}).get("Value"))

@@ -33,14 +33,13 @@ def addressed(message: bytes, destination: Destination, delivery: Delivery) -> b
         by_name["OBR"][5] = letter
         by_name["OBR"] += [""] * (28 - len(by_name["OBR"]))
         by_name["OBR"][27] = f"^^^^^{letter}"
-    if destination.viewer_url is not None:
-        segments.append(_link(destination.viewer_url, delivery, by_name["OBX"]).split(FIELD))
+    if viewer := destination.viewer_of(delivery.prediction_id, delivery.study_instance_uid):
+        segments.append(_link(viewer, by_name["OBX"]).split(FIELD))
     return "".join(f"{FIELD.join(fields)}\r" for fields in segments).encode()
 
 
-def _link(template: str, delivery: Delivery, last: list[str]) -> str:
+def _link(url: str, last: list[str]) -> str:
     """Return an OBX with a reference pointer, HL7 v2.5.1 2.A.64."""
-    url = template.replace("{StudyInstanceUID}", delivery.study_instance_uid)
     value = f"{escaped(url)}^^TEXT^HTML"  # tables 0191 and 0291
     return segment(
         "OBX", {1: str(int(last[1]) + 1), 2: "RP", 3: components(*_LINK), 5: value, 11: last[11], 14: last[14]}

@@ -1,24 +1,27 @@
 """The sender: it renders and sends the objects in the outbox, and retries until they are sent or have failed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from operator import attrgetter
 
 from service.destinations import Destination, Sending
 from service.errors import InputError, InvalidRequest, NotFound, TriageError, may_succeed_later
 from service.objects.kinds import Kind
-from service.sending import dicom_web, mllp
+from service.sending import dicom_web, mllp, webhook
 from service.sending.failure import SendingFailed
 from service.sending.hl7_envelope import addressed, delivery_control_id
 from service.storage.outbox import Delivery, Order, Outbox
 from service.telemetry import describe, log
 
-Render = Callable[[str, Kind], Awaitable[bytes]]
+Render = Callable[[Delivery, Destination], Awaitable[bytes]]
 LEASE = timedelta(seconds=30)  # time after which the deliveries of a killed process are claimed again
 _RENEW_SECONDS = 10.0
 POLL_SECONDS = 2.0  # delay until orders of another replica or from before a restart are noticed
 _MAX_PAUSE = timedelta(hours=1)
+_DAY_SECONDS = 86_400.0  # then an alert that nobody acknowledged ends
+_ALERT_SECONDS = 300.0  # longest pause after a failed attempt at an alert that is not repeated
 
 
 class Sender:
@@ -27,7 +30,7 @@ class Sender:
     Parameters
     ----------
     render
-        Returns the Part 10 file of an object, for a record id and a kind.
+        Returns what a delivery sends to its destination: a Part 10 file, or a message.
     """
 
     def __init__(self, outbox: Outbox, render: Render, settings: Sending) -> None:
@@ -47,7 +50,8 @@ class Sender:
             raise InvalidRequest("destination is not in TRIAGE_SENDING__DESTINATIONS", "unknown_destination")
         if objects and not settings.takes_dicom:
             raise InvalidRequest("objects can be chosen for DICOM destinations only", "objects_unsuitable")
-        orders = [Order(settings.name, object) for object in dict.fromkeys(objects or settings.kinds)]
+        alert = _repeats(settings)  # the outbox knows whether the result is urgent
+        orders = [Order(settings.name, object, alert) for object in dict.fromkeys(objects or settings.kinds)]
         entries = await asyncio.to_thread(self._outbox.add, id, orders)
         self._ordered.set()
         return entries
@@ -96,40 +100,68 @@ class Sender:
 
     async def _carry_out(self, entry: Delivery, destination: Destination) -> None:
         try:
-            await _send(destination, entry, await self._render(entry.prediction_id, entry.object))
+            await _send(destination, entry, await self._render(entry, destination))
         except asyncio.CancelledError:
             with suppress(Exception):  # the database may be unavailable; the lease ends in any case
                 # Due at once, for another replica or after a restart.
                 self._outbox.put_off(entry, timedelta(), "interrupted")
             raise
         except SendingFailed as error:
-            await self._fail(entry, error.code)
+            await self._fail(entry, destination, error.code)
         except TriageError as error:
-            await self._fail(entry, error.code, permanent=_is_permanent(error))
+            await self._fail(entry, destination, error.code, permanent=_is_permanent(error))
         except Exception as error:
             log().error("sending failed", destination=destination.name, **describe(error))
-            await self._fail(entry, "internal_error")
+            await self._fail(entry, destination, "internal_error")
         else:
-            await asyncio.to_thread(self._outbox.finish, entry, "sent")
-            _log("sent", entry)
+            await self._succeed(entry, destination)
 
-    async def _fail(self, entry: Delivery, code: str, permanent: bool = False) -> None:
-        if permanent or entry.attempts >= self._settings.attempts:
+    async def _succeed(self, entry: Delivery, destination: Destination) -> None:
+        _log("sent", entry)
+        if not entry.alert or destination.repeat_seconds is None:
+            await asyncio.to_thread(self._outbox.finish, entry, "sent")
+        elif self._is_last(entry, destination):
+            await asyncio.to_thread(self._outbox.finish, entry, "failed", "not_acknowledged")
+            _log("given up", entry, "not_acknowledged")
+        else:
+            await asyncio.to_thread(self._outbox.repeat, entry, timedelta(seconds=destination.repeat_seconds))
+
+    async def _fail(self, entry: Delivery, destination: Destination, code: str, permanent: bool = False) -> None:
+        if permanent or self._is_last(entry, destination):
             await asyncio.to_thread(self._outbox.finish, entry, "failed", code)
             _log("given up", entry, code)
         else:
-            await asyncio.to_thread(self._outbox.put_off, entry, pause(self._settings, entry.attempts), code)
+            later = pause(self._settings, entry.attempts)
+            if entry.alert:
+                later = min(later, timedelta(seconds=destination.repeat_seconds or _ALERT_SECONDS))
+            await asyncio.to_thread(self._outbox.put_off, entry, later, code)
             _log("not sent", entry, code)
+
+    def _is_last(self, entry: Delivery, destination: Destination) -> bool:
+        """Whether no attempt follows: of an alert after about a day, of anything else after a number of attempts."""
+        if entry.alert:
+            return entry.attempts * (destination.repeat_seconds or _ALERT_SECONDS) >= _DAY_SECONDS
+        return entry.attempts >= self._settings.attempts
 
 
 def orders_for_new_records(settings: Sending, priority: str) -> tuple[Order, ...]:
-    """Return the orders that are placed for every new record of a priority."""
-    return tuple(
-        Order(destination.name, kind)
-        for destination in settings.destinations
-        if destination.name in settings.send_all
-        for kind in destination.kinds_of_a_new_record(priority)
-    )
+    """Return the orders that are placed for every new record of a priority; those of escalations are due later."""
+    destinations = (destination for destination in settings.destinations if destination.name in settings.send_all)
+    orders = [order for destination in destinations for order in _orders(settings, destination, priority)]
+    latest_first = sorted(orders, key=attrgetter("delay"), reverse=True)
+    return tuple({(order.destination, order.object): order for order in latest_first}.values())  # the soonest of each
+
+
+def _orders(settings: Sending, destination: Destination, priority: str) -> Iterator[Order]:
+    kinds, urgent = destination.kinds_of_a_new_record(priority), priority == "STAT"
+    for kind in kinds:
+        yield Order(destination.name, kind, alert=urgent and _repeats(destination))
+    for following, seconds in settings.escalations(destination) if urgent and kinds else ():
+        yield Order(following.name, Kind.NOTIFICATION, alert=True, delay=timedelta(seconds=seconds))
+
+
+def _repeats(destination: Destination) -> bool:
+    return destination.protocol == "webhook" and destination.repeat_seconds is not None
 
 
 def _is_permanent(error: TriageError) -> bool:
@@ -156,6 +188,8 @@ async def _send(destination: Destination, entry: Delivery, data: bytes) -> None:
             await asyncio.to_thread(store_scu.store, destination, data)
         case "hl7":
             await mllp.send(destination, addressed(data, destination, entry), delivery_control_id(entry))
+        case "webhook":
+            await webhook.post(destination, webhook.message_id(entry), data)
 
 
 def _log(event: str, entry: Delivery, code: str = "") -> None:

@@ -1,7 +1,7 @@
 """Objects to send to other systems, kept until they have been sent or have failed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
@@ -10,20 +10,33 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import NotFound, Overloaded
-from service.objects.kinds import DICOM_KINDS, Kind
+from service.objects.kinds import Kind
+from service.storage.acknowledgement import OPEN
 from service.storage.database import Database
-from service.storage.tables import INSTANCES, OUTBOX, PREDICTIONS
+from service.storage.tables import INSTANCES, OUTBOX, PREDICTIONS, WORKLIST
+from service.triage.rule import PRIORITIES
 
-State = Literal["waiting", "sent", "failed"]
+State = Literal["waiting", "repeating", "sent", "failed", "acknowledged"]
 _ATTEMPTS = 8
+_STAT = PRIORITIES.index("STAT")  # the rank of alerts
 
 
 @dataclass(frozen=True)
 class Order:
-    """A kind of object and the name of the destination to send it to."""
+    """A kind of object and the name of the destination to send it to.
+
+    Attributes
+    ----------
+    alert
+        Whether the order ends when somebody acknowledges the result.
+    delay
+        Time before the first attempt.
+    """
 
     destination: str
     object: Kind
+    alert: bool = False
+    delay: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
@@ -35,9 +48,13 @@ class Delivery:
     attempts
         Number of attempts, also of one under way.
     due
-        Earliest time of the next attempt; meaningless once the state is `sent` or `failed`.
+        Earliest time of the next attempt; meaningless unless the state is `waiting` or `repeating`.
     error
         Code of the last failure, or empty.
+    alert
+        Whether an acknowledgement of the result ends it.
+    received
+        Number of times that the destination has received it.
     ordered
         Time of the order: `created`, unless the order was placed anew after it was sent or had failed.
     """
@@ -54,6 +71,8 @@ class Delivery:
     finished: datetime | None
     study_instance_uid: str
     ordered: datetime
+    alert: bool = False
+    received: int = 0
 
 
 class Outbox:
@@ -69,7 +88,9 @@ class Outbox:
         self._database = database
 
     def add(self, prediction_id: str, orders: Sequence[Order]) -> tuple[Delivery, ...]:
-        """Add orders of a record; one that was sent or has failed starts anew, one that is waiting stays as it is.
+        """Add orders of a record; one that is waiting stays as it is, any other starts anew.
+
+        An alert of a result that is not STAT, or was acknowledged, becomes an ordinary order.
 
         Raises
         ------
@@ -96,13 +117,13 @@ class Outbox:
     def claim(self, destination: str, lease: timedelta) -> Delivery | None:
         """Take the delivery that has been due longest; nobody else can claim it until the lease ends.
 
-        If it is neither finished nor put off by then, because the process died, it is due again. A message is not taken
-        while an earlier one of the same study waits. DICOM objects overtake one another: an archive files them by their
-        UIDs, and may refuse one kind for good.
+        If it is neither finished nor put off by then, because the process died, it is due again. An HL7 message is not
+        taken while an earlier one of the same study waits. DICOM objects overtake one another: an archive files them by
+        their UIDs, and may refuse one kind for good; so do notifications, each of which is of one result alone.
         """
         now = datetime.now(UTC)
-        due = (OUTBOX.c.destination == destination) & (OUTBOX.c.state == "waiting") & (OUTBOX.c.due <= now)
-        due &= OUTBOX.c.object.in_(DICOM_KINDS) | ~_earlier_waits()
+        due = (OUTBOX.c.destination == destination) & OUTBOX.c.state.in_(OPEN) & (OUTBOX.c.due <= now)
+        due &= (OUTBOX.c.object != Kind.HL7) | ~_earlier_waits()
         oldest = sa.select(OUTBOX.c.id).where(due).order_by(OUTBOX.c.due).limit(1).scalar_subquery()
         # The condition `due` is repeated because PostgreSQL evaluates it again after another transaction's update.
         claim = sa.update(OUTBOX).where(OUTBOX.c.id == oldest, due)
@@ -117,7 +138,13 @@ class Outbox:
 
     def finish(self, delivery: Delivery, state: State, error: str = "") -> None:
         """Set the final state."""
-        self._set(delivery, {"state": state, "error": error, "finished": datetime.now(UTC)})
+        received = {"received": OUTBOX.c.received + 1} if state == "sent" else {}
+        self._set(delivery, {"state": state, "error": error, "finished": datetime.now(UTC)} | received)
+
+    def repeat(self, delivery: Delivery, pause: timedelta) -> None:
+        """Note that an alert was received; it is due again after a pause, unless it is acknowledged before."""
+        due = datetime.now(UTC) + pause
+        self._set(delivery, {"state": "repeating", "error": "", "due": due, "received": OUTBOX.c.received + 1})
 
     def put_off(self, delivery: Delivery, pause: timedelta, error: str) -> None:
         """Allow the next attempt after a pause."""
@@ -126,7 +153,7 @@ class Outbox:
     def _set(self, delivery: Delivery, values: dict[str, Any]) -> None:
         """Change the row only if no later attempt has begun, as one does when the lease has ended."""
         same_attempt = (
-            (OUTBOX.c.id == delivery.id) & (OUTBOX.c.attempts == delivery.attempts) & (OUTBOX.c.state == "waiting")
+            (OUTBOX.c.id == delivery.id) & (OUTBOX.c.attempts == delivery.attempts) & OUTBOX.c.state.in_(OPEN)
         )
         with self._database.write() as connection:
             connection.execute(sa.update(OUTBOX).where(same_attempt).values(values))
@@ -144,21 +171,21 @@ def insert_orders(connection: sa.Connection, prediction_id: str, orders: Sequenc
     """Insert orders of a new record, in the transaction that inserts the record."""
     if orders:
         study = sa.select(INSTANCES.c.study_instance_uid).join(PREDICTIONS).where(PREDICTIONS.c.id == prediction_id)
-        values = _values(prediction_id, connection.execute(study).scalar_one(), datetime.now(UTC))
-        connection.execute(
-            sa.insert(OUTBOX),
-            [
-                values | {"id": uuid4().hex, "destination": order.destination, "object": order.object}
-                for order in orders
-            ],
-        )
+        uid, now = connection.execute(study).scalar_one(), datetime.now(UTC)
+        common = {"prediction_id": prediction_id, "study_instance_uid": uid, "created": now, "ordered": now}
+        connection.execute(sa.insert(OUTBOX), [common | _values(order, now) for order in orders])
 
 
 def _add(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> tuple[Delivery, ...]:
-    if connection.scalar(sa.select(PREDICTIONS.c.id).where(PREDICTIONS.c.id == prediction_id)) is None:
+    # Locked, so that an acknowledgement either comes first and is seen here, or ends the orders that are added here.
+    entry = sa.select(WORKLIST.c.rank, WORKLIST.c.acknowledged_at).where(WORKLIST.c.prediction_id == prediction_id)
+    row = connection.execute(entry.with_for_update()).one_or_none()
+    if row is None:
         raise NotFound("no such prediction")
-    now = datetime.now(UTC)
-    return tuple(_add_one(connection, prediction_id, order, now) for order in orders)
+    now, urgent = datetime.now(UTC), row.rank == _STAT and row.acknowledged_at is None
+    return tuple(
+        _add_one(connection, prediction_id, replace(order, alert=order.alert and urgent), now) for order in orders
+    )
 
 
 def _add_one(connection: sa.Connection, prediction_id: str, order: Order, now: datetime) -> Delivery:
@@ -167,7 +194,8 @@ def _add_one(connection: sa.Connection, prediction_id: str, order: Order, now: d
         & (OUTBOX.c.destination == order.destination)
         & (OUTBOX.c.object == order.object)
     )
-    anew = {"state": "waiting", "attempts": 0, "due": now, "ordered": now, "error": "", "finished": None}
+    anew = {"state": "waiting", "attempts": 0, "due": now + order.delay, "ordered": now}
+    anew |= {"error": "", "finished": None, "alert": order.alert}
     connection.execute(sa.update(OUTBOX).where(same, OUTBOX.c.state != "waiting").values(anew))
     row = connection.execute(sa.select(OUTBOX).where(same)).one_or_none()
     if row is None:
@@ -176,16 +204,16 @@ def _add_one(connection: sa.Connection, prediction_id: str, order: Order, now: d
     return _delivery(row)
 
 
-def _values(prediction_id: str, study_instance_uid: str, now: datetime) -> dict[str, Any]:
+def _values(order: Order, now: datetime) -> dict[str, Any]:
     return {
-        "prediction_id": prediction_id,
-        "study_instance_uid": study_instance_uid,
+        "id": uuid4().hex,
+        "destination": order.destination,
+        "object": order.object,
+        "alert": order.alert,
         "state": "waiting",
         "attempts": 0,
-        "due": now,
+        "due": now + order.delay,
         "error": "",
-        "created": now,
-        "ordered": now,
     }
 
 

@@ -93,6 +93,8 @@ WORKLIST = sa.Table(
     sa.Column("searched", sa.Text, nullable=False),  # patient name, patient id and accession number, case folded
     sa.Column("read_at", Utc),
     sa.Column("read_by", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("acknowledged_at", Utc),
+    sa.Column("acknowledged_by", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Index(None, "instance_id"),
     sa.Index("ix_worklist_order", "newest", *_ORDER),
     sa.Index("ix_worklist_unread", "newest", "unread", *_ORDER),
@@ -132,6 +134,8 @@ OUTBOX = sa.Table(
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("created", Utc, nullable=False),
     sa.Column("finished", Utc),
+    sa.Column("alert", sa.Boolean, nullable=False, server_default=sa.false()),  # ends when it is acknowledged
+    sa.Column("received", sa.Integer, nullable=False, server_default=sa.text("0")),  # times that it has arrived
     sa.Column("study_instance_uid", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("ordered", Utc, nullable=False),  # `created`, or the last time that a finished order was placed anew
     sa.UniqueConstraint("prediction_id", "destination", "object"),

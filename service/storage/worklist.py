@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.errors import InvalidRequest, NotFound
+from service.storage import acknowledgement, rows
 from service.storage import cursor as cursors
-from service.storage import rows
 from service.storage.changes import add_change
 from service.storage.database import Database
 from service.storage.record import Summary, check_id
@@ -18,7 +18,7 @@ from service.triage.rule import PRIORITIES, Priority
 _NO_MARGIN = 1e300  # urgency without a margin: sorts after every entry that has one
 _KEY = (WORKLIST.c.rank, WORKLIST.c.urgency, WORKLIST.c.created, WORKLIST.c.prediction_id)
 _ENTRIES = (
-    SUMMARIES.add_columns(*_KEY, WORKLIST.c.read_at, WORKLIST.c.read_by)
+    SUMMARIES.add_columns(*_KEY, WORKLIST.c.read_at, WORKLIST.c.read_by, *acknowledgement.COLUMNS)
     .set_label_style(sa.LABEL_STYLE_DISAMBIGUATE_ONLY)
     .join(WORKLIST, WORKLIST.c.prediction_id == PREDICTIONS.c.id)
 )
@@ -54,6 +54,7 @@ class Entry:
     record: Summary
     read_at: datetime | None
     read_by: str
+    acknowledgement: acknowledgement.Acknowledgement
 
 
 @dataclass(frozen=True)
@@ -150,29 +151,51 @@ class Worklist:
         """
         check_id(id)
         with self._database.read() as connection:
-            row = connection.execute(_ENTRIES.where(PREDICTIONS.c.id == id)).one_or_none()
-        if row is None:
-            raise NotFound("no such prediction")
-        return _entry(row)
+            return _entry(_row(connection, id))
 
     def mark(self, id: str, read: bool, by: str) -> Entry:
         """Mark a record as read by a reader, or as unread. Marking a read record again changes nothing.
+
+        A read mark also acknowledges the result; the acknowledgement stays when the mark is removed.
 
         Raises
         ------
         NotFound
         """
         check_id(id)
-        values: dict[str, Any] = {"unread": not read, "read_at": datetime.now(UTC) if read else None}
+        now = datetime.now(UTC)
+        values: dict[str, Any] = {"unread": not read, "read_at": now if read else None}
         update = sa.update(WORKLIST).where(WORKLIST.c.prediction_id == id, WORKLIST.c.unread.is_(read))
         with self._database.write() as connection:
+            if read:
+                acknowledgement.acknowledge(connection, id, by, now)
             changed = connection.execute(update.values(**values, read_by=by if read else "")).rowcount
-            row = connection.execute(_ENTRIES.where(PREDICTIONS.c.id == id)).one_or_none()
-            if row is None:
-                raise NotFound("no such prediction")
+            row = _row(connection, id)
             if changed:
                 add_change(connection, "read", id, row.priority)
         return _entry(row)
+
+    def acknowledge(self, id: str, by: str) -> Entry:
+        """Acknowledge a result, which ends its alerts. Acknowledging it again changes nothing.
+
+        Raises
+        ------
+        NotFound
+        """
+        check_id(id)
+        with self._database.write() as connection:
+            changed = acknowledgement.acknowledge(connection, id, by, datetime.now(UTC))
+            row = _row(connection, id)
+            if changed:
+                add_change(connection, "acknowledged", id, row.priority)
+        return _entry(row)
+
+
+def _row(connection: sa.Connection, id: str) -> sa.Row[Any]:
+    row = connection.execute(_ENTRIES.where(PREDICTIONS.c.id == id)).one_or_none()
+    if row is None:
+        raise NotFound("no such prediction")
+    return row
 
 
 def _place(cursor: str, filters: Filters) -> tuple[int, float, datetime, str]:
@@ -205,4 +228,5 @@ def _searched(record: Summary) -> str:
 
 
 def _entry(row: sa.Row[Any]) -> Entry:
-    return Entry(rows.summary(row._mapping), row.read_at, row.read_by)
+    marked = acknowledgement.acknowledgement(row)
+    return Entry(rows.summary(row._mapping), row.read_at, row.read_by, marked)

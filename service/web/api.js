@@ -10,6 +10,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @typedef {{ name: string, id: string, sex: string, age: string, birth_date: string }} Patient
  * @typedef {{ date: string, description: string }} Study
  * @typedef {{ at: string, by: string }} ReadMark
+ * @typedef {{ requested: boolean, at: string | null, by: string }} Acknowledgement
  *
  * @typedef {object} Finding
  * @property {string} label
@@ -42,6 +43,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @property {string} series_description
  * @property {Model} model
  * @property {ReadMark | null} read
+ * @property {Acknowledgement} acknowledgement
  *
  * @typedef {{ q?: string, priority?: string, finding?: string, read?: boolean }} Filters
  * @typedef {{ limit?: number, cursor?: string }} Paging
@@ -133,6 +135,15 @@ export function entry(id) {
 export function markRead(id, read, by) {
   const body = by ? { read, by } : { read };
   return json(`predictions/${encodeURIComponent(id)}`, { ...post(body), method: "PATCH" });
+}
+
+/**
+ * @param {string} id
+ * @param {string} by
+ * @returns {Promise<Acknowledgement>}
+ */
+export function acknowledge(id, by) {
+  return json(`predictions/${encodeURIComponent(id)}/acknowledgement`, post(by ? { by } : {}));
 }
 
 /**

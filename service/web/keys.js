@@ -9,11 +9,13 @@ const STORED_AS = "triage-keys";
 export const SHORTCUTS = {
   Anywhere: [["?", "Keyboard shortcuts"], ["U", "Add DICOM files"], ["Esc", "Back to the worklist"]],
   Worklist: [
-    ["J", "Next row"], ["K", "Previous row"], ["Enter", "Open"], ["M", "Mark read or unread"], ["/", "Search"],
+    ["J", "Next row"], ["K", "Previous row"], ["Enter", "Open"], ["M", "Mark read or unread"],
+    ["A", "Acknowledge"], ["/", "Search"],
     ["N", "Next page"], ["P", "Previous page"],
   ],
   Viewer: [
-    ["J", "Next radiograph"], ["K", "Previous radiograph"], ["M", "Mark read or unread"], ["H", "Attention map"],
+    ["J", "Next radiograph"], ["K", "Previous radiograph"], ["M", "Mark read or unread"],
+    ["A", "Acknowledge"], ["H", "Attention map"],
     ["B", "Attention box"], ["O", "Original and overlay side by side"], ["S", "Scores of each branch"],
     ["W", "Next window preset"], ["D", "Drag to change the window"], ["P", "Drag to pan"], ["L", "Drag to measure"],
     ["F", "Fit"], ["1", "One to one"], ["I", "Invert"], ["R", "Reset"], ["Arrows", "Pan"], ["+ −", "Zoom"],

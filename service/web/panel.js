@@ -6,7 +6,7 @@ import { byId, element } from "./element.js";
 import { flag, label, number, operatingPoint, ordered, PRIORITIES, sentence, verdict } from "./findings.js";
 import { personName } from "./person_name.js";
 import { words } from "./problem.js";
-import { readBy } from "./row.js";
+import { acknowledgedBy, isAlerting, readBy } from "./row.js";
 import { say } from "./toast.js";
 
 /**
@@ -15,7 +15,7 @@ import { say } from "./toast.js";
  * @typedef {(label: string) => void} ChooseMap
  */
 
-const NOT_OFFERED = new Set(["self", "image", "overlay", "heat_map", "crop", "pixels", "maps"]); // pictures and the record
+const NOT_OFFERED = new Set(["self", "image", "overlay", "heat_map", "crop", "pixels", "maps", "acknowledgement", "notification"]); // pictures, and what is no file
 /** @type {Record<string, string>} */
 const OBJECTS = { sr: "Structured report (SR)", fhir: "FHIR bundle" };
 const HINT = "Hover over or focus a finding to see its operating point; click it to show its own attention map.";
@@ -45,7 +45,13 @@ export function showPanel(prediction, entry, chooseMap) {
 }
 
 /** @param {Entry} entry */
-export function showRead(entry) {
+export function showMarks(entry) {
+  byId("acknowledgement").textContent = acknowledgedBy(entry);
+  const button = byId("acknowledge");
+  const alerting = isAlerting(entry);
+  if (!alerting && button === document.activeElement) byId("stage").focus({ preventScroll: true });
+  button.hidden = !alerting;
+  byId("acknowledgement").classList.toggle("alerting", alerting);
   byId("read").textContent = entry.read ? readBy(entry.read) : "Not read";
   document.querySelector('[data-key="m"]')?.setAttribute("aria-pressed", String(entry.read !== null));
 }

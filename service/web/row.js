@@ -1,4 +1,4 @@
-// One row of the worklist.
+// The rows of the worklist.
 
 import { age, date, duration } from "./age.js";
 import { element } from "./element.js";
@@ -7,14 +7,33 @@ import { personName } from "./person_name.js";
 
 /** @import { Entry, Priority, ReadMark } from "./api.js" */
 
+/** @type {WeakMap<HTMLTableRowElement, string>} */
+const contents = new WeakMap(); // the entry of each row as JSON
+
+/**
+ * Show entries. Rows of unchanged entries stay in the document: one may just be being pressed or read aloud.
+ * @param {HTMLTableSectionElement} body
+ * @param {Entry[]} items
+ */
+export function fill(body, items) {
+  const documents = new Map(items.map((entry) => [entry.id, JSON.stringify(entry)]));
+  for (const tr of [...body.rows]) if (contents.get(tr) !== documents.get(tr.dataset.id ?? "")) tr.remove();
+  const kept = new Map([...body.rows].map((tr) => [tr.dataset.id, tr]));
+  items.forEach((entry, index) => {
+    const tr = kept.get(entry.id) ?? row(entry);
+    contents.set(tr, documents.get(entry.id) ?? "");
+    if (body.rows[index] !== tr) body.insertBefore(tr, body.rows[index] ?? null);
+  });
+}
+
 /** @param {Entry} entry */
-export function row(entry) {
+function row(entry) {
   const { patient, study, model } = entry;
   const description = study.description || entry.series_description;
   const dated = [date(study.date), description].filter(Boolean).join(" · ");
   const name = element("a", { href: `#/${entry.id}`, class: "name" }, personName(patient.name));
   const cells = [
-    element("td", {}, priority(entry.priority)),
+    element("td", {}, priority(entry.priority), ...alert(entry)),
     element("th", { scope: "row" }, name, secondLine(patient.id)),
     element("td", {}, [patient.sex, age(patient, study.date)].filter(Boolean).join(", ") || "–"),
     element("td", {}, entry.accession_number || "–", secondLine(dated)),
@@ -51,8 +70,44 @@ export function waitingTime(entry, now) {
  * @param {ReadMark} read
  */
 export function readBy(read) {
-  const time = new Date(read.at).toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "short" });
-  return `Read${read.by ? ` by ${read.by}` : ""}, ${time}`;
+  return `Read${byAndTime(read.by, read.at)}`;
+}
+
+/**
+ * Say who acknowledged an alert and when, or that nobody has; empty where there was no alert, or reading it was the
+ * acknowledgement.
+ * @param {Entry} entry
+ */
+export function acknowledgedBy({ acknowledgement: { requested, at, by }, read }) {
+  if (!requested || at === read?.at) return "";
+  return at ? `Acknowledged${byAndTime(by, at)}` : "Not acknowledged";
+}
+
+/**
+ * Whether an alert is repeated until somebody acknowledges it.
+ * @param {Entry} entry
+ */
+export function isAlerting({ acknowledgement: { requested, at } }) {
+  return requested && at === null;
+}
+
+/**
+ * @param {string} by
+ * @param {string} at
+ */
+function byAndTime(by, at) {
+  const time = new Date(at).toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "short" });
+  return `${by ? ` by ${by}` : ""}, ${time}`;
+}
+
+/** @param {Entry} entry */
+function alert(entry) {
+  const text = acknowledgedBy(entry);
+  if (!text) return [];
+  if (!isAlerting(entry)) return [element("span", { class: "second", title: text }, "Acknowledged")];
+  const description = `Acknowledge ${personName(entry.patient.name)}; the alert is repeated until then`;
+  const attributes = { type: "button", class: "acknowledge", "aria-label": description, title: description };
+  return [element("button", attributes, "Acknowledge")];
 }
 
 /** @param {Entry} entry */

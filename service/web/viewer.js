@@ -1,14 +1,15 @@
 // The viewer: which radiograph is open, what is known of it, and the way to the next one.
 
-import { entry, markRead } from "./api.js";
+import { acknowledge, entry, markRead } from "./api.js";
 import { NAMES } from "./colormap.js";
 import { fillMenus } from "./controls.js";
 import { Display } from "./display.js";
 import { byId, element } from "./element.js";
-import { showPanel, showRead } from "./panel.js";
+import { showMarks, showPanel } from "./panel.js";
 import { words } from "./problem.js";
 import { Radiographs } from "./radiographs.js";
 import { reader } from "./reader.js";
+import { isAlerting } from "./row.js";
 import { listenToSettings } from "./settings.js";
 import { say } from "./toast.js";
 import { Tools } from "./tools.js";
@@ -40,7 +41,7 @@ export class Viewer {
     this.listing = listing;
     this.go = go;
     this.close = close;
-    for (const button of document.querySelectorAll("#viewer .tools [data-key]")) {
+    for (const button of document.querySelectorAll("#viewer [data-key]")) {
       const key = button.getAttribute("data-key") ?? "";
       button.addEventListener("click", () => this.actions[key]?.());
     }
@@ -52,7 +53,7 @@ export class Viewer {
   get actions() {
     const navigation = { Escape: () => this.close(), j: () => this.step(1), k: () => this.step(-1) };
     const isShown = this.#tools.display !== null;
-    return isShown ? { ...navigation, m: () => this.toggleRead(), ...this.#tools.actions } : navigation;
+    return isShown ? { ...navigation, m: () => this.toggleRead(), a: () => this.acknowledge(), ...this.#tools.actions } : navigation;
   }
 
   /** @param {string} id */
@@ -96,8 +97,20 @@ export class Viewer {
     }
   }
 
+  async acknowledge() {
+    const { id } = this;
+    if (id === null || !this.#entry || !isAlerting(this.#entry)) return;
+    try {
+      const acknowledgement = await acknowledge(id, reader());
+      if (this.id === id) this.#showEntry({ ...this.#entry, acknowledgement });
+      say("Acknowledged");
+    } catch (error) {
+      say(words(error), "problem");
+    }
+  }
+
   /**
-   * Show what another user changed: a read mark, or a deletion.
+   * Show what another user changed: a read mark, an acknowledgement, or a deletion.
    * @param {Change} change
    */
   async changed(change) {
@@ -114,7 +127,7 @@ export class Viewer {
   /** @param {Entry} current */
   #showEntry(current) {
     this.#entry = current;
-    showRead(current);
+    showMarks(current);
   }
 
   /**
@@ -129,7 +142,8 @@ export class Viewer {
     this.#showEntry(current);
     showCrop(display);
     this.#tools.open(display);
-    byId("announcement").textContent = `${byId("priority").textContent}. ${byId("sentence").textContent}`;
+    const parts = ["priority", "sentence", "acknowledgement"].map((part) => byId(part).textContent);
+    byId("announcement").textContent = parts.filter(Boolean).join(". ");
     byId("viewer").dataset.shown = radiograph.prediction.id;
     this.#prefetch();
   }

@@ -1,12 +1,12 @@
 // The worklist: rows in the order of the service, filters, pages, and updates.
 
-import { markRead, post, save } from "./api.js";
+import { acknowledge, markRead, post, save } from "./api.js";
 import { byId, element, targetOf } from "./element.js";
 import { chosenFilters, field } from "./filters.js";
 import { label, PRIORITIES } from "./findings.js";
 import { words } from "./problem.js";
 import { reader } from "./reader.js";
-import { row, waitingTime } from "./row.js";
+import { fill, isAlerting, waitingTime } from "./row.js";
 import { say } from "./toast.js";
 
 /**
@@ -51,7 +51,8 @@ export class Worklist {
     return {
       j: () => this.move(1), k: () => this.move(-1), n: () => this.turnPage(1), p: () => this.turnPage(-1),
       ArrowDown: () => this.move(1), ArrowUp: () => this.move(-1),
-      m: () => this.selected && this.toggleRead(this.selected), "/": () => field("q").focus(),
+      m: () => this.selected && this.toggleRead(this.selected),
+      a: () => this.selected && this.acknowledge(this.selected), "/": () => field("q").focus(),
       Enter: () => this.selected && this.open(this.selected.id),
     };
   }
@@ -99,8 +100,18 @@ export class Worklist {
 
   /** @param {Entry} entry */
   async toggleRead(entry) {
+    await this.#change(markRead(entry.id, !entry.read, reader()));
+  }
+
+  /** @param {Entry} entry */
+  async acknowledge(entry) {
+    if (isAlerting(entry)) await this.#change(acknowledge(entry.id, reader()));
+  }
+
+  /** @param {Promise<unknown>} change */
+  async #change(change) {
     try {
-      await markRead(entry.id, !entry.read, reader());
+      await change;
       await this.refresh();
     } catch (error) {
       say(words(error), "problem");
@@ -154,7 +165,7 @@ export class Worklist {
     const { items, total, unread, first, filters } = this.listing;
     const before = [...table().rows].findIndex((tr) => tr.contains(document.activeElement));
     const focusedRow = table().rows[before];
-    const part = document.activeElement?.matches("button.mark") ? "button" : "a.name";
+    const part = document.activeElement?.matches("button.mark") ? "button.mark" : "a.name";
     fill(table(), items);
     if (focusedRow && !focusedRow.contains(document.activeElement)) {
       this.select(focusedRow.dataset.id ?? "", part, before);
@@ -181,6 +192,7 @@ export class Worklist {
     const entry = this.#entryOf(target);
     if (!entry || target.closest("a") || String(getSelection())) return;
     if (target.closest("button.mark")) this.toggleRead(entry);
+    else if (target.closest("button.acknowledge")) this.acknowledge(entry);
     else this.open(entry.id);
   }
 
@@ -197,25 +209,6 @@ export class Worklist {
       if (cell.textContent !== text) cell.textContent = text;
     });
   }
-}
-
-/** @type {WeakMap<HTMLTableRowElement, string>} */
-const contents = new WeakMap(); // the entry of each row as JSON
-
-/**
- * Show entries. Rows of unchanged entries stay in the document: one may just be being pressed or read aloud.
- * @param {HTMLTableSectionElement} body
- * @param {Entry[]} items
- */
-function fill(body, items) {
-  const documents = new Map(items.map((entry) => [entry.id, JSON.stringify(entry)]));
-  for (const tr of [...body.rows]) if (contents.get(tr) !== documents.get(tr.dataset.id ?? "")) tr.remove();
-  const kept = new Map([...body.rows].map((tr) => [tr.dataset.id, tr]));
-  items.forEach((entry, index) => {
-    const tr = kept.get(entry.id) ?? row(entry);
-    contents.set(tr, documents.get(entry.id) ?? "");
-    if (body.rows[index] !== tr) body.insertBefore(tr, body.rows[index] ?? null);
-  });
 }
 
 function table() {

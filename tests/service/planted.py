@@ -23,11 +23,11 @@ SECRET = re.compile(rb"tweety|kanarie|19420502", re.IGNORECASE)
 MEANT = re.compile(rb"2\.25\.777|MEANT-77", re.IGNORECASE)  # allowed in a prediction, not in a log
 PREDICTION_FIELDS = {"study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number"}
 # Fields of a worklist entry, and columns of its CSV table, that may contain planted values
-WORKLIST_FIELDS = {"patient", "study", "series_description", "modality", "read", "accession_number"}
+WORKLIST_FIELDS = {"patient", "study", "series_description", "modality", "read", "acknowledgement", "accession_number"}
 TABLE_COLUMNS = {
     *("patient_name", "patient_id", "patient_sex", "patient_age", "patient_birth_date", "accession_number"),
     *("study_date", "study_time", "study_description", "series_description", "modality", "study_instance_uid"),
-    "read_by",
+    *("read_by", "acknowledged_by"),
 }
 
 _VALUES = {

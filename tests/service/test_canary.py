@@ -22,16 +22,19 @@ import sqlalchemy as sa
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from service.destinations import Destination, Sending
 from service.http import events
 from service.http.app import create_app
 from service.inference.session import Session
 from service.prediction.decoders import Decoders
 from service.prediction.pipeline import Pipeline
 from service.prediction.stored import StoredPredictions
-from service.settings import Http, Limits
+from service.settings import Http, Limits, Settings
 from service.storage import instances
+from service.triage.rule import PRIORITIES
 from tests.conftest import ROOT
 from tests.service import planted
+from tests.service.sending.receiver import SECRET, Receiver, receiver
 from tests.service.serving import Client, client_of, serving, settings_for
 
 TRIAGE = Path(sys.executable).with_name("triage")
@@ -130,9 +133,31 @@ def witness(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         (folder / "temporary").mkdir()
         patch.setenv("TMPDIR", str(folder / "temporary"))
         patch.setattr(tempfile, "tempdir", str(folder / "temporary"))
-        with serving(settings_for(artefact, folder / "data", LIMITS)) as client:
+        with receiver() as pager, serving(alerting(settings_for(artefact, folder / "data", LIMITS), pager)) as client:
             yield Witness(client)
+            examine_notifications(pager, client)
     assert not planted.in_files(folder, folder / "data" / "instances")
+
+
+def alerting(settings: Settings, pager: Receiver) -> Settings:
+    """Add a webhook that is told of every radiograph."""
+    secret_file = settings.storage.folder.parent / "secret"
+    secret_file.write_text(SECRET)
+    keys = {"url": pager.url, "secret_file": secret_file, "priorities": PRIORITIES, "repeat_seconds": None}
+    destination = Destination(name="pager", protocol="webhook", viewer_url="https://triage.example/#/{id}", **keys)
+    sending = Sending(destinations=(destination,), send_all=("pager",))
+    return settings.model_copy(update={"sending": sending})
+
+
+def examine_notifications(pager: Receiver, client: Client) -> None:
+    """Wait until every prediction was announced, and examine the messages."""
+    predictions = client.get("/v1/predictions?limit=500").json()["items"]
+    deadline = time.monotonic() + 60
+    while not {item["id"] for item in predictions} <= {message.document["data"]["id"] for message in pager.received}:
+        assert time.monotonic() < deadline
+        client.get("/livez")  # runs the loop of the service
+    assert predictions
+    assert not planted.in_text(json.dumps(pager.received, ensure_ascii=False))
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,12 @@ import pytest
 from pydantic import ValidationError
 
 from service import settings
-from service.destinations import _PROTOCOLS, Announced, Destination
+from service.destinations import _PROTOCOLS, Announced, Destination, Sending
 from service.errors import ConfigurationError
 from service.objects.kinds import DICOM_KINDS
 from service.triage.rule import PRIORITIES
+
+WEBHOOK: dict[str, Any] = {"protocol": "webhook", "url": "https://a", "secret_file": "f"}
 
 
 def destination(**keys: Any) -> Destination:
@@ -21,7 +23,7 @@ def test_the_protocol_is_inferred_from_the_address() -> None:
     assert destination(url="https://a").protocol == "dicomweb"
     assert destination(host="a").protocol == "dimse"
     assert destination(host="a", port=2575, protocol="hl7").protocol == "hl7"
-    assert destination(url="https://a", protocol="webhook").protocol == "webhook"
+    assert destination(url="https://a", protocol="webhook", secret_file="f").protocol == "webhook"
 
 
 def test_the_priorities_are_those_of_the_rule() -> None:
@@ -66,6 +68,16 @@ def test_every_restricted_key_is_one_of_a_destination() -> None:
         ({"host": "a", "tls_certificate": "f"}, "tls_certificate needs tls_ca"),
         ({"url": "http://a", "tls_certificate": "f"}, "tls_certificate needs a url that begins with https"),
         ({"url": "https://a", "tls_key": "f"}, "tls_key needs tls_certificate"),
+        (WEBHOOK | {"secret_file": None}, "webhook needs secret_file"),
+        ({"url": "https://a", "secret_file": "f"}, "secret_file has no meaning for the protocol dicomweb"),
+        ({"host": "a", "include_patient": True}, "include_patient has no meaning"),
+        ({"protocol": "hl7", "host": "a", "port": 1, "repeat_seconds": 9}, "repeat_seconds has no meaning"),
+        (WEBHOOK | {"repeat_seconds": 0}, "greater than 0"),
+        (WEBHOOK | {"escalate_seconds": 60}, "escalate_seconds needs escalate_to"),
+        (WEBHOOK | {"viewer_url": "https://a/"}, "viewer_url"),
+        (WEBHOOK | {"viewer_url": "javascript:{id}"}, "viewer_url"),
+        (WEBHOOK | {"viewer_url": "https://a/{id}/{study}"}, "viewer_url"),
+        (WEBHOOK | {"viewer_url": "https://a/{StudyInstanceUID}"}, "needs include_patient"),
     ],
 )
 def test_a_wrong_combination_is_one_line_that_names_the_key(
@@ -94,10 +106,36 @@ def test_keys_that_older_versions_ignored_are_still_accepted(keys: dict[str, Any
 
 def test_a_new_record_is_announced_by_its_priority() -> None:
     archive = destination(url="https://a", objects=("sr",))
-    webhook = destination(url="https://a", protocol="webhook")
-    urgent = destination(url="https://a", protocol="webhook", priorities=("STAT", "HIGH"))
+    webhook = destination(url="https://a", protocol="webhook", secret_file="f")
+    urgent = destination(url="https://a", protocol="webhook", secret_file="f", priorities=("STAT", "HIGH"))
 
     assert {archive.kinds_of_a_new_record(priority) for priority in PRIORITIES} == {("sr",)}
     assert destination(host="a").kinds == DICOM_KINDS
     assert webhook.kinds_of_a_new_record("HIGH") == ()
     assert urgent.kinds_of_a_new_record("HIGH") == urgent.kinds
+
+
+@pytest.mark.parametrize(
+    ("escalations", "message"),
+    [
+        ({"a": "z"}, "destination a: escalate_to names no webhook destination"),
+        ({"a": "archive"}, "destination a: escalate_to names no webhook destination"),
+        ({"a": "a"}, "destination a: escalate_to leads back to a"),
+        ({"a": "b", "b": "c", "c": "a"}, "destination c: escalate_to leads back to a"),
+        ({"a": "b", "b": "c", "c": "b"}, "destination c: escalate_to leads back to b"),
+    ],
+)
+def test_an_escalation_leads_to_another_webhook_and_to_an_end(escalations: dict[str, str], message: str) -> None:
+    webhooks = [Destination(name=name, escalate_to=escalations.get(name), **WEBHOOK) for name in "abc"]
+
+    with pytest.raises(ValidationError, match=message):
+        Sending(destinations=(*webhooks, Destination(name="archive", url="https://a")))
+
+
+def test_the_times_of_a_chain_of_escalations_add_up() -> None:
+    first = Destination(name="a", escalate_to="b", escalate_seconds=60, **WEBHOOK)
+    second, third = Destination(name="b", escalate_to="c", **WEBHOOK), Destination(name="c", **WEBHOOK)
+    settings = Sending(destinations=(first, second, third))
+
+    assert settings.escalations(first) == ((second, 60), (third, 960))
+    assert settings.escalations(third) == ()

@@ -1,6 +1,7 @@
 """A storage folder written by revision 8441aa0 opens, is migrated, and gives the same answers.
 
-`answers.json` holds the answers of that revision; of maps and pictures it holds the SHA-256.
+`answers.json` holds the answers of that revision; of maps and pictures it holds the SHA-256. Later revisions may add
+members to an answer, and change none.
 """
 
 import hashlib
@@ -32,14 +33,24 @@ def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield client
 
 
+def known(answer: object, before: object) -> object:
+    """Return an answer without the members that the answer before did not have."""
+    if isinstance(answer, dict) and isinstance(before, dict):
+        return {name: known(value, before[name]) for name, value in answer.items() if name in before}
+    if isinstance(answer, list) and isinstance(before, list) and len(answer) == len(before):
+        return [known(*pair) for pair in zip(answer, before, strict=True)]
+    return answer
+
+
 def test_predictions_are_answered_as_before(client: Client) -> None:
-    assert client.get("/v1/predictions").json() == ANSWERS["predictions"]
+    predictions = client.get("/v1/predictions").json()
+    assert known(predictions, ANSWERS["predictions"]) == ANSWERS["predictions"]
     for id, prediction in zip(IDS, ANSWERS["predictions"]["items"], strict=True):
-        assert client.get(f"/v1/predictions/{id}").json() == prediction
+        assert known(client.get(f"/v1/predictions/{id}").json(), prediction) == prediction
 
 
 def test_the_worklist_is_answered_as_before(client: Client) -> None:
-    assert client.get("/v1/worklist").json() == ANSWERS["worklist"]
+    assert known(client.get("/v1/worklist").json(), ANSWERS["worklist"]) == ANSWERS["worklist"]
 
 
 def test_studies_are_answered_as_before(client: Client) -> None:

@@ -130,6 +130,21 @@ def test_check_tries_the_database(run: Run, monkeypatch: pytest.MonkeyPatch, url
     assert "canary" not in out + err
 
 
+def test_check_reads_the_files_of_destinations(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("whsec_" + "A" * 32)
+    pager = {"name": "pager", "protocol": "webhook", "url": "https://pager.example", "secret_file": str(secret)}
+    monkeypatch.setenv("TRIAGE_SENDING__DESTINATIONS", json.dumps([pager]))
+    assert "destinations: sound" in run("check")[1]
+
+    secret.write_text("canary")
+    code, out, err = run("check")
+
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "destination pager: expected in" in err
+    assert "canary" not in out + err
+
+
 def test_check_creates_nothing(run: Run, tmp_path: Path) -> None:
     run("check")
 

@@ -31,6 +31,8 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     **{("GET", f"/v1/predictions/{{id}}/{part}"): "read" for part in ("pixels", "maps.json")},
     ("POST", "/v1/predictions/{id}/send"): "predict",
     ("GET", "/v1/predictions/{id}/sends"): "read",
+    ("POST", "/v1/predictions/{id}/acknowledgement"): "predict",
+    ("GET", "/v1/predictions/{id}/acknowledgement"): "read",
     ("POST", "/dicom-web/studies"): "predict",
     ("POST", "/dicom-web/studies/{study}"): "predict",
     **{
@@ -53,7 +55,7 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
         ("GET", f"/v1/predictions/{{id}}/{name}"): "read"
         for name in (
             *("sr.dcm", "segmentation.dcm", "secondary_capture.dcm", "presentation_state.dcm"),
-            *("binary_segmentation.dcm", "fhir.json", "hl7.hl7"),
+            *("binary_segmentation.dcm", "fhir.json", "hl7.hl7", "notification.json"),
         )
     },
 }

@@ -1,6 +1,7 @@
 """Orders are stored, claimed by one process at a time, tried again, and finished."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,12 +10,14 @@ from alembic import command
 from service.errors import NotFound, Overloaded
 from service.objects.kinds import Kind
 from service.storage.database import migrations
-from service.storage.outbox import Order, Outbox, State
+from service.storage.outbox import Delivery, Order, Outbox, State
 from service.storage.records import Records
+from service.storage.worklist import Worklist
 from tests.service.storage.conftest import Make
 
 LEASE, NONE = timedelta(minutes=5), timedelta()
 SR, MAP = Order("pacs", "sr"), Order("pacs", "segmentation")
+ALERT = Order("pager", "fhir", alert=True)  # any kind of object may be an alert
 MESSAGE = Order("board", Kind.HL7)
 
 
@@ -26,6 +29,12 @@ def outbox(records: Records) -> Outbox:
 @pytest.fixture
 def id(records: Records, make: Make) -> str:
     return records.save(make()).id
+
+
+def claimed(outbox: Outbox) -> Delivery:
+    delivery = outbox.claim("pager", LEASE)
+    assert delivery is not None
+    return delivery
 
 
 class TestAdd:
@@ -95,6 +104,82 @@ class TestWithTheRecord:
         records.delete(record.id)
 
         assert outbox.claim("pacs", LEASE) is None
+
+
+class TestAlert:
+    def test_a_received_alert_is_due_again_and_counts_how_often_it_was_received(self, outbox: Outbox, id: str) -> None:
+        outbox.add(id, [ALERT])
+        outbox.repeat(claimed(outbox), NONE)
+        outbox.repeat(claimed(outbox), timedelta(hours=1))
+
+        [delivery] = outbox.list(id)
+
+        assert (delivery.state, delivery.received, delivery.attempts, delivery.error) == ("repeating", 2, 2, "")
+        assert outbox.claim("pager", LEASE) is None
+        assert delivery.due > datetime.now(UTC) + timedelta(minutes=59)
+
+    def test_a_failed_repeat_is_tried_again(self, outbox: Outbox, id: str) -> None:
+        outbox.add(id, [ALERT])
+        outbox.repeat(claimed(outbox), NONE)
+        outbox.put_off(claimed(outbox), NONE, "unreachable")
+
+        [delivery] = outbox.list(id)
+
+        assert (delivery.state, delivery.received, delivery.error) == ("repeating", 1, "unreachable")
+        assert outbox.claim("pager", LEASE) is not None
+
+    def test_an_order_with_a_delay_is_due_after_it(self, records: Records, outbox: Outbox, make: Make) -> None:
+        id = records.save(make(), [replace(ALERT, delay=timedelta(minutes=10))]).id
+
+        [delivery] = outbox.list(id)
+
+        assert outbox.claim("pager", LEASE) is None
+        assert delivery.due - delivery.created == timedelta(minutes=10)
+
+    @pytest.mark.parametrize("sent_before", [False, True])
+    def test_it_ends_with_the_acknowledgement(
+        self, records: Records, outbox: Outbox, id: str, sent_before: bool
+    ) -> None:
+        outbox.add(id, [ALERT, SR])
+        if sent_before:
+            outbox.repeat(claimed(outbox), NONE)
+        Worklist(records.database).acknowledge(id, "AB")
+
+        states = {delivery.object: delivery.state for delivery in outbox.list(id)}
+
+        assert states == {"fhir": "acknowledged", "sr": "waiting"}
+        assert outbox.claim("pager", LEASE) is None
+
+    def test_an_attempt_under_way_when_it_is_acknowledged_does_not_repeat_it(
+        self, records: Records, outbox: Outbox, id: str
+    ) -> None:
+        outbox.add(id, [ALERT])
+        under_way = claimed(outbox)
+        Worklist(records.database).acknowledge(id, "AB")
+        outbox.repeat(under_way, NONE)
+
+        assert outbox.claim("pager", LEASE) is None
+        assert outbox.list(id)[0].state == "acknowledged"
+
+    def test_an_order_of_an_acknowledged_result_is_sent_once(self, records: Records, outbox: Outbox, id: str) -> None:
+        Worklist(records.database).acknowledge(id, "AB")
+
+        assert [delivery.alert for delivery in outbox.add(id, [ALERT])] == [False]
+
+    @pytest.mark.parametrize(("priority", "alert"), [("STAT", True), ("HIGH", False), ("ROUTINE", False)])
+    def test_only_a_stat_result_is_repeated(
+        self, records: Records, outbox: Outbox, make: Make, priority: str, alert: bool
+    ) -> None:
+        id = records.save(make(priority=priority)).id
+
+        assert [delivery.alert for delivery in outbox.add(id, [ALERT])] == [alert]
+
+    def test_it_is_deleted_with_its_record(self, records: Records, outbox: Outbox, id: str) -> None:
+        outbox.add(id, [ALERT])
+        outbox.repeat(claimed(outbox), NONE)
+        records.delete(id)
+
+        assert outbox.claim("pager", LEASE) is None
 
 
 class TestClaim:
