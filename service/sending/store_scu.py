@@ -10,6 +10,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE
 
 from service.destinations import Destination
+from service.sending.compression import best_accepted, compressed_syntaxes
 from service.sending.failure import SendingFailed
 from service.sending.tls import context, is_tls_failure
 
@@ -76,12 +77,13 @@ def store(destination: Destination, data: bytes) -> None:
     dataset = pydicom.dcmread(BytesIO(data))
     sop_class = dataset.SOPClassUID
     ae = _application_entity(destination)
-    # Two contexts, so that both can be accepted; every AE accepts Implicit VR Little Endian (PS3.5 10.1).
-    for syntax in dict.fromkeys((dataset.file_meta.TransferSyntaxUID, ImplicitVRLittleEndian)):
+    # A context each, so that all can be accepted; every AE accepts Implicit VR Little Endian (PS3.5 10.1).
+    uncompressed = (dataset.file_meta.TransferSyntaxUID, ImplicitVRLittleEndian)
+    for syntax in dict.fromkeys((*compressed_syntaxes(dataset), *uncompressed)):
         ae.add_requested_context(sop_class, syntax)
     tls = _Tls()
     try:
-        status = _status(ae, destination, tls, dataset)
+        status = _status(ae, destination, tls, dataset, data)
     finally:
         tls.close()
     if status is None:
@@ -90,7 +92,7 @@ def store(destination: Destination, data: bytes) -> None:
         raise SendingFailed(f"status_{status:04X}")
 
 
-def _status(ae: AE, destination: Destination, tls: _Tls, dataset: pydicom.Dataset) -> int | None:
+def _status(ae: AE, destination: Destination, tls: _Tls, dataset: pydicom.Dataset, data: bytes) -> int | None:
     association = ae.associate(
         str(destination.host), destination.port, ae_title=destination.ae_title, tls_args=tls.arguments(destination)
     )
@@ -101,7 +103,8 @@ def _status(ae: AE, destination: Destination, tls: _Tls, dataset: pydicom.Datase
     if not association.is_established:
         raise SendingFailed("sop_class_rejected" if association.rejected_contexts else "unreachable")
     try:
-        status: int | None = association.send_c_store(dataset).get("Status")
+        accepted = [str(syntax) for context in association.accepted_contexts for syntax in context.transfer_syntax]
+        status: int | None = association.send_c_store(best_accepted(dataset, data, accepted)).get("Status")
     except ValueError as error:
         raise SendingFailed("sop_class_rejected") from error
     finally:

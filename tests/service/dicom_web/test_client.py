@@ -1,9 +1,12 @@
-"""Store, search and retrieve with dicomweb-client, over a socket."""
+"""Store, search and retrieve with dicomweb-client for Python and for JavaScript, over a socket."""
 
+import json
+import shutil
 import socket
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -13,10 +16,12 @@ import uvicorn
 from dicomweb_client import DICOMwebClient
 from PIL import Image
 from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
 from service.http.app import create_app
 from service.objects.kinds import DICOM_KINDS, Kind
-from tests.factories import SERIES, STUDY, chest, encode, ramp
+from tests.conftest import ROOT
+from tests.factories import SERIES, STUDY, chest, compressed, encode, ramp
 from tests.service.serving import settings_for
 
 NAME = "Müller^Änne"
@@ -116,7 +121,9 @@ def test_a_study_is_retrieved_with_its_derived_objects(client: DICOMwebClient) -
 
 
 def test_the_metadata_are_those_of_the_file(client: DICOMwebClient) -> None:
-    metadata = Dataset.from_json(client.retrieve_instance_metadata(STUDY, SERIES, "2.25.40001"))
+    document = client.retrieve_instance_metadata(STUDY, SERIES, "2.25.40001")
+    assert list(document.pop("7FE00010")) == ["vr", "BulkDataURI"]
+    metadata = Dataset.from_json(document)
 
     stored = radiograph(1)
     del stored.PixelData, metadata.AvailableTransferSyntaxUID
@@ -164,7 +171,8 @@ def test_a_derived_object_agrees_with_its_search_result(client: DICOMwebClient, 
         *("SeriesDescription", "InstanceNumber", "PatientName", "PatientID", "StudyDate", "AccessionNumber"),
     ):
         assert dataset[keyword].value == result[keyword].value, keyword
-    assert Dataset.from_json(metadata).SOPInstanceUID == dataset.SOPInstanceUID
+    assert metadata["00080018"]["Value"] == [dataset.SOPInstanceUID]
+    assert ("7FE00010" in metadata) == ("PixelData" in dataset)
 
 
 def test_the_overlay_is_rendered(client: DICOMwebClient) -> None:
@@ -175,3 +183,112 @@ def test_the_overlay_is_rendered(client: DICOMwebClient) -> None:
     data = client.retrieve_instance_rendered(STUDY, result.SeriesInstanceUID, result.SOPInstanceUID)
 
     assert Image.open(BytesIO(data)).mode == "RGB"
+
+
+# Every call with its defaults, of a radiograph that is stored compressed...
+
+OTHER = {"study": "2.25.41001", "series": "2.25.41002", "instance": "2.25.41003"}
+UIDS = tuple(OTHER.values())
+PIXELS = ramp(256, 300)
+
+
+@pytest.fixture(scope="module")
+def stored_compressed(url: str) -> DICOMwebClient:
+    """Return a client after storing a radiograph in JPEG-LS with a long VOI LUT."""
+    lut = Dataset()
+    lut.LUTDescriptor, lut.LUTExplanation = [4096, 0, 12], "NORMAL"
+    lut.add_new("LUTData", "OW", np.arange(4096, dtype="<u2").tobytes())
+    uids = {"StudyInstanceUID": UIDS[0], "SeriesInstanceUID": UIDS[1], "SOPInstanceUID": UIDS[2]}
+    data = compressed(chest(PIXELS, VOILUTSequence=[lut], **uids), JPEGLSLossless)
+    client = DICOMwebClient(url)
+    client.store_instances([dcmread(BytesIO(data))])
+    return client
+
+
+def is_uncompressed(dataset: Dataset) -> bool:
+    is_explicit = dataset.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    is_radiograph = dataset.SOPInstanceUID == UIDS[2]
+    return bool(is_explicit and (not is_radiograph or np.array_equal(dataset.pixel_array, PIXELS)))
+
+
+@pytest.mark.parametrize(
+    ("retrieve", "count"),
+    [
+        (lambda client: client.retrieve_study(UIDS[0]), 5),
+        (lambda client: list(client.iter_study(UIDS[0])), 5),
+        (lambda client: client.retrieve_series(*UIDS[:2]), 1),
+        (lambda client: list(client.iter_series(*UIDS[:2])), 1),
+    ],
+)
+def test_instances_are_retrieved_with_defaults(
+    stored_compressed: DICOMwebClient, retrieve: Callable[[DICOMwebClient], list[Dataset]], count: int
+) -> None:
+    datasets = retrieve(stored_compressed)
+
+    assert [is_uncompressed(dataset) for dataset in datasets] == [True] * count
+
+
+def test_an_instance_is_retrieved_with_defaults_as_stored(stored_compressed: DICOMwebClient) -> None:
+    """This call alone names transfer-syntax=*."""
+    dataset = stored_compressed.retrieve_instance(*UIDS)
+
+    assert dataset.file_meta.TransferSyntaxUID == JPEGLSLossless
+    np.testing.assert_array_equal(dataset.pixel_array, PIXELS)
+
+
+def test_frames_are_retrieved_with_defaults(stored_compressed: DICOMwebClient) -> None:
+    frames = [
+        *stored_compressed.retrieve_instance_frames(*UIDS, [1]),
+        *stored_compressed.iter_instance_frames(*UIDS, [1]),
+    ]
+
+    assert [bytes(frame) for frame in frames] == [PIXELS.astype("<u2").tobytes()] * 2
+
+
+def test_pictures_are_retrieved_with_defaults(stored_compressed: DICOMwebClient) -> None:
+    pictures = [
+        stored_compressed.retrieve_instance_rendered(*UIDS),
+        stored_compressed.retrieve_series_rendered(*UIDS[:2]),
+        stored_compressed.retrieve_instance_frames_rendered(*UIDS, [1]),
+    ]
+
+    assert [Image.open(BytesIO(picture)).size for picture in pictures] == [(300, 256)] * 3
+
+
+def test_metadata_lead_to_bulk_data_with_defaults(stored_compressed: DICOMwebClient) -> None:
+    [metadata] = stored_compressed.retrieve_series_metadata(*UIDS[:2])
+    assert metadata == stored_compressed.retrieve_instance_metadata(*UIDS)
+    assert metadata in stored_compressed.retrieve_study_metadata(UIDS[0])
+    assert len(stored_compressed.retrieve_study_metadata(UIDS[0])) == 5
+    named = [metadata["7FE00010"]["BulkDataURI"], metadata["00283010"]["Value"][0]["00283006"]["BulkDataURI"]]
+    # The client sends Host without the port, so the URIs lack it, too.
+    uris = [f"{stored_compressed.base_url}{uri.partition('/dicom-web')[2]}" for uri in named]
+    expected = [PIXELS.astype("<u2").tobytes(), np.arange(4096, dtype="<u2").tobytes()]
+
+    assert [b"".join(stored_compressed.retrieve_bulkdata(uri)) for uri in uris] == expected
+    assert [b"".join(stored_compressed.iter_bulkdata(uri)) for uri in uris] == expected
+
+
+def test_the_client_for_javascript_retrieves_with_defaults(stored_compressed: DICOMwebClient, url: str) -> None:
+    """The package is in `.ci/js`; `make lint-js` installs it and Node."""
+    modules = ROOT / "build" / "js" / "node_modules"
+    node = next((path for path in (ROOT / "build" / "js" / "bin" / "node",) if path.exists()), shutil.which("node"))
+    if node is None or not (modules / "dicomweb-client").is_dir():
+        pytest.skip("dicomweb-client for JavaScript is not installed; run make build/js/made")
+    script = Path(__file__).with_name("client.cjs")
+    run = subprocess.run(
+        [node, script, modules / "dicomweb-client", url, *UIDS], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    answers = json.loads(run.stdout)
+
+    octets = PIXELS.nbytes
+    assert answers.pop("retrieveInstanceFrames") == answers.pop("retrieveBulkData") == [octets]
+    assert answers.pop("lutData") == [8192]
+    assert [len(answers.pop(f"retrieve{level}")) for level in ("Study", "Series")] == [5, 1]
+    assert answers.pop("retrieveInstance") > octets
+    assert [answers.pop(f"retrieve{level}Metadata") for level in ("Study", "Series", "Instance")] == [5, 1, 1]
+    assert [answers.pop(f"searchFor{level}") for level in ("Studies", "Series", "Instances")] == [1, 5, 5]
+    pictures = ("InstanceRendered", "InstanceThumbnail", "InstanceFramesRendered", "InstanceFramesThumbnail")
+    assert all(answers.pop(f"retrieve{picture}") > 500 for picture in pictures)
+    assert answers == {}
