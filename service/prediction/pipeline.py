@@ -6,18 +6,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
-from service.dicom.radiograph import IDENTITY_VERSION, identity_sha256
-from service.errors import (
-    Conflict,
-    MalformedDicom,
-    NotFound,
-    Overloaded,
-    StartupError,
-    TooLarge,
-    TriageError,
-    UnsupportedEncoding,
-    about,
-)
+from service.dicom.radiograph import IDENTITY_VERSION
+from service.errors import Conflict, Overloaded, StartupError, TriageError, about
+from service.prediction.identity import check_patient_and_study, renew
 from service.prediction.predictor import Predictor
 from service.prediction.stored import StoredPredictions
 from service.settings import Settings
@@ -175,13 +166,13 @@ class Pipeline:
             if instance not in (None, header.sop_instance_uid):
                 raise Conflict("(0008,0018) SOPInstanceUID does not match the one announced", "instance_mismatch")
             identity = Identity(header.sop_instance_uid, header.display_sha256, IDENTITY_VERSION)
-            await self._renew(identity, data)
+            await renew(identity, data, self._records, self._instances, self.predictor)
             existing = await asyncio.to_thread(self._records.find, identity, self.predictor.artefact.sha256)
             if existing is None:
                 # `_store` is one call: a cancelled request is stored completely or not at all.
                 record = await asyncio.to_thread(self._store, await self.predictor.infer(prepared), data)
             else:
-                _check_identity(existing, header.study_instance_uid, header.attributes)
+                check_patient_and_study(existing, header)
                 record = existing
         log().info(
             "predicted",
@@ -191,28 +182,6 @@ class Pipeline:
             timings_ms=vars(record.prediction.timings_ms),
         )
         return record
-
-    async def _renew(self, identity: Identity, data: bytes) -> None:
-        """Bring a stored instance to today's version of the identity rule, so that the two can be compared.
-
-        Raises
-        ------
-        Conflict
-            Its file is gone or cannot be read: nothing shows that it is the same image.
-        """
-        file = await asyncio.to_thread(self._records.outdated, identity)
-        if file is None:
-            return
-        try:
-            stored = await asyncio.to_thread(self._instances.get, file)
-            if stored != data:
-                display_sha256 = await self.predictor.examine(stored, identity_sha256)
-                identity = replace(identity, display_sha256=display_sha256)
-        except (MalformedDicom, UnsupportedEncoding, TooLarge, NotFound):
-            raise Conflict(
-                "(0008,0018) SOPInstanceUID is already stored, with a file that cannot be compared"
-            ) from None
-        await asyncio.to_thread(self._records.renew, file, identity)
 
     async def _start(self) -> None:
         self._obstacle = "the golden self-test"
@@ -243,15 +212,6 @@ class Pipeline:
         if saved.instance_file != file:
             self._instances.delete(file)
         return saved
-
-
-def _check_identity(existing: Record, study: str, attributes: dict[str, str]) -> None:
-    """Refuse an image that is stored under another study or patient: acknowledging it would lose a correction."""
-    patient = existing.attributes.get("PatientID")  # records from before revision 0003 have none
-    if existing.study_instance_uid != study or patient not in (None, attributes.get("PatientID")):
-        raise Conflict(
-            "(0008,0018) SOPInstanceUID is already stored under another study or patient", "identity_conflict"
-        )
 
 
 def _startup_error(error: Exception) -> StartupError:
