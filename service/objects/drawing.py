@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from service.errors import NotFound
 from service.objects import overlay
+from service.objects.colormap import Colormap
 from service.storage.record import Record
 
 
@@ -32,7 +33,7 @@ class Drawing:
     finding: str | None = None
     box: bool = True
     alpha: float = 0.4
-    colormap: overlay.Colormap = "viridis"
+    colormap: Colormap = "viridis"
 
 
 def draw(record: Record, drawing: Drawing) -> Callable[[npt.NDArray[np.uint8]], bytes]:

@@ -7,16 +7,15 @@ hold it.
 
 import io
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Literal
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from service.errors import InvalidRequest
+from service.objects.colormap import COLORMAPS, Colormap, colour_table
 
-Colormap = Literal["viridis", "inferno", "turbo"]
 Box = tuple[int, int, int, int]
 Content = tuple[float, float, float, float]
 
@@ -25,11 +24,6 @@ MAX_PIXELS = 64 * 2**20  # limit of a picture that is larger than its radiograph
 BACKGROUND = 1 / 3  # share of the map's range that is not drawn; the colours span the rest
 _STRIP = 256  # rows that are coloured at a time, because colouring takes several times the memory of the picture
 WHOLE = (0.0, 0.0, 1.0, 1.0)
-_ANCHORS: dict[Colormap, str] = {  # evenly spaced; colours between them are interpolated linearly
-    "viridis": "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725",
-    "inferno": "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4",
-    "turbo": "30123b 4145ab 4675ed 39a2fc 1bcfd4 24eca6 61fc6c a4fc3b d1e834 f3c63a fe9b2d f36315 d93806 b11901 7a0403",
-}
 _BOX_COLOUR = (255, 255, 255)
 _HALO = (0, 0, 0)
 
@@ -63,8 +57,8 @@ class Options:
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
             raise InvalidRequest("alpha must be a number from 0 to 1")
-        if self.colormap not in _ANCHORS:
-            raise InvalidRequest(f"colormap must be one of {', '.join(_ANCHORS)}")
+        if self.colormap not in COLORMAPS:
+            raise InvalidRequest(f"colormap must be one of {', '.join(COLORMAPS)}")
 
 
 def overlay_png(
@@ -190,18 +184,8 @@ def _tinted(grey: Image.Image, heat: npt.NDArray[np.float32], options: Options) 
         strip = heat[top : top + _STRIP]
         levels = np.rint(np.maximum(strip - BACKGROUND, 0) * (255 / (1 - BACKGROUND))).astype(np.uint8)
         opacity = np.where(strip > BACKGROUND, np.uint8(round(options.alpha * 255)), np.uint8(0))
-        picture.paste(Image.fromarray(_table(options.colormap)[levels]), (0, top), Image.fromarray(opacity))
+        picture.paste(Image.fromarray(colour_table(options.colormap)[levels]), (0, top), Image.fromarray(opacity))
     return picture
-
-
-@cache
-def _table(colormap: Colormap) -> npt.NDArray[np.uint8]:
-    """Colours of 256 levels, [256, 3] uint8."""
-    anchors = np.array([list(bytes.fromhex(colour)) for colour in _ANCHORS[colormap].split()], np.float64)
-    levels = np.linspace(0, len(anchors) - 1, 256)
-    channels = [np.interp(levels, np.arange(len(anchors)), channel) for channel in anchors.T]
-    table: npt.NDArray[np.uint8] = np.rint(np.stack(channels, axis=1)).astype(np.uint8)
-    return table
 
 
 def _draw_box(picture: Image.Image, box: Box, scale: tuple[float, float]) -> None:
@@ -233,7 +217,7 @@ def _draw_legend(picture: Image.Image, options: Options) -> None:
 
 def _bar(colormap: Colormap, size: tuple[int, int]) -> Image.Image:
     """All colours of the map, low to high from left to right."""
-    return Image.fromarray(_table(colormap)[None]).resize(size)
+    return Image.fromarray(colour_table(colormap)[None]).resize(size)
 
 
 @lru_cache(maxsize=16)

@@ -12,6 +12,7 @@ from scipy.ndimage import map_coordinates
 
 from service.errors import InvalidRequest
 from service.objects import overlay
+from service.objects.colormap import colour_table
 from service.objects.overlay import (
     BACKGROUND,
     NOTICE,
@@ -80,7 +81,7 @@ class TestOverlay:
         values = above_the_legend(surface(heat, *RAMP.shape, WHOLE))
         grey = above_the_legend(np.repeat(RAMP[..., None], 3, 2)).astype(np.float64)
         level = np.rint((values - BACKGROUND) / (1 - BACKGROUND) * 255).clip(0, 255).astype(int)
-        blend = (1 - alpha) * grey + alpha * overlay._table(colormap)[level]
+        blend = (1 - alpha) * grey + alpha * colour_table(colormap)[level]
         drawn, edge = values > BACKGROUND, np.abs(values - BACKGROUND) < 1e-5
         expected = np.where(drawn[..., None], blend, grey)
         assert np.abs(picture - expected)[~edge].max(initial=0) <= 7  # a level to either side, and rounding
@@ -178,14 +179,14 @@ class TestOptions:
 class TestColours:
     @pytest.mark.parametrize("colormap", ["viridis", "inferno"])
     def test_colormaps_for_the_colour_blind_rise_in_lightness(self, colormap: overlay.Colormap) -> None:
-        linear = (overlay._table(colormap) / 255) ** 2.2
+        linear = (colour_table(colormap) / 255) ** 2.2
         luminance = linear @ [0.2126, 0.7152, 0.0722]  # ITU-R BT.709
         assert (np.diff(luminance) > -1e-3).all()
         assert luminance[-1] - luminance[0] > 0.7
 
     @pytest.mark.parametrize("colormap", ["viridis", "inferno", "turbo"])
     def test_colormaps_have_256_levels_without_a_jump(self, colormap: overlay.Colormap) -> None:
-        table = overlay._table(colormap).astype(int)
+        table = colour_table(colormap).astype(int)
         assert table.shape == (256, 3)
         assert np.abs(np.diff(table, axis=0)).max() <= 10
 
