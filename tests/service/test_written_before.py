@@ -1,6 +1,7 @@
 """A storage folder written by revision 8441aa0 opens, is migrated, and gives the same answers.
 
-`answers.json` holds the answers of that revision; of maps and pictures it holds the SHA-256.
+`answers.json` holds the answers of that revision; of maps and pictures it holds the SHA-256. Kinds of objects that came
+later are left out of the comparison.
 """
 
 import hashlib
@@ -12,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from service.objects.kinds import Kind
+from service.objects.kinds import DICOM_KINDS, Kind
 from service.storage.keys import Keys
 from tests.service.serving import Client, serving, settings_for
 
 WRITTEN = Path(__file__).with_name("written_by_8441aa0")
 ANSWERS: dict[str, Any] = json.loads((WRITTEN / "answers.json").read_text(encoding="utf-8"))
+LATER = [Kind.BINARY_SEGMENTATION]
 IDS = [prediction["id"] for prediction in ANSWERS["predictions"]["items"]]
 
 
@@ -30,17 +32,20 @@ def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_predictions_are_answered_as_before(client: Client) -> None:
-    assert client.get("/v1/predictions").json() == ANSWERS["predictions"]
+    assert _without_later_kinds(client.get("/v1/predictions").json()) == ANSWERS["predictions"]
     for id, prediction in zip(IDS, ANSWERS["predictions"]["items"], strict=True):
-        assert client.get(f"/v1/predictions/{id}").json() == prediction
+        assert _without_later_kinds(client.get(f"/v1/predictions/{id}").json()) == prediction
 
 
 def test_the_worklist_is_answered_as_before(client: Client) -> None:
-    assert client.get("/v1/worklist").json() == ANSWERS["worklist"]
+    assert _without_later_kinds(client.get("/v1/worklist").json()) == ANSWERS["worklist"]
 
 
 def test_studies_are_answered_as_before(client: Client) -> None:
     studies = client.get("/dicom-web/studies", headers={"Accept": "application/dicom+json"}).json()
+    for study in studies:
+        for tag in ("00201206", "00201208"):  # numbers of series and of instances
+            study[tag]["Value"][0] -= len(LATER) * (study[tag]["Value"][0] // (1 + len(DICOM_KINDS)))
     assert [{tag: value for tag, value in study.items() if tag != "00081190"} for study in studies] == ANSWERS[
         "studies"
     ]
@@ -80,6 +85,13 @@ def test_another_artefact_makes_a_new_record_beside_the_old(client: Client) -> N
         assert response.status_code == 200
         assert response.json()["id"] not in IDS
     assert [client.get(f"/v1/predictions/{id}").status_code for id in IDS] == [200, 200]
+
+
+def _without_later_kinds(answer: Any) -> Any:
+    """An answer without the links to later kinds, at any depth."""
+    if isinstance(answer, dict):
+        return {name: _without_later_kinds(value) for name, value in answer.items() if name not in LATER}
+    return [_without_later_kinds(item) for item in answer] if isinstance(answer, list) else answer
 
 
 def _sha256(content: bytes) -> str:
