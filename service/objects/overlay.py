@@ -18,6 +18,8 @@ from service.objects.colormap import COLORMAPS, Colormap, colour_table
 
 Box = tuple[int, int, int, int]
 Content = tuple[float, float, float, float]
+Grey = npt.NDArray[np.uint8]
+Map = npt.NDArray[np.floating]
 
 NOTICE = "Research use only. Not a medical device."
 MAX_PIXELS = 64 * 2**20  # limit of a picture that is larger than its radiograph
@@ -62,23 +64,13 @@ class Options:
 
 
 def overlay_png(
-    view: npt.NDArray[np.uint8],
-    heat: npt.NDArray[np.floating],
-    box: Box | None,
-    options: Options = Options(),
-    content: Content = WHOLE,
+    view: Grey, heat: Map, box: Box | None, options: Options = Options(), content: Content = WHOLE
 ) -> bytes:
     """Draw an overlay as an RGB PNG; parameters and errors are those of `overlay`."""
     return _png(overlay(view, heat, box, options, content))
 
 
-def overlay(
-    view: npt.NDArray[np.uint8],
-    heat: npt.NDArray[np.floating],
-    box: Box | None,
-    options: Options = Options(),
-    content: Content = WHOLE,
-) -> Image.Image:
+def overlay(view: Grey, heat: Map, box: Box | None, options: Options, content: Content) -> Image.Image:
     """Draw a map, a box (None: no box), a colour bar and the notice over a radiograph, in RGB.
 
     Parameters

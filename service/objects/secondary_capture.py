@@ -9,7 +9,7 @@ from pydicom.valuerep import format_number_as_ds
 from service.dicom.geometry import geometry
 from service.objects.derived import even, file, identity, reference, remarks
 from service.objects.kinds import Kind
-from service.objects.overlay import overlay
+from service.objects.overlay import Options, overlay
 from service.objects.source import Source
 from service.storage.record import Record
 
@@ -22,7 +22,7 @@ def secondary_capture(record: Record, source: Source, view: npt.NDArray[np.uint8
     view
         [H, W] uint8, display values of the source, 0 black.
     """
-    picture = overlay(view, record.heat_map, record.prediction.box, content=record.prediction.content)
+    picture = overlay(view, record.heat_map, record.prediction.box, Options(), record.prediction.content)
     header = source.header
     image = sc.SCImage(
         pixel_array=np.zeros((1, 1, 3), np.uint8),  # highdicom copies it several times
