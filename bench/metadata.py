@@ -1,7 +1,7 @@
 """Time of a study's metadata, beside Orthanc's on the same study: `python -m bench.metadata [PIXELS]`.
 
-The radiograph has PIXELS x PIXELS random values of 12 bits. The first request makes the objects of the service; the median
-of the others is compared. Expected is a ratio of at most 2.
+The radiograph has PIXELS x PIXELS random values of 12 bits. The first request makes the objects of the service; the
+median of the others is compared. Expected is a ratio of at most 2.
 """
 
 import json
