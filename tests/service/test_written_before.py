@@ -1,6 +1,7 @@
 """A storage folder written by revision 8441aa0 opens, is migrated, and gives the same answers.
 
-`answers.json` holds the answers of that revision; of maps and pictures it holds the SHA-256.
+`answers.json` holds the answers of that revision; of maps and pictures it holds the SHA-256. Links to kinds of objects
+that were added since are left out of the comparison.
 """
 
 import hashlib
@@ -21,6 +22,23 @@ ANSWERS: dict[str, Any] = json.loads((WRITTEN / "answers.json").read_text(encodi
 IDS = [prediction["id"] for prediction in ANSWERS["predictions"]["items"]]
 
 
+ADDED = {"hl7"}
+
+
+def without_added_links(document: Any) -> Any:
+    """Return a JSON document without the links that the revision did not have."""
+    if isinstance(document, list):
+        return [without_added_links(item) for item in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: {name: link for name, link in value.items() if name not in ADDED}
+        if key == "links"
+        else without_added_links(value)
+        for key, value in document.items()
+    }
+
+
 @pytest.fixture(scope="module")
 def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("data")
@@ -30,13 +48,13 @@ def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_predictions_are_answered_as_before(client: Client) -> None:
-    assert client.get("/v1/predictions").json() == ANSWERS["predictions"]
+    assert without_added_links(client.get("/v1/predictions").json()) == ANSWERS["predictions"]
     for id, prediction in zip(IDS, ANSWERS["predictions"]["items"], strict=True):
-        assert client.get(f"/v1/predictions/{id}").json() == prediction
+        assert without_added_links(client.get(f"/v1/predictions/{id}").json()) == prediction
 
 
 def test_the_worklist_is_answered_as_before(client: Client) -> None:
-    assert client.get("/v1/worklist").json() == ANSWERS["worklist"]
+    assert without_added_links(client.get("/v1/worklist").json()) == ANSWERS["worklist"]
 
 
 def test_studies_are_answered_as_before(client: Client) -> None:
