@@ -42,6 +42,7 @@ window.config = {
         name: "triage",
         qidoRoot: "/dicom-web",
         wadoRoot: "/dicom-web",
+        enableStudyLazyLoad: true,
         imageRendering: "wadors",
         thumbnailRendering: "wadors",
         supportsFuzzyMatching: false,

@@ -1,0 +1,158 @@
+"""OHIF's built viewer in Chromium shows what the service has, through nginx with the profile's configuration."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser
+
+from service.objects.kinds import Kind
+from tests.service.dicom.conformance.picture import picture
+from tests.service.dicom.conformance.syntaxes import SYNTAXES, Syntax, chosen
+from tests.service.dicom.conformance.variations import stored, wrap
+from tests.service.web.chromium import chromium
+from tests.service.web.running import post, running
+from tests.viewer.front import PASSWORD, USER, compose_configuration, free_port, nginx
+from tests.viewer.ohif import Ohif
+
+ENCODINGS, RESULTS = "2.25.6001", "2.25.6002"
+NO_SPACING = 99  # number of the series with a Pixel Spacing of zero
+PICTURE = picture()[::2, ::2]  # less to encode, to draw on and to load
+_SOFTWARE = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # WebGL without a GPU
+
+
+def radiograph(syntax: Syntax, study: str, number: int, **elements: object) -> bytes:
+    """Return the picture in a transfer syntax, at 12 bits if it can, as a series of its own."""
+    depth = chosen("12" if "12" in syntax.depths else "8")
+    dataset, pixels = wrap(depth), stored(depth)[::2, ::2]
+    dataset.Rows, dataset.Columns, dataset.PixelData = *pixels.shape, pixels.tobytes()
+    uids = {
+        "StudyInstanceUID": study,
+        "SeriesInstanceUID": f"{study}.{number}",
+        "SOPInstanceUID": f"{study}.{number}.1",
+    }
+    texts = {"PatientID": "VIEWER", "PatientName": "Viewer^Vera", "SeriesDescription": syntax.name}
+    for keyword, value in (uids | texts | {"SeriesNumber": number, "PixelSpacing": [0.6, 0.6]} | elements).items():
+        setattr(dataset, keyword, value)
+    return syntax.encode(dataset)
+
+
+@dataclass(frozen=True)
+class Site:
+    """OHIF in front of a service that requires keys and has two studies; the box is that of `RESULTS`, in pixels."""
+
+    address: str
+    box: tuple[int, int, int, int]
+
+
+@pytest.fixture(scope="module")
+def site(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("viewer")
+    port = free_port()
+    with running(artefact, folder, TRIAGE_HTTP__KEYS="always") as client:
+        key = (folder / "data" / "first_key").read_text().strip()
+        configuration = compose_configuration(folder, port, client.base_url, key)
+        client.headers["Authorization"] = f"Bearer {key}"
+        for number, syntax in enumerate(SYNTAXES, 1):
+            post(client, radiograph(syntax, ENCODINGS, number))
+        post(client, radiograph(SYNTAXES[1], ENCODINGS, NO_SPACING, PixelSpacing=[0, 0]))
+        box = post(client, radiograph(SYNTAXES[1], RESULTS, 1))["box"]
+        with nginx(folder, configuration):
+            yield Site(f"http://127.0.0.1:{port}", tuple(box))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium(*_SOFTWARE) as browser:
+        yield browser
+
+
+@pytest.fixture
+def ohif(browser: Browser, site: Site) -> Iterator[Ohif]:
+    ohif = Ohif(browser, site.address)
+    yield ohif
+    ohif.close()
+
+
+def placed(shot: np.ndarray) -> tuple[int, int]:
+    """Return left edge and width of the radiograph in a viewport, which it fills from top to bottom."""
+    width = round(shot.shape[0] * PICTURE.shape[1] / PICTURE.shape[0])
+    return (shot.shape[1] - width) // 2, width
+
+
+def is_the_picture(shot: np.ndarray) -> bool:
+    """Whether a viewport shows the picture with its window; OHIF's texts cover the edges, which are left out."""
+    (left, width), height = placed(shot), shot.shape[0]
+    expected = np.asarray(Image.fromarray(PICTURE).resize((width, height), Image.Resampling.BILINEAR)) / 255
+    inner = (slice(height // 6, -height // 6), slice(width // 6, -width // 6))
+    shown = shot[:, left : left + width].mean(axis=2)
+    return float(np.abs(shown - expected)[inner].mean()) < 0.03
+
+
+def colourful(shot: np.ndarray) -> float:
+    """Return the share of the radiograph's pixels that are not grey."""
+    left, width = placed(shot)
+    return float((np.ptp(shot[:, left : left + width], axis=2) > 0.1).mean())
+
+
+def has_upright_lines(shot: np.ndarray, *columns: int) -> bool:
+    """Whether there is a dashed green line, from top to bottom, at each column of the radiograph."""
+    left, width = placed(shot)
+    green = shot[..., 1] - np.maximum(shot[..., 0], shot[..., 2]) > 0.3
+    places = [left + round(column * width / PICTURE.shape[1]) for column in columns]
+    return all(green[:, place - 3 : place + 4].any(axis=1).mean() > 0.3 for place in places)
+
+
+def test_the_study_list_shows_the_studies(ohif: Ohif) -> None:
+    assert len(ohif.studies("Viewer, Vera", 2)) == 2
+    assert ohif.complaints == []
+
+
+def test_it_shows_a_radiograph_in_every_transfer_syntax_and_one_with_a_spacing_of_zero(ohif: Ohif) -> None:
+    """One study, so that OHIF starts once; PS3.3 10.7.1.3 forbids a spacing of zero, but old files have it."""
+    names = {number: syntax.name for number, syntax in enumerate(SYNTAXES, 1)} | {NO_SPACING: "no spacing"}
+    ohif.open(ENCODINGS, *(f"{ENCODINGS}.{number}" for number in names))
+
+    black = []
+    for number, name in names.items():
+        if not ohif.series(number).shows(is_the_picture):
+            black.append(name)
+
+    assert black == []
+    assert ohif.complaints == []
+
+
+def test_it_shows_the_objects_made_from_a_radiograph(ohif: Ohif, site: Site) -> None:
+    ohif.open(RESULTS)
+    assert ohif.shows(is_the_picture)
+
+    assert ohif.series(Kind.SECONDARY_CAPTURE.form.series_number).shows(lambda shot: colourful(shot) > 0.2)
+
+    left, _, right, _ = site.box
+    report = (
+        Kind.SR.form.series_number
+    )  # OHIF may load it after it has drawn, and draws the box when it is opened again
+    assert any(
+        ohif.series(report).shows(lambda shot: has_upright_lines(shot, left, right), seconds=10) for _ in range(6)
+    )
+
+    ohif.series(Kind.BINARY_SEGMENTATION.form.series_number)
+    ohif.page.get_by_text("Do you want to open this Segmentation?").wait_for()
+    assert ohif.shows(lambda shot: colourful(shot) > 0.2)
+    assert ohif.complaints == []
+
+
+def test_nobody_reads_without_a_password_and_nobody_writes(site: Site) -> None:
+    address = site.address
+    login = (USER, PASSWORD)
+    url = f"{address}/dicom-web/studies"
+
+    assert [httpx.get(address).status_code, httpx.get(url).status_code] == [401, 401]
+    assert httpx.get(url, auth=(USER, "guess")).status_code == 401
+    assert httpx.get(url, auth=login).status_code == 200
+    assert httpx.post(url, auth=login).status_code == 403
+    assert httpx.get(f"{address}/v1/predictions", auth=login).headers["content-type"].startswith("text/html")
