@@ -6,19 +6,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
-from service.dicom.radiograph import IDENTITY_VERSION, identity_sha256
-from service.errors import (
-    Conflict,
-    MalformedDicom,
-    NotFound,
-    Overloaded,
-    StartupError,
-    TooLarge,
-    TriageError,
-    UnsupportedEncoding,
-    about,
-)
+from service.dicom.radiograph import IDENTITY_VERSION
+from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.prediction.predictor import Predictor
+from service.prediction.renewal import renew
 from service.prediction.stored import StoredPredictions
 from service.settings import Settings
 from service.storage.database import Database
@@ -164,7 +155,7 @@ class Pipeline:
             if instance not in (None, header.sop_instance_uid):
                 raise Conflict("(0008,0018) SOPInstanceUID does not match the one announced", "instance_mismatch")
             identity = Identity(header.sop_instance_uid, header.display_sha256, IDENTITY_VERSION)
-            await self._renew(identity, data)
+            await renew(self._records, self._instances, self.predictor, identity, data)
             existing = await asyncio.to_thread(self._records.find, identity, self.predictor.artefact.sha256)
             if existing is None:
                 # `_store` is one call: a cancelled request is stored completely or not at all.
@@ -180,28 +171,6 @@ class Pipeline:
             timings_ms=vars(record.prediction.timings_ms),
         )
         return record
-
-    async def _renew(self, identity: Identity, data: bytes) -> None:
-        """Bring a stored instance to today's version of the identity rule, so that the two can be compared.
-
-        Raises
-        ------
-        Conflict
-            Its file is gone or cannot be read: nothing shows that it is the same image.
-        """
-        file = await asyncio.to_thread(self._records.outdated, identity)
-        if file is None:
-            return
-        try:
-            stored = await asyncio.to_thread(self._instances.get, file)
-            if stored != data:
-                display_sha256 = await self.predictor.examine(stored, identity_sha256)
-                identity = replace(identity, display_sha256=display_sha256)
-        except (MalformedDicom, UnsupportedEncoding, TooLarge, NotFound):
-            raise Conflict(
-                "(0008,0018) SOPInstanceUID is already stored, with a file that cannot be compared"
-            ) from None
-        await asyncio.to_thread(self._records.renew, file, identity)
 
     async def _start(self) -> None:
         self._obstacle = "the golden self-test"
