@@ -145,14 +145,14 @@ def alerting(settings: Settings, pager: Receiver) -> Settings:
     secret_file.write_text(SECRET)
     keys = {"url": pager.url, "secret_file": secret_file, "priorities": PRIORITIES, "repeat_seconds": None}
     destination = Destination(name="pager", protocol="webhook", viewer_url="https://triage.example/#/{id}", **keys)
-    sending = Sending(destinations=(destination,), send_all=("pager",))
+    sending = Sending(destinations=(destination,), send_all=("pager",), pause_seconds=0.1)
     return settings.model_copy(update={"sending": sending})
 
 
 def examine_notifications(pager: Receiver, client: Client) -> None:
     """Wait until every prediction was announced, and examine the messages."""
     predictions = client.get("/v1/predictions?limit=500").json()["items"]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120  # a lease of 30 s may have to end first
     while not {item["id"] for item in predictions} <= {message.document["data"]["id"] for message in pager.received}:
         assert time.monotonic() < deadline
         client.get("/livez")  # runs the loop of the service
