@@ -101,7 +101,7 @@ def examine(response: httpx.Response) -> None:
         assert not planted.in_text(response.content)
     elif kind in OBJECTS:  # may name patient and study
         assert response.status_code == 200
-        assert re.fullmatch(r"/v1/predictions/[0-9a-f]{32}/\w+\.(dcm|json)", response.request.url.path)
+        assert re.fullmatch(r"/v1/predictions/[0-9a-f]{32}/\w+\.(dcm|json|hl7)", response.request.url.path)
     elif kind.startswith("text/csv"):
         assert not planted.in_table(response.text)
     else:  # a problem document, page, event stream or pixels

@@ -5,9 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from alembic import command
 
 from service.errors import NotFound, Overloaded
 from service.objects.kinds import Kind
+from service.storage.database import migrations
 from service.storage.outbox import Delivery, Order, Outbox, State
 from service.storage.records import Records
 from service.storage.worklist import Worklist
@@ -342,6 +344,18 @@ class TestOrderOfMessages:
             thread.join()
 
         assert sent == ids
+
+
+def test_orders_from_before_the_migration_get_their_study_and_time(
+    outbox: Outbox, records: Records, make: Make
+) -> None:
+    id = records.save(make(study_instance_uid="1.2.3"), [MESSAGE]).id
+    for step, revision in ((command.downgrade, "0005"), (command.upgrade, "head")):
+        with records.database.write() as connection:
+            step(migrations(connection), revision)
+
+    [order] = outbox.list(id)
+    assert (order.study_instance_uid, order.ordered) == ("1.2.3", order.created)
 
 
 def test_orders_survive_a_restart(outbox: Outbox, id: str, records: Records, url: str) -> None:
