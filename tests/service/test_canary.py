@@ -101,7 +101,7 @@ def examine(response: httpx.Response) -> None:
         assert not planted.in_text(response.content)
     elif kind in OBJECTS:  # may name patient and study
         assert response.status_code == 200
-        assert re.fullmatch(r"/v1/predictions/[0-9a-f]{32}/\w+\.(dcm|json)", response.request.url.path)
+        assert re.fullmatch(r"/v1/predictions/[0-9a-f]{32}/\w+\.(dcm|json|hl7)", response.request.url.path)
     elif kind.startswith("text/csv"):
         assert not planted.in_table(response.text)
     else:  # a problem document, page, event stream or pixels
@@ -145,14 +145,14 @@ def alerting(settings: Settings, pager: Receiver) -> Settings:
     secret_file.write_text(SECRET)
     keys = {"url": pager.url, "secret_file": secret_file, "priorities": PRIORITIES, "repeat_seconds": None}
     destination = Destination(name="pager", protocol="webhook", viewer_url="https://triage.example/#/{id}", **keys)
-    sending = Sending(destinations=(destination,), send_all=("pager",))
+    sending = Sending(destinations=(destination,), send_all=("pager",), pause_seconds=0.1)
     return settings.model_copy(update={"sending": sending})
 
 
 def examine_notifications(pager: Receiver, client: Client) -> None:
     """Wait until every prediction was announced, and examine the messages."""
     predictions = client.get("/v1/predictions?limit=500").json()["items"]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120  # a lease of 30 s may have to end first
     while not {item["id"] for item in predictions} <= {message.document["data"]["id"] for message in pager.received}:
         assert time.monotonic() < deadline
         client.get("/livez")  # runs the loop of the service

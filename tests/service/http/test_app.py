@@ -91,7 +91,8 @@ def test_the_interface_is_described(client: Client) -> None:
         *("/v1/predictions/{id}/pixels", "/v1/predictions/{id}/maps.json"),
         *(f"/v1/predictions/{{id}}/{part}.png" for part in ("overlay", "image", "heat_map", "crop")),
         *(f"/v1/predictions/{{id}}/{kind}.dcm" for kind in DICOM_KINDS),
-        *("/v1/predictions/{id}/fhir.json", "/v1/predictions/{id}/hl7.hl7"),
+        *(f"/v1/predictions/{{id}}/{name}" for name in ("fhir.json", "hl7.hl7", "notification.json")),
+        "/v1/predictions/{id}/acknowledgement",
         *("/v1/predictions/{id}/send", "/v1/predictions/{id}/sends"),
     }
     prediction = described["components"]["schemas"]["Prediction"]["properties"]

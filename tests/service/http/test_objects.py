@@ -39,7 +39,11 @@ def test_a_link_returns_the_same_object_each_time(client: Client, answer: dict, 
     first, second = client.get(link), client.get(link)
 
     assert first.status_code == 200
-    others = {"fhir": "application/fhir+json", "hl7": "x-application/hl7-v2+er7"}
+    others = {
+        "fhir": "application/fhir+json",
+        "hl7": "x-application/hl7-v2+er7",
+        "notification": "application/json",
+    }
     assert first.headers["content-type"] == others.get(kind, "application/dicom")
     assert first.content == second.content
     assert client.get(link, headers={"If-None-Match": first.headers["etag"]}).status_code == 304
