@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import UID
 
-from service.dicom.decoder import SYNTAXES
+from service.dicom.decoder import SYNTAXES, depth_flags
 from service.dicom.presentation import Presentation
 from service.dicom.vocabulary import Meaning
 from service.dicom.words import ROWS, SHIPPED
@@ -82,7 +82,8 @@ def test_the_flags_of_the_pixel_path_are_those_of_the_code(page: str, root: Path
     flags = {row[0].strip("`") for row in table(page, "| flag | what the file has | what is shown |")}
     words = (root / "service" / "web" / "findings.js").read_text(encoding="utf-8")
 
-    assert flags == set(re.findall(r"`(\w+)`", (Presentation.__doc__ or "").partition("flags\n")[2]))
+    documentation = (Presentation.__doc__ or "").partition("flags\n")[2] + (depth_flags.__doc__ or "")
+    assert flags == set(re.findall(r"`(\w+)`", documentation))
     assert all(f"  {flag}: " in words for flag in (*flags, "trailing_data", "uid_leading_zero"))
 
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 
 from pydicom import Dataset
-from pydicom.datadict import dictionary_VR
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRBigEndian
 
+from service.dicom.elements import dictionary_vrs
 from service.dicom.reader import Bounds, parse
 from service.dicom.transcode import native
 from service.errors import NotFound
@@ -71,15 +71,12 @@ def _bulk_elements(dataset: Dataset, path: str) -> Iterator[tuple[Dataset, str, 
             yield dataset, path, tag, "OW" if "OW" in vrs else vrs[0]
 
 
-def _vrs(dataset: Dataset, tag: BaseTag) -> list[str]:
+def _vrs(dataset: Dataset, tag: BaseTag) -> tuple[str, ...]:
     """VR as written, or from the dictionary for Implicit VR, where it may be a choice such as US or OW."""
     written = dataset.get_item(tag).VR
     if written:
-        return [str(written)]
-    try:
-        return dictionary_VR(tag).split(" or ")  # also of repeating groups, as of overlays
-    except KeyError:
-        return ["UN"]
+        return (str(written),)
+    return dictionary_vrs(tag)
 
 
 def _item(dataset: Dataset, sequence: BaseTag, number: int) -> Dataset:

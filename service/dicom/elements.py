@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from pydicom import Dataset
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from service.errors import MalformedDicom
 
@@ -20,6 +20,14 @@ def name(keyword: str) -> str:
     """Format tag and keyword for a message: `(0028,0010) Rows`."""
     tag = tag_for_keyword(keyword) or 0
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X}) {keyword}"
+
+
+def dictionary_vrs(tag: int) -> tuple[str, ...]:
+    """Return the VRs that the dictionary allows for a tag, also of a repeating group as of overlays; else UN."""
+    try:
+        return tuple(dictionary_VR(tag).split(" or "))
+    except KeyError:
+        return ("UN",)
 
 
 def text(dataset: Dataset, keyword: str) -> str:

@@ -7,7 +7,6 @@ import struct
 
 import numpy as np
 from pydicom import DataElement, Dataset
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
@@ -16,7 +15,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
-from service.dicom.elements import text
+from service.dicom.elements import dictionary_vrs, text
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM = struct.Struct("<HHL")
@@ -78,10 +77,10 @@ def _vr(tag: BaseTag, written: str | None, representation: int) -> str:
         return str(written)
     if tag.is_private_creator:
         return "LO"
-    choices = dictionary_VR(tag).split(" or ") if written is None and dictionary_has_tag(tag) else ["UN"]
+    choices = dictionary_vrs(tag) if written is None else ("UN",)
     if "OW" in choices:
         return "OW"
-    return "SS" if choices == ["US", "SS"] and representation else choices[0]
+    return "SS" if choices == ("US", "SS") and representation else choices[0]
 
 
 def _header(tag: BaseTag, vr: str, length: int) -> bytes:

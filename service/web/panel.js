@@ -17,7 +17,7 @@ import { say } from "./toast.js";
 
 const NOT_OFFERED = new Set(["self", "image", "overlay", "heat_map", "crop", "pixels", "maps", "acknowledgement", "notification"]); // pictures, and what is no file
 /** @type {Record<string, string>} */
-const OBJECTS = { sr: "Structured report (SR)", fhir: "FHIR bundle" };
+const OBJECTS = { sr: "Structured report (SR)", fhir: "FHIR bundle", hl7: "HL7 message" };
 const HINT = "Hover over or focus a finding to see its operating point; click it to show its own attention map.";
 
 /**

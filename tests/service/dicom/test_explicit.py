@@ -66,6 +66,15 @@ def test_every_value_is_kept(syntax: str, signed: bool) -> None:
     assert result.keys() == expected.keys()
 
 
+def test_an_element_of_a_repeating_group_gets_the_vr_of_the_dictionary() -> None:
+    overlaid = rich()
+    overlaid.add_new(0x60003000, "OW", bytes(2))
+
+    written = part10_explicit(parse(encode(overlaid, ImplicitVRLittleEndian), Bounds()), ExplicitVRLittleEndian)
+
+    assert dcmread(BytesIO(written))[0x60003000].VR == "OW"
+
+
 @pytest.mark.skipif(shutil.which("dcmconv") is None, reason="DCMTK is not installed")
 @pytest.mark.parametrize(
     ("option", "signed"),
