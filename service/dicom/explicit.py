@@ -32,7 +32,7 @@ def part10_explicit(dataset: Dataset, transfer_syntax: str) -> bytes:
     Parameters
     ----------
     dataset
-        As `reader.parse` returns it; elements that were replaced since are written with their new values.
+        As `reader.parse_encoded` returns it; elements that were replaced since are written with their new values.
     """
     meta = FileMetaDataset(dataset.file_meta)
     meta.TransferSyntaxUID = UID(transfer_syntax)

@@ -74,10 +74,10 @@ def read_with_flags(data: bytes, bounds: Bounds) -> Reading:
     TooLarge
         `file_too_large`, `inflated_too_large`, `image_too_large`.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's warnings quote values
+    with warnings.catch_warnings(action="ignore"):  # pydicom's warnings quote values
         reading = _read(data, bounds)
         dataset = reading.dataset
+        decode_text(dataset)
         with about(text(dataset, "SOPInstanceUID"), text(dataset, "SOPClassUID")):
             _check_image(dataset, bounds)
             _complete(dataset)
@@ -98,6 +98,14 @@ def parse(data: bytes, bounds: Bounds) -> Dataset:
     TooLarge
         `file_too_large`, `inflated_too_large`.
     """
+    dataset = parse_encoded(data, bounds)
+    with warnings.catch_warnings(action="ignore"):  # pydicom's warnings quote values
+        decode_text(dataset)
+    return dataset
+
+
+def parse_encoded(data: bytes, bounds: Bounds) -> Dataset:
+    """Parse as `parse` does, but leave text in the bytes of the file, so that it can be written as it was."""
     return _read(data, bounds).dataset
 
 
@@ -106,8 +114,7 @@ def _read(data: bytes, bounds: Bounds) -> Reading:
         raise TooLarge(f"the file must have at most {bounds.max_file_bytes} bytes, got {len(data)}", "file_too_large")
     start = _start(data)
     meta_end, data_start = meta_ends(data, start, bounds.max_elements)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's warnings quote values
+    with warnings.catch_warnings(action="ignore"):  # pydicom's warnings quote values
         return _data_set(data, data_start, _meta(data, start, meta_end), bounds)
 
 
@@ -120,8 +127,7 @@ def part10(data: bytes, bounds: Bounds) -> Part10:
     """
     start = _start(data)
     meta_end, end = meta_ends(data, start, bounds.max_elements)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's warnings quote values
+    with warnings.catch_warnings(action="ignore"):  # pydicom's warnings quote values
         meta = _meta(data, start, meta_end)
         if start and (declared := text(meta, "TransferSyntaxUID")):
             return Part10(data, declared)
@@ -167,7 +173,6 @@ def _data_set(data: bytes, start: int, meta: FileMetaDataset, bounds: Bounds) ->
     if declared is None or (syntax in NATIVE and encoding.little != declared.little):
         meta.TransferSyntaxUID = UID(_syntax(encoding))
     dataset.file_meta = meta
-    decode_text(dataset)
     return Reading(dataset, ("trailing_data",) if structure.trailing else ())
 
 

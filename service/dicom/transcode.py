@@ -15,7 +15,7 @@ from service.dicom.decoder import decode, depth_flags, stream_of
 from service.dicom.elements import frame_count, integer
 from service.dicom.explicit import part10_explicit
 from service.dicom.fragments import encoded_frames, native_pixels
-from service.dicom.reader import NATIVE, Bounds, parse, read
+from service.dicom.reader import NATIVE, Bounds, parse_encoded, read
 from service.errors import MalformedDicom, UnsupportedEncoding
 
 
@@ -31,7 +31,7 @@ def native(data: bytes, bounds: Bounds) -> bytes:
     ------
     MalformedDicom, TooLarge, UnsupportedEncoding
     """
-    dataset = parse(data, bounds)
+    dataset = parse_encoded(data, bounds)
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax == ExplicitVRLittleEndian and dataset.original_encoding == (False, True) and data[128:132] == b"DICM":
         return data
@@ -71,7 +71,7 @@ def compressed(data: bytes, bounds: Bounds, transfer_syntax: str) -> bytes:
         frames = pixels.reshape(shape[0], 3, *shape[1:3]).transpose(0, 2, 3, 1)
     else:
         frames = pixels.reshape(shape)
-    dataset = parse(data, bounds)
+    dataset = parse_encoded(data, bounds)
     _set_pixels(dataset, encapsulate([_ENCODERS[transfer_syntax](frame) for frame in frames]), "OB", fragments=True)
     if samples == 3:
         dataset.PlanarConfiguration = int(transfer_syntax == RLELossless)  # RLE is by plane, PS3.5 G.2

@@ -17,7 +17,7 @@ from pydicom.uid import (
 )
 
 from service.dicom.explicit import encode_explicit, part10_explicit
-from service.dicom.reader import Bounds, parse
+from service.dicom.reader import Bounds, parse_encoded
 from tests.factories import chest, encode, ramp
 
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
@@ -51,7 +51,7 @@ def rich(signed: bool = False) -> Dataset:
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_every_value_is_kept(syntax: str, signed: bool) -> None:
-    written = part10_explicit(parse(encode(rich(signed), syntax), Bounds()), ExplicitVRLittleEndian)
+    written = part10_explicit(parse_encoded(encode(rich(signed), syntax), Bounds()), ExplicitVRLittleEndian)
 
     result = dcmread(BytesIO(written))
     words = result["ModalityLUTSequence"][0]["LUTData"]
@@ -70,7 +70,7 @@ def test_an_element_of_a_repeating_group_gets_the_vr_of_the_dictionary() -> None
     overlaid = rich()
     overlaid.add_new(0x60003000, "OW", bytes(2))
 
-    written = part10_explicit(parse(encode(overlaid, ImplicitVRLittleEndian), Bounds()), ExplicitVRLittleEndian)
+    written = part10_explicit(parse_encoded(encode(overlaid, ImplicitVRLittleEndian), Bounds()), ExplicitVRLittleEndian)
 
     assert dcmread(BytesIO(written))[0x60003000].VR == "OW"
 
@@ -89,7 +89,7 @@ def test_the_bytes_are_those_of_dcmtk(option: str, signed: bool, tmp_path: Path)
     for command in (["dcmconv", option, source, other], ["dcmconv", "+te", other, back]):
         subprocess.run(command, check=True, capture_output=True, timeout=60)
 
-    written = encode_explicit(parse(other.read_bytes(), Bounds()))
+    written = encode_explicit(parse_encoded(other.read_bytes(), Bounds()))
 
     assert back.read_bytes().endswith(written)
     assert written.startswith(b"\x08\x00\x05\x00CS")
@@ -99,7 +99,7 @@ def test_bytes_of_a_text_that_do_not_fit_its_character_set_are_kept() -> None:
     dataset = chest(ramp(8, 8), SpecificCharacterSet="ISO_IR 192", PatientName="Canary^XXXX")
     data = encode(dataset, ImplicitVRLittleEndian).replace(b"XXXX", b"\xff\xfe\xf8\x80")
 
-    assert b"PN\x0c\x00Canary^\xff\xfe\xf8\x80 " in encode_explicit(parse(data, Bounds()))
+    assert b"PN\x0c\x00Canary^\xff\xfe\xf8\x80 " in encode_explicit(parse_encoded(data, Bounds()))
 
 
 def test_private_elements_of_implicit_vr_are_un() -> None:
@@ -107,7 +107,7 @@ def test_private_elements_of_implicit_vr_are_un() -> None:
     dataset.add_new(0x00190010, "LO", "NOBODY KNOWS")
     dataset.add_new(0x00191001, "FD", 0.5)
 
-    implicit = parse(encode(dataset, ImplicitVRLittleEndian), Bounds())
+    implicit = parse_encoded(encode(dataset, ImplicitVRLittleEndian), Bounds())
     result = dcmread(BytesIO(part10_explicit(implicit, ExplicitVRLittleEndian)))
 
     assert result[0x00190010].VR == "LO"
@@ -119,6 +119,6 @@ def test_a_text_of_more_than_64_kb_is_un() -> None:
     dataset = chest(ramp(8, 8))
     dataset["ImageComments"] = DataElement("ImageComments", "LT", "x" * 70000, validation_mode=IGNORE)
 
-    written = encode_explicit(parse(encode(dataset, ImplicitVRLittleEndian), Bounds()))
+    written = encode_explicit(parse_encoded(encode(dataset, ImplicitVRLittleEndian), Bounds()))
 
     assert b"\x20\x00\x00\x40UN\0\0" + (70000).to_bytes(4, "little") + b"xxx" in written
