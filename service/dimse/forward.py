@@ -10,7 +10,7 @@ import httpx
 from service.dimse.status import Status, status
 from service.errors import ConfigurationError
 from service.http.failure_reasons import OUT_OF_RESOURCES
-from service.http.predictions import INSTANCE_HEADER
+from service.http.headers import INSTANCE_HEADER
 from service.settings import Dimse
 from service.telemetry import log
 

@@ -3,6 +3,7 @@
 import resource
 import signal
 import threading
+import warnings
 
 import typer
 
@@ -19,6 +20,7 @@ def run(settings: Settings, grace_seconds: float) -> None:
     ConfigurationError
         As `Acceptor`.
     """
+    warnings.simplefilter("ignore")  # pydicom's warnings quote values
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -12,12 +12,11 @@ from service.http.auth import needs
 from service.http.bodies import Item, Page, Prediction, json_response, page_body, prediction_body
 from service.http.caching import cache_headers, is_fresh
 from service.http.dependencies import PipelineDep
+from service.http.headers import INSTANCE_HEADER
 from service.http.problems import RESPONSES, note, problem
 from service.http.uploads import FORM, PART_NAMES, RAW, Upload, receive_files
 from service.objects.drawing import Drawing
 from service.prediction.pipeline import Pipeline
-
-INSTANCE_HEADER = "X-Sop-Instance-Uid"
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"], responses=RESPONSES)
 

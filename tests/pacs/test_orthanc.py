@@ -13,6 +13,7 @@ import pydicom
 import pytest
 from PIL import Image
 
+from service.objects.kinds import DICOM_KINDS
 from tests.factories import dicom_bytes, noise
 from tests.pacs.orthanc import Orthanc, Ports, free_ports, orthanc
 from tests.service.dimse.serving import Process, acceptor, environment, service
@@ -120,7 +121,7 @@ def test_orthanc_stores_lists_and_renders_the_objects(hospital: Hospital, number
     items = hospital.sent(id, destination)
 
     assert ordered.status_code == 202
-    assert [(item["state"], item["error"]) for item in items] == [("sent", None)] * 4
+    assert [(item["state"], item["error"]) for item in items] == [("sent", None)] * len(DICOM_KINDS)
     stored = hospital.pacs.instances(study)
     assert set(stored) == OBJECTS | {"DX"}
     listed = hospital.pacs.request("GET", f"/dicom-web/studies/{study}/series")

@@ -174,9 +174,13 @@ def in_table(text: str) -> list[str]:
     ]
 
 
-def in_files(folder: Path, instances: Path) -> list[str]:
-    """Return files with planted values in name or content, except the instances and the database beside them."""
-    allowed = {instances, *(instances.with_name(f"triage.sqlite{suffix}") for suffix in ("", "-wal", "-shm"))}
+def in_files(folder: Path, data: Path) -> list[str]:
+    """Return files with planted values in name or content, except instances, objects and the database in `data`."""
+    allowed = {
+        data / "instances",
+        data / "objects",
+        *(data / f"triage.sqlite{suffix}" for suffix in ("", "-wal", "-shm")),
+    }
     paths = [path for path in folder.rglob("*") if not allowed & {path, *path.parents}]
     names = [str(path) for path in paths if in_text(str(path.relative_to(folder)))]
     return names + [str(path) for path in paths if path.is_file() and SECRET.search(path.read_bytes())]

@@ -6,6 +6,7 @@ import pytest
 from service import settings
 from service.cli.settings_table import variables
 from service.errors import ConfigurationError
+from service.objects.kinds import DICOM_KINDS
 from service.storage.url import database_url
 
 
@@ -96,7 +97,7 @@ def test_destinations_are_a_json_list(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = settings.load()
 
     assert [destination.name for destination in loaded.sending.destinations] == ["archive", "ae"]
-    assert len(loaded.sending.destinations[0].objects) == 4
+    assert loaded.sending.destinations[0].objects == DICOM_KINDS
     [value] = [variable.value for variable in variables(loaded) if variable.name == "TRIAGE_SENDING__DESTINATIONS"]
     assert json.loads(value) == [
         json.loads(ARCHIVE) | {"protocol": "dicomweb"},

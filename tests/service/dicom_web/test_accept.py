@@ -41,26 +41,5 @@ def test_the_query_parameter_replaces_the_header() -> None:
     assert choose(request("a/x", query="accept=b/y"), ("a/x", "b/y")) == "b/y"
 
 
-@pytest.mark.parametrize(
-    ("accept", "content", "syntax", "accepted"),
-    [
-        ('multipart/related; type="application/dicom"', "application/dicom", "1.2.3", True),
-        ("multipart/related; type=application/dicom; transfer-syntax=*", "application/dicom", "1.2.3", True),
-        ('multipart/related; type="application/dicom"; transfer-syntax=1.2.4', "application/dicom", "1.2.3", False),
-        ('multipart/related; type="image/*"', "image/jls", "1.2.3", True),
-        ('multipart/related; type="*/*"', "image/jls", "1.2.3", True),
-        ('multipart/related; type="image/jpeg"', "image/jls", "1.2.3", False),
-        ("multipart/related", "image/jls", "1.2.3", True),
-    ],
-)
-def test_a_range_may_restrict_type_and_transfer_syntax_of_parts(
-    accept: str, content: str, syntax: str, accepted: bool
-) -> None:
-    [parsed] = ranges(request(accept))
-
-    assert parsed.accepts("multipart/related")
-    assert parsed.accepts_parts(content, syntax) is accepted
-
-
 def test_a_range_of_weight_0_is_dropped() -> None:
     assert ranges(request("a/x;q=0, b/y")) == (Range("b/y"),)

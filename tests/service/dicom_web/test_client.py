@@ -214,8 +214,8 @@ def is_uncompressed(dataset: Dataset) -> bool:
 @pytest.mark.parametrize(
     ("retrieve", "count"),
     [
-        (lambda client: client.retrieve_study(UIDS[0]), 5),
-        (lambda client: list(client.iter_study(UIDS[0])), 5),
+        (lambda client: client.retrieve_study(UIDS[0]), 6),
+        (lambda client: list(client.iter_study(UIDS[0])), 6),
         (lambda client: client.retrieve_series(*UIDS[:2]), 1),
         (lambda client: list(client.iter_series(*UIDS[:2])), 1),
     ],
@@ -259,7 +259,7 @@ def test_metadata_lead_to_bulk_data_with_defaults(stored_compressed: DICOMwebCli
     [metadata] = stored_compressed.retrieve_series_metadata(*UIDS[:2])
     assert metadata == stored_compressed.retrieve_instance_metadata(*UIDS)
     assert metadata in stored_compressed.retrieve_study_metadata(UIDS[0])
-    assert len(stored_compressed.retrieve_study_metadata(UIDS[0])) == 5
+    assert len(stored_compressed.retrieve_study_metadata(UIDS[0])) == 6
     named = [metadata["7FE00010"]["BulkDataURI"], metadata["00283010"]["Value"][0]["00283006"]["BulkDataURI"]]
     # The client sends Host without the port, so the URIs lack it, too.
     uris = [f"{stored_compressed.base_url}{uri.partition('/dicom-web')[2]}" for uri in named]
@@ -285,10 +285,10 @@ def test_the_client_for_javascript_retrieves_with_defaults(stored_compressed: DI
     octets = PIXELS.nbytes
     assert answers.pop("retrieveInstanceFrames") == answers.pop("retrieveBulkData") == [octets]
     assert answers.pop("lutData") == [8192]
-    assert [len(answers.pop(f"retrieve{level}")) for level in ("Study", "Series")] == [5, 1]
+    assert [len(answers.pop(f"retrieve{level}")) for level in ("Study", "Series")] == [6, 1]
     assert answers.pop("retrieveInstance") > octets
-    assert [answers.pop(f"retrieve{level}Metadata") for level in ("Study", "Series", "Instance")] == [5, 1, 1]
-    assert [answers.pop(f"searchFor{level}") for level in ("Studies", "Series", "Instances")] == [1, 5, 5]
+    assert [answers.pop(f"retrieve{level}Metadata") for level in ("Study", "Series", "Instance")] == [6, 1, 1]
+    assert [answers.pop(f"searchFor{level}") for level in ("Studies", "Series", "Instances")] == [1, 6, 6]
     pictures = ("InstanceRendered", "InstanceThumbnail", "InstanceFramesRendered", "InstanceFramesThumbnail")
     assert all(answers.pop(f"retrieve{picture}") > 500 for picture in pictures)
     assert answers == {}

@@ -171,7 +171,7 @@ def test_a_study_is_uncompressed_or_as_stored(client: Client) -> None:
         for part in received:
             syntax = dcmread(BytesIO(part.content), stop_before_pixels=True).file_meta.TransferSyntaxUID
             assert part.content_type == f"application/dicom; transfer-syntax={syntax}"
-        assert len(received) == 5 * 8
+        assert len(received) == 6 * 8
         return {part.content_type.rpartition("=")[2] for part in received}
 
     assert syntaxes('multipart/related; type="application/dicom"') == {EXPLICIT}

@@ -1,6 +1,7 @@
 """The objects of a prediction over HTTP, read by independent tools."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -18,8 +19,13 @@ from tests.service.serving import Client, serving, settings_for
 
 
 @pytest.fixture(scope="module")
-def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with serving(settings_for(artefact, tmp_path_factory.mktemp("data"))) as client:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def client(artefact: Path, folder: Path) -> Iterator[Client]:
+    with serving(settings_for(artefact, folder)) as client:
         yield client
 
 
@@ -86,6 +92,13 @@ def test_an_overloaded_service_makes_no_object(client: Client, answer: dict) -> 
     assert (response.status_code, response.json()["code"]) == (503, "overloaded")
 
 
+@pytest.fixture
+def unmade(folder: Path) -> None:
+    """Delete the objects that other tests have made."""
+    shutil.rmtree(folder / "objects", ignore_errors=True)
+
+
+@pytest.mark.usefixtures("unmade")
 def test_a_failure_to_make_an_object_is_400_and_quotes_no_value(
     client: Client, answer: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +114,7 @@ def test_a_failure_to_make_an_object_is_400_and_quotes_no_value(
     assert "Tweety" not in response.text
 
 
+@pytest.mark.usefixtures("unmade")
 def test_an_object_that_takes_too_long_is_503_not_a_fault_of_the_file(
     client: Client, answer: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
