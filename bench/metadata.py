@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from service.objects.kinds import DICOM_KINDS
 from service.settings import SHIPPED_ARTEFACT
 from tests.factories import STUDY, dicom_bytes, noise
 from tests.pacs.orthanc import free_ports, orthanc
@@ -29,7 +30,7 @@ def seconds(http: httpx.Client) -> list[float]:
         answer = http.get(f"/dicom-web/studies/{STUDY}/metadata", headers={"Accept": "application/dicom+json"})
         spent.append(time.perf_counter() - start)
         assert answer.status_code == 200, answer.text
-        assert len(json.loads(answer.content)) == 5
+        assert len(json.loads(answer.content)) == 1 + len(DICOM_KINDS)
     return spent
 
 
@@ -47,7 +48,7 @@ def main() -> None:
         id = answer.json()["id"]
         first, *ours = seconds(http)
         pacs.upload(data)
-        for kind in ("sr", "segmentation", "secondary_capture", "presentation_state"):
+        for kind in DICOM_KINDS:
             pacs.upload(http.get(f"/v1/predictions/{id}/{kind}.dcm").content)
         _, *theirs = seconds(pacs.http)
     mine, other = statistics.median(ours), statistics.median(theirs)

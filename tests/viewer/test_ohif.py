@@ -133,10 +133,8 @@ def test_it_shows_the_objects_made_from_a_radiograph(ohif: Ohif, site: Site) -> 
     assert ohif.series(Kind.SECONDARY_CAPTURE.form.series_number).shows(lambda shot: colourful(shot) > 0.2)
 
     left, _, right, _ = site.box
-    report = (
-        Kind.SR.form.series_number
-    )  # OHIF may load it after it has drawn, and draws the box when it is opened again
-    assert any(
+    report = Kind.SR.form.series_number
+    assert any(  # OHIF may load the report after it has drawn, and draws the box when it is opened again
         ohif.series(report).shows(lambda shot: has_upright_lines(shot, left, right), seconds=10) for _ in range(6)
     )
 
