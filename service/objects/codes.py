@@ -56,7 +56,7 @@ def _private(value: str, meaning: str) -> Coded:
 
 
 UNDECIDED = _private("UNDECIDED", "Undecided, no operating point")
-ATTENTION_SHARE = _private("ATTENTION_SHARE", "Region of attention of the network, share of the image")
+ATTENTION_SHARE = _private("ATTENTION_SHARE", "Attention, share of the image")
 ATTENTION = _private("ATTENTION", "Region of attention of the network")
 PRIORITY = _private("PRIORITY", "Priority in the worklist")
 FLAG = _private("FLAG", "Suspicious, yet usable")

@@ -110,7 +110,7 @@ def test_a_measurement_and_no_site_says_what_the_box_is(document: Dataset) -> No
     (share,) = group.get_measurements()
     x0, y0, x1, y1 = BOX
 
-    assert share.name.meaning == "Region of attention of the network, share of the image"
+    assert share.name.meaning == "Attention, share of the image"
     assert share.value == pytest.approx(100 * (x1 - x0) * (y1 - y0) / (WIDTH * HEIGHT), abs=1e-4)
     assert group.finding_sites == []
 
