@@ -201,9 +201,9 @@ def _address_problem(destination: Destination) -> str:
     """Describe what is missing or too much of the keys that say where the destination is."""
     if (destination.url is None) == (destination.host is None):
         return "expected either url or host"
-    wanted = "url" if destination.protocol in _HTTP else "host"
-    if getattr(destination, wanted) is None:
-        return f"the protocol {destination.protocol} needs {wanted}"
+    required = "url" if destination.protocol in _HTTP else "host"
+    if getattr(destination, required) is None:
+        return f"the protocol {destination.protocol} needs {required}"
     if destination.protocol == "hl7" and "port" not in destination.model_fields_set:
         return "the protocol hl7 needs port"
     return ""

@@ -29,7 +29,13 @@ _HIGH = {  # designations of what bytes from 80 mean
     **{b")I": 13, b"$)A": 58, b"-A": 100, b"-B": 101, b"-C": 109, b"-D": 110, b"-F": 126, b"-G": 127, b"-H": 138},
     **{b"-L": 144, b"-M": 148, b"$)C": 149, b"-T": 166, b"-b": 203},
 }
-_LOW = {b"(B": b"", b"(J": b"", b"$@": b"\0", b"$B": b"\0", b"$(D": b"\x8f"}  # of bytes below 80: two bytes, in EUC-JP
+_LOW = {
+    b"(B": b"",
+    b"(J": b"",
+    b"$@": b"\0",
+    b"$B": b"\0",
+    b"$(D": b"\x8f",
+}  # what bytes below 80 mean: one byte, or two in EUC-JP
 _TOKENS = re.compile(rb"\x1b([\x20-\x2f]+[\x30-\x7e])|([\x80-\xff]+)|([^\x1b\x80-\xff]+)|\x1b")
 _FOREIGN = re.compile(rb"[\x1b\x80-\xff]")
 _ITEMS = re.compile(rb"\xfe\xff[\x00\x0d\xdd]\xe0|\xff\xfe\xe0[\x00\x0d\xdd]|\xff\xff\xff\xff")

@@ -8,9 +8,9 @@ from pydicom.charset import convert_encodings, decode_bytes
 from service.dicom.elements import items, text
 from service.dicom.header import readable_values
 
-# Of the image itself; the protocol and the processing are chosen for each image.
+# Attributes that describe the image itself; the protocol and the processing are chosen for each image.
 IMAGE_DESCRIPTIONS = ("AcquisitionDeviceProcessingDescription", "SeriesDescription", "ProtocolName")
-# Of the whole examination, which may have several images.
+# Attributes that describe the whole examination, which may have several images.
 STUDY_DESCRIPTIONS = (
     "PerformedProcedureStepDescription",
     "StudyDescription",
@@ -20,7 +20,7 @@ STUDY_DESCRIPTIONS = (
 )
 # What an item of a sequence says in words
 _TEXTS = ("CodeMeaning", "ScheduledProcedureStepDescription", "RequestedProcedureDescription")
-MAX_ITEMS = 8  # of a sequence that are read: a file may hold thousands, an image needs one or two
+MAX_ITEMS = 8  # items of a sequence that are read: a file may hold thousands, an image needs one or two
 _ESCAPE = "\x1b"  # begins another character set of ISO 2022, PS3.5 6.1.2.5
 SNOMED = ("SCT", "SRT", "SNM3", "99SDM")
 

@@ -40,7 +40,7 @@ class Bounds:
     max_pixels: int = 64 * 2**20  # Rows x Columns
     max_depth: int = 32  # nested sequences
     max_elements: int = 50_000
-    max_items: int = 5_000  # of all sequences
+    max_items: int = 5_000  # items of all sequences together
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ async def predict(request: Request, pipeline: PipelineDep) -> JSONResponse:
         async with receive_files(request, request.app.state.limits) as uploads:
             if len(uploads) > 1:
                 return JSONResponse(await _predict_each(pipeline, uploads))
-            # Of a C-STORE request: a command must not acknowledge another instance than it names, PS3.4 B.2.3.
+            # The acceptor sends it: a C-STORE command must not acknowledge another instance than it names, PS3.4 B.2.3.
             announced = request.headers.get(INSTANCE_HEADER)
             record = await pipeline.predict(await uploads[0].read(), instance=announced)
             return json_response(prediction_body(record))

@@ -70,7 +70,7 @@ def _components(runs: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
             parents[run] = run = parents[parents[run]]
         return run
 
-    first = 0  # of the runs of the row above that may touch this run or a later one
+    first = 0  # index of the first run of the row above that may touch this run or a later one
     for index, (row, start, end) in enumerate(listed):
         while listed[first][0] < row - 1 or (listed[first][0] == row - 1 and listed[first][2] < start):
             first += 1

@@ -28,7 +28,7 @@ from service.storage.record import Record
 
 _LEVELS = 255
 _HALF = 0.5  # share of a class map's own range
-# of segments in turn; Okabe and Ito's, which the colour-blind can tell apart
+# Colours of the segments in turn; Okabe and Ito's, which the colour-blind can tell apart
 _COLOURS = ("f0e442", "56b4e9", "e69f00", "cc79a7", "009e73", "d55e00", "0072b2")
 _NOMINAL_THICKNESS = "1"
 _GRID = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -7,7 +7,7 @@ from service.destinations import Destination
 from service.sending.failure import SendingFailed
 from service.sending.http_post import Answer, post
 
-_MAX_BYTES = 2**20  # of an answer; one object needs a few hundred
+_MAX_BYTES = 2**20  # maximum size of an answer; one object needs a few hundred
 _OK = 200
 _FAILED = "00081198"  # FailedSOPSequence, PS3.18 10.5.3
 _JSON = "application/dicom+json"

@@ -10,7 +10,7 @@ from service.storage.tables import OUTBOX, PREDICTIONS, WORKLIST
 
 OPEN = ("waiting", "repeating")  # states in which an order is still to be sent
 
-COLUMNS: tuple[sa.ColumnElement[Any], ...] = (  # of a selection from PREDICTIONS and WORKLIST
+COLUMNS: tuple[sa.ColumnElement[Any], ...] = (  # to be selected from PREDICTIONS joined with WORKLIST
     WORKLIST.c.acknowledged_at,
     WORKLIST.c.acknowledged_by,
     sa.exists()
