@@ -16,8 +16,10 @@ from service.errors import MalformedDicom
 
 UTF_8 = "ISO_IR 192"
 
-_MULTIPLE = ("LO", "SH", "UC", "PN")  # a backslash separates values
-_TEXT = (*_MULTIPLE, "LT", "ST", "UT")  # the VRs to which Specific Character Set applies, PS3.5 6.1.2.2
+_MULTIPLE = ("LO", "SH", "UC", "PN", "CS")  # a backslash separates values
+# The VRs to which Specific Character Set applies, PS3.5 6.1.2.2, and CS, which files do not keep to the ASCII of 6.2
+_TEXT = (*_MULTIPLE, "LT", "ST", "UT")
+_CHARACTER_SET = 0x00080005
 _REGISTERED = {  # ISO-IR number: codec of bytes from 80, PS3.3 tables C.12-2 to C.12-4
     **{13: "shift_jis", 58: "gb2312", 100: "latin_1", 101: "iso8859_2", 109: "iso8859_3", 110: "iso8859_4"},
     **{126: "iso8859_7", 127: "iso8859_6", 138: "iso8859_8", 144: "iso8859_5", 148: "iso8859_9", 149: "euc_kr"},
@@ -58,7 +60,7 @@ def decode_text(dataset: Dataset, inherited: Repertoire | None = None) -> bool:
     """
     repertoire = _repertoire(dataset, inherited or Repertoire())
     decoded = False
-    for tag in list(dataset.keys()):
+    for tag in sorted(dataset.keys() - {_CHARACTER_SET}):
         element = dataset.get_item(tag)
         vr = element.VR or "UN"
         if vr == "UN" and dictionary_has_tag(tag):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from pydicom import Dataset
-from pydicom.charset import convert_encodings, decode_bytes
 
 from service.dicom.elements import items, text
 from service.dicom.header import readable_values
@@ -21,7 +20,6 @@ STUDY_DESCRIPTIONS = (
 # What an item of a sequence says in words
 _TEXTS = ("CodeMeaning", "ScheduledProcedureStepDescription", "RequestedProcedureDescription")
 MAX_ITEMS = 8  # items of a sequence that are read: a file may hold thousands, an image needs one or two
-_ESCAPE = "\x1b"  # begins another character set of ISO 2022, PS3.5 6.1.2.5
 SNOMED = ("SCT", "SRT", "SNM3", "99SDM")
 
 
@@ -62,7 +60,7 @@ def description(dataset: Dataset, keyword: str) -> str:
 
 
 def code_string(dataset: Dataset, keyword: str) -> str:
-    """Return a value of VR CS; files hold other characters than the ASCII of PS3.5 6.2, in their own character set.
+    """Return a value of VR CS, which may hold other characters than the ASCII of PS3.5 6.2.
 
     Raises
     ------
@@ -70,9 +68,7 @@ def code_string(dataset: Dataset, keyword: str) -> str:
         `value_invalid`.
     """
     value = text(dataset, keyword)
-    if _ESCAPE in value:
-        return _as_declared(value, dataset) or value
-    return value if value.isascii() else _as_utf8(value) or _as_declared(value, dataset) or value
+    return _as_utf8(value) or value
 
 
 def _texts(item: Dataset) -> list[object]:
@@ -85,13 +81,3 @@ def _as_utf8(value: str) -> str:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return ""
-
-
-def _as_declared(value: str, dataset: Dataset) -> str:
-    """Text in Specific Character Set, which pydicom does not apply to a code string; empty where it does not fit."""
-    try:
-        encodings = convert_encodings(dataset.get("SpecificCharacterSet"))
-        decoded = decode_bytes(value.encode("latin-1"), encodings, set())
-    except (UnicodeError, LookupError, ValueError, AttributeError, TypeError):
-        return ""
-    return "" if "\ufffd" in decoded else decoded

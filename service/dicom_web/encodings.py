@@ -30,9 +30,9 @@ class Encoding:
     Attributes
     ----------
     media_type
-        Of the file or frame.
+        Media type of the file or frame.
     single
-        Whether the answer is that alone, rather than a part of a multipart body.
+        Whether the answer is one file or frame alone, rather than parts of a multipart body.
     """
 
     media_type: str
@@ -94,13 +94,13 @@ def accepted(
                 yield Encoding(media_types(syntax)[0], syntax, single=True)
 
 
-def _syntaxes(media_type: str, wanted: str, offered: Sequence[str], media_types: MediaTypes) -> Iterator[str]:
+def _syntaxes(media_type: str, named: str, offered: Sequence[str], media_types: MediaTypes) -> Iterator[str]:
     def fits(syntax: str) -> bool:
         return media_type == "" or any(matches(name, media_type) for name in media_types(syntax))
 
-    if wanted == "*":
+    if named == "*":
         yield from (syntax for syntax in offered if fits(syntax) or (media_type == OCTETS and syntax == offered[0]))
-    elif wanted:
-        yield from (syntax for syntax in offered if syntax == wanted and (fits(syntax) or media_type == OCTETS))
+    elif named:
+        yield from (syntax for syntax in offered if syntax == named and (fits(syntax) or media_type == OCTETS))
     else:
         yield from (syntax for syntax in dict.fromkeys((EXPLICIT, *offered)) if fits(syntax))

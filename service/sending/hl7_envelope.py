@@ -19,7 +19,7 @@ def delivery_control_id(delivery: Delivery) -> str:
 def addressed(message: bytes, destination: Destination, delivery: Delivery) -> bytes:
     """Return the message of `objects.hl7` for a destination."""
     segments = [line.split(FIELD) for line in message.decode().rstrip("\r").split("\r")]
-    by_name = {fields[0]: fields for fields in segments}  # of several OBX, the last one stays
+    by_name = {fields[0]: fields for fields in segments}  # the last OBX replaces the others
     header = by_name["MSH"]  # its first field is the separator: MSH-n is at n - 1
     header[2:6] = (
         destination.sending_application,

@@ -20,7 +20,7 @@ LEASE = timedelta(seconds=30)  # time after which the deliveries of a killed pro
 _RENEW_SECONDS = 10.0
 POLL_SECONDS = 2.0  # delay until orders of another replica or from before a restart are noticed
 _MAX_PAUSE = timedelta(hours=1)
-_DAY_SECONDS = 86_400.0  # then an alert that nobody acknowledged ends
+_DAY_SECONDS = 86_400.0  # time after which an alert ends without acknowledgement
 _ALERT_SECONDS = 300.0  # longest pause after a failed attempt at an alert that is not repeated
 
 

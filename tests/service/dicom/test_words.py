@@ -246,6 +246,28 @@ def test_code_strings_in_the_character_set_of_the_file(charset: str | None, enco
 
 
 @pytest.mark.parametrize(
+    ("charset", "encoding", "part", "patient"),
+    [
+        ("GB18030", "gb18030", "胸部", "张^小东"),
+        ("GBK", "gbk", "胸片", "张^小东"),
+        ("ISO_IR 144", "iso8859_5", "ОГК", "Иванов"),
+        ("ISO_IR 126", "iso8859_7", "ΘΩΡΑΚΑΣ", "Διονυσιος"),
+    ],
+)
+def test_code_strings_beside_a_name_in_the_same_character_set(
+    charset: str, encoding: str, part: str, patient: str
+) -> None:
+    """Text is decoded first, and the data set then declares UTF-8."""
+    as_pydicom_writes = part.encode(encoding).decode("latin-1")
+    elements = {"BodyPartExamined": as_pydicom_writes, "PatientName": patient, "SpecificCharacterSet": charset}
+
+    header = radiograph(dicom_bytes(PIXELS, **elements)).header
+
+    assert header.flags == ()
+    assert header.attributes["PatientName"] == patient
+
+
+@pytest.mark.parametrize(
     ("charset", "encodings"), [("ISO 2022 IR 87", ["iso2022_jp"]), ("ISO 2022 IR 149", ["euc_kr"])]
 )
 def test_code_strings_with_escape_sequences(charset: str, encodings: list[str]) -> None:
