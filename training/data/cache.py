@@ -21,6 +21,7 @@ from rich.progress import Progress
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from model.labels import LABELS
 from training.data.pixel_path import Radiographs
 from training.data.sample import Case, Floats, targets
 from training.errors import TrainingError
@@ -42,6 +43,8 @@ class Canvases:
         Metadata of the N images.
     factor
         S' / S, by which images are shrunk when they are read.
+    labels
+        Label of each of the K findings of a case, in order.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Canvases:
     rows: NDArray[np.int64]
     cases: tuple[Case, ...]
     factor: int = 1
+    labels: tuple[str, ...] = LABELS
 
     @cached_property
     def targets(self) -> Floats:
@@ -119,7 +123,7 @@ def cache_canvases(source: Radiographs, folder: Path, workers: int = 2) -> Canva
     stem = f"{source.key}-{len(source)}"
     path = folder / f"{stem}.npy"
     fill(source, open_or_create(path, shape), open_or_create(folder / f"{stem}.written.npy", shape[:1]), workers)
-    return Canvases(source.name, open_array(path), np.arange(len(source)), tuple(source.cases))
+    return Canvases(source.name, open_array(path), np.arange(len(source)), tuple(source.cases), labels=source.labels)
 
 
 def fill(source: Radiographs, pixels: NDArray[np.uint8], written: NDArray[np.uint8], workers: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from model.labels import LABELS
 from service.dicom.canvas import Rule, canvas, grey_values
 from service.dicom.radiograph import radiograph
 from service.errors import InputError, UnsuitableImage
@@ -24,12 +25,15 @@ class Radiographs:
     ----------
     size
         Side S of the canvases, in pixels.
+    labels
+        Label of each of the K findings of a case, in order.
     """
 
     name: str
     cases: tuple[Case, ...]
     paths: tuple[Path, ...]
     size: int
+    labels: tuple[str, ...] = LABELS
 
     @cached_property
     def key(self) -> str:

@@ -24,7 +24,7 @@ class Case:
     patient
         Identifier of the patient; a patient is in one split only.
     findings
-        Value of each label of `model.labels.LABELS`, in order: 1 present, 0 absent, NaN unknown.
+        Value of each of the source's labels, in order: 1 present, 0 absent, NaN unknown.
     collection
         Part of a composed data set that the image is from; empty if unknown.
     sex

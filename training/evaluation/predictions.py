@@ -38,12 +38,15 @@ class Predictions:
         `[N, 2] float32`, (x, y) in [0, 1] of the canvas: centre of the heat map's highest cell.
     cases
         Metadata of the N images.
+    labels
+        Label of each of the K findings, in order.
     """
 
     logits: Floats
     boxes: Floats
     peaks: Floats
     cases: tuple[Case, ...]
+    labels: tuple[str, ...] = LABELS
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -65,7 +68,7 @@ class Predictions:
     def subset(self, indices: NDArray[np.int64]) -> "Predictions":
         """Return the predictions for the images at these indices `[n]`."""
         cases = tuple(self.cases[index] for index in indices)
-        return Predictions(self.logits[:, indices], self.boxes[indices], self.peaks[indices], cases)
+        return Predictions(self.logits[:, indices], self.boxes[indices], self.peaks[indices], cases, self.labels)
 
 
 @torch.no_grad()
@@ -77,17 +80,17 @@ def predict(network: Agcnn, canvases: Canvases) -> Predictions:
     for chunk in np.split(np.arange(len(canvases)), range(BATCH, len(canvases), BATCH)):
         output = network(canvases.batch(chunk)[0].to(device))
         branches = torch.stack([output.fusion, output.global_, output.local])  # [3, B, K or more]
-        logits.append(branches[..., : len(LABELS)].float().cpu())
+        logits.append(branches[..., : len(canvases.labels)].float().cpu())
         boxes.append(output.box.float().cpu())
         points.append(peaks(output.heat_map).cpu())
     arrays = (torch.cat(logits, 1).numpy(), torch.cat(boxes).numpy(), torch.cat(points).numpy())
-    return Predictions(*arrays, canvases.cases)
+    return Predictions(*arrays, canvases.cases, canvases.labels)
 
 
 def predict_distributed(fabric: Fabric, network: Agcnn, canvases: Canvases) -> Predictions:
     """Return the same as `predict`, with the batches shared among the processes; every process returns all images."""
     count = len(canvases)
-    whole = Predictions(*empty(count), canvases.cases)
+    whole = Predictions(*empty(count, len(canvases.labels)), canvases.cases, canvases.labels)
     network = network.to(fabric.device)
     for chunk in np.split(np.arange(count), range(BATCH, count, BATCH))[fabric.global_rank :: fabric.world_size]:
         part = predict(network, canvases.subset(chunk))
@@ -98,12 +101,12 @@ def predict_distributed(fabric: Fabric, network: Agcnn, canvases: Canvases) -> P
         total: Floats = all_reduce(fabric, torch.from_numpy(values).to(fabric.device), "sum").cpu().numpy()
         return total
 
-    return Predictions(summed(whole.logits), summed(whole.boxes), summed(whole.peaks), canvases.cases)
+    return Predictions(summed(whole.logits), summed(whole.boxes), summed(whole.peaks), canvases.cases, canvases.labels)
 
 
-def empty(count: int) -> tuple[Floats, Floats, Floats]:
-    """Return logits `[3, N, K]`, boxes `[N, 4]` and peaks `[N, 2]` of zeros for `count` images."""
-    shapes = ((len(BRANCHES), count, len(LABELS)), (count, 4), (count, 2))
+def empty(count: int, findings: int) -> tuple[Floats, Floats, Floats]:
+    """Return logits `[3, N, K]`, boxes `[N, 4]` and peaks `[N, 2]` of zeros for `count` images and K findings."""
+    shapes = ((len(BRANCHES), count, findings), (count, 4), (count, 2))
     logits, boxes, peaks = (np.zeros(shape, np.float32) for shape in shapes)
     return logits, boxes, peaks
 
@@ -121,22 +124,24 @@ def pool(parts: Sequence[Predictions]) -> Predictions:
     Raises
     ------
     TrainingError
-        An image is in two of them.
+        An image is in two of them, or they have other labels.
     """
+    if len({part.labels for part in parts}) > 1:
+        raise TrainingError("folds: their labels differ")
     cases = tuple(case for part in parts for case in part.cases)
     if len({case.image for case in cases}) != len(cases):
         raise TrainingError("folds: an image is held out in more than one of them")
     logits = np.concatenate([part.logits for part in parts], 1)
     boxes, peaks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "peaks"))
-    return Predictions(logits, boxes, peaks, cases)
+    return Predictions(logits, boxes, peaks, cases, parts[0].labels)
 
 
 def save(path: Path, predictions: Predictions) -> None:
-    """Write predictions as .npz, with the cases as JSON inside."""
+    """Write predictions as .npz, with labels and cases as JSON inside."""
     cases = json.dumps([asdict(case) for case in predictions.cases])
-    np.savez_compressed(
-        path, logits=predictions.logits, boxes=predictions.boxes, peaks=predictions.peaks, cases=np.array(cases)
-    )
+    arrays = {name: getattr(predictions, name) for name in ("logits", "boxes", "peaks")}
+    texts = {"cases": np.array(cases), "labels": np.array(json.dumps(predictions.labels))}
+    np.savez_compressed(path, allow_pickle=False, **arrays, **texts)
 
 
 def load(path: Path) -> Predictions:
@@ -151,7 +156,8 @@ def load(path: Path) -> Predictions:
         raise TrainingError(f"{path}: no predictions; did the run finish, and was it a fold?")
     with np.load(path, allow_pickle=False) as arrays:
         cases = tuple(case_from_json(record) for record in json.loads(str(arrays["cases"])))
-        return Predictions(arrays["logits"], arrays["boxes"], arrays["peaks"], cases)
+        labels = tuple(json.loads(str(arrays["labels"]))) if "labels" in arrays else LABELS
+        return Predictions(arrays["logits"], arrays["boxes"], arrays["peaks"], cases, labels)
 
 
 def case_from_json(record: dict[str, Any]) -> Case:
