@@ -8,15 +8,16 @@ from torch import nn
 from torch.nn import functional
 
 from model.agcnn import Agcnn, AgcnnConfig, freeze
-from model.branch import BACKBONES, Branch
+from model.branch import Branch
 from model.crop import crop
 from model.heat_map import Statistic, heat_map
 from model.region import region
+from tests.model.thin import DISTINCT
 
 SMALL = AgcnnConfig(canvas_size=128, input_size=64, findings=4)
 
 
-@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+@pytest.mark.parametrize("backbone", DISTINCT)
 def test_shapes_and_ranges(backbone: str) -> None:
     network = Agcnn(AgcnnConfig(backbone=backbone, canvas_size=256, input_size=128, findings=4)).eval()
     output = network(torch.rand(2, 1, 256, 256))
