@@ -206,7 +206,7 @@ def _card(
         "labels": LABELS,
         **{name: evaluated[name] for name in ENTRIES if name in evaluated},
         "preprocessing": {"canvas_size": config.canvas_size, "resize": "stretch"},
-        "network": {name: getattr(config, name) for name in Network.model_fields},
+        "network": {name: getattr(config, name) for name in Network.model_fields if hasattr(config, name)},
         "golden": golden,
     }
 
