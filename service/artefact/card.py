@@ -127,12 +127,15 @@ class Statistics(Part):
 
 
 class Golden(Part):
-    """The seed of an input (see `golden.golden_canvas`) and the outputs expected for it."""
+    """The seed of an input (see `golden.golden_canvas`) and the outputs expected for it.
+
+    Without a second look there is no `local`.
+    """
 
     seed: Count
     fusion: tuple[Share, ...]
     global_: tuple[Share, ...] = Field(alias="global")
-    local: tuple[Share, ...]
+    local: tuple[Share, ...] | None = Field(None, exclude_if=lambda local: local is None)
     heat_map: tuple[tuple[Share, ...], ...] = Field(min_length=1)
     box: tuple[Share, Share, Share, Share]
 
@@ -177,13 +180,15 @@ class Card(Part):
         quantiles = self.statistics.class_map_quantile
         _require(quantiles is None or set(quantiles) == labels, "statistics.class_map_quantile: not one for each label")
         golden = self.golden
+        fits = (golden.local is not None) == self.network.second_look
+        _require(fits, "golden.local: expected if and only if network.second_look is true")
         _require(len({len(row) for row in golden.heat_map}) == 1, "golden.heat_map: rows differ in length")
         _require(golden.box[0] < golden.box[2] and golden.box[1] < golden.box[3], "golden.box: empty")
         lists = {
             "operating_points": self.operating_points,
             "golden.fusion": golden.fusion,
             "golden.global": golden.global_,
-            "golden.local": golden.local,
+            **({} if golden.local is None else {"golden.local": golden.local}),
         }
         for name, values in lists.items():
             _require(len(values) == len(labels), f"{name}: {len(values)} entries for {len(labels)} labels")
