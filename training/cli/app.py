@@ -58,6 +58,15 @@ def evaluate(  # noqa: PLR0913 - options
     devices: Annotated[int, typer.Option(min=1, help="Number of processes that predict, one per GPU.")] = 1,
     without_second_look: WithoutSecondLook = False,
     cache: CacheFolder = None,
+    least_sensitivity: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="A finding gets an operating point if the lower bound of its sensitivity is above this; by default "
+            "above chance.",
+        ),
+    ] = 0.05,
 ) -> None:
     """Calibrate on the held-out images of the folds, then score a run on the test list.
 
@@ -68,8 +77,16 @@ def evaluate(  # noqa: PLR0913 - options
 
     with one_line():
         cache = cache or folds[0].parent / "cache"
-        second_look = not without_second_look
-        plan = evaluation.Evaluation(tuple(folds), data, cache, collection, tuple(compare or ()), devices, second_look)
+        plan = evaluation.Evaluation(
+            tuple(folds),
+            data,
+            cache,
+            collection,
+            tuple(compare or ()),
+            devices,
+            least_sensitivity,
+            second_look=not without_second_look,
+        )
         metrics = evaluation.evaluate(run, plan) if run else evaluation.cross_validate(plan)
         for line in summary_lines(metrics) if metrics else ():  # empty in all processes but the first
             typer.echo(line)

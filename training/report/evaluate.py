@@ -19,10 +19,10 @@ from training.evaluation.assessment import (
     rates_on_test,
     readings,
     restrict,
-    suffix,
 )
-from training.evaluation.calibration import Calibration, calibrate, operating_points
+from training.evaluation.calibration import Calibration, calibrate
 from training.evaluation.comparison import read_tables
+from training.evaluation.operating_points import LEAST_SENSITIVITY, Terms, choose
 from training.evaluation.predictions import BRANCHES, Predictions
 from training.evaluation.scores import Part
 from training.fit import checkpoint
@@ -53,6 +53,8 @@ class Evaluation:
         Tables of other models' predictions on the test list.
     devices
         Number of processes that predict.
+    least_sensitivity
+        A label gets an operating point if the lower bound of its sensitivity is above it.
     second_look
         False: the local branch and the fusion layer are left out, and the global branch decides.
     """
@@ -63,6 +65,7 @@ class Evaluation:
     collection: str = ""
     compare: tuple[Path, ...] = ()
     devices: int = 1
+    least_sensitivity: float = LEAST_SENSITIVITY
     second_look: bool = True
 
 
@@ -95,15 +98,16 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     document = {**document, "network": asdict(network.config)}
     folds = _held_out(evaluation)
     pooled = predictions.pool(folds)
-    chosen = restrict(pooled, evaluation.collection)
-    calibration = calibrate(chosen)
-    source = f"out-of-fold, {evaluation.data.name} train+val" + suffix(evaluation.collection)
-    points = operating_points(chosen, calibration, source)
+    calibration = calibrate(restrict(pooled, evaluation.collection))
+    source = f"out-of-fold, {evaluation.data.name} train+val"
+    choices = choose(pooled, calibration, Terms(source, evaluation.collection, evaluation.least_sensitivity))
+    points = [choice.point for choice in choices]
     whole = Part("test", test, (*readings(test, calibration.probabilities(test.logits)), *others))
     out_of_fold = out_of_fold_part(folds, evaluation.collection)
     metrics = {
         **assess([part for each in (out_of_fold, whole) for part in parts(each, evaluation.collection)]),
         "operating_points": [point and point.model_dump() for point in points],
+        "operating_points_missing": {choice.label: choice.reason for choice in choices if choice.reason},
         "operating_points_on_test": rates_on_test(parts(whole, evaluation.collection), points),
     }
     checkpoint.write_json(run / METRICS, metrics)
