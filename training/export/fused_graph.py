@@ -12,7 +12,6 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from model.agcnn import Agcnn
-from model.labels import LABELS
 from service.artefact.file import OUTPUTS
 from training.evaluation.calibration import Calibration
 from training.fit.served_weights import LARGE
@@ -46,10 +45,10 @@ class FusedGraph(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Map `[B, 1, S, S] float32 in [0, 1]` to the tensors of `OUTPUTS`."""
         output = self.network(image)
-        # The fifteenth output of the paper's recipe, "No Finding", is trained but not served.
-        logits = [branch[:, : len(LABELS)] for branch in (output.fusion, output.global_, output.local)]
+        labels = self.slope.shape[1]  # an additional output, No Finding, is trained but not served
+        logits = [branch[:, :labels] for branch in (output.fusion, output.global_, output.local)]
         fusion, global_, local = (torch.sigmoid(self.slope[n] * logits[n] + self.bias[n]) for n in range(3))
-        return fusion, global_, local, output.heat_map, output.class_maps[:, : len(LABELS)], output.box
+        return fusion, global_, local, output.heat_map, output.class_maps[:, :labels], output.box
 
 
 def to_onnx(graph: FusedGraph) -> onnx.ModelProto:
