@@ -25,6 +25,7 @@ from training.evaluation.comparison import read_tables
 from training.evaluation.operating_points import LEAST_SENSITIVITY, Terms, choose
 from training.evaluation.predictions import BRANCHES, Predictions
 from training.evaluation.scores import Part
+from training.evaluation.triage_table import default_rule, triage_table
 from training.fit import checkpoint
 from training.fit.lineage import earlier_patients
 from training.fit.loop import create_fabric
@@ -109,6 +110,9 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         "operating_points": [point and point.model_dump() for point in points],
         "operating_points_missing": {choice.label: choice.reason for choice in choices if choice.reason},
         "operating_points_on_test": rates_on_test(parts(whole, evaluation.collection), points),
+        "triage": [
+            triage_table(part, points, default_rule(test.labels)) for part in parts(whole, evaluation.collection)
+        ],
     }
     checkpoint.write_json(run / METRICS, metrics)
     checkpoint.write_json(run / CALIBRATION, {"slope": calibration.slope.tolist(), "bias": calibration.bias.tolist()})

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from training.evaluation.scores import Row
+from training.report.triage_summary import triage_lines
 
 SUMMARY_IOU = 0.3
 
 
 def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
-    """Yield macro AUROC of every branch and compared model by split, differences, and localisation with its controls.
+    """Yield macro AUROC of every branch and compared model by split, differences, localisation, and triage.
 
     Parameters
     ----------
@@ -31,6 +32,7 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
             if by:
                 shares = ", ".join(f"{name} {number(row)}" for name, row in by.items())
                 yield f"{split}, {by['attention']['boxes']} boxes, {words}: {shares}"
+    yield from triage_lines(metrics)
 
 
 def number(row: Row, sign: str = "") -> str:

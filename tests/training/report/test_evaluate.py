@@ -223,7 +223,11 @@ def test_two_processes_give_the_same_scores_as_one(evaluation: tuple[Path, Evalu
 
 def test_thresholds_come_from_the_folds_within_the_collection(evaluation: tuple[Path, Evaluation]) -> None:
     run, plan = evaluation
-    point = evaluate.evaluate(run, plan)["operating_points"][0]
+    metrics = evaluate.evaluate(run, plan)
+    point = metrics["operating_points"][0]
+    assert [table["split"] for table in metrics["triage"]] == ["test", "test, collection B"]
+    without = [label for label, point in zip(LABELS, metrics["operating_points"], strict=True) if point is None]
+    assert list(metrics["operating_points_missing"]) == without
     assert point["source"] == "out-of-fold, tiny train+val, collection B"
     assert point["positives"] + point["negatives"] == 120
     assert point["specificity"] >= 0.95
