@@ -1,7 +1,6 @@
 """From a file to a canvas with the functions of the service, so that training and service see equal canvases."""
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,9 +35,9 @@ class Radiographs:
     labels: tuple[str, ...] = LABELS
 
     @cached_property
-    def key(self) -> str:
-        """Hash of all that determines the canvases."""
-        return digest((case.image for case in self.cases), self.paths, self.size)
+    def keys(self) -> tuple[bytes, ...]:
+        """Key of each canvas in the cache."""
+        return tuple(cache_key(path, self.size) for path in self.paths)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -67,14 +66,14 @@ def read_canvas(path: Path, size: int, name: str) -> Floats:
     return canvas(values, size, RULE)
 
 
-def digest(names: Iterable[str], paths: Iterable[Path], size: int) -> str:
-    """Hash all that determines the canvases, 16 hex digits: names, sizes and times of files, canvas size, resize rule.
+def cache_key(path: Path, size: int) -> bytes:
+    """Hash all that determines a canvas, 16 bytes: path, size and time of the file, canvas size, resize rule.
 
     The time is needed because uncompressed DICOM files often have equal sizes.
     """
-    stats = [(name, path.stat()) for name, path in zip(names, paths, strict=True)]
-    files = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
-    return hashlib.sha256("\n".join([f"{RULE} {size}", *files]).encode()).hexdigest()[:16]
+    stat = path.stat()
+    text = f"{RULE} {size} {path.absolute()} {stat.st_size} {stat.st_mtime_ns}"
+    return hashlib.sha256(text.encode()).digest()[:16]
 
 
 def error_codes(error: InputError) -> tuple[str, ...]:
