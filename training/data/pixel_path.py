@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model.labels import LABELS
 from service.dicom.canvas import Rule, canvas, grey_values
-from service.dicom.radiograph import radiograph
+from service.dicom.radiograph import display_values, radiograph
 from service.errors import InputError, UnsuitableImage
 from training.data.sample import Case, Floats, Sample
 from training.errors import TrainingError
@@ -26,6 +26,8 @@ class Radiographs:
         Side S of the canvases, in pixels.
     labels
         Label of each of the K findings of a case, in order.
+    header_checked
+        Whether DICOM files that the service would refuse for their headers are refused here, too.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Radiographs:
     paths: tuple[Path, ...]
     size: int
     labels: tuple[str, ...] = LABELS
+    header_checked: bool = True
 
     @cached_property
     def keys(self) -> tuple[bytes, ...]:
@@ -45,11 +48,18 @@ class Radiographs:
     def __getitem__(self, index: int) -> Sample:
         """Read one image through the pixel path of the service."""
         case = self.cases[index]
-        return Sample(case, read_canvas(self.paths[index], self.size, case.image))
+        return Sample(case, read_canvas(self.paths[index], self.size, case.image, self.header_checked))
 
 
-def read_canvas(path: Path, size: int, name: str) -> Floats:
+def read_canvas(path: Path, size: int, name: str, header_checked: bool = True) -> Floats:
     """Read the canvas `[1, S, S] float32 in [0, 1]` of a PNG, JPEG or DICOM file.
+
+    Parameters
+    ----------
+    name
+        Name of the image for messages.
+    header_checked
+        Whether the service's checks of the DICOM header apply; pixels are decoded and displayed the same way without.
 
     Raises
     ------
@@ -58,7 +68,11 @@ def read_canvas(path: Path, size: int, name: str) -> Floats:
         but no value of the DICOM header.
     """
     try:
-        values = grey_values(path) if path.suffix.lower() in PICTURES else radiograph(path.read_bytes()).values
+        if path.suffix.lower() in PICTURES:
+            values = grey_values(path)
+        else:
+            data = path.read_bytes()
+            values = radiograph(data).values if header_checked else display_values(data)
     except InputError as error:
         raise TrainingError(f"{name}: {', '.join(error_codes(error))} ({error.message})") from error
     except OSError as error:
