@@ -98,6 +98,13 @@ def export(
     data: Data,
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
     without_second_look: WithoutSecondLook = False,
+    codes: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV table of the codes of labels and of their sites in the body, for DICOM and FHIR.",
+            show_default="codes.csv in the folder of --data, if there is one",
+        ),
+    ] = None,
     cache: CacheFolder = None,
 ) -> None:
     """Write the artefact, provided that ONNX Runtime and torch agree on 64 radiographs.
@@ -107,18 +114,21 @@ def export(
     from model import agcnn
     from training.data.sources import canvases
     from training.export import export as artefact
+    from training.export.codes import TABLE, read_codes
     from training.fit import checkpoint
     from training.report import evaluate as evaluation
 
     with one_line():
-        network, _ = checkpoint.load(run)
+        network, document = checkpoint.load(run)
         if without_second_look:
             network = agcnn.without_second_look(network)
+        card = checkpoint.read_json(run / evaluation.CARD)
+        if codes or (data / TABLE).is_file():
+            card["codes"] = read_codes(codes or data / TABLE, checkpoint.labels_of(document))
         size, cache = network.config.canvas_size, cache or run.parent / "cache"
         images = canvases(data, "val", size, cache)
         if len(images) < artefact.MIN_IMAGES:
             images = canvases(data, "train+val", size, cache)
-        card = checkpoint.read_json(run / evaluation.CARD)
         report = artefact.export(
             network, evaluation.load_calibration(run), card, images.first(artefact.MIN_IMAGES), out
         )

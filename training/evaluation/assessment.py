@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from model.labels import LABELS
 from service.artefact.card import OperatingPoint
 from training.errors import TrainingError
 from training.evaluation import predictions
@@ -85,7 +84,7 @@ def assess(parts: Sequence[Part]) -> dict[str, Any]:
 def rates_on_test(parts: Iterable[Part], points: Sequence[OperatingPoint | None]) -> list[dict[str, Any]]:
     """Return sensitivity and specificity of the operating points on images that did not choose the thresholds."""
     return [
-        {"label": LABELS[label], **rates(scores, positive, point.threshold, part.split).model_dump()}
+        {"label": part.predictions.labels[label], **rates(scores, positive, point.threshold, part.split).model_dump()}
         for part in parts
         for label, point in enumerate(points)
         for scores, positive in [select_known(part.readings[0].probabilities[""], part.predictions.targets, label)]

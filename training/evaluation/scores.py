@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.labels import LABELS
 from training.evaluation.bootstrap import Resamples, entry, resamples
 from training.evaluation.calibration import MIN_POSITIVES
 from training.evaluation.metrics import (
@@ -82,7 +81,7 @@ def resampled_scores(
     truth = part.predictions.targets
     names = [*curve_scores, *(name + suffix for suffix in reading.probabilities for name in PROBABILITY_SCORES)]
 
-    labels = range(len(LABELS))
+    labels = range(len(part.predictions.labels))
     known = ~np.isnan(truth.T)
     rankings = [ranking(*select_known(reading.scores, truth, label)) for label in labels]
     likely = [
@@ -114,10 +113,11 @@ def score_rows(part: Part, reading: Reading, samples: Resampled) -> list[Row]:
     """Return a row for each score of each label, and of the macro average; its row names the labels averaged."""
     positives = np.nansum(part.predictions.targets, 0).astype(int)
     about = {"split": part.split, "images": len(part.predictions), "branch": reading.name}
+    columns = {label: column for column, label in enumerate(part.predictions.labels)}
     return [
-        {"name": name, **about, **row, "positives": int(positives[[LABELS.index(label) for label in labels]].sum())}
+        {"name": name, **about, **row, "positives": int(positives[[columns[label] for label in labels]].sum())}
         for name, values in samples.items()
-        for row, labels in with_macro(values)
+        for row, labels in with_macro(values, part.predictions.labels)
     ]
 
 
@@ -125,13 +125,13 @@ def differences(part: Part, pair: tuple[str, str], samples: Mapping[str, Resampl
     """Return rows of the difference in AUROC, first reading minus second, on the same resamples."""
     about = {"name": "auroc", "split": part.split, "branch": pair[0], "against": pair[1]}
     values = samples[pair[0]]["auroc"] - samples[pair[1]]["auroc"]
-    return [{**about, **row} for row, _ in with_macro(values)]
+    return [{**about, **row} for row, _ in with_macro(values, part.predictions.labels)]
 
 
-def with_macro(values: Numbers) -> Iterator[tuple[Row, Sequence[str]]]:
+def with_macro(values: Numbers, labels: Sequence[str]) -> Iterator[tuple[Row, Sequence[str]]]:
     """Yield, from samples `[1 + R, K]`, fields and labels of a row: for each label and, last, for the mean."""
-    for label, column in zip(LABELS, values.T, strict=True):
+    for label, column in zip(labels, values.T, strict=True):
         yield {"label": label, **entry(column)}, (label,)
     defined = ~np.isnan(values[0])
-    labels = [label for label, is_defined in zip(LABELS, defined, strict=True) if is_defined]
-    yield {"label": "macro", **entry(macro(values[:, defined])), "labels": labels}, labels
+    averaged = [label for label, is_defined in zip(labels, defined, strict=True) if is_defined]
+    yield {"label": "macro", **entry(macro(values[:, defined])), "labels": averaged}, averaged

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.agcnn import AgcnnConfig, without_second_look
-from model.labels import LABELS
+from training.data.relabel import relabel
 from training.data.sources import canvases
 from training.errors import TrainingError
 from training.evaluation import predictions
@@ -83,13 +83,13 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     network, document = checkpoint.load(run)
     if not evaluation.second_look:
         network = without_second_look(network)
-    network, size = as_served(network), network.config.canvas_size
+    network, size, labels = as_served(network), network.config.canvas_size, checkpoint.labels_of(document)
     fabric = create_fabric(evaluation.devices)
     fabric.launch()
     with fabric.rank_zero_first():
-        images = canvases(evaluation.data, "test", size, evaluation.cache)
-    check_folds(evaluation.folds, document["network"], images.patients)
-    others = read_tables(evaluation.compare, images.cases)
+        images = relabel(canvases(evaluation.data, "test", size, evaluation.cache), labels)
+    check_folds(evaluation.folds, document, images.patients)
+    others = read_tables(evaluation.compare, images.cases, labels)
     test = predictions.predict_distributed(fabric, network, images)
     if not fabric.is_global_zero:
         return {}
@@ -113,6 +113,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     checkpoint.write_json(run / METRICS, metrics)
     checkpoint.write_json(run / CALIBRATION, {"slope": calibration.slope.tolist(), "bias": calibration.bias.tolist()})
     card = {
+        "labels": labels,
+        "untrained": document.get("untrained", []),
         "operating_points": metrics["operating_points"],
         "training_data": document["training_data"],
         "metrics": card_metrics(metrics["metrics"], network.config.second_look),
@@ -156,18 +158,21 @@ def held_out_predictions(fold: Path) -> Predictions:
     return held_out.subset(unseen)
 
 
-def check_folds(folds: Sequence[Path], network: dict[str, Any], test_patients: Sequence[str]) -> None:
+def check_folds(folds: Sequence[Path], document: dict[str, Any], test_patients: Sequence[str]) -> None:
     """Check that the folds can calibrate a run.
 
     Raises
     ------
     TrainingError
-        A fold has another network than the run, or held out a patient of the test list.
+        A fold has another network or other labels than the run, or held out a patient of the test list.
     """
     for fold in folds:
+        other = checkpoint.read_json(fold / checkpoint.DOCUMENT)
         # Documents of older versions lack fields that have defaults since.
-        if AgcnnConfig(**checkpoint.read_json(fold / checkpoint.DOCUMENT)["network"]) != AgcnnConfig(**network):
+        if AgcnnConfig(**other["network"]) != AgcnnConfig(**document["network"]):
             raise TrainingError(f"{fold}: its network differs from the run's, so it cannot calibrate it")
+        if checkpoint.labels_of(other) != checkpoint.labels_of(document):
+            raise TrainingError(f"{fold}: its labels differ from the run's, so it cannot calibrate it")
         if shared := set(predictions.load(fold / HELD_OUT).patients).intersection(test_patients):
             raise TrainingError(f"{fold}: {len(shared)} patients that it held out are in the test list too")
 
@@ -197,7 +202,9 @@ def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pool
     fusion = calibration.probabilities(predicted.logits)[0]
     return {
         "pixel_mean": mean_and_deviation(images.means()),
-        "probability": {label: mean_and_deviation(column) for label, column in zip(LABELS, fusion.T, strict=True)},
+        "probability": {
+            label: mean_and_deviation(column) for label, column in zip(predicted.labels, fusion.T, strict=True)
+        },
     }
 
 

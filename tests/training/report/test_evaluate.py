@@ -63,7 +63,9 @@ def test_the_card_has_the_entries_that_export_requires(evaluation: tuple[Path, E
     run, plan = evaluation
     evaluate.evaluate(run, plan)
     card = json.loads((run / evaluate.CARD).read_text())
-    assert set(card) == {"operating_points", "training_data", "metrics", "statistics", "model_card"}
+    entries = {"operating_points", "training_data", "metrics", "statistics", "model_card"}
+    assert set(card) == entries | {"labels", "untrained"}
+    assert card["labels"] == list(LABELS)
     ModelCard.model_validate_json(json.dumps(card["model_card"]))
     assert len(card["operating_points"]) == len(LABELS)
     assert set(card["statistics"]["probability"]) == set(LABELS)
