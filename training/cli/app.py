@@ -97,6 +97,7 @@ def export(
     run: Annotated[Path, typer.Option(help="Run folder that has been evaluated.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    without_second_look: WithoutSecondLook = False,
     codes: Annotated[
         Path | None,
         typer.Option(
@@ -104,7 +105,6 @@ def export(
             show_default="codes.csv in the folder of --data, if there is one",
         ),
     ] = None,
-    without_second_look: WithoutSecondLook = False,
     cache: CacheFolder = None,
 ) -> None:
     """Write the artefact, provided that ONNX Runtime and torch agree on 64 radiographs.
