@@ -133,7 +133,7 @@ def restrict(predicted: Predictions, collection: str) -> Predictions:
     """
     chosen = predicted.within(collection) if collection else predicted
     if not len(chosen):
-        raise TrainingError(f"folds: no image{f' of collection {collection}' if collection else ''}")
+        raise TrainingError(f"calibration: no image{f' of collection {collection}' if collection else ''}")
     return chosen
 
 

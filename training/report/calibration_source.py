@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from model.agcnn import AgcnnConfig
 from training.errors import TrainingError
 from training.evaluation import predictions
-from training.evaluation.assessment import out_of_fold_part, readings, suffix
+from training.evaluation.assessment import out_of_fold_part, readings
 from training.evaluation.predictions import Predictions
 from training.evaluation.scores import Part
 from training.fit import checkpoint
@@ -40,27 +41,28 @@ class CalibrationSource:
         return self.part.predictions
 
 
-def from_folds(folds: Sequence[Path], data: str, collection: str) -> CalibrationSource:
+def from_folds(folds: Sequence[Path], data: str, collection: str, second_look: bool) -> CalibrationSource:
     """Read the held-out predictions of finished folds."""
-    part = out_of_fold_part([held_out_predictions(fold) for fold in folds], collection)
-    return CalibrationSource(f"out-of-fold, {data} train+val{suffix(collection)}", part)
+    held_out = [held_out_predictions(fold, second_look) for fold in folds]
+    part = out_of_fold_part(held_out, collection)
+    return CalibrationSource(f"out-of-fold, {data} train+val", part)
 
 
-def from_run(run: Path, data: str, collection: str) -> CalibrationSource | None:
+def from_run(run: Path, data: str, second_look: bool) -> CalibrationSource | None:
     """Read a run's predictions on its validation list or, if the run is a fold, on the images that it held out.
 
     They are scored without calibration, which is fitted on all of them. None if the run was trained on train and val.
     """
     if not (run / HELD_OUT).is_file():
         return None
-    predicted, fold = held_out_predictions(run), fold_of(run)
+    predicted, fold = held_out_predictions(run, second_look), fold_of(run)
     split, lists = (VALIDATION, "val") if fold is None else (f"held-out part {fold[0] + 1} of {fold[1]}", "train+val")
     part = Part(split, predicted, readings(predicted, None))
-    return CalibrationSource(f"{split}, {data} {lists}{suffix(collection)}", part)
+    return CalibrationSource(f"{split}, {data} {lists}", part)
 
 
-def held_out_predictions(run: Path) -> Predictions:
-    """Read a run's predictions on its held-out images.
+def held_out_predictions(run: Path, second_look: bool = True) -> Predictions:
+    """Read a run's predictions on its held-out images, or those of its global branch alone.
 
     Patients on whom its starting weights or teachers were trained are left out.
 
@@ -73,7 +75,8 @@ def held_out_predictions(run: Path) -> Predictions:
     unseen = np.flatnonzero([patient not in earlier for patient in held_out.patients])
     if not len(unseen):
         raise TrainingError(f"{run}: --init or --teacher was trained on every patient that it held out")
-    return held_out.subset(unseen)
+    chosen = held_out.subset(unseen)
+    return chosen if second_look else predictions.without_second_look(chosen)
 
 
 def check_folds(folds: Sequence[Path], run: Path | None) -> None:
@@ -106,7 +109,8 @@ def check_source(runs: Sequence[Path], network: dict[str, Any], test_patients: S
         A run has another network, or held out a patient of the test list.
     """
     for run in runs:
-        if checkpoint.read_json(run / checkpoint.DOCUMENT)["network"] != network:
+        # Documents of older versions lack fields that have defaults since.
+        if AgcnnConfig(**checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]) != AgcnnConfig(**network):
             raise TrainingError(f"{run}: its network differs from the run's, so it cannot calibrate it")
         held_out = predictions.load(run / HELD_OUT).patients if (run / HELD_OUT).is_file() else ()
         if shared := set(held_out).intersection(test_patients):

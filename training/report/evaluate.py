@@ -1,12 +1,13 @@
 """The command `agcnn evaluate`: calibrate on images kept apart, score once on the test list, write all documents."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from model.agcnn import without_second_look
 from training.data.sources import canvases
 from training.errors import TrainingError
 from training.evaluation import predictions
@@ -16,9 +17,11 @@ from training.evaluation.assessment import (
     parts,
     readings,
     restrict,
+    suffix,
 )
-from training.evaluation.calibration import Calibration, calibrate, operating_points
+from training.evaluation.calibration import Calibration, calibrate
 from training.evaluation.comparison import read_tables
+from training.evaluation.operating_points import LEAST_SENSITIVITY, Choice, Terms, choose
 from training.evaluation.predictions import BRANCHES, Predictions
 from training.evaluation.scores import Part
 from training.fit import checkpoint
@@ -26,7 +29,7 @@ from training.fit.loop import create_fabric
 from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
 from training.report import html_report, model_card
-from training.report.calibration_source import check_folds, check_source, from_folds, from_run
+from training.report.calibration_source import CalibrationSource, check_folds, check_source, from_folds, from_run
 from training.report.pictures import pictures
 
 METRICS, CARD, CALIBRATION, REPORT = "metrics.json", "card.json", "calibration.json", "report.html"
@@ -57,6 +60,10 @@ class Evaluation:
         Tables of other models' predictions on the test list.
     devices
         Number of processes that predict.
+    least_sensitivity
+        A label gets an operating point if the lower bound of its sensitivity is above it.
+    second_look
+        False: the local branch and the fusion layer are left out, and the global branch decides.
     prevalence
         Label to a prevalence for which predictive values are computed too.
     """
@@ -67,13 +74,15 @@ class Evaluation:
     collection: str = ""
     compare: tuple[Path, ...] = ()
     devices: int = 1
+    least_sensitivity: float = LEAST_SENSITIVITY
+    second_look: bool = True
     prevalence: Mapping[str, float] = field(default_factory=dict)
 
 
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
     """Score the held-out predictions of the folds, without the test list."""
     check_folds(evaluation.folds, None)
-    part = from_folds(evaluation.folds, evaluation.data.name, evaluation.collection).part
+    part = from_folds(evaluation.folds, evaluation.data.name, evaluation.collection, evaluation.second_look).part
     return assess(parts(part, evaluation.collection))
 
 
@@ -86,6 +95,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     With several devices every process predicts, and the first does the rest; the others return nothing.
     """
     network, document = checkpoint.load(run)
+    if not evaluation.second_look:
+        network = without_second_look(network)
     network, size = as_served(network), network.config.canvas_size
     check_folds(evaluation.folds, run)
     fabric = create_fabric(evaluation.devices)
@@ -99,21 +110,26 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         return {}
     predictions.save(run / "test.npz", test)
 
-    data, collection = evaluation.data.name, evaluation.collection
-    source = from_folds(evaluation.folds, data, collection) if evaluation.folds else from_run(run, data, collection)
+    document = {**document, "network": asdict(network.config)}
+    collection, second_look = evaluation.collection, evaluation.second_look
+    source = calibration_source(run, evaluation)
     chosen = restrict(source.predictions, collection) if source else None
     calibration = calibrate(chosen) if chosen else None
-    points = (
-        operating_points(chosen, calibration, source.name)
-        if source and chosen and calibration
-        else [None] * len(test.labels)
-    )
+    if source and calibration:
+        choices = choose(source.predictions, calibration, Terms(source.name, collection, evaluation.least_sensitivity))
+    else:
+        choices = [Choice(label, None, "not calibrated") for label in test.labels]
+    points = [choice.point for choice in choices]
     calibrated = calibration.probabilities(test.logits) if calibration else None
     tested = parts(Part("test", test, (*readings(test, calibrated), *others)), collection)
     metrics = {
-        "calibration": {"source": source.name if source else None, "images": len(chosen) if chosen else 0},
+        "calibration": {
+            "source": source.name + suffix(collection) if source else None,
+            "images": len(chosen) if chosen else 0,
+        },
         **assess([*(parts(source.part, collection) if source else ()), *tested]),
         "operating_points": [point and point.model_dump() for point in points],
+        "operating_points_missing": {choice.label: choice.reason for choice in choices if choice.reason},
         **assess_decisions(tested, points, evaluation.prevalence),
     }
     checkpoint.write_json(run / METRICS, metrics)
@@ -124,9 +140,10 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         card = {
             "operating_points": metrics["operating_points"],
             "training_data": document["training_data"],
-            "metrics": card_metrics(metrics["metrics"]),
+            "metrics": card_metrics(metrics["metrics"], second_look),
             "statistics": statistics(run, evaluation, calibration, source.predictions),
             "model_card": model_card.model_card(document, metrics),
+            **({} if second_look else {"second_look": False}),
         }
         checkpoint.write_json(run / CARD, card)
     drawn = calibration or Calibration.identity(len(test.labels))
@@ -134,6 +151,14 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     page = html_report.render(content, test, drawn, pictures(network, images, test, drawn))
     (run / REPORT).write_text(page, encoding="utf-8")
     return metrics
+
+
+def calibration_source(run: Path, evaluation: Evaluation) -> CalibrationSource | None:
+    """Read the predictions that calibrate a run: of the folds, or its own; None if it kept no image apart."""
+    data, second_look = evaluation.data.name, evaluation.second_look
+    if evaluation.folds:
+        return from_folds(evaluation.folds, data, evaluation.collection, second_look)
+    return from_run(run, data, second_look)
 
 
 def save_calibration(run: Path, calibration: Calibration) -> None:
@@ -158,14 +183,14 @@ def load_calibration(run: Path) -> Calibration:
     return Calibration(np.array(document["slope"]), np.array(document["bias"]))
 
 
-def card_metrics(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Select the scores for the artefact's card, AUROC first."""
+def card_metrics(rows: Iterable[dict[str, Any]], second_look: bool = True) -> list[dict[str, Any]]:
+    """Select the scores for the artefact's card, AUROC first; without a second look there are none of `local`."""
     rows = list(rows)
     return [
         {field: row[field] for field in CARD_FIELDS}
         for name, branches in CARD_SCORES.items()
         for row in rows
-        if row["name"] == name and row["branch"] in branches
+        if row["name"] == name and row["branch"] in branches and (second_look or row["branch"] != "local")
     ]
 
 
@@ -176,6 +201,8 @@ def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pool
     """
     validation, size = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
     predicted = predictions.load(validation) if validation.is_file() else pooled
+    if not evaluation.second_look:
+        predicted = predictions.without_second_look(predicted)
     split = "val" if validation.is_file() else "train+val"
     images = canvases(evaluation.data, split, size, evaluation.cache)
     fusion = calibration.probabilities(predicted.logits)[0]

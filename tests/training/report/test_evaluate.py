@@ -185,7 +185,7 @@ def test_patients_of_the_starting_weights_are_left_out(
 def test_a_collection_without_images_is_refused(evaluation: tuple[Path, Evaluation]) -> None:
     run, plan = evaluation
     for command in (lambda plan: evaluate.evaluate(run, plan), evaluate.cross_validate):
-        with pytest.raises(TrainingError, match="folds: no image of collection C"):
+        with pytest.raises(TrainingError, match="calibration: no image of collection C"):
             command(replace(plan, collection="C"))
 
 
