@@ -1,4 +1,4 @@
-"""The command `agcnn`: evaluate, export, typical; train is in `training.cli.train`, check and phantom in `.data`."""
+"""The command `agcnn`: evaluate, export, typical; the others are in `training.cli.train`, `.adopt` and `.data`."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from training.cli.adopt import adopt
 from training.cli.data import CACHE_HELP, CacheFolder, Data, check, phantom
 from training.cli.train import train
 from training.errors import one_line
@@ -21,6 +22,7 @@ app = typer.Typer(
 
 
 app.command(short_help="Train a network.")(train)
+app.command(short_help="Make a run of a published network.")(adopt)
 
 
 @app.command(short_help="Calibrate and score a trained network.")

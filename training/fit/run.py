@@ -65,7 +65,7 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
     """
     if bool(plan.teachers) != bool(config.distil):
         raise TrainingError("--teacher and --distil must be given together")
-    architecture = config.network  # raises before anything is written
+    architecture = checkpoint.with_scale_of(config.network, plan.init)  # raises before anything is written
     fabric = create_fabric_for(config)
     if fabric.node_rank == fabric.local_rank == 0:
         claim(run, plan, config, resume)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from model.agcnn import AgcnnConfig
 from model.labels import LABELS
 from training.data.sources import canvases
 from training.errors import TrainingError
@@ -147,7 +148,7 @@ def check_folds(folds: Sequence[Path], network: dict[str, Any], test_patients: S
         A fold has another network than the run, or held out a patient of the test list.
     """
     for fold in folds:
-        if checkpoint.read_json(fold / checkpoint.DOCUMENT)["network"] != network:
+        if AgcnnConfig(**checkpoint.read_json(fold / checkpoint.DOCUMENT)["network"]) != AgcnnConfig(**network):
             raise TrainingError(f"{fold}: its network differs from the run's, so it cannot calibrate it")
         if shared := set(predictions.load(fold / HELD_OUT).patients).intersection(test_patients):
             raise TrainingError(f"{fold}: {len(shared)} patients that it held out are in the test list too")
