@@ -1,4 +1,4 @@
-"""The command `agcnn`: evaluate, export, typical; train is in `training.cli.train`, check and phantom in `.data`."""
+"""The command `agcnn`: evaluate, export, typical; the others are in `training.cli.train`, `.adopt` and `.data`."""
 
 import os
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from training.cli.adopt import adopt
 from training.cli.data import CACHE_HELP, CacheFolder, Data, check, phantom
 from training.cli.train import train
 from training.errors import TrainingError, one_line
@@ -31,6 +32,7 @@ WithoutSecondLook = Annotated[
 ]
 
 app.command(short_help="Train a network.")(train)
+app.command(short_help="Make a run of a published network.")(adopt)
 
 
 @app.command(short_help="Calibrate and score a trained network.")
