@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from model.agcnn import Agcnn
 from training.data.relabel import relabel
 from training.data.sources import canvases
 from training.errors import TrainingError
@@ -21,6 +22,7 @@ from training.evaluation.assessment import (
     suffix,
 )
 from training.evaluation.calibration import Calibration, calibrate, operating_points
+from training.evaluation.class_maps import class_map_quantiles
 from training.evaluation.comparison import read_tables
 from training.evaluation.predictions import BRANCHES, Predictions
 from training.evaluation.scores import Part
@@ -107,7 +109,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         "operating_points": metrics["operating_points"],
         "training_data": document["training_data"],
         "metrics": card_metrics(metrics["metrics"]),
-        "statistics": statistics(run, evaluation, calibration, pooled),
+        "statistics": statistics(run, network, evaluation, calibration, pooled),
         "model_card": model_card.model_card(document, metrics),
     }
     checkpoint.write_json(run / CARD, card)
@@ -169,21 +171,24 @@ def card_metrics(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pooled: Predictions) -> dict[str, Any]:
-    """Mean and standard deviation of the images' mean pixel and of each fusion probability.
+def statistics(
+    run: Path, network: Agcnn, evaluation: Evaluation, calibration: Calibration, pooled: Predictions
+) -> dict[str, Any]:
+    """Mean and deviation of the images' mean pixel and of each fusion probability; the height of class maps.
 
     They are computed on the validation images, or on those of the folds if the run has none.
     """
     validation, size = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
     predicted = predictions.load(validation) if validation.is_file() else pooled
     split = "val" if validation.is_file() else "train+val"
-    images = canvases(evaluation.data, split, size, evaluation.cache)
+    images = relabel(canvases(evaluation.data, split, size, evaluation.cache), predicted.labels)
     fusion = calibration.probabilities(predicted.logits)[0]
     return {
         "pixel_mean": mean_and_deviation(images.means()),
         "probability": {
             label: mean_and_deviation(column) for label, column in zip(predicted.labels, fusion.T, strict=True)
         },
+        "class_map_quantile": class_map_quantiles(network, images),
     }
 
 
