@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from model.agcnn import without_second_look
+from model.agcnn import Agcnn, without_second_look
 from training.data.relabel import relabel
 from training.data.sources import canvases
 from training.errors import TrainingError
@@ -21,6 +21,7 @@ from training.evaluation.assessment import (
     suffix,
 )
 from training.evaluation.calibration import Calibration, calibrate
+from training.evaluation.class_maps import class_map_quantiles
 from training.evaluation.comparison import read_tables
 from training.evaluation.operating_points import LEAST_SENSITIVITY, Choice, Terms, choose
 from training.evaluation.predictions import BRANCHES, Predictions
@@ -146,7 +147,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
             "operating_points": metrics["operating_points"],
             "training_data": document["training_data"],
             "metrics": card_metrics(metrics["metrics"], second_look),
-            "statistics": statistics(run, evaluation, calibration, source.predictions),
+            "statistics": statistics(run, network, evaluation, calibration, source.predictions),
             "model_card": model_card.model_card(document, metrics),
             **({} if second_look else {"second_look": False}),
         }
@@ -199,8 +200,10 @@ def card_metrics(rows: Iterable[dict[str, Any]], second_look: bool = True) -> li
     ]
 
 
-def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pooled: Predictions) -> dict[str, Any]:
-    """Mean and standard deviation of the images' mean pixel and of each fusion probability.
+def statistics(
+    run: Path, network: Agcnn, evaluation: Evaluation, calibration: Calibration, pooled: Predictions
+) -> dict[str, Any]:
+    """Mean and deviation of the images' mean pixel and of each fusion probability; the height of class maps.
 
     They are computed on the run's held-out images, or on those of the folds if it has none.
     """
@@ -209,13 +212,14 @@ def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pool
     if not evaluation.second_look:
         predicted = predictions.without_second_look(predicted)
     split = "val" if validation.is_file() else "train+val"
-    images = canvases(evaluation.data, split, size, evaluation.cache)
+    images = relabel(canvases(evaluation.data, split, size, evaluation.cache), predicted.labels)
     fusion = calibration.probabilities(predicted.logits)[0]
     return {
         "pixel_mean": mean_and_deviation(images.means()),
         "probability": {
             label: mean_and_deviation(column) for label, column in zip(predicted.labels, fusion.T, strict=True)
         },
+        "class_map_quantile": class_map_quantiles(network, images),
     }
 
 

@@ -21,12 +21,14 @@ from training.evaluation import predictions
 from training.evaluation.assessment import out_of_fold_part
 from training.evaluation.bootstrap import resamples
 from training.evaluation.calibration import calibrate
+from training.evaluation.class_maps import class_map_quantiles
 from training.evaluation.label_scores import PROBABILITY_SCORES
 from training.evaluation.metrics import CURVE_SCORES
 from training.evaluation.predictions import Predictions
 from training.fit import checkpoint
 from training.fit.config import TrainConfig
 from training.fit.run import Plan, train
+from training.fit.served_weights import as_served
 from training.report import evaluate
 from training.report.calibration_source import held_out_predictions
 from training.report.evaluate import Evaluation
@@ -326,6 +328,7 @@ def test_statistics_are_computed_on_the_validation_images(evaluation: tuple[Path
     assert statistics["pixel_mean"][0] == pytest.approx(images.pixels.mean() / 255)
     calibrated = evaluate.load_calibration(run).probabilities(predictions.load(run / "held_out.npz").logits)[0]
     assert statistics["probability"]["Mass"] == pytest.approx([calibrated[:, 4].mean(), calibrated[:, 4].std()])
+    assert statistics["class_map_quantile"] == class_map_quantiles(as_served(checkpoint.load(run)[0]), images)
 
 
 def check_uncalibrated(run: Path, metrics: dict[str, Any]) -> None:
