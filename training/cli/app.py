@@ -8,7 +8,7 @@ import typer
 
 from training.cli.data import CACHE_HELP, CacheFolder, Data, check, phantom
 from training.cli.train import train
-from training.errors import one_line
+from training.errors import TrainingError, one_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,6 +57,13 @@ def evaluate(  # noqa: PLR0913 - options
             "above chance.",
         ),
     ] = 0.05,
+    adjudicated: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV table of labels that radiologists adjudicated, as Google Health published for ChestX-ray14: a "
+            "column `Image Index`, and columns of YES and NO; needs --run."
+        ),
+    ] = None,
 ) -> None:
     """Calibrate on the held-out images of the folds, then score a run on the test list.
 
@@ -68,8 +75,10 @@ def evaluate(  # noqa: PLR0913 - options
     with one_line():
         cache = cache or folds[0].parent / "cache"
         plan = evaluation.Evaluation(
-            tuple(folds), data, cache, collection, tuple(compare or ()), devices, least_sensitivity
+            tuple(folds), data, cache, collection, tuple(compare or ()), devices, least_sensitivity, adjudicated
         )
+        if adjudicated and not run:
+            raise TrainingError("--adjudicated is compared on the test list; name a run with --run")
         metrics = evaluation.evaluate(run, plan) if run else evaluation.cross_validate(plan)
         for line in summary_lines(metrics) if metrics else ():  # empty in all processes but the first
             typer.echo(line)

@@ -11,6 +11,7 @@ from model.labels import LABELS
 from training.data.sources import canvases
 from training.errors import TrainingError
 from training.evaluation import predictions
+from training.evaluation.adjudicated import assess_adjudicated, read_adjudicated
 from training.evaluation.assessment import (
     assess,
     out_of_fold_part,
@@ -55,6 +56,8 @@ class Evaluation:
         Number of processes that predict.
     least_sensitivity
         A label gets an operating point if the lower bound of its sensitivity is above it.
+    adjudicated
+        Table of adjudicated labels, for images of the test list.
     """
 
     folds: tuple[Path, ...]
@@ -64,6 +67,7 @@ class Evaluation:
     compare: tuple[Path, ...] = ()
     devices: int = 1
     least_sensitivity: float = LEAST_SENSITIVITY
+    adjudicated: Path | None = None
 
 
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
@@ -85,6 +89,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         images = canvases(evaluation.data, "test", size, evaluation.cache)
     check_folds(evaluation.folds, document["network"], images.patients)
     others = read_tables(evaluation.compare, images.cases)
+    adjudicated = read_adjudicated(evaluation.adjudicated, images.cases) if evaluation.adjudicated else None
     test = predictions.predict_distributed(fabric, network, images)
     if not fabric.is_global_zero:
         return {}
@@ -107,6 +112,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
             triage_table(part, points, default_rule(test.labels)) for part in parts(whole, evaluation.collection)
         ],
     }
+    if adjudicated:
+        metrics["adjudicated"] = assess_adjudicated(whole, points, adjudicated)
     checkpoint.write_json(run / METRICS, metrics)
     checkpoint.write_json(run / CALIBRATION, {"slope": calibration.slope.tolist(), "bias": calibration.bias.tolist()})
     card = {
