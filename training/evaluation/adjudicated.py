@@ -12,7 +12,7 @@ from training.data.sample import Case
 from training.errors import TrainingError
 from training.evaluation.bootstrap import Resamples, entry, resamples
 from training.evaluation.metrics import Flags, Numbers, auroc, clopper_pearson, curve, quotient, ranking
-from training.evaluation.scores import Part, Row
+from training.evaluation.scores import UNCALIBRATED, Part, Row
 from training.evaluation.triage_table import present
 
 IMAGE = ("Image Index", "image")  # possible names of the image column
@@ -97,7 +97,7 @@ def assess_adjudicated(part: Part, points: Sequence[OperatingPoint | None], adju
     Parameters
     ----------
     part
-        Its first reading is the fusion branch, with calibrated probabilities.
+        Its first reading is the fusion branch, with probabilities, calibrated unless the run has no calibration.
     points
         K operating points, in label order.
 
@@ -145,7 +145,8 @@ def compare(
     published = present(part.predictions.targets[:, columns])
     known = np.flatnonzero(~np.isnan(published))
     drawn = resamples([part.predictions.patients[index] for index in known])
-    probabilities = part.readings[0].probabilities[""][known][:, columns]
+    likely = part.readings[0].probabilities
+    probabilities = likely.get("", likely[UNCALIBRATED])[known][:, columns]
     alarms = alarmed(probabilities, [points[column] for column in columns])
     truths = {"adjudicated": truth[known], "published": published[known] == 1}
     scores = [

@@ -22,7 +22,7 @@ from training.evaluation.adjudicated import (
     read_adjudicated,
 )
 from training.evaluation.bootstrap import resamples
-from training.evaluation.scores import Part, Reading
+from training.evaluation.scores import UNCALIBRATED, Part, Reading
 
 LABELS = ("Mass", "Nodule", "Pneumothorax")
 PNEUMOTHORAX = CHESTXRAY14.index("Pneumothorax")
@@ -55,7 +55,9 @@ def written(folder: Path, text: str = TABLE) -> Path:
 @pytest.fixture
 def part() -> Part:
     predictions = replace(predicted(np.stack([logit(PROBABILITIES)] * 3), cases(TARGETS)), labels=LABELS)
-    return Part("test", predictions, (Reading("fusion", PROBABILITIES, {"": PROBABILITIES}),))
+    return Part(
+        "test", predictions, (Reading("fusion", PROBABILITIES, {"": PROBABILITIES, UNCALIBRATED: PROBABILITIES**2}),)
+    )
 
 
 def test_both_kinds_of_labels_are_scored_on_the_same_images(part: Part, tmp_path: Path) -> None:
