@@ -146,7 +146,7 @@ def compare(
     known = np.flatnonzero(~np.isnan(published))
     drawn = resamples([part.predictions.patients[index] for index in known])
     likely = part.readings[0].probabilities
-    probabilities = likely.get("", likely[UNCALIBRATED])[known][:, columns]
+    probabilities = likely["" if "" in likely else UNCALIBRATED][known][:, columns]
     alarms = alarmed(probabilities, [points[column] for column in columns])
     truths = {"adjudicated": truth[known], "published": published[known] == 1}
     scores = [
