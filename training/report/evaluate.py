@@ -12,6 +12,7 @@ from training.data.relabel import relabel
 from training.data.sources import canvases
 from training.errors import TrainingError
 from training.evaluation import predictions
+from training.evaluation.adjudicated import assess_adjudicated, read_adjudicated
 from training.evaluation.assessment import (
     assess,
     assess_decisions,
@@ -69,6 +70,8 @@ class Evaluation:
         False: the local branch and the fusion layer are left out, and the global branch decides.
     prevalence
         Label to a prevalence for which predictive values are computed too.
+    adjudicated
+        Table of adjudicated labels, for images of the test list.
     """
 
     folds: tuple[Path, ...]
@@ -80,6 +83,7 @@ class Evaluation:
     least_sensitivity: float = LEAST_SENSITIVITY
     second_look: bool = True
     prevalence: Mapping[str, float] = field(default_factory=dict)
+    adjudicated: Path | None = None
 
 
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
@@ -108,6 +112,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         images = relabel(canvases(evaluation.data, "test", size, evaluation.cache), labels)
     check_source(evaluation.folds or (run,), document, images.patients)
     others = read_tables(evaluation.compare, images.cases, labels)
+    adjudicated = read_adjudicated(evaluation.adjudicated, images.cases) if evaluation.adjudicated else None
     test = predictions.predict_distributed(fabric, network, images)
     if not fabric.is_global_zero:
         return {}
@@ -136,6 +141,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         **assess_decisions(tested, points, evaluation.prevalence),
         "triage": [triage_table(part, points, default_rule(test.labels)) for part in tested] if calibration else [],
     }
+    if adjudicated:
+        metrics["adjudicated"] = assess_adjudicated(tested[0], points, adjudicated)
     checkpoint.write_json(run / METRICS, metrics)
     for stale in (CARD, CALIBRATION):
         (run / stale).unlink(missing_ok=True)

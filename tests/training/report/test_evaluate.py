@@ -96,8 +96,11 @@ def test_the_documents_have_every_section(evaluation: tuple[Path, Evaluation], t
     values = np.random.default_rng(0).random((len(images), 14))
     lines = [",".join([image, *map(str, row)]) for image, row in zip(images, values, strict=True)]
     (tmp_path / "peer.csv").write_text("\n".join([",".join(names), *lines]))
-    evaluate.evaluate(run, replace(plan, compare=(tmp_path / "peer.csv",)))
+    (tmp_path / "read.csv").write_text(f"Image Index,Pneumothorax\n{images[0]},YES\n{images[3]},NO\n")
+    evaluate.evaluate(run, replace(plan, compare=(tmp_path / "peer.csv",), adjudicated=tmp_path / "read.csv"))
     metrics = json.loads((run / evaluate.METRICS).read_text())
+    assert (metrics["adjudicated"]["source"], metrics["adjudicated"]["images"]) == ("read.csv", 2)
+    assert [line for line in summary_lines(metrics) if line.startswith("test, 2 adjudicated images, Pneumothorax: ")]
     assert metrics["data"]["test"] == {"images": 8, "patients": 4}
     assert {row["name"] for row in metrics["metrics"]} == {*CURVE_SCORES, *NAMES}
     assert {row["branch"] for row in metrics["metrics"]} == {"fusion", "global", "local"}
