@@ -1,4 +1,4 @@
-"""The command `agcnn`: evaluate, export, typical; train is in `training.cli.train`, check and phantom in `.data`."""
+"""The command `agcnn`: evaluate, export, typical; the others are in `training.cli.train`, `.adopt` and `.data`."""
 
 import os
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from training.cli.adopt import adopt
 from training.cli.data import CACHE_HELP, CacheFolder, Data, check, phantom
 from training.cli.train import train
 from training.errors import TrainingError, one_line
@@ -31,6 +32,7 @@ WithoutSecondLook = Annotated[
 ]
 
 app.command(short_help="Train a network.")(train)
+app.command(short_help="Make a run of a published network.")(adopt)
 
 
 @app.command(short_help="Calibrate and score a trained network.")
@@ -138,6 +140,13 @@ def export(
     data: Data,
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
     without_second_look: WithoutSecondLook = False,
+    codes: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV table of the codes of labels and of their sites in the body, for DICOM and FHIR.",
+            show_default="codes.csv in the folder of --data, if there is one",
+        ),
+    ] = None,
     cache: CacheFolder = None,
 ) -> None:
     """Write the artefact, provided that ONNX Runtime and torch agree on 64 radiographs.
@@ -147,14 +156,17 @@ def export(
     from model import agcnn
     from training.data.sources import canvases
     from training.export import export as artefact
+    from training.export.codes import TABLE, read_codes
     from training.fit import checkpoint
     from training.report import evaluate as evaluation
 
     with one_line():
-        network, _ = checkpoint.load(run)
+        network, document = checkpoint.load(run)
         calibration, card = evaluation.load_calibration(run), checkpoint.read_json(run / evaluation.CARD)
         if without_second_look:
             network = agcnn.without_second_look(network)
+        if codes or (data / TABLE).is_file():
+            card["codes"] = read_codes(codes or data / TABLE, checkpoint.labels_of(document))
         size, cache = network.config.canvas_size, cache or run.parent / "cache"
         images = canvases(data, "val", size, cache)
         if len(images) < artefact.MIN_IMAGES:

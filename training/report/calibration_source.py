@@ -100,18 +100,21 @@ def check_folds(folds: Sequence[Path], run: Path | None) -> None:
             )
 
 
-def check_source(runs: Sequence[Path], network: dict[str, Any], test_patients: Sequence[str]) -> None:
-    """Check that the held-out images of runs can calibrate a network, if they have any.
+def check_source(runs: Sequence[Path], document: dict[str, Any], test_patients: Sequence[str]) -> None:
+    """Check that the held-out images of runs can calibrate the run of a document, if they have any.
 
     Raises
     ------
     TrainingError
-        A run has another network, or held out a patient of the test list.
+        A run has another network or other labels, or held out a patient of the test list.
     """
     for run in runs:
+        other = checkpoint.read_json(run / checkpoint.DOCUMENT)
         # Documents of older versions lack fields that have defaults since.
-        if AgcnnConfig(**checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]) != AgcnnConfig(**network):
+        if AgcnnConfig(**other["network"]) != AgcnnConfig(**document["network"]):
             raise TrainingError(f"{run}: its network differs from the run's, so it cannot calibrate it")
+        if checkpoint.labels_of(other) != checkpoint.labels_of(document):
+            raise TrainingError(f"{run}: its labels differ from the run's, so it cannot calibrate it")
         held_out = predictions.load(run / HELD_OUT).patients if (run / HELD_OUT).is_file() else ()
         if shared := set(held_out).intersection(test_patients):
             raise TrainingError(f"{run}: {len(shared)} patients that it held out are in the test list too")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.agcnn import without_second_look
+from training.data.relabel import relabel
 from training.data.sources import canvases
 from training.errors import TrainingError
 from training.evaluation import predictions
@@ -24,6 +25,7 @@ from training.evaluation.comparison import read_tables
 from training.evaluation.operating_points import LEAST_SENSITIVITY, Choice, Terms, choose
 from training.evaluation.predictions import BRANCHES, Predictions
 from training.evaluation.scores import Part
+from training.evaluation.triage_table import default_rule, triage_table
 from training.fit import checkpoint
 from training.fit.loop import create_fabric
 from training.fit.run import HELD_OUT
@@ -97,14 +99,14 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     network, document = checkpoint.load(run)
     if not evaluation.second_look:
         network = without_second_look(network)
-    network, size = as_served(network), network.config.canvas_size
+    network, size, labels = as_served(network), network.config.canvas_size, checkpoint.labels_of(document)
     check_folds(evaluation.folds, run)
     fabric = create_fabric(evaluation.devices)
     fabric.launch()
     with fabric.rank_zero_first():
-        images = canvases(evaluation.data, "test", size, evaluation.cache)
-    check_source(evaluation.folds or (run,), document["network"], images.patients)
-    others = read_tables(evaluation.compare, images.cases)
+        images = relabel(canvases(evaluation.data, "test", size, evaluation.cache), labels)
+    check_source(evaluation.folds or (run,), document, images.patients)
+    others = read_tables(evaluation.compare, images.cases, labels)
     test = predictions.predict_distributed(fabric, network, images)
     if not fabric.is_global_zero:
         return {}
@@ -131,6 +133,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         "operating_points": [point and point.model_dump() for point in points],
         "operating_points_missing": {choice.label: choice.reason for choice in choices if choice.reason},
         **assess_decisions(tested, points, evaluation.prevalence),
+        "triage": [triage_table(part, points, default_rule(test.labels)) for part in tested] if calibration else [],
     }
     checkpoint.write_json(run / METRICS, metrics)
     for stale in (CARD, CALIBRATION):
@@ -138,6 +141,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     if source and calibration:
         save_calibration(run, calibration)
         card = {
+            "labels": labels,
+            "untrained": document.get("untrained", []),
             "operating_points": metrics["operating_points"],
             "training_data": document["training_data"],
             "metrics": card_metrics(metrics["metrics"], second_look),

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from training.evaluation.scores import Row
+from training.report.triage_summary import triage_lines
 
 SUMMARY_IOU = 0.3
 NO_SOURCE = "the run kept no image apart, and no --fold was given; it has no operating points and cannot be exported"
 
 
 def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
-    """Yield the source of calibration, macro AUROC by split and branch or model, differences, and localisation.
+    """Yield the source of calibration, macro AUROC by split and branch or model, differences, localisation, and triage.
 
     Parameters
     ----------
@@ -35,6 +36,7 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
             if by:
                 shares = ", ".join(f"{name} {number(row)}" for name, row in by.items())
                 yield f"{split}, {by['attention']['boxes']} boxes, {words}: {shares}"
+    yield from triage_lines(metrics)
 
 
 def number(row: Row, sign: str = "") -> str:

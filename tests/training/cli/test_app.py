@@ -171,7 +171,7 @@ def test_export_also_uses_train_if_val_is_small(
 
 def test_help_names_every_command() -> None:
     text = agcnn("--help").output
-    for command in ("train", "evaluate", "export", "typical", "check", "phantom"):
+    for command in ("train", "adopt", "evaluate", "export", "typical", "check", "phantom"):
         assert command in text
 
 

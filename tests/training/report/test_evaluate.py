@@ -68,7 +68,9 @@ def test_the_card_has_the_entries_that_export_requires(evaluation: tuple[Path, E
     run, plan = evaluation
     evaluate.evaluate(run, plan)
     card = json.loads((run / evaluate.CARD).read_text())
-    assert set(card) == {"operating_points", "training_data", "metrics", "statistics", "model_card"}
+    entries = {"operating_points", "training_data", "metrics", "statistics", "model_card"}
+    assert set(card) == entries | {"labels", "untrained"}
+    assert card["labels"] == list(LABELS)
     ModelCard.model_validate_json(json.dumps(card["model_card"]))
     assert len(card["operating_points"]) == len(LABELS)
     assert set(card["statistics"]["probability"]) == set(LABELS)
@@ -227,7 +229,11 @@ def test_two_processes_give_the_same_scores_as_one(evaluation: tuple[Path, Evalu
 
 def test_thresholds_come_from_the_folds_within_the_collection(evaluation: tuple[Path, Evaluation]) -> None:
     run, plan = evaluation
-    point = evaluate.evaluate(run, plan)["operating_points"][0]
+    metrics = evaluate.evaluate(run, plan)
+    point = metrics["operating_points"][0]
+    assert [table["split"] for table in metrics["triage"]] == ["test", "test, collection B"]
+    without = [label for label, point in zip(LABELS, metrics["operating_points"], strict=True) if point is None]
+    assert list(metrics["operating_points_missing"]) == without
     assert point["source"] == "out-of-fold, tiny train+val, collection B"
     assert point["positives"] + point["negatives"] == 120
     assert point["specificity"] >= 0.95
