@@ -10,7 +10,18 @@ from training.evaluation.metrics import CONFIDENCE
 from training.fit.checkpoint import plain
 
 MACHINE = ("devices", "num_nodes", "threads", "workers")  # settings of the machine, not of the network
-UNITARY = ("auroc", "auprc", "prevalence", "sensitivity_at_specificity_0.95", "brier", "ece_uncalibrated", "ece")
+UNITARY = (
+    "auroc",
+    "auprc",
+    "prevalence",
+    "sensitivity_at_specificity_0.95",
+    "brier",
+    "calibration_slope",
+    "calibration_intercept",
+    "calibration_error",
+    "ece_uncalibrated",
+    "ece",
+)
 GROUPED = ("auroc", "prevalence")
 DECIMALS = 4
 
@@ -56,13 +67,16 @@ FACTORS = {
 MEASURES = {
     "performance": (
         "AUROC: the probability that an image with the finding is ranked above one without it. The macro average is "
-        "the mean over the findings for which it is defined.",
+        "the mean over the findings with at least ten positives and ten negatives. Out of fold, images are ranked "
+        "within each fold, and the folds averaged, as logits of different networks cannot be compared.",
         "AUPRC, to be compared with the prevalence, which is its value for a random ranking.",
-        "Brier score and expected calibration error, before and after calibration.",
+        "Brier score; calibration slope, 1 at best, and intercept, 0 at best; calibration error, the root of the mean "
+        "squared distance of probability and frequency in bins, without the part that chance adds; and the customary "
+        "expected calibration error (ece), which is too high by chance.",
     ),
     "thresholds": (
-        "Chosen at a fixed specificity on out-of-fold predictions of the training lists, then fixed and applied to the "
-        "test list once. A finding with too few positives has none, nor has one "
+        "Chosen at a fixed specificity on images that were not trained on, which each operating point names as its "
+        "source, then fixed and applied to the test list once. A finding with too few positives has none, nor has one "
         "whose sensitivity is not shown to be better than chance.",
     ),
     "variation": (
