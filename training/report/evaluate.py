@@ -204,12 +204,12 @@ def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pool
 
     They are computed on the run's held-out images, or on those of the folds if it has none.
     """
-    validation, size = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
+    validation, document = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)
     predicted = predictions.load(validation) if validation.is_file() else pooled
     if not evaluation.second_look:
         predicted = predictions.without_second_look(predicted)
-    split = "val" if validation.is_file() else "train+val"
-    images = canvases(evaluation.data, split, size, evaluation.cache)
+    split = "val" if validation.is_file() and "adopted" not in document else "train+val"
+    images = canvases(evaluation.data, split, document["network"]["canvas_size"], evaluation.cache)
     fusion = calibration.probabilities(predicted.logits)[0]
     return {
         "pixel_mean": mean_and_deviation(images.means()),

@@ -9,10 +9,9 @@ from model.labels import LABELS
 from tests.model.published import torchxrayvision
 from tests.model.thin import thin
 from training.cli.app import app
-from training.evaluation import predictions
 from training.fit import checkpoint
-from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
+from training.report.calibration_source import from_run
 
 
 def adopt(weights: Path, out: Path, *words: object) -> Result:
@@ -33,7 +32,10 @@ def test_the_run_has_predictions_to_calibrate_on(
     assert "outputs that are not used: 1: untrained" in answer.output
     network, document = checkpoint.load(out)
     assert (document["held_out"], len(document["labels"])) == ("tiny train+val", 17)
-    predicted = predictions.load(out / HELD_OUT)
+    source = from_run(out, "tiny", second_look=True)
+    assert source
+    assert source.name == "validation, tiny train+val"
+    predicted = source.predictions
     assert predicted.labels == (*LABELS, "Lung Lesion", "Fracture", "Lung Opacity")
     assert predicted.logits.shape == (3, 32, 17)
     assert np.isnan(predicted.targets[:, 14:]).all()
