@@ -214,12 +214,13 @@ def statistics(
 
     They are computed on the run's held-out images, or on those of the folds if it has none.
     """
-    validation, size = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
+    validation, document = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)
     predicted = predictions.load(validation) if validation.is_file() else pooled
     if not evaluation.second_look:
         predicted = predictions.without_second_look(predicted)
-    split = "val" if validation.is_file() else "train+val"
-    images = relabel(canvases(evaluation.data, split, size, evaluation.cache), predicted.labels)
+    split = "val" if validation.is_file() and "adopted" not in document else "train+val"
+    source = canvases(evaluation.data, split, document["network"]["canvas_size"], evaluation.cache)
+    images = relabel(source, predicted.labels)
     fusion = calibration.probabilities(predicted.logits)[0]
     return {
         "pixel_mean": mean_and_deviation(images.means()),

@@ -116,6 +116,16 @@ CAVEATS = (
     "For research only. Do not show the output to anyone who decides about a patient.",
 )
 
+ADOPTED_DESCRIPTION = (
+    "Both branches have the weights of a published network, which was not trained here; the fusion layer gives the "
+    "global branch's decision."
+)
+ADOPTED_TRAINING = (
+    "The weights were published by others. The entry above is what the person who adopted them stated; nothing of it "
+    "was checked, and it is not known whether images of the evaluation were among the training images.",
+)
+ADOPTED_LICENCE = "that of the published weights; ask their publisher"
+
 Row = Mapping[str, Any]
 
 
@@ -129,15 +139,17 @@ def model_card(document: Row, metrics: Row) -> dict[str, Any]:
     metrics
         Content of `metrics.json`.
     """
+    adopted = document.get("adopted")
     card = {
         "model_details": {
             "name": f"agcnn-{document['network']['backbone']}",
-            "description": DESCRIPTION,
+            "description": f"{DESCRIPTION} {ADOPTED_DESCRIPTION}" if adopted else DESCRIPTION,
             "commit": document["commit"],
             "network": document["network"],
-            "training": {name: value for name, value in document["config"].items() if name not in MACHINE},
+            "training": {name: value for name, value in document["config"].items() if name not in MACHINE}
+            | ({"adopted": adopted} if adopted else {}),
             "references": REFERENCES,
-            "licence": "Apache-2.0",
+            "licence": ADOPTED_LICENCE if adopted else "Apache-2.0",
         },
         "intended_use": INTENDED_USE,
         "factors": FACTORS,
@@ -147,7 +159,10 @@ def model_card(document: Row, metrics: Row) -> dict[str, Any]:
             "motivation": MOTIVATION,
             "preprocessing": PREPROCESSING,
         },
-        "training_data": {"datasets": document["training_data"], "description": TRAINING},
+        "training_data": {
+            "datasets": document["training_data"],
+            "description": ADOPTED_TRAINING if adopted else TRAINING,
+        },
         "quantitative_analyses": {
             "unitary": {
                 "labels": by_label(metrics["metrics"]),
