@@ -8,15 +8,16 @@ from torch import nn
 from torch.nn import functional
 
 from model.agcnn import Agcnn, AgcnnConfig, freeze, without_second_look
-from model.branch import BACKBONES, Branch
+from model.branch import Branch
 from model.crop import crop
 from model.heat_map import Statistic, heat_map
 from model.region import region
+from tests.model.thin import DISTINCT
 
 SMALL = AgcnnConfig(canvas_size=128, input_size=64, findings=4)
 
 
-@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+@pytest.mark.parametrize("backbone", DISTINCT)
 def test_shapes_and_ranges(backbone: str) -> None:
     network = Agcnn(AgcnnConfig(backbone=backbone, canvas_size=256, input_size=128, findings=4)).eval()
     output = network(torch.rand(2, 1, 256, 256))
@@ -38,6 +39,11 @@ def test_forward_equals_its_parts_in_sequence() -> None:
     assert torch.equal(output.fusion, network.fusion(attention.branch.pooled, near.pooled))
     assert torch.equal(output.class_maps, network.global_branch.class_maps(attention.branch.features))
     assert torch.equal(output.box, attention.box)
+
+
+def test_both_branches_have_the_scale_of_the_configuration() -> None:
+    network = Agcnn(replace(SMALL, pixel_mean=0.5, pixel_std=0.25))
+    assert network.global_branch.scale == network.local_branch.scale == (0.5, 0.25)
 
 
 def test_without_a_second_look_the_global_branch_decides() -> None:
@@ -133,6 +139,8 @@ def test_the_region_depends_on_the_configured_statistic_and_threshold(statistic:
         ({"statistic": "mean"}, "statistic must be one of max, l1, l2, got 'mean'"),
         ({"crop_from": "image"}, "crop_from must be one of canvas, input, got 'image'"),
         ({"findings": 0}, "findings must be at least 1, got 0"),
+        ({"pixel_std": 0.0}, "pixel_std above 0, got 0.449 and 0.0"),
+        ({"pixel_mean": float("nan")}, "must be finite, .* got nan and 0.226"),
     ],
 )
 def test_a_configuration_that_cannot_work_is_refused(changes: dict[str, object], message: str) -> None:
@@ -199,3 +207,16 @@ def test_shrinking_and_cropping_the_whole_canvas_agree() -> None:
     attention = network.attend(canvas)
     assert attention.box.tolist() == [[0.0, 0.0, 1.0, 1.0]]
     assert torch.allclose(attention.crop, functional.avg_pool2d(canvas, 4), atol=1e-5)
+
+
+def test_with_a_mirror_an_image_and_its_mirror_image_have_equal_logits_and_mirrored_maps() -> None:
+    torch.manual_seed(0)
+    network = Agcnn(replace(SMALL, pooling="average", mirror=True)).eval()
+    canvas = torch.rand(2, 1, 128, 128)
+    with torch.no_grad():
+        output, mirrored = network(canvas), network(canvas.flip(3))
+        single = [network.global_branch(network.shrink(image)) for image in (canvas, canvas.flip(3))]
+    torch.testing.assert_close(output.global_, (single[0].logits + single[1].logits) / 2)
+    torch.testing.assert_close(output.global_, mirrored.global_)
+    torch.testing.assert_close(output.class_maps, mirrored.class_maps.flip(3))
+    torch.testing.assert_close(output.box[:, [0, 2]], 1 - mirrored.box[:, [2, 0]])

@@ -5,6 +5,7 @@ are a box of the same size placed at random, and one in the middle.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def localisation(part: Part) -> list[Row]:
     rows = []
     for label in [*(label for label in predicted.labels if label in labels), "all"]:
         chosen = np.ones(len(labels), bool) if label == "all" else labels == label
-        shares = means(values[chosen], Resamples(patients.counts, patients.owner[chosen]))
+        shares = means(values[chosen], replace(patients, owner=patients.owner[chosen]))
         about = {"split": part.split, "label": label}
         counts = {"images": len(set(images[chosen].tolist())), "boxes": int(chosen.sum())}
         rows += [

@@ -3,7 +3,7 @@
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from training.fit.classifier_rows import CLASSIFIERS, differences, match_rows, o
 WEIGHTS = "network.safetensors"
 DOCUMENT = "run.json"
 PICKLED = (".pth", ".pt", ".tar")
+NESTED = ("state_dict", "model_state_dict", "model")  # names of the state dict among other things in a file
 COUNTER = "num_batches_tracked"  # step counter of a batch norm, which is not a weight
 SOURCES = ("model", "training", "service/dicom")  # sources that weights and pixels depend on
 
@@ -87,6 +88,14 @@ def initialise(network: Agcnn, path: Path, labels: Sequence[str] = LABELS) -> li
     return unmatched
 
 
+def with_scale_of(config: AgcnnConfig, weights: Path | None) -> AgcnnConfig:
+    """Return a configuration with the scale of the run that wrote the starting weights; unchanged for other weights."""
+    if weights is None or not (weights.parent / DOCUMENT).is_file():
+        return config
+    start = AgcnnConfig(**read_json(weights.parent / DOCUMENT)["network"])
+    return replace(config, pixel_mean=start.pixel_mean, pixel_std=start.pixel_std)
+
+
 def load_whole(network: Agcnn, path: Path, state: Mapping[str, Tensor], labels: Sequence[str]) -> list[str]:
     """Load the weights of a run's network, in place; returns the names and labels that did not match."""
     own, document = network.state_dict(), path.parent / DOCUMENT
@@ -124,7 +133,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     ----------
     path
         `.npz` of SqueezeNet; `.safetensors`; or a file of `torch.save` as `.pth`, `.pt` or `.pth.tar`: a state dict, or
-        a dictionary with one as `state_dict`. Code in the file is not run.
+        a dictionary with one under a name of `NESTED`. Code in the file is not run.
 
     Raises
     ------
@@ -142,7 +151,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # the readers raise many kinds of exception on foreign files
         raise TrainingError(f"{path}: not readable as weights") from error
     if isinstance(content, Mapping):
-        content = content.get("state_dict", content)
+        content = next((content[name] for name in NESTED if isinstance(content.get(name), Mapping)), content)
     items = content.items() if isinstance(content, Mapping) else ()
     state = {name: value for name, value in items if isinstance(name, str) and isinstance(value, Tensor)}
     if not state:

@@ -41,6 +41,8 @@ class TrainConfig:
         `adamw`, or `sgd` with `momentum`.
     schedule
         `cosine`: a warm-up, then half a cosine; `step`: a tenth of the rate after `step_epochs`.
+    mirror
+        Whether the global branch decides by the mean of the canvas and its mirror image, at twice the cost.
     no_finding
         Whether to train an additional output for radiographs without findings; it is neither scored nor served.
     positive_weight
@@ -71,6 +73,7 @@ class TrainConfig:
     tau: float = 0.7
     statistic: Statistic = "max"
     crop_from: CropFrom = "canvas"
+    mirror: bool = False
     stages: tuple[str, ...] = STAGES
     epochs: tuple[int, int, int] = (12, 8, 4)
     learning_rates: tuple[float, float, float] = (3e-4, 3e-4, 1e-3)
@@ -130,7 +133,9 @@ class TrainConfig:
         """
         if self.no_finding and NO_FINDING in labels:
             raise TrainingError(f"no_finding: the data have a label {NO_FINDING} of their own")
-        shared = {item.name: getattr(self, item.name) for item in fields(AgcnnConfig) if hasattr(self, item.name)}
+        # `second_look` is another setting here: the start of the local branch, which every run has.
+        names = {item.name for item in fields(AgcnnConfig)} - {"second_look"}
+        shared = {name: getattr(self, name) for name in names if hasattr(self, name)}
         try:
             return AgcnnConfig(**shared, findings=len(labels) + self.no_finding)
         except ValueError as error:

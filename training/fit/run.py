@@ -70,7 +70,7 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
         raise TrainingError("--teacher and --distil must be given together")
     _ = config.network  # raises before anything is written or read
     labels = read(plan.data, "train", config.canvas_size).labels
-    architecture = config.network_for(labels)
+    architecture = checkpoint.with_scale_of(config.network_for(labels), plan.init)
     fabric = create_fabric_for(config)
     if fabric.node_rank == fabric.local_rank == 0:
         claim(run, plan, config, labels, resume)

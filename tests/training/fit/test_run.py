@@ -167,6 +167,17 @@ def test_a_run_can_be_resumed_with_other_workers(plan: Plan, quick: TrainConfig,
     claim(run, plan, replace(short, workers=1), LABELS, resume=True)
 
 
+def test_a_run_is_resumed_with_its_own_labels_only(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    claim(run, plan, quick, LABELS, resume=False)
+    (run / LAST).touch()
+    with pytest.raises(TrainingError, match=r"another configuration \(labels\)"):
+        claim(run, plan, quick, ("Effusion", "Fracture"), resume=True)
+    planned = checkpoint.read_json(run / "plan.json")
+    checkpoint.write_json(run / "plan.json", {name: planned[name] for name in planned if name != "labels"})
+    claim(run, plan, quick, LABELS, resume=True)  # a plan of an older version
+
+
 def test_an_invalid_network_is_refused_before_anything_is_read(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="canvas_size must be a multiple"):
         train(plan, replace(quick, canvas_size=65), tmp_path / "run", resume=False)
