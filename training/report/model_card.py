@@ -31,6 +31,11 @@ DESCRIPTION = (
     "global branch's input (`crop_from`); a fusion layer combines both. Each gives one calibrated probability per "
     "finding."
 )
+SINGLE_DESCRIPTION = (
+    "A convolutional network for frontal chest radiographs: the global branch of an attention-guided network, without "
+    "its second look. It reads the whole image and gives a heat map, the region where that map is high, and one "
+    "calibrated probability per finding."
+)
 REFERENCES = (
     "Guan et al., Diagnose like a Radiologist: Attention Guided Convolutional Neural Network for Thorax Disease "
     "Classification, 2018 (arXiv:1801.09927)",
@@ -104,6 +109,7 @@ ETHICS = (
     "Ordering by score can hide the effect of wrong labels: the network learns what reports mention, which may differ "
     "from what the image shows.",
 )
+LOCAL_CAVEAT = "It is not established that the local branch helps: see the paired differences, with their intervals."
 CAVEATS = (
     "Labels extracted from reports are partly wrong; agreement with them is not diagnostic accuracy.",
     "In ChestX-ray14 many radiographs with a pneumothorax show the drain that treats it: the network may detect the "
@@ -112,7 +118,7 @@ CAVEATS = (
     "conclusions.",
     "The subsets are small and partly enriched: scores of rare findings are based on very few images, and the "
     "probabilities are valid for the prevalence of the calibration images. Recalibrate for other images.",
-    "It is not established that the local branch helps: see the paired differences, with their intervals.",
+    LOCAL_CAVEAT,
     "For research only. Do not show the output to anyone who decides about a patient.",
 )
 
@@ -139,11 +145,12 @@ def model_card(document: Row, metrics: Row) -> dict[str, Any]:
     metrics
         Content of `metrics.json`.
     """
-    adopted = document.get("adopted")
+    adopted, second_look = document.get("adopted"), document["network"].get("second_look", True)
+    description = DESCRIPTION if second_look else SINGLE_DESCRIPTION
     card = {
         "model_details": {
             "name": f"agcnn-{document['network']['backbone']}",
-            "description": f"{DESCRIPTION} {ADOPTED_DESCRIPTION}" if adopted else DESCRIPTION,
+            "description": f"{description} {ADOPTED_DESCRIPTION}" if adopted else description,
             "commit": document["commit"],
             "network": document["network"],
             "training": {name: value for name, value in document["config"].items() if name not in MACHINE}
@@ -172,7 +179,7 @@ def model_card(document: Row, metrics: Row) -> dict[str, Any]:
             "intersectional": INTERSECTIONAL,
         },
         "ethical_considerations": ETHICS,
-        "caveats_and_recommendations": CAVEATS,
+        "caveats_and_recommendations": [caveat for caveat in CAVEATS if second_look or caveat != LOCAL_CAVEAT],
     }
     return dict(plain(card))
 

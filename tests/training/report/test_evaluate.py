@@ -66,6 +66,23 @@ def evaluation(published: Path, small: TrainConfig, tmp_path: Path) -> tuple[Pat
     return tmp_path / "run", Evaluation(folds, published, tmp_path / "cache", "B")
 
 
+def test_without_a_second_look_the_card_is_about_the_global_branch(evaluation: tuple[Path, Evaluation]) -> None:
+    run, plan = evaluation
+    for fold in plan.folds:  # as an earlier version wrote it
+        document = checkpoint.read_json(fold / "run.json")
+        del document["network"]["second_look"]
+        checkpoint.write_json(fold / "run.json", document)
+    evaluate.evaluate(run, replace(plan, second_look=False))
+    card = json.loads((run / evaluate.CARD).read_text())
+    scores = {(row["name"], row["split"], row["label"], row["branch"]): row["value"] for row in card["metrics"]}
+    assert card["second_look"] is False
+    assert {branch for *_, branch in scores} == {"fusion", "global"}
+    assert all(scores[(*key, "fusion")] == value for (*key, branch), value in scores.items() if branch == "global")
+    calibration = evaluate.load_calibration(run)
+    assert np.array_equal(calibration.slope[0], calibration.slope[1])
+    assert card["model_card"]["model_details"]["network"]["second_look"] is False
+
+
 def test_the_card_has_the_entries_that_export_requires(evaluation: tuple[Path, Evaluation]) -> None:
     run, plan = evaluation
     evaluate.evaluate(run, plan)
