@@ -119,7 +119,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     predictions.save(run / "test.npz", test)
 
     document = {**document, "network": asdict(network.config)}
-    collection, second_look = evaluation.collection, evaluation.second_look
+    collection, second_look = evaluation.collection, network.config.second_look
     source = calibration_source(run, evaluation)
     chosen = restrict(source.predictions, collection) if source else None
     calibration = calibrate(chosen) if chosen else None
