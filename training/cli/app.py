@@ -1,12 +1,13 @@
 """The command `agcnn`: evaluate, export, typical; train is in `training.cli.train`, check and phantom in `.data`."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from training.cli.data import CACHE_HELP, CacheFolder, Data, check, phantom
+from training.cli.data import CACHE_HELP, CacheFolder, Data, DataFolders, check, phantom
 from training.cli.train import train
 from training.errors import one_line
 
@@ -25,7 +26,7 @@ app.command(short_help="Train a network.")(train)
 
 @app.command(short_help="Calibrate and score a trained network.")
 def evaluate(  # noqa: PLR0913 - options
-    data: Data,
+    data: DataFolders,
     folds: Annotated[
         list[Path],
         typer.Option("--fold", metavar="<path>", help="Run folder of one fold; repeat the option for every fold."),
@@ -58,7 +59,8 @@ def evaluate(  # noqa: PLR0913 - options
 
     with one_line():
         cache = cache or folds[0].parent / "cache"
-        plan = evaluation.Evaluation(tuple(folds), data, cache, collection, tuple(compare or ()), devices)
+        plan = evaluation.Evaluation(tuple(folds), data[0], cache, collection, tuple(compare or ()), devices)
+        plan = replace(plan, further=tuple(data[1:]))
         metrics = evaluation.evaluate(run, plan) if run else evaluation.cross_validate(plan)
         for line in summary_lines(metrics) if metrics else ():  # empty in all processes but the first
             typer.echo(line)

@@ -9,8 +9,9 @@ import torch
 
 from model.agcnn import Agcnn
 from training.data.cache import Canvases
+from training.data.chexpert import Uncertain
 from training.data.order import fold
-from training.data.sources import canvases
+from training.data.sources import joined_canvases
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.fit import checkpoint
@@ -44,6 +45,10 @@ class Plan:
         Folders of finished runs for distillation.
     without
         Another folder of data, whose patients are excluded from training, so that a later run can be scored on them.
+    further
+        Further folders of data, used together with `data`.
+    uncertain
+        Value of uncertain labels, see `training.data.sources.read`.
     """
 
     data: Path
@@ -53,6 +58,12 @@ class Plan:
     init: Path | None = None
     teachers: tuple[Path, ...] = ()
     without: Path | None = None
+    further: tuple[Path, ...] = ()
+    uncertain: Uncertain = "ignore"
+
+    def canvases(self, split: str, size: int) -> Canvases:
+        """Return the canvases of one split of all folders."""
+        return joined_canvases((self.data, *self.further), split, size, self.cache, self.uncertain)
 
 
 def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
@@ -123,6 +134,10 @@ def claim(run: Path, plan: Plan, config: TrainConfig, resume: bool) -> None:
     places["teachers"] = [teacher.resolve() for teacher in plan.teachers]
     if plan.without:
         places["without"] = plan.without.resolve()
+    if plan.further:
+        places["further"] = [folder.resolve() for folder in plan.further]
+    if plan.uncertain != "ignore":
+        places["uncertain"] = plan.uncertain
     planned = checkpoint.plain({"config": asdict(config), "split": plan.split, "fold": plan.fold, **places})
     if not (run / PLAN).is_file() or not any((run / left).is_file() for left in (LAST, checkpoint.DOCUMENT)):
         return checkpoint.write_json(run / PLAN, planned)
@@ -166,14 +181,14 @@ def load_data(plan: Plan, config: TrainConfig) -> Data:
         The data do not fit, or there are too few patients for the folds.
     """
     if plan.fold:
-        both = canvases(plan.data, "train+val", config.canvas_size, plan.cache)
+        both = plan.canvases("train+val", config.canvas_size)
         chosen, rest = fold(both, *plan.fold, FOLD_SEED)
         train, held_out = both.subset(chosen), both.subset(rest)
         if not (len(train) and len(held_out)):
             raise TrainingError(f"fold: {len(set(both.patients))} patients are too few for {plan.fold[1]} folds")
         return Data(without(train, plan), held_out)
     splits = ("train+val",) if plan.split == "train+val" else (plan.split, "val")
-    parts = [canvases(plan.data, split, config.canvas_size, plan.cache) for split in splits]
+    parts = [plan.canvases(split, config.canvas_size) for split in splits]
     return Data(without(parts[0], plan), parts[1] if len(parts) > 1 else None)
 
 

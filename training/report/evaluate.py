@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from model.labels import LABELS
-from training.data.sources import canvases
+from training.data.cache import Canvases
+from training.data.sources import joined_canvases
+from training.data.union import align
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.evaluation.assessment import (
@@ -52,6 +54,8 @@ class Evaluation:
         Tables of other models' predictions on the test list.
     devices
         Number of processes that predict.
+    further
+        Further folders of data, used together with `data`.
     """
 
     folds: tuple[Path, ...]
@@ -60,6 +64,16 @@ class Evaluation:
     collection: str = ""
     compare: tuple[Path, ...] = ()
     devices: int = 1
+    further: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Names of all folders."""
+        return " + ".join(folder.name for folder in (self.data, *self.further))
+
+    def canvases(self, split: str, size: int, labels: tuple[str, ...]) -> Canvases:
+        """Return the canvases of one split of all folders, with the labels of the run."""
+        return align(joined_canvases((self.data, *self.further), split, size, self.cache), labels)
 
 
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
@@ -78,7 +92,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     fabric = create_fabric(evaluation.devices)
     fabric.launch()
     with fabric.rank_zero_first():
-        images = canvases(evaluation.data, "test", size, evaluation.cache)
+        images = evaluation.canvases("test", size, labels_of(document))
     check_folds(evaluation.folds, document["network"], images.patients)
     others = read_tables(evaluation.compare, images.cases)
     test = predictions.predict_distributed(fabric, network, images)
@@ -90,7 +104,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     pooled = predictions.pool(folds)
     chosen = restrict(pooled, evaluation.collection)
     calibration = calibrate(chosen)
-    source = f"out-of-fold, {evaluation.data.name} train+val" + suffix(evaluation.collection)
+    source = f"out-of-fold, {evaluation.name} train+val" + suffix(evaluation.collection)
     points = operating_points(chosen, calibration, source)
     whole = Part("test", test, (*readings(test, calibration.probabilities(test.logits)), *others))
     out_of_fold = out_of_fold_part(folds, evaluation.collection)
@@ -113,6 +127,11 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     page = html_report.render(content, test, calibration, pictures(network, images, test, calibration))
     (run / REPORT).write_text(page, encoding="utf-8")
     return metrics
+
+
+def labels_of(document: dict[str, Any]) -> tuple[str, ...]:
+    """Return the labels of a run from its document; runs that name none have ChestX-ray14's."""
+    return tuple(document.get("labels", LABELS))
 
 
 def load_calibration(run: Path) -> Calibration:
@@ -169,10 +188,10 @@ def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pool
 
     They are computed on the validation images, or on those of the folds if the run has none.
     """
-    validation, size = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
+    validation, document = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)
     predicted = predictions.load(validation) if validation.is_file() else pooled
     split = "val" if validation.is_file() else "train+val"
-    images = canvases(evaluation.data, split, size, evaluation.cache)
+    images = evaluation.canvases(split, document["network"]["canvas_size"], labels_of(document))
     fusion = calibration.probabilities(predicted.logits)[0]
     return {
         "pixel_mean": mean_and_deviation(images.means()),
