@@ -9,7 +9,7 @@ import typer
 
 from training.cli.data import CACHE_HELP, CacheFolder, Data, DataFolders, check, phantom
 from training.cli.train import train
-from training.errors import one_line
+from training.errors import TrainingError, one_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,6 +47,14 @@ def evaluate(  # noqa: PLR0913 - options
             "finding; may be repeated.",
         ),
     ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="<path>",
+            help="Another folder of data, whose test list is scored in a section of its own; the card does not change. "
+            "May be repeated.",
+        ),
+    ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Number of processes that predict, one per GPU.")] = 1,
     cache: CacheFolder = None,
 ) -> None:
@@ -55,15 +63,17 @@ def evaluate(  # noqa: PLR0913 - options
     The run folder gets metrics.json, calibration.json, card.json and report.html.
     """
     from training.report import evaluate as evaluation
-    from training.report.summary import summary_lines
+    from training.report.summary import external_lines, summary_lines
 
     with one_line():
+        if also and run is None:
+            raise TrainingError("--also needs --run: folds have no network for other sets")
         cache = cache or folds[0].parent / "cache"
         plan = evaluation.Evaluation(tuple(folds), data[0], cache, collection, tuple(compare or ()), devices)
-        plan = replace(plan, further=tuple(data[1:]))
+        plan = replace(plan, further=tuple(data[1:]), also=tuple(also or ()))
         metrics = evaluation.evaluate(run, plan) if run else evaluation.cross_validate(plan)
-        for line in summary_lines(metrics) if metrics else ():  # empty in all processes but the first
-            typer.echo(line)
+        for line in (*summary_lines(metrics), *external_lines(metrics)) if metrics else ():
+            typer.echo(line)  # only the first process has metrics
 
 
 @app.command(short_help="Write the artefact, an ONNX file.")

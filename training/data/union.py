@@ -20,14 +20,15 @@ def union(label_sets: Iterable[Sequence[str]]) -> tuple[str, ...]:
 
 
 def align(images: Canvases, labels: tuple[str, ...]) -> Canvases:
-    """Return canvases whose findings are those of `labels` in order: NaN where unknown, others left out."""
+    """Return canvases with the findings of `labels`, NaN where unknown; other findings and their boxes are left out."""
     if labels == images.labels:
         return images
     places = [images.labels.index(label) if label in images.labels else None for label in labels]
 
     def aligned(case: Case) -> Case:
         findings = tuple(nan if place is None else case.findings[place] for place in places)
-        return replace(case, findings=findings)
+        boxes = {label: drawn for label, drawn in case.boxes.items() if label in labels}
+        return replace(case, findings=findings, boxes=boxes)
 
     return replace(images, cases=tuple(map(aligned, images.cases)), labels=labels)
 

@@ -32,6 +32,7 @@ from training.fit.loop import create_fabric
 from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
 from training.report import html_report, model_card
+from training.report.external import external_scores, open_external_sets, predict_external
 from training.report.pictures import pictures
 
 METRICS, CARD, CALIBRATION, REPORT = "metrics.json", "card.json", "calibration.json", "report.html"
@@ -56,6 +57,8 @@ class Evaluation:
         Number of processes that predict.
     further
         Further folders of data, used together with `data`.
+    also
+        Other folders of data, whose test lists are scored in a section of their own.
     """
 
     folds: tuple[Path, ...]
@@ -65,6 +68,7 @@ class Evaluation:
     compare: tuple[Path, ...] = ()
     devices: int = 1
     further: tuple[Path, ...] = ()
+    also: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -88,14 +92,17 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     With several devices every process predicts, and the first does the rest; the others return nothing.
     """
     network, document = checkpoint.load(run)
+    labels = labels_of(document)
     network, size = as_served(network), network.config.canvas_size
     fabric = create_fabric(evaluation.devices)
     fabric.launch()
     with fabric.rank_zero_first():
-        images = evaluation.canvases("test", size, labels_of(document))
+        images = evaluation.canvases("test", size, labels)
+        external = open_external_sets(evaluation.also, run, labels, size, evaluation.cache)
     check_folds(evaluation.folds, document["network"], images.patients)
     others = read_tables(evaluation.compare, images.cases)
     test = predictions.predict_distributed(fabric, network, images)
+    predicted = predict_external(fabric, network, external)
     if not fabric.is_global_zero:
         return {}
     predictions.save(run / "test.npz", test)
@@ -113,6 +120,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         "operating_points": [point and point.model_dump() for point in points],
         "operating_points_on_test": rates_on_test(parts(whole, evaluation.collection), points),
     }
+    if predicted:
+        metrics["external"] = external_scores(predicted, calibration, points)
     checkpoint.write_json(run / METRICS, metrics)
     checkpoint.write_json(run / CALIBRATION, {"slope": calibration.slope.tolist(), "bias": calibration.bias.tolist()})
     card = {

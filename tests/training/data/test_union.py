@@ -29,6 +29,9 @@ def test_findings_follow_the_labels_and_are_unknown_without_one() -> None:
     assert aligned.labels == ("Mass", "Fracture", "Edema")
     np.testing.assert_array_equal(align(one, ("Fracture",)).targets, [[0], [1]])
     assert align(one, one.labels) is one
+    drawn = {"Edema": ((0.0, 0.0, 1.0, 1.0),), "Fracture": ((0.0, 0.0, 0.5, 0.5),)}
+    boxed = replace(one, cases=tuple(replace(case, boxes=drawn) for case in one.cases))
+    assert align(boxed, ("Mass", "Fracture")).cases[0].boxes == {"Fracture": ((0.0, 0.0, 0.5, 0.5),)}
 
 
 def test_joined_images_keep_their_order_and_share_pixels() -> None:

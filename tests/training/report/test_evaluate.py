@@ -13,6 +13,7 @@ from model.labels import LABELS
 from service.artefact.card import Metric
 from service.artefact.model_card import ModelCard
 from tests.training.cases import cases, predicted
+from tests.training.data_sets import chexpert
 from training.data.sources import canvases, read
 from training.errors import TrainingError
 from training.evaluation import predictions
@@ -266,6 +267,21 @@ def test_a_run_on_train_and_val_takes_its_statistics_from_the_folds(
     calibrated = evaluate.load_calibration(run).probabilities(pooled(plan).logits)[0]
     assert statistics["probability"]["Edema"] == pytest.approx([calibrated[:, 9].mean(), calibrated[:, 9].std()])
     assert statistics["pixel_mean"][0] == pytest.approx(canvases(plan.data, "train+val", 64, plan.cache).means().mean())
+
+
+def test_an_external_set_is_a_section_of_its_own_and_leaves_the_card_alone(
+    evaluation: tuple[Path, Evaluation], tmp_path: Path
+) -> None:
+    run, plan = evaluation
+    alone = evaluate.evaluate(run, plan)
+    card = (run / evaluate.CARD).read_bytes()
+    assert "External sets" not in (run / evaluate.REPORT).read_text()
+    metrics = evaluate.evaluate(run, replace(plan, also=(chexpert(tmp_path / "stanford"),)))
+    assert (run / evaluate.CARD).read_bytes() == card
+    assert {name: value for name, value in metrics.items() if name != "external"} == alone
+    assert metrics["external"]["stanford"]["data"] == {"stanford test": {"images": 2, "patients": 2}}
+    assert json.loads((run / evaluate.METRICS).read_text())["external"] == metrics["external"]
+    assert "stanford: 2 images of 2 patients" in (run / evaluate.REPORT).read_text()
 
 
 def test_cross_validation_does_not_read_the_test_list(
