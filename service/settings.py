@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from service.destinations import AeTitle, Group, Sending
 from service.errors import ConfigurationError
+from service.triage.default_rule import HIGH, STAT
 
 PREFIX = "TRIAGE_"
 ROOT_PATH = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$"  # no segment begins with a dot
@@ -97,14 +98,26 @@ class Database(Group):
 class Triage(Group):
     """Findings that make a radiograph urgent."""
 
-    stat: tuple[str, ...] = Field(("Pneumothorax",), description="positive findings that give priority STAT")
-    high: tuple[str, ...] = Field(
-        ("Edema", "Consolidation", "Pneumonia", "Effusion", "Mass", "Nodule"),
-        description="positive findings that give priority HIGH",
+    stat: tuple[str, ...] | None = Field(
+        None,
+        description=f"positive findings that give priority STAT; by default {', '.join(STAT)}, if the artefact has it",
+    )
+    high: tuple[str, ...] | None = Field(
+        None,
+        description="positive findings that give priority HIGH; by default those of the artefact's labels that are "
+        f"among {', '.join(HIGH)}",
     )
 
 
 Word = Annotated[str, Field(max_length=64, pattern=r"\p{L}")]
+
+
+class Objects(Group):
+    """Objects for other systems."""
+
+    codes: Path | None = Field(
+        None, description="CSV table of the site's codes for findings (docs/conformance.md, 7); by default none"
+    )
 
 
 class Gate(Group):
@@ -173,6 +186,7 @@ class Settings(BaseSettings):
     database: Database = Database()
     triage: Triage = Triage()
     gate: Gate = Gate()
+    objects: Objects = Objects()
     dimse: Dimse = Dimse()
     sending: Sending = Sending()
 

@@ -32,14 +32,15 @@ class Timings:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Findings, priority and the box that the local branch was applied to.
+    """Findings, priority and the box of the region of attention.
 
     Attributes
     ----------
     reason
         Positive findings that made the priority, in label order; empty for ROUTINE.
     margin
-        Largest logit margin over a threshold (`TriageResult`); None without an operating point.
+        Largest logit margin over a threshold, of the findings that the rule names (`TriageResult`); None where none of
+        them has an operating point.
     findings
         One finding per label, in the order of the network's outputs.
     box
@@ -59,6 +60,16 @@ class Prediction:
     flags: tuple[str, ...]
     network: Network
     timings_ms: Timings
+
+    @property
+    def evaluated(self) -> tuple[Finding, ...]:
+        """Findings with a probability: not those of labels that training never saw."""
+        return tuple(finding for finding in self.findings if finding.probability is not None)
+
+    @property
+    def second_look(self) -> bool:
+        """Whether the local branch examined the region of the box."""
+        return any(finding.local is not None for finding in self.findings)
 
     @property
     def positive(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """From probabilities to findings and a priority; no other module decides what is positive or urgent."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -24,14 +24,19 @@ class Rule:
     stat: tuple[str, ...]
     high: tuple[str, ...]
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels that the rule names."""
+        return (*self.stat, *self.high)
+
 
 @dataclass(frozen=True)
 class Probabilities:
-    """Calibrated probabilities of the three branches: each [K] float in [0, 1], in label order."""
+    """Calibrated probabilities of the branches: each [K] float in [0, 1], in label order; `local` may be missing."""
 
     fusion: npt.NDArray[np.floating]
     global_: npt.NDArray[np.floating]
-    local: npt.NDArray[np.floating]
+    local: npt.NDArray[np.floating] | None
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,9 @@ class TriageResult:
     reason
         Positive findings that made the priority, in label order; empty for ROUTINE.
     margin
-        Largest logit(probability) - logit(threshold) over all findings with an operating point: negative where none is
-        positive, None where there is no operating point. Orders a worklist within a priority.
+        Largest logit(probability) - logit(threshold) over the findings that the rule names and that have an operating
+        point: negative where none of them is positive, None where there are none. Orders a worklist within a priority;
+        a finding outside the rule is not urgent, so it does not move a radiograph up.
     findings
         One finding per label, in label order.
     """
@@ -62,7 +68,7 @@ def check_rule(rule: Rule, labels: Sequence[str]) -> None:
     ------
     ConfigurationError
     """
-    for label in (*rule.stat, *rule.high):
+    for label in rule.labels:
         if label not in labels:
             raise ConfigurationError(f"the triage rule names {label!r}; the artefact's labels are {', '.join(labels)}")
 
@@ -72,6 +78,7 @@ def triage(
     operating_points: Sequence[OperatingPoint | None],
     probabilities: Probabilities,
     rule: Rule,
+    untrained: Collection[str] = (),
 ) -> TriageResult:
     """Decide which findings are positive (probability >= threshold) and which priority they make.
 
@@ -79,6 +86,8 @@ def triage(
     ----------
     labels, operating_points
         K each, in the order of the network's outputs.
+    untrained
+        Labels that training never saw: their outputs mean nothing, so they have no numbers and take no part.
 
     Raises
     ------
@@ -87,16 +96,21 @@ def triage(
     """
     _check(probabilities, len(labels))
     findings = tuple(
-        _finding(label, point, probabilities, index)
+        _untrained(label) if label in untrained else _finding(label, point, probabilities, index)
         for index, (label, point) in enumerate(zip(labels, operating_points, strict=True))
     )
     priority, reason = _priority(findings, rule)
-    margins = [_margin(finding.probability, finding.threshold) for finding in findings if finding.threshold is not None]
+    margins = [
+        _margin(finding.probability, finding.threshold)
+        for finding in findings
+        if finding.label in rule.labels and finding.probability is not None and finding.threshold is not None
+    ]
     return TriageResult(priority, reason, max(margins, default=None), findings)
 
 
 def _check(probabilities: Probabilities, count: int) -> None:
-    for values in (probabilities.fusion, probabilities.global_, probabilities.local):
+    branches = (probabilities.fusion, probabilities.global_, probabilities.local)
+    for values in (branch for branch in branches if branch is not None):
         if values.shape != (count,):
             raise InferenceFailed(f"expected an output of shape ({count},), got {values.shape}")
         if not np.all((values >= 0) & (values <= 1)):  # also refuses NaN
@@ -109,11 +123,24 @@ def _finding(label: str, point: OperatingPoint | None, probabilities: Probabilit
         label=label,
         probability=probability,
         global_=float(probabilities.global_[index]),
-        local=float(probabilities.local[index]),
+        local=None if probabilities.local is None else float(probabilities.local[index]),
         threshold=None if point is None else point.threshold,
         positive=None if point is None else probability >= point.threshold,
         sensitivity=None if point is None else point.sensitivity,
         specificity=None if point is None else point.specificity,
+    )
+
+
+def _untrained(label: str) -> Finding:
+    return Finding(
+        label=label,
+        probability=None,
+        global_=None,
+        local=None,
+        threshold=None,
+        positive=None,
+        sensitivity=None,
+        specificity=None,
     )
 
 

@@ -1,12 +1,13 @@
-"""The command `agcnn`: evaluate, export, typical; train is in `training.cli.train`, check and phantom in `.data`."""
+"""The command `agcnn`: evaluate, export, typical; the others are in `training.cli.train`, `.adopt` and `.data`."""
 
 import os
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from training.cli.adopt import adopt
 from training.cli.data import CACHE_HELP, CacheFolder, Data, DataFolders, check, phantom
 from training.cli.train import train
 from training.errors import TrainingError, one_line
@@ -21,16 +22,31 @@ app = typer.Typer(
 )
 
 
+WithoutSecondLook = Annotated[
+    bool,
+    typer.Option(
+        "--without-second-look",
+        help="Leave out the local branch and the fusion layer: the global branch decides. Give it to evaluate and to "
+        "export, as thresholds belong to one decision.",
+    ),
+]
+
 app.command(short_help="Train a network.")(train)
+app.command(short_help="Make a run of a published network.")(adopt)
 
 
 @app.command(short_help="Calibrate and score a trained network.")
 def evaluate(  # noqa: PLR0913 - options
     data: DataFolders,
     folds: Annotated[
-        list[Path],
-        typer.Option("--fold", metavar="<path>", help="Run folder of one fold; repeat the option for every fold."),
-    ],
+        list[Path] | None,
+        typer.Option(
+            "--fold",
+            metavar="<path>",
+            help="Run folder of one fold; repeat the option for every fold. Without folds, the run is calibrated on "
+            "its own held-out images.",
+        ),
+    ] = None,
     run: Annotated[
         Path | None,
         typer.Option(help="Run folder to score on the test list; without this option, only the folds are scored."),
@@ -55,25 +71,79 @@ def evaluate(  # noqa: PLR0913 - options
             "May be repeated.",
         ),
     ] = None,
+    prevalence: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="<label>=<share>",
+            help="Prevalence for which predictive values are computed too, such as Pneumothorax=0.03; may be repeated.",
+        ),
+    ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Number of processes that predict, one per GPU.")] = 1,
+    without_second_look: WithoutSecondLook = False,
     cache: CacheFolder = None,
+    least_sensitivity: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="A finding gets an operating point if the lower bound of its sensitivity is above this; by default "
+            "above chance.",
+        ),
+    ] = 0.05,
 ) -> None:
-    """Calibrate on the held-out images of the folds, then score a run on the test list.
+    """Calibrate on images that were not trained on, then score a run on the test list.
 
-    The run folder gets metrics.json, calibration.json, card.json and report.html.
+    They are the held-out images of the folds or, without folds, those of the run. A run that has none, such as one
+    trained on train+val, is scored without calibration, and cannot be exported. The run folder gets metrics.json and
+    report.html and, if calibrated, calibration.json and card.json.
     """
     from training.report import evaluate as evaluation
     from training.report.summary import external_lines, summary_lines
 
     with one_line():
+        runs = [*(folds or ()), *([run] if run else ())]
+        if not runs:
+            raise TrainingError("evaluate: give --run, --fold, or both")
         if also and run is None:
             raise TrainingError("--also needs --run: folds have no network for other sets")
-        cache = cache or folds[0].parent / "cache"
-        plan = evaluation.Evaluation(tuple(folds), data[0], cache, collection, tuple(compare or ()), devices)
-        plan = replace(plan, further=tuple(data[1:]), also=tuple(also or ()))
+        plan = evaluation.Evaluation(
+            tuple(folds or ()),
+            data[0],
+            cache or runs[0].parent / "cache",
+            collection,
+            tuple(compare or ()),
+            devices,
+            least_sensitivity,
+            second_look=not without_second_look,
+            prevalence=shares(prevalence or ()),
+            further=tuple(data[1:]),
+            also=tuple(also or ()),
+        )
         metrics = evaluation.evaluate(run, plan) if run else evaluation.cross_validate(plan)
         for line in (*summary_lines(metrics), *external_lines(metrics)) if metrics else ():
             typer.echo(line)  # only the first process has metrics
+
+
+def shares(texts: Sequence[str]) -> dict[str, float]:
+    """Parse `Pneumothorax=0.03` to a label and a prevalence.
+
+    Raises
+    ------
+    TrainingError
+        A text has another form, or its share is not between 0 and 1.
+    """
+    table = {}
+    for text in texts:
+        label, _, share = text.partition("=")
+        try:
+            table[label] = float(share)
+        except ValueError as error:
+            raise TrainingError(
+                f"--prevalence: expected a label and a share, such as Mass=0.05, got {text!r}"
+            ) from error
+        if not 0 < table[label] < 1:
+            raise TrainingError(f"--prevalence: expected a share between 0 and 1, got {text!r}")
+    return table
 
 
 @app.command(short_help="Write the artefact, an ONNX file.")
@@ -81,27 +151,39 @@ def export(
     run: Annotated[Path, typer.Option(help="Run folder that has been evaluated.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    without_second_look: WithoutSecondLook = False,
+    codes: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV table of the codes of labels and of their sites in the body, for DICOM and FHIR.",
+            show_default="codes.csv in the folder of --data, if there is one",
+        ),
+    ] = None,
     cache: CacheFolder = None,
 ) -> None:
     """Write the artefact, provided that ONNX Runtime and torch agree on 64 radiographs.
 
     The radiographs are those of val, or of train and val if val has fewer.
     """
+    from model import agcnn
     from training.data.sources import canvases
     from training.export import export as artefact
+    from training.export.codes import TABLE, read_codes
     from training.fit import checkpoint
     from training.report import evaluate as evaluation
 
     with one_line():
-        network, _ = checkpoint.load(run)
+        network, document = checkpoint.load(run)
+        calibration, card = evaluation.load_calibration(run), checkpoint.read_json(run / evaluation.CARD)
+        if without_second_look:
+            network = agcnn.without_second_look(network)
+        if codes or (data / TABLE).is_file():
+            card["codes"] = read_codes(codes or data / TABLE, checkpoint.labels_of(document))
         size, cache = network.config.canvas_size, cache or run.parent / "cache"
         images = canvases(data, "val", size, cache)
         if len(images) < artefact.MIN_IMAGES:
             images = canvases(data, "train+val", size, cache)
-        card = checkpoint.read_json(run / evaluation.CARD)
-        report = artefact.export(
-            network, evaluation.load_calibration(run), card, images.first(artefact.MIN_IMAGES), out
-        )
+        report = artefact.export(network, calibration, card, images.first(artefact.MIN_IMAGES), out)
         typer.echo(
             f"{out}: {report.size / 1e6:.1f} MB; ONNX Runtime and torch differ by at most {report.difference:.1e} in "
             f"probability and {report.box_difference:.1e} pixels in a box"

@@ -2,10 +2,14 @@
 
 from typing import Literal
 
+Form = Literal["torchxrayvision", "chexnet", "torchvision"]
 Recipe = Literal["modern", "paper", "pretrained", "shipped"]
 Split = Literal["train", "train+val"]
 Backbone = Literal[
     "densenet121",
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
     "hybrid_resnet50",
     "nonlocal_resnet50",
     "resnet50",

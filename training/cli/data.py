@@ -35,7 +35,7 @@ def check(
     with one_line():
         typer.echo(f"{data}: {format_of(data)}")
         contents = inventory(data, workers)
-    for line in summary(contents.splits):
+    for line in summary(contents.labels, contents.splits):
         typer.echo(line)
     for line in contents.refused:
         typer.echo(f"agcnn: {line}", err=True)

@@ -9,7 +9,8 @@ from training.data.cache import Canvases, cache_canvases
 from training.data.chexpert import Uncertain
 from training.data.pixel_path import Radiographs
 from training.data.published import PARTS
-from training.data.union import align, join, qualify, union
+from training.data.relabel import relabel
+from training.data.union import join, qualify, union
 from training.errors import TrainingError
 
 Format = Literal["ChestX-ray14", "CheXpert", "MIMIC-CXR-JPG", "PadChest", "VinDr-CXR", "labels.csv"]
@@ -115,13 +116,19 @@ def joined_canvases(
     sources = {folder: read(folder, split, size, uncertain) for folder in folders}
     labels = union(source.labels for source in sources.values())
     parts = [
-        align(qualify(cache_canvases(source, cache), folder.resolve().name, population(folder)), labels)
+        relabel(qualify(cache_canvases(source, cache), folder.resolve().name, population(folder)), labels)
         for folder, source in sources.items()
         if len(source)
     ]
     if not parts:
         raise TrainingError(f"{', '.join(map(str, folders))}: no image in split {split}")
     return join(parts)
+
+
+def joined_labels(folders: Sequence[Path]) -> tuple[str, ...]:
+    """Return the labels of `joined_canvases`, without reading an image."""
+    label_sets = [read(folder, "train", SIDE).labels for folder in folders]
+    return union(label_sets) if len(label_sets) > 1 else label_sets[0]
 
 
 def population(folder: Path) -> str:

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.labels import LABELS
 from training.data.cache import Canvases
-from training.data.sample import Case
 from training.errors import TrainingError
 
 
@@ -17,20 +15,6 @@ def union(label_sets: Iterable[Sequence[str]]) -> tuple[str, ...]:
     """Return all labels: ChestX-ray14's in its order, then the others in order of first appearance."""
     known = dict.fromkeys(label for labels in label_sets for label in labels)
     return (*(label for label in LABELS if label in known), *(label for label in known if label not in LABELS))
-
-
-def align(images: Canvases, labels: tuple[str, ...]) -> Canvases:
-    """Return canvases with the findings of `labels`, NaN where unknown; other findings and their boxes are left out."""
-    if labels == images.labels:
-        return images
-    places = [images.labels.index(label) if label in images.labels else None for label in labels]
-
-    def aligned(case: Case) -> Case:
-        findings = tuple(nan if place is None else case.findings[place] for place in places)
-        boxes = {label: drawn for label, drawn in case.boxes.items() if label in labels}
-        return replace(case, findings=findings, boxes=boxes)
-
-    return replace(images, cases=tuple(map(aligned, images.cases)), labels=labels)
 
 
 def qualify(images: Canvases, folder: str, population: str) -> Canvases:

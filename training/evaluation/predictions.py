@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Predictions:
     Attributes
     ----------
     logits
-        `[3, N, K] float32`, in the order fusion, global, local.
+        `[3, N, K] float32`, in the order fusion, global, local; without a second look, those of global three times.
     boxes
         `[N, 4] float32`, region of the local branch: (x0, y0, x1, y1) in [0, 1] of the canvas.
     peaks
@@ -40,6 +40,8 @@ class Predictions:
         Metadata of the N images.
     labels
         Label of each of the K findings, in order.
+    folds
+        `[N] int64`, number of the network that gave each image's logits; None if one network gave all of them.
     """
 
     logits: Floats
@@ -47,6 +49,7 @@ class Predictions:
     peaks: Floats
     cases: tuple[Case, ...]
     labels: tuple[str, ...] = LABELS
+    folds: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -68,7 +71,13 @@ class Predictions:
     def subset(self, indices: NDArray[np.int64]) -> "Predictions":
         """Return the predictions for the images at these indices `[n]`."""
         cases = tuple(self.cases[index] for index in indices)
-        return Predictions(self.logits[:, indices], self.boxes[indices], self.peaks[indices], cases, self.labels)
+        arrays = self.logits[:, indices], self.boxes[indices], self.peaks[indices]
+        return Predictions(*arrays, cases, self.labels, None if self.folds is None else self.folds[indices])
+
+
+def without_second_look(predicted: Predictions) -> Predictions:
+    """Return what the network predicts without its local branch and fusion layer: the global logits three times."""
+    return replace(predicted, logits=np.repeat(predicted.logits[1:2], len(BRANCHES), 0))
 
 
 @torch.no_grad()
@@ -79,7 +88,8 @@ def predict(network: Agcnn, canvases: Canvases) -> Predictions:
     logits, boxes, points = [], [], []
     for chunk in np.split(np.arange(len(canvases)), range(BATCH, len(canvases), BATCH)):
         output = network(canvases.batch(chunk)[0].to(device))
-        branches = torch.stack([output.fusion, output.global_, output.local])  # [3, B, K or more]
+        local = output.global_ if output.local is None else output.local
+        branches = torch.stack([output.fusion, output.global_, local])  # [3, B, K or more]
         logits.append(branches[..., : len(canvases.labels)].float().cpu())
         boxes.append(output.box.float().cpu())
         points.append(peaks(output.heat_map).cpu())
@@ -119,7 +129,7 @@ def peaks(heat_map: Tensor) -> Tensor:
 
 
 def pool(parts: Sequence[Predictions]) -> Predictions:
-    """Join the predictions of several folds.
+    """Join the predictions of several folds, and number them.
 
     Raises
     ------
@@ -133,7 +143,8 @@ def pool(parts: Sequence[Predictions]) -> Predictions:
         raise TrainingError("folds: an image is held out in more than one of them")
     logits = np.concatenate([part.logits for part in parts], 1)
     boxes, peaks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "peaks"))
-    return Predictions(logits, boxes, peaks, cases, parts[0].labels)
+    folds = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return Predictions(logits, boxes, peaks, cases, parts[0].labels, folds)
 
 
 def save(path: Path, predictions: Predictions) -> None:

@@ -9,8 +9,8 @@ from lightning_fabric import Fabric
 from model.agcnn import Agcnn
 from service.artefact.card import OperatingPoint
 from training.data.cache import Canvases
+from training.data.relabel import relabel
 from training.data.sources import canvases, population
-from training.data.union import align
 from training.errors import TrainingError
 from training.evaluation.assessment import assess, rates_on_test, readings
 from training.evaluation.calibration import Calibration
@@ -38,11 +38,9 @@ def open_external_sets(
         name, images = folder.resolve().name, canvases(folder, "test", size, cache)
         if name in sets:
             raise TrainingError(f"--also: two folders are named {name}")
-        if not set(images.labels) & set(labels):
-            raise TrainingError(f"--also {folder}: it has none of the labels of the run")
         if known := {f"{population(folder)}/{patient}" for patient in images.patients} & trained:
             raise TrainingError(f"--also {folder}: {len(known)} patients of its test list are in the training data")
-        sets[name] = align(images, labels)
+        sets[name] = relabel(images, labels)
     return sets
 
 
@@ -52,11 +50,13 @@ def predict_external(fabric: Fabric, network: Agcnn, sets: Mapping[str, Canvases
 
 
 def external_scores(
-    predicted: Mapping[str, Predictions], calibration: Calibration, points: Sequence[OperatingPoint | None]
+    predicted: Mapping[str, Predictions], calibration: Calibration | None, points: Sequence[OperatingPoint | None]
 ) -> dict[str, Any]:
     """Return, for each set, all scores in the form of `metrics.json`, and the rates of the run's operating points."""
     sections = {}
     for name, test in predicted.items():
-        part = Part(f"{name} test", test, readings(test, calibration.probabilities(test.logits)))
-        sections[name] = {**assess([part]), "operating_points_on_test": rates_on_test([part], points)}
+        calibrated = calibration.probabilities(test.logits) if calibration else None
+        part = Part(f"{name} test", test, readings(test, calibrated))
+        rates = rates_on_test(part, points) if calibration else []
+        sections[name] = {**assess([part]), "operating_points_on_test": rates}
     return sections

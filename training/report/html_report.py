@@ -9,7 +9,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from model.labels import LABELS
 from service.artefact.card import NOTICE
 from training.data.sample import Floats
 from training.evaluation.calibration import Calibration
@@ -78,7 +77,7 @@ def render(metrics: Row, test: Predictions, calibration: Calibration, pictures: 
     )
     return environment.get_template("report.html.jinja").render(
         notice=NOTICE,
-        labels=LABELS,
+        labels=test.labels,
         metrics=metrics,
         splits=splits,
         relevant=relevant,

@@ -5,7 +5,6 @@ import torch
 from numpy.typing import NDArray
 
 from model.agcnn import Agcnn
-from model.labels import LABELS
 from training.data.cache import Canvases
 from training.data.sample import Case
 from training.evaluation.calibration import Calibration
@@ -30,8 +29,8 @@ def pictures(network: Agcnn, images: Canvases, test: Predictions, calibration: C
             canvas=canvases[row].numpy(),
             heat_map=heat_maps[row],
             box=few.boxes[row],
-            probabilities=dict(zip(LABELS, fusion[row].tolist(), strict=True)),
-            findings=present(case),
+            probabilities=dict(zip(test.labels, fusion[row].tolist(), strict=True)),
+            findings=present(case, test.labels),
         )
         for row, case in enumerate(few.cases)
     ]
@@ -42,10 +41,10 @@ def choose_images(cases: tuple[Case, ...], count: int = COUNT) -> NDArray[np.int
     first: dict[str, int] = {}
     for row, case in enumerate(cases):
         first.setdefault(case.patient, row)
-    ordered = sorted(first.values(), key=lambda row: (not cases[row].boxes, not present(cases[row])))
+    ordered = sorted(first.values(), key=lambda row: (not cases[row].boxes, 1 not in cases[row].findings))
     return np.array(ordered[:count], np.int64)
 
 
-def present(case: Case) -> tuple[str, ...]:
+def present(case: Case, labels: tuple[str, ...]) -> tuple[str, ...]:
     """Return the labels that are known to be present in an image."""
-    return tuple(label for label, finding in zip(LABELS, case.findings, strict=True) if finding == 1)
+    return tuple(label for label, finding in zip(labels, case.findings, strict=True) if finding == 1)

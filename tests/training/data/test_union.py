@@ -6,7 +6,7 @@ import pytest
 
 from training.data.cache import Canvases
 from training.data.sample import Case
-from training.data.union import align, join, qualify, union
+from training.data.union import join, qualify, union
 from training.errors import TrainingError
 
 
@@ -19,19 +19,6 @@ def test_chestxray14_s_labels_come_first_and_the_others_as_they_appear() -> None
     sets = [("Fracture", "Edema"), ("Mass", "Lung Opacity", "Fracture"), ("Atelectasis", "Device")]
     assert union(sets) == ("Atelectasis", "Mass", "Edema", "Fracture", "Lung Opacity", "Device")
     assert union([("Edema",)]) == ("Edema",)
-
-
-def test_findings_follow_the_labels_and_are_unknown_without_one() -> None:
-    pixels = np.zeros((2, 4, 4), np.uint8)
-    one = images("one", ("Edema", "Fracture"), (1.0, 0.0), (nan, 1.0), pixels=pixels)
-    aligned = align(one, ("Mass", "Fracture", "Edema"))
-    np.testing.assert_array_equal(aligned.targets, [[nan, 0, 1], [nan, 1, nan]])
-    assert aligned.labels == ("Mass", "Fracture", "Edema")
-    np.testing.assert_array_equal(align(one, ("Fracture",)).targets, [[0], [1]])
-    assert align(one, one.labels) is one
-    drawn = {"Edema": ((0.0, 0.0, 1.0, 1.0),), "Fracture": ((0.0, 0.0, 0.5, 0.5),)}
-    boxed = replace(one, cases=tuple(replace(case, boxes=drawn) for case in one.cases))
-    assert align(boxed, ("Mass", "Fracture")).cases[0].boxes == {"Fracture": ((0.0, 0.0, 0.5, 0.5),)}
 
 
 def test_joined_images_keep_their_order_and_share_pixels() -> None:
@@ -51,7 +38,7 @@ def test_what_cannot_be_joined_is_an_error() -> None:
     pixels = np.zeros((1, 4, 4), np.uint8)
     one = images("one", ("Mass",), (1.0,), pixels=pixels)
     with pytest.raises(TrainingError, match="labels or canvas sizes differ"):
-        join([one, align(one, ("Edema",))])
+        join([one, replace(one, labels=("Edema",))])
     with pytest.raises(TrainingError, match="labels or canvas sizes differ"):
         join([one, one.reduced(2)])
     with pytest.raises(TrainingError, match="expected canvases of one cache"):

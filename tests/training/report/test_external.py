@@ -106,7 +106,7 @@ def test_a_set_with_patients_of_the_training_data_is_refused(published: Path, ru
 
 def test_sets_that_cannot_be_scored_are_refused(folder: Path, run: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    with pytest.raises(TrainingError, match="none of the labels"):
+    with pytest.raises(TrainingError, match="expected one of the labels Scoliosis"):
         open_external_sets([folder], run, ("Scoliosis",), 64, cache)
     with pytest.raises(TrainingError, match="two folders are named stanford"):
         open_external_sets([folder, folder], run, LABELS, 64, cache)
