@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from model.agcnn import without_second_look
+from model.agcnn import Agcnn, without_second_look
 from training.data.cache import Canvases
 from training.data.relabel import relabel
 from training.data.sources import joined_canvases
 from training.errors import TrainingError
 from training.evaluation import predictions
+from training.evaluation.adjudicated import assess_adjudicated, read_adjudicated
 from training.evaluation.assessment import (
     assess,
     assess_decisions,
@@ -33,6 +34,7 @@ from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
 from training.report import html_report, model_card
 from training.report.calibration_source import CalibrationSource, check_folds, check_source, from_folds, from_run
+from training.report.drift import drift_statistics
 from training.report.external import external_scores, open_external_sets, predict_external
 from training.report.pictures import pictures
 
@@ -70,6 +72,8 @@ class Evaluation:
         False: the local branch and the fusion layer are left out, and the global branch decides.
     prevalence
         Label to a prevalence for which predictive values are computed too.
+    adjudicated
+        Table of adjudicated labels, for images of the test list.
     further
         Further folders of data, used together with `data`.
     also
@@ -85,6 +89,7 @@ class Evaluation:
     least_sensitivity: float = LEAST_SENSITIVITY
     second_look: bool = True
     prevalence: Mapping[str, float] = field(default_factory=dict)
+    adjudicated: Path | None = None
     further: tuple[Path, ...] = ()
     also: tuple[Path, ...] = ()
 
@@ -125,6 +130,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         external = open_external_sets(evaluation.also, run, labels, size, evaluation.cache)
     check_source(evaluation.folds or (run,), document, images.patients)
     others = read_tables(evaluation.compare, images.cases, labels)
+    adjudicated = read_adjudicated(evaluation.adjudicated, images.cases) if evaluation.adjudicated else None
     test = predictions.predict_distributed(fabric, network, images)
     predicted = predict_external(fabric, network, external)
     if not fabric.is_global_zero:
@@ -154,6 +160,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         **assess_decisions(tested, points, evaluation.prevalence),
         "triage": [triage_table(part, points, default_rule(test.labels)) for part in tested] if calibration else [],
     }
+    if adjudicated:
+        metrics["adjudicated"] = assess_adjudicated(tested[0], points, adjudicated)
     if predicted:
         metrics["external"] = external_scores(predicted, calibration, points)
     checkpoint.write_json(run / METRICS, metrics)
@@ -167,7 +175,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
             "operating_points": metrics["operating_points"],
             "training_data": document["training_data"],
             "metrics": card_metrics(metrics["metrics"], second_look),
-            "statistics": statistics(run, evaluation, calibration, source.predictions),
+            "statistics": statistics(run, network, evaluation, calibration, source.predictions),
             "model_card": model_card.model_card(document, metrics),
             **({} if second_look else {"second_look": False}),
         }
@@ -220,8 +228,10 @@ def card_metrics(rows: Iterable[dict[str, Any]], second_look: bool = True) -> li
     ]
 
 
-def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pooled: Predictions) -> dict[str, Any]:
-    """Mean and standard deviation of the images' mean pixel and of each fusion probability.
+def statistics(
+    run: Path, network: Agcnn, evaluation: Evaluation, calibration: Calibration, pooled: Predictions
+) -> dict[str, Any]:
+    """Mean and deviation of the images' mean pixel and of each fusion probability; the height of class maps.
 
     They are computed on the run's held-out images, or on those of the folds if it has none.
     """
@@ -229,17 +239,6 @@ def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pool
     predicted = predictions.load(validation) if validation.is_file() else pooled
     if not evaluation.second_look:
         predicted = predictions.without_second_look(predicted)
-    split = "val" if validation.is_file() else "train+val"
-    images = evaluation.canvases(split, document["network"]["canvas_size"], checkpoint.labels_of(document))
-    fusion = calibration.probabilities(predicted.logits)[0]
-    return {
-        "pixel_mean": mean_and_deviation(images.means()),
-        "probability": {
-            label: mean_and_deviation(column) for label, column in zip(predicted.labels, fusion.T, strict=True)
-        },
-    }
-
-
-def mean_and_deviation(values: Any) -> list[float]:
-    """Return mean and standard deviation of an array."""
-    return [float(np.mean(values)), float(np.std(values))]
+    split = "val" if validation.is_file() and "adopted" not in document else "train+val"
+    images = evaluation.canvases(split, document["network"]["canvas_size"], predicted.labels)
+    return drift_statistics(network, images, predicted.labels, calibration.probabilities(predicted.logits)[0])

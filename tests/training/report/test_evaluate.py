@@ -22,12 +22,14 @@ from training.evaluation import predictions
 from training.evaluation.assessment import out_of_fold_part
 from training.evaluation.bootstrap import resamples
 from training.evaluation.calibration import calibrate
+from training.evaluation.class_maps import class_map_quantiles
 from training.evaluation.label_scores import PROBABILITY_SCORES
 from training.evaluation.metrics import CURVE_SCORES
 from training.evaluation.predictions import Predictions
 from training.fit import checkpoint
 from training.fit.config import TrainConfig
 from training.fit.run import Plan, train
+from training.fit.served_weights import as_served
 from training.report import evaluate
 from training.report.calibration_source import held_out_predictions
 from training.report.evaluate import Evaluation
@@ -95,8 +97,11 @@ def test_the_documents_have_every_section(evaluation: tuple[Path, Evaluation], t
     values = np.random.default_rng(0).random((len(images), 14))
     lines = [",".join([image, *map(str, row)]) for image, row in zip(images, values, strict=True)]
     (tmp_path / "peer.csv").write_text("\n".join([",".join(names), *lines]))
-    evaluate.evaluate(run, replace(plan, compare=(tmp_path / "peer.csv",)))
+    (tmp_path / "read.csv").write_text(f"Image Index,Pneumothorax\n{images[0]},YES\n{images[3]},NO\n")
+    evaluate.evaluate(run, replace(plan, compare=(tmp_path / "peer.csv",), adjudicated=tmp_path / "read.csv"))
     metrics = json.loads((run / evaluate.METRICS).read_text())
+    assert (metrics["adjudicated"]["source"], metrics["adjudicated"]["images"]) == ("read.csv", 2)
+    assert [line for line in summary_lines(metrics) if line.startswith("test, 2 adjudicated images, Pneumothorax: ")]
     assert metrics["data"]["test"] == {"images": 8, "patients": 4}
     assert {row["name"] for row in metrics["metrics"]} == {*CURVE_SCORES, *NAMES}
     assert {row["branch"] for row in metrics["metrics"]} == {"fusion", "global", "local"}
@@ -327,6 +332,7 @@ def test_statistics_are_computed_on_the_validation_images(evaluation: tuple[Path
     assert statistics["pixel_mean"][0] == pytest.approx(images.means().mean())
     calibrated = evaluate.load_calibration(run).probabilities(predictions.load(run / "held_out.npz").logits)[0]
     assert statistics["probability"]["Mass"] == pytest.approx([calibrated[:, 4].mean(), calibrated[:, 4].std()])
+    assert statistics["class_map_quantile"] == class_map_quantiles(as_served(checkpoint.load(run)[0]), images)
 
 
 def check_uncalibrated(run: Path, metrics: dict[str, Any]) -> None:
