@@ -10,7 +10,7 @@ import numpy as np
 from model.labels import LABELS
 from training.data.sources import canvases
 from training.errors import TrainingError
-from training.evaluation import predictions
+from training.evaluation import predictions, predictions_table
 from training.evaluation.assessment import (
     assess,
     out_of_fold_part,
@@ -30,9 +30,14 @@ from training.fit.loop import create_fabric
 from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
 from training.report import html_report, model_card
-from training.report.pictures import pictures
+from training.report.checklist import answers, markdown
+from training.report.html_report import Shown
+from training.report.pictures import pictures, small_pictures
+from training.report.sections import SECTIONS
+from training.report.study import Scored, failure_entries, read_plan, study
 
 METRICS, CARD, CALIBRATION, REPORT = "metrics.json", "card.json", "calibration.json", "report.html"
+TEST, TABLE, CHECKLIST = "test.npz", "predictions.csv", "checklist.md"
 CARD_SCORES = {"auroc": BRANCHES, "auprc": BRANCHES, "brier": BRANCHES[:1], "ece": BRANCHES[:1]}  # name to branches
 CARD_FIELDS = ("name", "split", "images", "branch", "label", "value", "interval", "positives")
 
@@ -84,20 +89,25 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     test = predictions.predict_distributed(fabric, network, images)
     if not fabric.is_global_zero:
         return {}
-    predictions.save(run / "test.npz", test)
+    predictions.save(run / TEST, test)
 
+    plan = read_plan(run)
     folds = [held_out_predictions(fold) for fold in evaluation.folds]
     pooled = predictions.pool(folds)
     chosen = restrict(pooled, evaluation.collection)
     calibration = calibrate(chosen)
     source = f"out-of-fold, {evaluation.data.name} train+val" + suffix(evaluation.collection)
     points = operating_points(chosen, calibration, source)
-    whole = Part("test", test, (*readings(test, calibration.probabilities(test.logits)), *others))
+    probabilities = calibration.probabilities(test.logits)
+    predictions_table.write(run / TABLE, test, probabilities)
+    whole = Part("test", test, (*readings(test, probabilities), *others))
     out_of_fold = out_of_fold_part(folds, evaluation.collection)
     metrics = {
         **assess([part for each in (out_of_fold, whole) for part in parts(each, evaluation.collection)]),
         "operating_points": [point and point.model_dump() for point in points],
         "operating_points_on_test": rates_on_test(parts(whole, evaluation.collection), points),
+        **study(plan, document, evaluation.data, Scored(chosen, test, evaluation.collection)),
+        **failure_entries(parts(whole, evaluation.collection)[-1]),
     }
     checkpoint.write_json(run / METRICS, metrics)
     checkpoint.write_json(run / CALIBRATION, {"slope": calibration.slope.tolist(), "bias": calibration.bias.tolist()})
@@ -110,8 +120,11 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     }
     checkpoint.write_json(run / CARD, card)
     content = {name: document[name] for name in ("network", "commit", "training_data")} | metrics
-    page = html_report.render(content, test, calibration, pictures(network, images, test, calibration))
-    (run / REPORT).write_text(page, encoding="utf-8")
+    checklists = answers({"run": document, "plan": plan or {}, "metrics": metrics, "card": card})
+    wrong = small_pictures(network, images, test, calibration, (row["image"] for row in metrics["failures"]))
+    shown = Shown(pictures(network, images, test, calibration), wrong, checklists)
+    (run / REPORT).write_text(html_report.render(content, test, calibration, shown), encoding="utf-8")
+    (run / CHECKLIST).write_text(markdown(checklists, SECTIONS), encoding="utf-8")
     return metrics
 
 

@@ -10,7 +10,7 @@ from tests.training.cases import cases, predicted
 from tests.training.report.documents import SPLITS, document, metrics_document
 from training.evaluation.calibration import Calibration
 from training.evaluation.predictions import Predictions
-from training.report.html_report import NOTICE, Picture, leading, render, signed, verdict
+from training.report.html_report import NOTICE, Picture, Shown, leading, render, signed, verdict
 
 PLANTED = "<script>alert(1)</script>"
 VOID = {"meta", "img", "br"}
@@ -33,7 +33,9 @@ def picture(name: str = "00000001_000.png", findings: tuple[str, ...] = ("Mass",
 
 
 def rendered(metrics: dict[str, Any], *pictures: Picture) -> str:
-    return render(metrics, predictions_of_test_list(), Calibration(np.ones((3, 14)), np.zeros((3, 14))), pictures)
+    return render(
+        metrics, predictions_of_test_list(), Calibration(np.ones((3, 14)), np.zeros((3, 14))), Shown(pictures)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +86,10 @@ def read(page: str) -> Reader:
 
 def test_loads_nothing_from_other_hosts(page: str, read: Reader) -> None:
     assert not re.search(r"https?:|url\(|@import", page)
-    sources = [value for _, attributes in read.tags for name, value in attributes.items() if name in {"src", "href"}]
+    attributes = [pair for _, pairs in read.tags for pair in pairs.items()]
+    sources = [value for name, value in attributes if name == "src"]
     assert len(sources) == 2
+    assert all(value and value.startswith("#") for name, value in attributes if name == "href")
     assert all(source and source.startswith("data:image/jpeg;base64,") for source in sources)
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in read.tags}
 
