@@ -1,6 +1,7 @@
 """AG-CNN: a global branch on the canvas, a local branch on the attended region, and their fusion (Guan et al. 2018)."""
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -39,6 +40,9 @@ class AgcnnConfig:
         Statistic of the heat map: `max` as in the paper, `l1` or `l2`.
     crop_from
         Source of the crop: the `canvas`, in full detail; or the global branch's `input`, as in the paper.
+    second_look
+        Whether there are a local branch and a fusion layer, as in the paper. Without them the fusion logits are those
+        of the global branch.
 
     Raises
     ------
@@ -54,6 +58,7 @@ class AgcnnConfig:
     findings: int = 14
     statistic: Statistic = "max"
     crop_from: CropFrom = "canvas"
+    second_look: bool = True
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
@@ -86,25 +91,40 @@ class Attention(NamedTuple):
 
 
 class AgcnnOutput(NamedTuple):
-    """Logits `fusion`, `global_`, `local [B, K]`; `heat_map [B, h, w]`, `class_maps [B, K, h, w]`, `box [B, 4]`."""
+    """Logits `fusion`, `global_`, `local [B, K]`; `heat_map [B, h, w]`, `class_maps [B, K, h, w]`, `box [B, 4]`.
+
+    Without a second look `local` is None, and `fusion` is `global_`.
+    """
 
     fusion: Tensor
     global_: Tensor
-    local: Tensor
+    local: Tensor | None
     heat_map: Tensor
     class_maps: Tensor
     box: Tensor
 
 
 class Agcnn(nn.Module):
-    """Attention-guided network of two branches, with weights of their own, and a fusion layer."""
+    """Attention-guided network of two branches, with weights of their own, and a fusion layer.
+
+    Without a second look it has neither `local_branch` nor `fusion`.
+    """
+
+    local_branch: Branch
+    fusion: Fusion
 
     def __init__(self, config: AgcnnConfig) -> None:
         super().__init__()
         self.config = config
         self.global_branch = Branch(config.backbone, config.findings, config.pooling)
-        self.local_branch = Branch(config.backbone, config.findings, config.pooling)
-        self.fusion = Fusion(self.global_branch.channels, config.findings)
+        if config.second_look:
+            self.local_branch = Branch(config.backbone, config.findings, config.pooling)
+            self.fusion = Fusion(self.global_branch.channels, config.findings)
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The global branch and, with a second look, the local one."""
+        return (self.global_branch, self.local_branch) if self.config.second_look else (self.global_branch,)
 
     def shrink(self, canvas: Tensor) -> Tensor:
         """Area-average `[B, 1, S, S]` to the input size `[B, 1, n, n]`.
@@ -121,15 +141,16 @@ class Agcnn(nn.Module):
 
     def attend(self, canvas: Tensor) -> Attention:
         """Run the global branch on the canvas `[B, 1, S, S] float32 in [0, 1]` and crop the attended region."""
-        small = self.shrink(canvas)
-        output = self.global_branch(small)
-        heat = heat_map(output.features, self.config.statistic)
-        box = region(heat.detach(), self.config.tau)
+        small, output, heat, box = self._locate(canvas)
         source = canvas if self.config.crop_from == "canvas" else small
         return Attention(output, heat, box, crop(source, box, self.config.input_size))
 
     def forward(self, canvas: Tensor) -> AgcnnOutput:
         """Run all branches on the canvas `[B, 1, S, S] float32 in [0, 1]`."""
+        if not self.config.second_look:
+            _, output, heat, box = self._locate(canvas)
+            class_maps = self.global_branch.class_maps(output.features)
+            return AgcnnOutput(output.logits, output.logits, None, heat, class_maps, box)
         attention = self.attend(canvas)
         near = self.local_branch(attention.crop)
         return AgcnnOutput(
@@ -140,6 +161,22 @@ class Agcnn(nn.Module):
             class_maps=self.global_branch.class_maps(attention.branch.features),
             box=attention.box,
         )
+
+    def _locate(self, canvas: Tensor) -> tuple[Tensor, BranchOutput, Tensor, Tensor]:
+        """Return the global branch's input and output, its heat map and its box."""
+        small = self.shrink(canvas)
+        output = self.global_branch(small)
+        heat = heat_map(output.features, self.config.statistic)
+        return small, output, heat, region(heat.detach(), self.config.tau)
+
+
+def without_second_look(network: Agcnn) -> Agcnn:
+    """Copy a network without its local branch and fusion layer; the fusion logits are then the global branch's."""
+    network = copy.deepcopy(network)
+    if network.config.second_look:
+        network.config = replace(network.config, second_look=False)
+        del network.local_branch, network.fusion
+    return network
 
 
 def freeze(module: nn.Module) -> None:

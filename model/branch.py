@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model import densenet, nonlocal_block, resnet, self_attention, squeeze_excitation, squeezenet
+from model import densenet, efficientnet_lite, nonlocal_block, resnet, self_attention, squeeze_excitation, squeezenet
 from model.normalisation import normalise
 
 Pooling = Literal["max", "average"]
@@ -38,8 +38,17 @@ DENSENET = Backbone(
 )
 RESNET = Backbone(resnet.resnet50, resnet.CHANNELS, "features.conv1.weight", resnet.to_grey, resnet.branch_name)
 
+LITE = Backbone(
+    efficientnet_lite.BUILD["efficientnet_lite0"],
+    efficientnet_lite.CHANNELS,
+    "features.conv_stem.weight",
+    efficientnet_lite.to_grey,
+    efficientnet_lite.branch_name,
+)
+
 BACKBONES: dict[str, Backbone] = {
     "densenet121": DENSENET,
+    **{name: LITE._replace(build=build) for name, build in efficientnet_lite.BUILD.items()},
     "hybrid_resnet50": RESNET._replace(build=self_attention.hybrid_resnet50),
     "nonlocal_resnet50": RESNET._replace(build=nonlocal_block.nonlocal_resnet50),
     "resnet50": RESNET,

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from service.destinations import AeTitle, Group, Sending
 from service.errors import ConfigurationError
+from service.triage.default_rule import HIGH, STAT
 
 PREFIX = "TRIAGE_"
 ROOT_PATH = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$"  # no segment begins with a dot
@@ -97,11 +98,8 @@ class Database(Group):
 class Triage(Group):
     """Findings that make a radiograph urgent."""
 
-    stat: tuple[str, ...] = Field(("Pneumothorax",), description="positive findings that give priority STAT")
-    high: tuple[str, ...] = Field(
-        ("Edema", "Consolidation", "Pneumonia", "Effusion", "Mass", "Nodule"),
-        description="positive findings that give priority HIGH",
-    )
+    stat: tuple[str, ...] = Field(STAT, description="positive findings that give priority STAT")
+    high: tuple[str, ...] = Field(HIGH, description="positive findings that give priority HIGH")
 
 
 Word = Annotated[str, Field(max_length=64, pattern=r"\p{L}")]

@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 # Imports against the floors, each with its reason.
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("service.destinations", "service.objects.kinds"): "a setting names kinds of objects; the table imports nothing",
+    ("service.settings", "service.triage.default_rule"): "the default of a setting; the module imports nothing",
     ("service.storage", "service.objects.kinds"): "the outbox names kinds of objects; the table imports nothing",
 }
 # Rooms that know nothing of the service beyond its errors.

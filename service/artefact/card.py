@@ -45,6 +45,22 @@ class Network(Part):
     pooling: Literal["max", "average"]
     statistic: Literal["max", "l1", "l2"] = "max"
     crop_from: Literal["canvas", "input"] = "canvas"
+    second_look: bool = Field(True, exclude_if=bool)
+
+
+class Code(Part):
+    """A coded concept of DICOM; the lengths are those of its attributes (PS3.5 6.2, SH and LO)."""
+
+    value: Annotated[str, Field(min_length=1, max_length=16)]
+    scheme: Annotated[str, Field(min_length=1, max_length=16)]
+    meaning: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class LabelCodes(Part):
+    """The codes of a label: the finding, and its site in the body."""
+
+    finding: Code
+    site: Code
 
 
 class Metric(Part):
@@ -94,26 +110,46 @@ class Typicality(Part):
 
 
 class Statistics(Part):
-    """Mean and standard deviation of the canvas and of each probability on validation images; typicality."""
+    """Statistics of validation images, and typicality.
+
+    Attributes
+    ----------
+    pixel_mean, probability
+        Mean and standard deviation of the canvas and of each label's probability.
+    class_map_quantile
+        99th percentile of each label's class map over all cells; None in artefacts of older versions.
+    """
 
     pixel_mean: MeanAndDeviation
     probability: dict[str, MeanAndDeviation]
     typicality: Typicality | None = Field(None, exclude_if=lambda typicality: typicality is None)
+    class_map_quantile: dict[str, float] | None = Field(None, exclude_if=lambda quantile: quantile is None)
 
 
 class Golden(Part):
-    """The seed of an input (see `golden.golden_canvas`) and the outputs expected for it."""
+    """The seed of an input (see `golden.golden_canvas`) and the outputs expected for it.
+
+    Without a second look there is no `local`.
+    """
 
     seed: Count
     fusion: tuple[Share, ...]
     global_: tuple[Share, ...] = Field(alias="global")
-    local: tuple[Share, ...]
+    local: tuple[Share, ...] | None = Field(None, exclude_if=lambda local: local is None)
     heat_map: tuple[tuple[Share, ...], ...] = Field(min_length=1)
     box: tuple[Share, Share, Share, Share]
 
 
 class Card(Part):
-    """The JSON document under the metadata entry `agcnn`."""
+    """The JSON document under the metadata entry `agcnn`.
+
+    Attributes
+    ----------
+    codes
+        Codes of labels; a label without an entry has those of the service's own table.
+    untrained
+        Labels that training never saw as present, or never saw at all: their outputs mean nothing.
+    """
 
     schema_: Schema = Field(alias="schema")
     notice: Notice
@@ -130,6 +166,8 @@ class Card(Part):
     statistics: Statistics
     golden: Golden
     model_card: ModelCard | None = Field(None, exclude_if=lambda card: card is None)
+    codes: dict[str, LabelCodes] = Field({}, exclude_if=lambda codes: not codes)
+    untrained: tuple[str, ...] = Field((), exclude_if=lambda labels: not labels)
 
     @model_validator(mode="after")
     def _parts_fit_the_labels(self) -> Self:
@@ -137,14 +175,20 @@ class Card(Part):
         _require(len(labels) == len(self.labels), "labels: not unique")
         _require(labels == set(self.statistics.probability), "statistics.probability: not one entry for each label")
         _require(all(metric.label in labels | {"macro"} for metric in self.metrics), "metrics: unknown label")
+        _require(set(self.codes) <= labels, "codes: unknown label")
+        _require(set(self.untrained) <= labels, "untrained: unknown label")
+        quantiles = self.statistics.class_map_quantile
+        _require(quantiles is None or set(quantiles) == labels, "statistics.class_map_quantile: not one for each label")
         golden = self.golden
+        fits = (golden.local is not None) == self.network.second_look
+        _require(fits, "golden.local: expected if and only if network.second_look is true")
         _require(len({len(row) for row in golden.heat_map}) == 1, "golden.heat_map: rows differ in length")
         _require(golden.box[0] < golden.box[2] and golden.box[1] < golden.box[3], "golden.box: empty")
         lists = {
             "operating_points": self.operating_points,
             "golden.fusion": golden.fusion,
             "golden.global": golden.global_,
-            "golden.local": golden.local,
+            **({} if golden.local is None else {"golden.local": golden.local}),
         }
         for name, values in lists.items():
             _require(len(values) == len(labels), f"{name}: {len(values)} entries for {len(labels)} labels")

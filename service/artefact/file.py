@@ -16,6 +16,11 @@ ENTRY = "agcnn"  # key of the card in the metadata
 OUTPUTS = ("fusion", "global", "local", "heat_map", "class_maps", "box")  # in the order of the graph
 
 
+def output_names(second_look: bool) -> tuple[str, ...]:
+    """Return the outputs of a graph in its order; without a second look there is no `local`."""
+    return tuple(name for name in OUTPUTS if second_look or name != "local")
+
+
 @dataclass(frozen=True)
 class Artefact:
     """A file whose card, inputs and outputs fit the contract; not yet tested on a provider (see `Session.prove`).
@@ -108,10 +113,12 @@ def _card(path: Path, metadata: dict[str, str]) -> Card:
 def _check_signature(path: Path, session: ort.InferenceSession, card: Card) -> None:
     inputs = {tensor.name: tensor for tensor in session.get_inputs()}
     outputs = {tensor.name: tensor for tensor in session.get_outputs()}
-    if set(inputs) != {"image"} or set(outputs) != set(OUTPUTS):
+    expected, shapes = output_names(card.network.second_look), _shapes(card)
+    if set(inputs) != {"image"} or set(outputs) != set(expected):
         got = f"{', '.join(inputs)} -> {', '.join(outputs)}"
-        raise ArtefactError(f"{path}: expected image -> {', '.join(OUTPUTS)}, got {got}")
-    for name, shape in _shapes(card).items():
+        raise ArtefactError(f"{path}: expected image -> {', '.join(expected)}, got {got}")
+    for name in ("image", *expected):
+        shape = shapes[name]
         tensor = (inputs | outputs)[name]
         # The batch dimension must be dynamic, whatever name the exporter gave it.
         if tensor.type != "tensor(float)" or isinstance(tensor.shape[0], int) or tensor.shape[1:] != shape:
@@ -119,7 +126,7 @@ def _check_signature(path: Path, session: ort.InferenceSession, card: Card) -> N
 
 
 def _shapes(card: Card) -> dict[str, list[int]]:
-    """Return the shape of every input and output without the batch."""
+    """Return the shape of every input and possible output without the batch."""
     findings, size = len(card.labels), card.preprocessing.canvas_size
     grid = [len(card.golden.heat_map), len(card.golden.heat_map[0])]
     return {

@@ -55,7 +55,8 @@ class Finding(Body):
     label: str = Field(examples=["Pneumothorax"])
     probability: Share = Field(description="calibrated probability of the fusion branch")
     threshold: Share | None = Field(
-        description="threshold of the operating point; null where there were too few positives to fix one"
+        description="threshold of the operating point; null where too few positives, or too low a sensitivity, "
+        "allowed none"
     )
     positive: bool | None = Field(description="probability >= threshold")
     sensitivity: Share | None = Field(description="at the threshold, on the data named in the artefact's card")

@@ -65,7 +65,8 @@ class Entry(Body):
     reason: list[str] = Field(description="positive findings that determined the priority")
     positive: list[str] = Field(description="labels of all positive findings")
     margin: float | None = Field(
-        description="largest logit margin over a threshold, which orders entries of one priority"
+        description="largest logit margin over a threshold, of the findings that the triage rule names; it orders "
+        "entries of one priority"
     )
     flags: list[str]
     patient: Patient

@@ -2,14 +2,13 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import onnxruntime as ort
 
-from service.artefact.file import OUTPUTS, Artefact, isolate
+from service.artefact.file import Artefact, isolate, output_names
 from service.artefact.golden import golden_canvas
 from service.errors import ArtefactError, ConfigurationError, InferenceFailed
 from service.inference.provider import CUDA_OPTIONS, Provider, choose, processors
@@ -29,7 +28,7 @@ class Outputs:
     Attributes
     ----------
     fusion, global_, local
-        `[K] float32`, calibrated probabilities.
+        `[K] float32`, calibrated probabilities; `local` is None without a second look.
     heat_map
         `[h, w] float32 in [0, 1]`.
     class_maps
@@ -40,7 +39,7 @@ class Outputs:
 
     fusion: np.ndarray
     global_: np.ndarray
-    local: np.ndarray
+    local: np.ndarray | None
     heat_map: np.ndarray
     class_maps: np.ndarray
     box: tuple[float, float, float, float]
@@ -73,6 +72,7 @@ class Session:
         self.artefact = artefact
         self.provider, self.reason = choose(provider)
         self.threads = threads or processors()
+        self._names = output_names(artefact.card.network.second_look)
         self._session = _make(artefact, self.provider, self.threads)
 
     def run(self, canvases: np.ndarray) -> list[Outputs]:
@@ -90,12 +90,13 @@ class Session:
             )
         batch = _pad(canvases) if self.provider == "cuda" else canvases
         try:
-            outputs = list(map(np.asarray, self._session.run(OUTPUTS, {"image": np.ascontiguousarray(batch)})))
+            outputs = list(map(np.asarray, self._session.run(self._names, {"image": np.ascontiguousarray(batch)})))
         except Exception as error:  # ONNX Runtime's errors have no common base class
             raise InferenceFailed(f"ONNX Runtime: {str(error).splitlines()[0]}") from error
         if not all(np.isfinite(output).all() for output in outputs):
             raise InferenceFailed("an output of the network is not finite")
-        return list(_split(outputs, len(canvases)))
+        rows = zip(*(output[: len(canvases)] for output in outputs), strict=True)
+        return [_of_one(dict(zip(self._names, row, strict=True))) for row in rows]
 
     def prove(self, max_batch: int = 1) -> None:
         """Run the golden self-test on the provider in use; on a GPU at each batch size, which also warms it up.
@@ -119,7 +120,7 @@ class Session:
         pairs: dict[str, tuple[Any, Any, float]] = {
             "fusion": (golden.fusion, outputs.fusion, tolerance),
             "global": (golden.global_, outputs.global_, tolerance),
-            "local": (golden.local, outputs.local, tolerance),
+            **({} if golden.local is None else {"local": (golden.local, outputs.local, tolerance)}),
             "heat_map": (golden.heat_map, outputs.heat_map, tolerance),
             "box": (golden.box, outputs.box, box_tolerance),
         }
@@ -175,7 +176,13 @@ def _pad(canvases: np.ndarray) -> np.ndarray:
     return np.concatenate([canvases, np.repeat(canvases[-1:], missing, 0)]) if missing else canvases
 
 
-def _split(outputs: list[np.ndarray], count: int) -> Iterator[Outputs]:
-    for fusion, global_, local, heat_map, class_maps, box in zip(*(output[:count] for output in outputs), strict=True):
-        x0, y0, x1, y1 = box.tolist()
-        yield Outputs(fusion, global_, local, heat_map, class_maps, (x0, y0, x1, y1))
+def _of_one(values: dict[str, np.ndarray]) -> Outputs:
+    x0, y0, x1, y1 = values["box"].tolist()
+    return Outputs(
+        values["fusion"],
+        values["global"],
+        values.get("local"),
+        values["heat_map"],
+        values["class_maps"],
+        (x0, y0, x1, y1),
+    )

@@ -17,9 +17,12 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.errors import ConfigurationError, MalformedDicom, Overloaded, StorageFull
+from service.triage.default_rule import HIGH, STAT
+from service.triage.rule import Rule
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30.0
+DEFAULT_RULE = Rule(STAT, HIGH)
 _MIGRATION_LOCK = 0x41474E4E  # an arbitrary number, the same in every replica
 _UNWRITABLE = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "53100", "25006")  # the last two are SQLSTATEs
 
@@ -55,8 +58,13 @@ class Database:
             sa.event.listen(self._engine, "begin", _begin)
         self._writing = self._engine.execution_options(sqlite_begin="IMMEDIATE")
 
-    def open(self) -> None:
+    def open(self, rule: Rule = DEFAULT_RULE) -> None:
         """Connect, and migrate to the newest revision; several processes may do so at once.
+
+        Parameters
+        ----------
+        rule
+            The triage rule in force, by which revision 0009 computes the margins of older records.
 
         Raises
         ------
@@ -67,7 +75,7 @@ class Database:
         try:
             self._make_folder()
             with self._writing.begin() as connection:
-                self._migrate(connection)
+                self._migrate(connection, rule)
         except (OSError, exc.DBAPIError, CommandError) as error:
             self.close()
             reason = error.orig if isinstance(error, exc.DBAPIError) else error
@@ -138,15 +146,15 @@ class Database:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             Path(path).touch(mode=0o600)  # SQLite gives the same mode to the files that it creates beside it
 
-    def _migrate(self, connection: sa.Connection) -> None:
+    def _migrate(self, connection: sa.Connection, rule: Rule) -> None:
         if not self._sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-        command.upgrade(migrations(connection), "head")
+        command.upgrade(migrations(connection, rule), "head")
 
 
-def migrations(connection: sa.Connection) -> Config:
+def migrations(connection: sa.Connection, rule: Rule = DEFAULT_RULE) -> Config:
     """Configure Alembic; `command.revision(migrations(connection), "title", autogenerate=True)` creates a revision."""
-    config = Config(attributes={"connection": connection})
+    config = Config(attributes={"connection": connection, "rule": rule.labels})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     return config

@@ -9,10 +9,11 @@ from service.errors import Conflict, NotFound, Overloaded
 from service.storage import cursor as cursors
 from service.storage import rows, worklist
 from service.storage.changes import add_change
-from service.storage.database import Database
+from service.storage.database import DEFAULT_RULE, Database
 from service.storage.outbox import Order, insert_orders
 from service.storage.record import Identity, Record, Summary, check_id
 from service.storage.tables import INSTANCES, PREDICTIONS, RECORDS, SUMMARIES
+from service.triage.rule import Rule
 
 _BATCH = 500  # ids in one query
 _ATTEMPTS = 8  # a lost race leaves a row to read, so the second attempt nearly always succeeds
@@ -38,15 +39,20 @@ class Records:
     def __init__(self, url: str) -> None:
         self.database = Database(url)
 
-    def open(self) -> None:
+    def open(self, rule: Rule = DEFAULT_RULE) -> None:
         """Connect, and migrate to the newest revision; several processes may do so at once.
+
+        Parameters
+        ----------
+        rule
+            The triage rule in force; see `Database.open`.
 
         Raises
         ------
         ConfigurationError
             The folder is not writable, the database cannot be reached, or a newer version of the service wrote it.
         """
-        self.database.open()
+        self.database.open(rule)
 
     def close(self) -> None:
         """Close all connections."""

@@ -39,7 +39,8 @@ class Prediction:
     reason
         Positive findings that made the priority, in label order; empty for ROUTINE.
     margin
-        Largest logit margin over a threshold (`TriageResult`); None without an operating point.
+        Largest logit margin over a threshold, of the findings that the rule names (`TriageResult`); None where none of
+        them has an operating point.
     findings
         One finding per label, in the order of the network's outputs.
     box

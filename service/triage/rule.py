@@ -24,6 +24,11 @@ class Rule:
     stat: tuple[str, ...]
     high: tuple[str, ...]
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels that the rule names."""
+        return (*self.stat, *self.high)
+
 
 @dataclass(frozen=True)
 class Probabilities:
@@ -43,8 +48,9 @@ class TriageResult:
     reason
         Positive findings that made the priority, in label order; empty for ROUTINE.
     margin
-        Largest logit(probability) - logit(threshold) over all findings with an operating point: negative where none is
-        positive, None where there is no operating point. Orders a worklist within a priority.
+        Largest logit(probability) - logit(threshold) over the findings that the rule names and that have an operating
+        point: negative where none of them is positive, None where there are none. Orders a worklist within a priority;
+        a finding outside the rule is not urgent, so it does not move a radiograph up.
     findings
         One finding per label, in label order.
     """
@@ -62,7 +68,7 @@ def check_rule(rule: Rule, labels: Sequence[str]) -> None:
     ------
     ConfigurationError
     """
-    for label in (*rule.stat, *rule.high):
+    for label in rule.labels:
         if label not in labels:
             raise ConfigurationError(f"the triage rule names {label!r}; the artefact's labels are {', '.join(labels)}")
 
@@ -91,7 +97,11 @@ def triage(
         for index, (label, point) in enumerate(zip(labels, operating_points, strict=True))
     )
     priority, reason = _priority(findings, rule)
-    margins = [_margin(finding.probability, finding.threshold) for finding in findings if finding.threshold is not None]
+    margins = [
+        _margin(finding.probability, finding.threshold)
+        for finding in findings
+        if finding.label in rule.labels and finding.threshold is not None
+    ]
     return TriageResult(priority, reason, max(margins, default=None), findings)
 
 

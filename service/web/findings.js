@@ -71,7 +71,7 @@ export function ordered(findings) {
  * @param {Finding} finding
  */
 export function operatingPoint({ threshold, sensitivity, specificity }) {
-  if (threshold === null) return "No operating point: too few positive cases to determine one";
+  if (threshold === null) return "No operating point: too few positive cases, or too few of them found, to rely on one";
   return `Operating point ${number(threshold)}: sensitivity ${number(sensitivity)}, specificity ${number(specificity)}`;
 }
 

@@ -7,16 +7,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from model.agcnn import Agcnn, AgcnnConfig, freeze
-from model.branch import BACKBONES, Branch
+from model.agcnn import Agcnn, AgcnnConfig, freeze, without_second_look
+from model.branch import Branch
 from model.crop import crop
 from model.heat_map import Statistic, heat_map
 from model.region import region
+from tests.model.thin import DISTINCT
 
 SMALL = AgcnnConfig(canvas_size=128, input_size=64, findings=4)
 
 
-@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+@pytest.mark.parametrize("backbone", DISTINCT)
 def test_shapes_and_ranges(backbone: str) -> None:
     network = Agcnn(AgcnnConfig(backbone=backbone, canvas_size=256, input_size=128, findings=4)).eval()
     output = network(torch.rand(2, 1, 256, 256))
@@ -38,6 +39,26 @@ def test_forward_equals_its_parts_in_sequence() -> None:
     assert torch.equal(output.fusion, network.fusion(attention.branch.pooled, near.pooled))
     assert torch.equal(output.class_maps, network.global_branch.class_maps(attention.branch.features))
     assert torch.equal(output.box, attention.box)
+
+
+def test_without_a_second_look_the_global_branch_decides() -> None:
+    network = Agcnn(SMALL).eval()
+    single, canvas = without_second_look(network), torch.rand(2, 1, 128, 128)
+    whole, output = network(canvas), single(canvas)
+    for name in ("global_", "heat_map", "class_maps", "box"):
+        assert torch.equal(getattr(output, name), getattr(whole, name))
+    assert output.local is None
+    assert torch.equal(output.fusion, whole.global_)
+    assert {name.split(".")[0] for name in single.state_dict()} == {"global_branch"}
+    assert network.config.second_look
+    assert network.branches == (network.global_branch, network.local_branch)
+
+
+def test_a_network_without_a_second_look_is_rebuilt_from_its_configuration() -> None:
+    single = without_second_look(Agcnn(SMALL))
+    rebuilt = Agcnn(AgcnnConfig(**asdict(single.config)))
+    rebuilt.load_state_dict(single.state_dict())
+    assert rebuilt.branches == (rebuilt.global_branch,)
 
 
 def test_the_branches_share_no_weights() -> None:

@@ -5,11 +5,11 @@ from torch.nn import functional
 
 from model.branch import BACKBONES, Branch, load_trunk
 from tests.model import published
-from tests.model.thin import thin
+from tests.model.thin import DISTINCT, thin
 
 CLASSIFIER = ["classifier.bias", "classifier.weight"]
 
-every_backbone = pytest.mark.parametrize("backbone", sorted(BACKBONES))
+every_backbone = pytest.mark.parametrize("backbone", DISTINCT)
 
 
 @every_backbone

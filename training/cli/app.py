@@ -21,6 +21,15 @@ app = typer.Typer(
 )
 
 
+WithoutSecondLook = Annotated[
+    bool,
+    typer.Option(
+        "--without-second-look",
+        help="Leave out the local branch and the fusion layer: the global branch decides. Give it to evaluate and to "
+        "export, as thresholds belong to one decision.",
+    ),
+]
+
 app.command(short_help="Train a network.")(train)
 
 
@@ -48,7 +57,17 @@ def evaluate(  # noqa: PLR0913 - options
         ),
     ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Number of processes that predict, one per GPU.")] = 1,
+    without_second_look: WithoutSecondLook = False,
     cache: CacheFolder = None,
+    least_sensitivity: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="A finding gets an operating point if the lower bound of its sensitivity is above this; by default "
+            "above chance.",
+        ),
+    ] = 0.05,
 ) -> None:
     """Calibrate on the held-out images of the folds, then score a run on the test list.
 
@@ -59,7 +78,16 @@ def evaluate(  # noqa: PLR0913 - options
 
     with one_line():
         cache = cache or folds[0].parent / "cache"
-        plan = evaluation.Evaluation(tuple(folds), data, cache, collection, tuple(compare or ()), devices)
+        plan = evaluation.Evaluation(
+            tuple(folds),
+            data,
+            cache,
+            collection,
+            tuple(compare or ()),
+            devices,
+            least_sensitivity,
+            second_look=not without_second_look,
+        )
         metrics = evaluation.evaluate(run, plan) if run else evaluation.cross_validate(plan)
         for line in summary_lines(metrics) if metrics else ():  # empty in all processes but the first
             typer.echo(line)
@@ -70,12 +98,14 @@ def export(
     run: Annotated[Path, typer.Option(help="Run folder that has been evaluated.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    without_second_look: WithoutSecondLook = False,
     cache: CacheFolder = None,
 ) -> None:
     """Write the artefact, provided that ONNX Runtime and torch agree on 64 radiographs.
 
     The radiographs are those of val, or of train and val if val has fewer.
     """
+    from model import agcnn
     from training.data.sources import canvases
     from training.export import export as artefact
     from training.fit import checkpoint
@@ -83,6 +113,8 @@ def export(
 
     with one_line():
         network, _ = checkpoint.load(run)
+        if without_second_look:
+            network = agcnn.without_second_look(network)
         size, cache = network.config.canvas_size, cache or run.parent / "cache"
         images = canvases(data, "val", size, cache)
         if len(images) < artefact.MIN_IMAGES:

@@ -6,6 +6,9 @@ Recipe = Literal["modern", "paper", "pretrained", "shipped"]
 Split = Literal["train", "train+val"]
 Backbone = Literal[
     "densenet121",
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
     "hybrid_resnet50",
     "nonlocal_resnet50",
     "resnet50",

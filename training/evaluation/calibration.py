@@ -1,4 +1,4 @@
-"""Calibration of logits to probabilities, and operating points: thresholds fixed before the test list is scored."""
+"""Calibration of logits to probabilities; thresholds on these, with their sensitivity and specificity."""
 
 from dataclasses import dataclass
 
@@ -95,18 +95,6 @@ def platt(logits: Numbers, positive: Flags, slope: float | None = None) -> tuple
     start = np.zeros(1 if slope else 2)
     optimum = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}).x
     return (float(np.exp(optimum[0])), float(optimum[1])) if slope is None else (slope, float(optimum[0]))
-
-
-def operating_points(predictions: Predictions, calibration: Calibration, source: str) -> list[OperatingPoint | None]:
-    """Fix one operating point per label on the fusion branch; None with fewer than ten positives or negatives."""
-    fusion = calibration.probabilities(predictions.logits)[0]
-    pairs = [select_known(fusion, predictions.targets, label) for label in range(fusion.shape[1])]
-    return [
-        rates(scores, positive, threshold(scores[~positive], scores), source)
-        if min(positive.sum(), (~positive).sum()) >= MIN_POSITIVES
-        else None
-        for scores, positive in pairs
-    ]
 
 
 def threshold(negatives: Numbers, scores: Numbers) -> float:

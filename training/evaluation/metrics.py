@@ -116,7 +116,7 @@ def sensitivity_at(counts: Curve, specificity: float) -> Numbers:
     """Highest sensitivity of a threshold that keeps this specificity on the same images, `[R] in [0, 1]`.
 
     It is a property of the curve, for comparing curves. For a threshold that was fixed before the images were seen,
-    see `training.evaluation.calibration.operating_points`.
+    see `training.evaluation.operating_points`.
     """
     allowed = (1 - specificity) * counts.negatives[:, None] + 1e-9  # so that 1 of 10 is a tenth
     kept = elements_at(counts.hits, (counts.alarms <= allowed).sum(1) - 1)  # for the lowest such threshold

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Predictions:
     Attributes
     ----------
     logits
-        `[3, N, K] float32`, in the order fusion, global, local.
+        `[3, N, K] float32`, in the order fusion, global, local; without a second look, those of global three times.
     boxes
         `[N, 4] float32`, region of the local branch: (x0, y0, x1, y1) in [0, 1] of the canvas.
     peaks
@@ -71,6 +71,11 @@ class Predictions:
         return Predictions(self.logits[:, indices], self.boxes[indices], self.peaks[indices], cases, self.labels)
 
 
+def without_second_look(predicted: Predictions) -> Predictions:
+    """Return what the network predicts without its local branch and fusion layer: the global logits three times."""
+    return replace(predicted, logits=np.repeat(predicted.logits[1:2], len(BRANCHES), 0))
+
+
 @torch.no_grad()
 def predict(network: Agcnn, canvases: Canvases) -> Predictions:
     """Run the network in evaluation mode on every image; logits without a label are left out."""
@@ -79,7 +84,8 @@ def predict(network: Agcnn, canvases: Canvases) -> Predictions:
     logits, boxes, points = [], [], []
     for chunk in np.split(np.arange(len(canvases)), range(BATCH, len(canvases), BATCH)):
         output = network(canvases.batch(chunk)[0].to(device))
-        branches = torch.stack([output.fusion, output.global_, output.local])  # [3, B, K or more]
+        local = output.global_ if output.local is None else output.local
+        branches = torch.stack([output.fusion, output.global_, local])  # [3, B, K or more]
         logits.append(branches[..., : len(canvases.labels)].float().cpu())
         boxes.append(output.box.float().cpu())
         points.append(peaks(output.heat_map).cpu())

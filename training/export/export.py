@@ -10,18 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
-import torch
 
 from model.agcnn import Agcnn, AgcnnConfig
 from model.labels import LABELS
 from service.artefact.card import NOTICE, SCHEMA, Network
-from service.artefact.file import ENTRY, OUTPUTS
+from service.artefact.file import ENTRY
 from service.artefact.golden import SQUARE
 from training.errors import TrainingError
 from training.evaluation.calibration import Calibration
 from training.export.fused_graph import FusedGraph, banned_operators, to_onnx
 from training.export.golden import choose_golden
+from training.export.outputs import Outputs, collect, in_runtime, in_torch, largest_difference
 from training.fit.checkpoint import commit
 from training.fit.served_weights import as_served, folded
 
@@ -30,12 +29,11 @@ ENTRIES = (*REQUIRED_ENTRIES, "model_card")
 
 MAX_DIFFERENCE = 1e-4  # in probability and heat map
 MAX_BOX_DIFFERENCE = 1.0  # canvas pixels
+PROBABILITIES = ("fusion", "global", "local")
 BATCHES = (1, 3, 8)
 MIN_IMAGES = 64
 # Neighbouring pixels of a radiograph or phantom are highly correlated; those of noise are not.
 MIN_CORRELATION = 0.5
-
-Outputs = dict[str, np.ndarray]
 
 
 class ExportError(TrainingError):
@@ -71,10 +69,12 @@ def export(
     Parameters
     ----------
     network
-        Trained network; it is not changed.
+        Trained network; it is not changed. Without a second look (see `model.agcnn.without_second_look`) the graph has
+        no output `local`.
     card
         `operating_points`, `training_data`, `metrics`, `statistics` and, optionally, `model_card`, as in the
-        artefact's card (a run's `card.json`); other entries are ignored.
+        artefact's card, and whether they were computed with a `second_look` (a run's `card.json`); other entries are
+        ignored.
     images
         At least 64 canvases `[1, S, S] float32 in [0, 1]`, radiographs or phantoms, on which torch and ONNX Runtime
         are compared.
@@ -92,12 +92,12 @@ def export(
     graph = _rounded(network, calibration)
     model = to_onnx(graph)
     _check_operators(model)
-    runtime = _session(model.SerializeToString())
-    reference = _collect(_torch(graph), images, max(BATCHES))
+    runtime = in_runtime(model.SerializeToString(), graph.output_names)
+    reference = collect(in_torch(graph), images, max(BATCHES))
     difference, box_difference = _compare(reference, runtime, images)
     model.metadata_props.add(key=ENTRY, value=_json(_card(network.config, card, runtime)))
-    trained = _collect(_torch(FusedGraph(folded(network), calibration)), images, max(BATCHES))
-    rounding = _largest(trained, reference, ("fusion", "global", "local"))
+    trained = collect(in_torch(FusedGraph(folded(network), calibration)), images, max(BATCHES))
+    rounding = largest_difference(trained, reference, PROBABILITIES)
     data = model.SerializeToString(deterministic=True)
     write_whole(path, data)
     return ExportReport(difference, box_difference, rounding, len(data))
@@ -115,11 +115,23 @@ def _check(
     for name, values in (("slope", calibration.slope), ("bias", calibration.bias)):
         fits = np.shape(values) == (3, findings) and bool(np.isfinite(values).all())
         _require(fits, f"calibration: {name} must be finite and [3, {findings}], got {list(np.shape(values))}")
+    _check_second_look(config, calibration, card)
     _require(len(images) >= MIN_IMAGES, f"expected at least {MIN_IMAGES} images to compare on, got {len(images)}")
     for number, image in enumerate(images):
         fits = image.shape == (1, size, size) and image.dtype == np.float32
         _require(fits, f"image {number}: expected float32 [1, {size}, {size}], got {image.dtype} {list(image.shape)}")
         _require(_is_smooth(image[0]), f"image {number} is flat or noise, expected a radiograph or phantom")
+
+
+def _check_second_look(config: AgcnnConfig, calibration: Calibration, card: Mapping[str, object]) -> None:
+    """Refuse thresholds and scores of another decision than the one that the graph makes."""
+    words = {True: "with", False: "without"}
+    evaluated = bool(card.get("second_look", True))
+    fits = evaluated == config.second_look
+    hint = f"evaluated {words[evaluated]} a second look, but is to be exported {words[config.second_look]} it"
+    _require(fits, f"the run was {hint}; give --without-second-look to both commands or to neither")
+    equal = all(np.array_equal(values[0], values[1]) for values in (calibration.slope, calibration.bias))
+    _require(config.second_look or equal, "calibration: without a second look, fusion's must equal global's")
 
 
 def _require(holds: bool, message: str) -> None:
@@ -145,37 +157,14 @@ def _check_operators(model: onnx.ModelProto) -> None:
     _require(not banned, f"the graph has {', '.join(banned)}")
 
 
-def _session(model: bytes) -> Callable[[np.ndarray], Outputs]:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return lambda batch: dict(zip(OUTPUTS, map(np.asarray, session.run(OUTPUTS, {"image": batch})), strict=True))
-
-
-def _torch(graph: FusedGraph) -> Callable[[np.ndarray], Outputs]:
-    def run(batch: np.ndarray) -> Outputs:
-        """Map canvases `[B, 1, S, S]` to outputs by name."""
-        with torch.inference_mode():
-            outputs = graph(torch.from_numpy(batch))
-        return {name: tensor.numpy() for name, tensor in zip(OUTPUTS, outputs, strict=True)}
-
-    return run
-
-
-def _collect(run: Callable[[np.ndarray], Outputs], images: Sequence[np.ndarray], batch: int) -> Outputs:
-    parts = [run(np.stack(images[start : start + batch])) for start in range(0, len(images), batch)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in OUTPUTS}
-
-
 def _compare(
     reference: Outputs, runtime: Callable[[np.ndarray], Outputs], images: Sequence[np.ndarray]
 ) -> tuple[float, float]:
     size, worst, worst_box = images[0].shape[-1], 0.0, 0.0
     for batch in BATCHES:
-        outputs = _collect(runtime, images, batch)
-        difference = _largest(reference, outputs, ("fusion", "global", "local", "heat_map"))
-        box = _largest(reference, outputs, ("box",)) * size
+        outputs = collect(runtime, images, batch)
+        difference = largest_difference(reference, outputs, (*PROBABILITIES, "heat_map"))
+        box = largest_difference(reference, outputs, ("box",)) * size
         # Written so that NaN fails too: every comparison with NaN is false.
         _require(difference <= MAX_DIFFERENCE, f"batch {batch}: torch and ONNX Runtime differ by {difference:.2g}")
         _require(
@@ -183,10 +172,6 @@ def _compare(
         )
         worst, worst_box = max(worst, difference), max(worst_box, box)
     return worst, worst_box
-
-
-def _largest(first: Outputs, second: Outputs, names: Sequence[str]) -> float:
-    return float(np.max([np.abs(first[name] - second[name]).max() for name in names]))
 
 
 def _card(
@@ -206,9 +191,15 @@ def _card(
         "labels": LABELS,
         **{name: evaluated[name] for name in ENTRIES if name in evaluated},
         "preprocessing": {"canvas_size": config.canvas_size, "resize": "stretch"},
-        "network": {name: getattr(config, name) for name in Network.model_fields},
+        "network": _network(config),
         "golden": golden,
     }
+
+
+def _network(config: AgcnnConfig) -> dict[str, object]:
+    """Return the card's entry; that there is a second look is not written, as older services do not know the field."""
+    names = [name for name in Network.model_fields if name != "second_look"]
+    return {name: getattr(config, name) for name in names} | ({} if config.second_look else {"second_look": False})
 
 
 def _json(card: Mapping[str, object]) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from model.agcnn import Agcnn
 from model.labels import LABELS
-from service.artefact.file import OUTPUTS
+from service.artefact.file import output_names
 from training.evaluation.calibration import Calibration
 from training.fit.served_weights import LARGE
 
@@ -43,13 +43,19 @@ class FusedGraph(nn.Module):
         self.register_buffer("bias", torch.as_tensor(calibration.bias, dtype=torch.float32))
         self.eval()
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Map `[B, 1, S, S] float32 in [0, 1]` to the tensors of `OUTPUTS`."""
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs, in order."""
+        return output_names(self.network.config.second_look)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Map `[B, 1, S, S] float32 in [0, 1]` to the tensors of `output_names`."""
         output = self.network(image)
         # The fifteenth output of the paper's recipe, "No Finding", is trained but not served.
-        logits = [branch[:, : len(LABELS)] for branch in (output.fusion, output.global_, output.local)]
-        fusion, global_, local = (torch.sigmoid(self.slope[n] * logits[n] + self.bias[n]) for n in range(3))
-        return fusion, global_, local, output.heat_map, output.class_maps[:, : len(LABELS)], output.box
+        branches = (output.fusion, output.global_, output.local)
+        logits = [branch[:, : len(LABELS)] for branch in branches if branch is not None]
+        probabilities = [torch.sigmoid(self.slope[n] * branch + self.bias[n]) for n, branch in enumerate(logits)]
+        return *probabilities, output.heat_map, output.class_maps[:, : len(LABELS)], output.box
 
 
 def to_onnx(graph: FusedGraph) -> onnx.ModelProto:
@@ -60,7 +66,7 @@ def to_onnx(graph: FusedGraph) -> onnx.ModelProto:
             graph,
             (torch.zeros(2, 1, size, size),),
             input_names=["image"],
-            output_names=list(OUTPUTS),
+            output_names=list(graph.output_names),
             opset_version=OPSET,
             dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
             dynamo=True,

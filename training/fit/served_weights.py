@@ -14,7 +14,7 @@ LARGE = 1024  # elements; smaller tensors stay float32, as they hardly add to th
 def folded(network: Agcnn) -> Agcnn:
     """Copy a network with its batch norms folded, to the processor, in evaluation mode."""
     network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
-    for branch in (network.global_branch, network.local_branch):
+    for branch in network.branches:
         fold_batch_norms(branch.features)
     return network
 

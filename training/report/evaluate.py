@@ -1,12 +1,13 @@
 """The command `agcnn evaluate`: calibrate on the folds, score once on the test list, and write all documents."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from model.agcnn import AgcnnConfig, without_second_look
 from model.labels import LABELS
 from training.data.sources import canvases
 from training.errors import TrainingError
@@ -18,10 +19,10 @@ from training.evaluation.assessment import (
     rates_on_test,
     readings,
     restrict,
-    suffix,
 )
-from training.evaluation.calibration import Calibration, calibrate, operating_points
+from training.evaluation.calibration import Calibration, calibrate
 from training.evaluation.comparison import read_tables
+from training.evaluation.operating_points import LEAST_SENSITIVITY, Terms, choose
 from training.evaluation.predictions import BRANCHES, Predictions
 from training.evaluation.scores import Part
 from training.fit import checkpoint
@@ -57,6 +58,10 @@ class Evaluation:
         Tables of other models' predictions on the test list.
     devices
         Number of processes that predict.
+    least_sensitivity
+        A label gets an operating point if the lower bound of its sensitivity is above it.
+    second_look
+        False: the local branch and the fusion layer are left out, and the global branch decides.
     """
 
     folds: tuple[Path, ...]
@@ -65,11 +70,13 @@ class Evaluation:
     collection: str = ""
     compare: tuple[Path, ...] = ()
     devices: int = 1
+    least_sensitivity: float = LEAST_SENSITIVITY
+    second_look: bool = True
 
 
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
     """Score the pooled held-out predictions of the folds, without the test list."""
-    folds = [held_out_predictions(fold) for fold in evaluation.folds]
+    folds = _held_out(evaluation)
     return assess(parts(out_of_fold_part(folds, evaluation.collection), evaluation.collection))
 
 
@@ -79,6 +86,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     With several devices every process predicts, and the first does the rest; the others return nothing.
     """
     network, document = checkpoint.load(run)
+    if not evaluation.second_look:
+        network = without_second_look(network)
     network, size = as_served(network), network.config.canvas_size
     fabric = create_fabric(evaluation.devices)
     fabric.launch()
@@ -91,13 +100,13 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         return {}
     predictions.save(run / TEST, test)
 
-    plan = read_plan(run)
-    folds = [held_out_predictions(fold) for fold in evaluation.folds]
+    plan, document = read_plan(run), {**document, "network": asdict(network.config)}
+    folds = _held_out(evaluation)
     pooled = predictions.pool(folds)
-    chosen = restrict(pooled, evaluation.collection)
-    calibration = calibrate(chosen)
-    source = f"out-of-fold, {evaluation.data.name} train+val" + suffix(evaluation.collection)
-    points = operating_points(chosen, calibration, source)
+    calibration = calibrate(restrict(pooled, evaluation.collection))
+    source = f"out-of-fold, {evaluation.data.name} train+val"
+    choices = choose(pooled, calibration, Terms(source, evaluation.collection, evaluation.least_sensitivity))
+    points = [choice.point for choice in choices]
     probabilities = calibration.probabilities(test.logits)
     predictions_table.write(run / TABLE, test, probabilities)
     whole = Part("test", test, (*readings(test, probabilities), *others))
@@ -105,8 +114,9 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     metrics = {
         **assess([part for each in (out_of_fold, whole) for part in parts(each, evaluation.collection)]),
         "operating_points": [point and point.model_dump() for point in points],
+        "operating_points_missing": {choice.label: choice.reason for choice in choices if choice.reason},
         "operating_points_on_test": rates_on_test(parts(whole, evaluation.collection), points),
-        **study(plan, document, evaluation.data, Scored(chosen, test, evaluation.collection)),
+        **study(plan, document, evaluation.data, Scored(pooled, test, evaluation.collection)),
         **failure_entries(parts(whole, evaluation.collection)[-1]),
     }
     checkpoint.write_json(run / METRICS, metrics)
@@ -114,9 +124,10 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     card = {
         "operating_points": metrics["operating_points"],
         "training_data": document["training_data"],
-        "metrics": card_metrics(metrics["metrics"]),
+        "metrics": card_metrics(metrics["metrics"], network.config.second_look),
         "statistics": statistics(run, evaluation, calibration, pooled),
         "model_card": model_card.model_card(document, metrics),
+        **({} if network.config.second_look else {"second_look": False}),
     }
     checkpoint.write_json(run / CARD, card)
     content = {name: document[name] for name in ("network", "commit", "training_data")} | metrics
@@ -132,6 +143,12 @@ def load_calibration(run: Path) -> Calibration:
     """Read the calibration of an evaluated run."""
     document = checkpoint.read_json(run / CALIBRATION)
     return Calibration(np.array(document["slope"]), np.array(document["bias"]))
+
+
+def _held_out(evaluation: Evaluation) -> list[Predictions]:
+    """Return the held-out predictions of every fold, as the run is to decide."""
+    folds = [held_out_predictions(fold) for fold in evaluation.folds]
+    return folds if evaluation.second_look else [predictions.without_second_look(fold) for fold in folds]
 
 
 def held_out_predictions(fold: Path) -> Predictions:
@@ -160,20 +177,21 @@ def check_folds(folds: Sequence[Path], network: dict[str, Any], test_patients: S
         A fold has another network than the run, or held out a patient of the test list.
     """
     for fold in folds:
-        if checkpoint.read_json(fold / checkpoint.DOCUMENT)["network"] != network:
+        # Documents of older versions lack fields that have defaults since.
+        if AgcnnConfig(**checkpoint.read_json(fold / checkpoint.DOCUMENT)["network"]) != AgcnnConfig(**network):
             raise TrainingError(f"{fold}: its network differs from the run's, so it cannot calibrate it")
         if shared := set(predictions.load(fold / HELD_OUT).patients).intersection(test_patients):
             raise TrainingError(f"{fold}: {len(shared)} patients that it held out are in the test list too")
 
 
-def card_metrics(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Select the scores for the artefact's card, AUROC first."""
+def card_metrics(rows: Iterable[dict[str, Any]], second_look: bool = True) -> list[dict[str, Any]]:
+    """Select the scores for the artefact's card, AUROC first; without a second look there are none of `local`."""
     rows = list(rows)
     return [
         {field: row[field] for field in CARD_FIELDS}
         for name, branches in CARD_SCORES.items()
         for row in rows
-        if row["name"] == name and row["branch"] in branches
+        if row["name"] == name and row["branch"] in branches and (second_look or row["branch"] != "local")
     ]
 
 
@@ -184,6 +202,8 @@ def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pool
     """
     validation, size = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
     predicted = predictions.load(validation) if validation.is_file() else pooled
+    if not evaluation.second_look:
+        predicted = predictions.without_second_look(predicted)
     split = "val" if validation.is_file() else "train+val"
     images = canvases(evaluation.data, split, size, evaluation.cache)
     fusion = calibration.probabilities(predicted.logits)[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 WIDTH, GAP, RISE = 205, 18, 34  # of a box, between boxes, and between rows
 LINE, MARGIN = 17, 10  # height of a line of text, and the space around the text of a box
-LETTERS = 31  # of a line
+LETTERS = 29  # of a line
 
 Row = Mapping[str, Any]
 
@@ -109,10 +109,12 @@ def lines(heading: str, row: Row) -> tuple[str, ...]:
 
 
 def used(row: Row) -> tuple[str, ...]:
-    """Return the lines of a box of used images, with those that were left out."""
+    """Return the lines of a box of used images, with those of the collection and those that were left out."""
     left_out = [
         line
         for each in row["excluded"]
         for line in (f"without {each['images']:,} images:", *wrap(each["reason"], LETTERS))
     ]
-    return (*wrap(row["use"], LETTERS - 4), *counted(row), *left_out)
+    inside = row.get("within")
+    within = (f"of which collection {inside['collection']}:", *counted(inside)) if inside else ()
+    return (*wrap(row["use"], LETTERS - 4), *counted(row), *within, *left_out)

@@ -62,7 +62,8 @@ MEASURES = {
     ),
     "thresholds": (
         "Chosen at a fixed specificity on out-of-fold predictions of the training lists, then fixed and applied to the "
-        "test list once. A finding with too few positives has none.",
+        "test list once. A finding with too few positives has none, nor has one "
+        "whose sensitivity is not shown to be better than chance.",
     ),
     "variation": (
         f"Intervals are {CONFIDENCE:.0%}, by resampling patients with all their images; differences between branches "

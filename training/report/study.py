@@ -20,7 +20,7 @@ from training.fit.lineage import PLAN
 from training.report.flow import folder, size, step, trained
 
 PACKAGES = ("torch", "lightning-fabric", "monai", "numpy", "scipy", "pillow")
-NOT_CALIBRATED = "not held out by a fold, patients of the starting weights or teachers, or other collections"
+NOT_HELD_OUT = "in no fold, or patients of the starting weights or teachers"
 
 Row = dict[str, Any]
 
@@ -75,15 +75,15 @@ class Scored:
 
     Attributes
     ----------
-    calibrated
-        Out-of-fold predictions from which calibration and operating points were computed.
+    held_out
+        Out-of-fold predictions; those of `collection` calibrate.
     test
         Predictions of the test list.
     collection
         Collection within which every score is given too; empty for none.
     """
 
-    calibrated: Predictions
+    held_out: Predictions
     test: Predictions
     collection: str
 
@@ -117,14 +117,18 @@ def uses(plan: Mapping[str, Any] | None, document: Mapping[str, Any], found: Fol
     entries = document["training_data"]
     if plan is not None and entries:
         yield trained(plan, entries[-1], found.training)
-    calibrated, lists = size(scored.calibrated.cases), found.training
-    whole = size([*lists.splits["train"], *lists.splits["val"]]) if lists else calibrated
-    yield step("calibrated on, out of fold", "train+val", calibrated, whole, NOT_CALIBRATED)
+    lists = found.training
+    held_out = size(scored.held_out.cases)
+    listed = size([*lists.splits["train"], *lists.splits["val"]]) if lists else held_out
+    calibration = step("calibrated on, out of fold", "train+val", held_out, listed, NOT_HELD_OUT)
     test = size(scored.test.cases)
-    yield step("scored", "test", test, test, "")
-    if scored.collection:
-        within = size(scored.test.within(scored.collection).cases)
-        yield step("scored" + suffix(scored.collection), "test", within, test, "other collections")
+    yield calibration | within(scored.held_out, scored.collection)
+    yield step("scored", "test", test, test, "") | within(scored.test, scored.collection)
+
+
+def within(predicted: Predictions, collection: str) -> Row:
+    """Return the entry `within`, the images of the named collection; nothing if none is named."""
+    return {"within": {"collection": collection, **size(predicted.within(collection).cases)}} if collection else {}
 
 
 def table_one(found: Folders, scored: Scored) -> list[Row]:

@@ -15,6 +15,11 @@ from tests.artefacts import CANVAS, tiny_artefact, tiny_card, tiny_typicality
 from tests.training.report import documents
 from training.report.model_card import model_card
 
+CODES = {
+    "finding": {"value": "52515009", "scheme": "SCT", "meaning": "Hernia"},
+    "site": {"value": "816094009", "scheme": "SCT", "meaning": "Chest"},
+}
+
 
 def refusal(path: Path, sha256: str | None = None) -> str:
     with pytest.raises(ArtefactError) as caught:
@@ -71,6 +76,18 @@ class TestLoad:
         assert card.model_dump(mode="json")["statistics"] == written
         assert artefact.card.statistics.typicality is None  # in artefacts of older versions
 
+    def test_optional_fields_round_trip_and_are_absent_by_default(self, artefact: Artefact, tmp_path: Path) -> None:
+        plain = tiny_card(artefact.path)
+        added: dict[str, Any] = {"codes": {"Hernia": CODES}, "untrained": ["Hernia", "Edema"]}
+        added["statistics"] = plain["statistics"] | {"class_map_quantile": dict.fromkeys(LABELS, 1.5)}
+        card = load(tiny_artefact(tmp_path, **added)).card.model_dump(mode="json", by_alias=True)
+        assert {name: card[name] for name in added} == added
+        older = artefact.card.model_dump(mode="json", by_alias=True)
+        assert not {"codes", "untrained"} & older.keys()
+        assert "second_look" not in older["network"]
+        assert "class_map_quantile" not in older["statistics"]
+        assert artefact.card.network.second_look
+
 
 class TestRefusals:
     def test_no_file(self, tmp_path: Path) -> None:
@@ -108,6 +125,25 @@ class TestRefusals:
     ) -> None:
         statistics = tiny_card(artefact.path)["statistics"] | {"typicality": tiny_typicality(2.5) | change}
         assert refusal(tiny_artefact(tmp_path, statistics=statistics)).endswith(f"statistics.typicality.{message}")
+
+    @pytest.mark.parametrize(
+        ("entries", "message"),
+        [
+            ({"codes": {"Fracture": CODES}}, "codes: unknown label"),
+            ({"untrained": ["Fracture"]}, "untrained: unknown label"),
+            (
+                {"codes": {"Hernia": CODES | {"site": {"value": "1" * 17, "scheme": "SCT", "meaning": "Chest"}}}},
+                "codes.Hernia.site.value: String should have at most 16 characters",
+            ),
+        ],
+    )
+    def test_entries_of_other_labels_or_too_long(self, tmp_path: Path, entries: dict[str, Any], message: str) -> None:
+        assert message in refusal(tiny_artefact(tmp_path, **entries))
+
+    def test_quantiles_of_other_labels(self, artefact: Artefact, tmp_path: Path) -> None:
+        statistics = tiny_card(artefact.path)["statistics"] | {"class_map_quantile": {"Hernia": 1.0}}
+        message = refusal(tiny_artefact(tmp_path, statistics=statistics))
+        assert "class_map_quantile: not one for each label" in message
 
     def test_no_card(self, artefact_path: Path, tmp_path: Path) -> None:
         model = onnx.load(artefact_path)

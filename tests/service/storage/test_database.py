@@ -1,4 +1,6 @@
+import json
 import sqlite3
+from math import log
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from service.storage import database as module
 from service.storage.database import Database, migrations
 from service.storage.records import Records
 from service.storage.tables import METADATA
+from service.triage.rule import Rule
 from tests.service.records import finding
 from tests.service.storage.conftest import Make
 
@@ -69,6 +72,33 @@ class TestOpen:
             command.downgrade(migrations(connection), revision)
             assert connection.exec_driver_sql("SELECT id, instance_id FROM predictions").all() == [("p", 1)]
         database.close()
+
+    def test_margins_are_computed_again_over_the_findings_of_the_rule(self, path: Path) -> None:
+        database = Database(f"sqlite:///{path}")
+        database.open()
+        with database.write() as connection:
+            command.downgrade(migrations(connection), "0008")
+            _insert_older(connection)
+
+        with database.write() as connection:
+            command.upgrade(migrations(connection, Rule(("Pneumothorax",), ("Mass",))), "head")
+            upgraded = _margins(connection)
+            command.downgrade(migrations(connection), "0008")
+            downgraded = _margins(connection)
+        database.close()
+
+        assert upgraded == {
+            "high": pytest.approx(log(4)),  # Mass: logit .8 - logit .5; not Cardiomegaly, outside the rule
+            "other rule": pytest.approx(log(9)),  # Effusion, which the rule of the time named
+            "routine": pytest.approx(log(1 / 4)),
+            "nothing": None,
+        }
+        assert downgraded == {
+            "high": pytest.approx(log(9)),
+            "other rule": pytest.approx(log(9)),
+            "routine": pytest.approx(log(9)),
+            "nothing": None,
+        }
 
     def test_opening_twice_is_no_error(self, path: Path) -> None:
         for _ in range(2):
@@ -142,6 +172,46 @@ class TestOpen:
         with pytest.raises(ConfigurationError, match="9999") as caught:
             Database(f"sqlite:///{path}").open()
         assert one_line(caught.value)
+
+
+def _insert_older(connection: sa.Connection) -> None:
+    """Insert records as revision 0008 stored them: label to probability, with thresholds of .5, and the reason."""
+    predictions: dict[str, tuple[dict[str, float], list[str]]] = {
+        "high": ({"Cardiomegaly": 0.9, "Mass": 0.8, "Pneumothorax": 0.1}, ["Mass"]),
+        "other rule": ({"Effusion": 0.9, "Mass": 0.2}, ["Effusion"]),
+        "routine": ({"Cardiomegaly": 0.9, "Mass": 0.2}, []),
+        "nothing": ({}, []),
+    }
+    connection.exec_driver_sql(
+        "INSERT INTO instances (id, study_instance_uid, series_instance_uid, sop_instance_uid, accession_number, "
+        "display_sha256, instance_file, instance_bytes, received) "
+        "VALUES (1, '1', '1', '1', '', 'd', 'f.dcm', 1, '2026-01-01 00:00:00.000000')"
+    )
+    for number, (id, (probabilities, reason)) in enumerate(predictions.items()):
+        findings: list[dict[str, object]] = [
+            {"label": label, "probability": value, "threshold": 0.5} for label, value in probabilities.items()
+        ]
+        findings.append({"label": "Pneumonia", "probability": 1.0, "threshold": None})
+        connection.exec_driver_sql(
+            "INSERT INTO predictions (id, instance_id, artefact_sha256, created, priority, margin, body, map_height, "
+            "map_width, heat_map, class_maps) "
+            "VALUES (?, 1, ?, '2026-01-01 00:00:00.000000', 'HIGH', 7, ?, 0, 0, '', '')",
+            (id, str(number), json.dumps({"findings": findings, "reason": reason})),
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO worklist (prediction_id, instance_id, newest, unread, rank, urgency, created, positive, "
+            "searched) VALUES (?, 1, 1, 1, 1, -7, '2026-01-01 00:00:00.000000', '', '')",
+            (id,),
+        )
+
+
+def _margins(connection: sa.Connection) -> dict[str, float | None]:
+    """Margin of each record; the worklist's key must be the same number."""
+    rows = connection.exec_driver_sql(
+        "SELECT id, margin, urgency FROM predictions JOIN worklist ON prediction_id = id"
+    ).all()
+    assert all(row.urgency == (1e300 if row.margin is None else -row.margin) for row in rows)
+    return {row.id: row.margin for row in rows}
 
 
 class TestFailures:

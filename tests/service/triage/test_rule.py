@@ -64,9 +64,25 @@ def test_without_any_operating_point_there_is_no_margin() -> None:
     assert triage(LABELS, [None] * 4, outputs(1, 1, 1, 1), RULE).margin is None
 
 
-def test_the_margin_is_the_largest_also_of_findings_outside_the_rule() -> None:
-    result = triage(LABELS, POINTS, outputs(0.9, 0.0, 0.0, 0.06), RULE)
-    assert result.margin == pytest.approx(math.log(9), rel=1e-6)  # logit .9 - logit .5
+def test_the_margin_is_the_largest_of_the_findings_that_the_rule_names() -> None:
+    """Cardiomegaly, which is outside the rule, does not count, however far it is above its threshold."""
+    result = triage(LABELS, POINTS, outputs(0.9, 0.1, 0.5, 0.06), RULE)
+    assert result.margin == pytest.approx(math.log(9), rel=1e-6)  # Mass: logit .5 - logit .1
+
+
+def test_there_is_no_margin_where_only_findings_outside_the_rule_have_an_operating_point() -> None:
+    result = triage(LABELS, (POINTS[0], None, None, None), outputs(0.9, 1, 1, 1), RULE)
+    assert (result.priority, result.margin) == ("ROUTINE", None)
+
+
+def test_with_the_margin_as_the_second_key_the_more_urgent_of_two_comes_first() -> None:
+    """The fault: a large heart outside the rule stood before an effusion above its threshold."""
+    heart = triage(LABELS, POINTS, outputs(0.999, 0.251, 0.0, 0.0), RULE)
+    effusion = triage(LABELS, POINTS, outputs(0.0, 0.6, 0.0, 0.0), RULE)
+    assert heart.priority == effusion.priority == "HIGH"
+    assert heart.margin is not None
+    assert effusion.margin is not None
+    assert effusion.margin > heart.margin
 
 
 def test_a_saturated_output_has_a_finite_margin() -> None:
@@ -118,13 +134,17 @@ def test_the_result_agrees_with_the_definition(fusion: npt.NDArray[np.float32], 
     expected = "STAT" if positive & {"Pneumothorax"} else "HIGH" if positive & {"Mass", "Effusion"} else "ROUTINE"
     assert result.priority == expected
     assert set(result.reason) <= positive
-    pairs = [(value, threshold) for value, threshold in zip(fusion, thresholds, strict=True) if threshold is not None]
+    pairs = [
+        (value, threshold)
+        for label, value, threshold in zip(LABELS, fusion, thresholds, strict=True)
+        if threshold is not None and label in RULE.labels
+    ]
     if not pairs:
         assert result.margin is None
         return
     clipped = np.clip(np.array([value for value, _ in pairs], np.float64), 1e-7, 1 - 1e-7)
     assert result.margin == pytest.approx(max(logit(clipped) - logit([threshold for _, threshold in pairs])))
-    assert (result.margin >= 0) == bool(positive) or min(abs(v - t) for v, t in pairs) < 1e-9
+    assert (result.margin >= 0) == (expected != "ROUTINE") or min(abs(v - t) for v, t in pairs) < 1e-9
 
 
 @given(probabilities, st.integers(0, 3), st.floats(0, 1, width=32))

@@ -6,7 +6,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from tests.training.cases import cases, predicted
-from training.evaluation.calibration import Calibration, calibrate, operating_points, platt, rates, threshold
+from training.evaluation.calibration import Calibration, calibrate, platt, rates, threshold
 from training.evaluation.predictions import Predictions
 
 
@@ -82,23 +82,3 @@ def test_rates_by_hand() -> None:
     assert (point.sensitivity, point.specificity, point.positives, point.negatives) == (1.0, 0.5, 2, 2)  # at counts
     assert point.source == "here"
     assert point.specificity_interval == pytest.approx((0.0126, 0.9874), abs=1e-4)
-
-
-def test_operating_points_need_ten_negatives_too() -> None:
-    logits, _ = drawn(1.0, 0.0, 40)
-    targets = np.stack([np.ones(40), np.arange(40) < 31, np.arange(40) < 30], 1)
-    predicted = predictions(np.stack([np.stack([logits] * 3, 1)] * 3), targets)
-    assert [point is None for point in operating_points(predicted, calibrate(predicted), "here")] == [True, True, False]
-
-
-def test_operating_points_need_ten_positives() -> None:
-    logits, positive = drawn(1.0, 0.0, 400)
-    targets = np.stack([positive, np.arange(400) < 9, np.arange(400) < 10], 1)
-    predicted = predictions(np.stack([np.stack([logits] * 3, 1)] * 3), targets)
-    first, few, just = operating_points(predicted, calibrate(predicted), "here")
-    assert first is not None
-    assert first.specificity >= 0.95
-    assert 0 < first.threshold < 1
-    assert few is None
-    assert just is not None
-    assert just.positives == 10

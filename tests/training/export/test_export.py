@@ -19,6 +19,7 @@ from training.evaluation.calibration import Calibration
 from training.export import export as module
 from training.export.export import BATCHES, ExportError, ExportReport, export
 from training.export.fused_graph import FusedGraph, banned_operators
+from training.export.outputs import in_runtime
 from training.fit.served_weights import as_served
 
 IMAGES = smooth_canvases(64)
@@ -114,7 +115,7 @@ class TestFile:
         assert len(card["golden"]["fusion"]) == 14
 
     def test_the_card_includes_the_model_card_but_no_unknown_entry(self, exported: tuple[Path, ExportReport]) -> None:
-        runtime = module._session(exported[0].read_bytes())
+        runtime = in_runtime(exported[0].read_bytes(), OUTPUTS)
         card = module._card(CONFIG, {**evaluated(), "model_card": {"caveats": 1}, "other": 2}, runtime)
         assert card["model_card"] == {"caveats": 1}
         assert "other" not in card

@@ -3,9 +3,10 @@ import torch
 from torch import nn
 
 from model.agcnn import freeze
-from model.branch import BACKBONES, Branch
+from model.branch import Branch
 from model.self_attention import SelfAttention
 from tests.artefacts import tiny_network
+from tests.model.thin import DISTINCT
 from training.fit.served_weights import LARGE, as_served, fold_batch_norms, round_weights
 
 
@@ -45,7 +46,7 @@ def test_densenet_keeps_the_norms_before_a_relu() -> None:
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4 * before.abs().max().item())
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", DISTINCT)
 def test_a_folded_trunk_gives_equal_outputs(backbone: str) -> None:
     torch.manual_seed(0)
     trunk = with_statistics(Branch(backbone).features).double()  # in float64, so that a difference is not rounding

@@ -114,7 +114,6 @@ def test_the_documents_have_every_section(evaluation: tuple[Path, Evaluation], t
         "trained on",
         "calibrated on, out of fold",
         "scored",
-        "scored, collection B",
     ]
     assert metrics["failures_of"] == "test, collection B"
     inside = {case.image for case in read(plan.data, "test", 64).cases if case.collection == "B"}

@@ -63,7 +63,7 @@ def test_the_chart_has_a_box_for_every_step_and_none_overlap() -> None:
         assert beside or first.bottom[1] < second.y or second.bottom[1] < first.y
     calibrated = next(box for box in drawn.boxes if box.lines[0] == "calibrated on")
     assert calibrated.lines[1:4] == ("3 images", "2 patients", "without 3 images:")
-    assert max(len(line) for box in drawn.boxes for line in box.lines) <= 31
+    assert max(len(line) for box in drawn.boxes for line in box.lines) <= 29
 
 
 def test_arrows_lead_from_the_training_folder_and_from_the_scored_test_list() -> None:
