@@ -3,6 +3,7 @@
 import copy
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf, isfinite
 from typing import Literal, NamedTuple, get_args
 
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from model.branch import BACKBONES, Branch, BranchOutput, Pooling
 from model.crop import crop
 from model.fusion import Fusion
 from model.heat_map import Statistic, heat_map
+from model.normalisation import GREY_MEAN, GREY_STD, Scale
 from model.region import region
 
 SMALLEST_INPUT = 32
@@ -40,6 +42,8 @@ class AgcnnConfig:
         Statistic of the heat map: `max` as in the paper, `l1` or `l2`.
     crop_from
         Source of the crop: the `canvas`, in full detail; or the global branch's `input`, as in the paper.
+    pixel_mean, pixel_std
+        Mean and standard deviation, in display values, to which both branches normalise their input.
     second_look
         Whether there are a local branch and a fusion layer, as in the paper. Without them the fusion logits are those
         of the global branch.
@@ -58,6 +62,8 @@ class AgcnnConfig:
     findings: int = 14
     statistic: Statistic = "max"
     crop_from: CropFrom = "canvas"
+    pixel_mean: float = GREY_MEAN
+    pixel_std: float = GREY_STD
     second_look: bool = True
 
     def __post_init__(self) -> None:
@@ -75,6 +81,14 @@ class AgcnnConfig:
             raise ValueError(f"tau must lie between 0 and 1, got {self.tau}")
         if self.findings < 1:
             raise ValueError(f"findings must be at least 1, got {self.findings}")
+        if not (isfinite(self.pixel_mean) and 0 < self.pixel_std < inf):
+            got = f"{self.pixel_mean} and {self.pixel_std}"
+            raise ValueError(f"pixel_mean and pixel_std must be finite, and pixel_std above 0, got {got}")
+
+    @property
+    def scale(self) -> Scale:
+        """Scale to which both branches normalise their input."""
+        return Scale(self.pixel_mean, self.pixel_std)
 
 
 class Attention(NamedTuple):
@@ -116,9 +130,9 @@ class Agcnn(nn.Module):
     def __init__(self, config: AgcnnConfig) -> None:
         super().__init__()
         self.config = config
-        self.global_branch = Branch(config.backbone, config.findings, config.pooling)
+        self.global_branch = Branch(config.backbone, config.findings, config.pooling, config.scale)
         if config.second_look:
-            self.local_branch = Branch(config.backbone, config.findings, config.pooling)
+            self.local_branch = Branch(config.backbone, config.findings, config.pooling, config.scale)
             self.fusion = Fusion(self.global_branch.channels, config.findings)
 
     @property

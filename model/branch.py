@@ -1,14 +1,14 @@
 """One branch of AG-CNN: a backbone, a global pooling and a linear classifier."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from model import densenet, efficientnet_lite, nonlocal_block, resnet, self_attention, squeeze_excitation, squeezenet
-from model.normalisation import normalise
+from model.normalisation import GREY, Scale, normalise
 
 Pooling = Literal["max", "average"]
 
@@ -59,8 +59,9 @@ BACKBONES: dict[str, Backbone] = {
     "squeezenet1_1": Backbone(squeezenet.squeezenet1_1, squeezenet.CHANNELS, "features.0.weight", squeezenet.to_grey),
 }
 
-# Prefixes that DataParallel and CheXNet's class add to torchvision's names.
-WRAPPERS = re.compile(r"^(?:module\.|model\.|densenet121\.|resnet50\.)+")
+# Prefixes of torchvision's names: `module.` is that of DataParallel; the others are attributes of classes that CheXNet,
+# TorchXRayVision and others put around a network.
+WRAPPERS = re.compile(r"^(?:module\.|model\.|net\.|backbone\.|densenet121\.|resnet50\.)+")
 
 
 class BranchOutput(NamedTuple):
@@ -82,6 +83,8 @@ class Branch(nn.Module):
         K, the number of logits.
     pooling
         `max` as in the paper, or `average`.
+    scale
+        Scale to which display values are normalised before the backbone.
 
     Raises
     ------
@@ -89,7 +92,7 @@ class Branch(nn.Module):
         An unknown backbone or pooling.
     """
 
-    def __init__(self, backbone: str, findings: int = 14, pooling: Pooling = "max") -> None:
+    def __init__(self, backbone: str, findings: int = 14, pooling: Pooling = "max", scale: Scale = GREY) -> None:
         super().__init__()
         if backbone not in BACKBONES:
             raise ValueError(f"backbone must be one of {', '.join(sorted(BACKBONES))}, got {backbone!r}")
@@ -97,6 +100,7 @@ class Branch(nn.Module):
             raise ValueError(f"pooling must be one of {', '.join(get_args(Pooling))}, got {pooling!r}")
         self.backbone = backbone
         self.pooling = pooling
+        self.scale = scale
         self.channels = BACKBONES[backbone].channels
         self.features = BACKBONES[backbone].build()
         self.classifier = nn.Linear(self.channels, findings)
@@ -105,7 +109,7 @@ class Branch(nn.Module):
 
     def forward(self, image: Tensor) -> BranchOutput:
         """Classify display values `[B, 1, H, W] float32 in [0, 1]`, with any H and W that the backbone supports."""
-        features = self.features(normalise(image))
+        features = self.features(normalise(image, self.scale))
         pooled = features.amax((2, 3)) if self.pooling == "max" else features.mean((2, 3))
         return BranchOutput(features, pooled, self.classifier(pooled))
 
@@ -140,8 +144,7 @@ def load_trunk(branch: Branch, state: Mapping[str, Tensor]) -> list[str]:
         The first convolution has three channels, and the parameter that takes the offset of folding is missing; the
         argument is its name.
     """
-    backbone = BACKBONES[branch.backbone]
-    published = {backbone.branch_name(WRAPPERS.sub("", name)): name for name in state}
+    backbone, published = BACKBONES[branch.backbone], branch_names(branch.backbone, state)
     values = {name: state[theirs] for name, theirs in published.items()}
     first = values.get(backbone.first)
     if first is not None and first.ndim == 4 and first.shape[1] == 3:
@@ -151,3 +154,8 @@ def load_trunk(branch: Branch, state: Mapping[str, Tensor]) -> list[str]:
     branch.load_state_dict({**own, **fitting})
     unmatched = (own.keys() - fitting.keys()) | (state.keys() - {published[name] for name in fitting})
     return sorted(name for name in unmatched if not name.endswith("num_batches_tracked"))
+
+
+def branch_names(backbone: str, published: Iterable[str]) -> dict[str, str]:
+    """Return the name in a `Branch` to the published name; of two names for one parameter, the last."""
+    return {BACKBONES[backbone].branch_name(WRAPPERS.sub("", name)): name for name in published}

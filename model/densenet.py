@@ -75,9 +75,11 @@ def to_grey(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def branch_name(name: str) -> str:
     """Return the name in a `Branch` of a published parameter.
 
-    `norm.1` of torchvision's first weights was renamed to `norm1`; CheXNet's `classifier.0` precedes a sigmoid.
+    `norm.1` of torchvision's first weights was renamed to `norm1`; CheXNet's `classifier.0` precedes a sigmoid, and
+    `classifier.1` follows a dropout.
     """
-    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", name).replace("classifier.0.", "classifier.")
+    name = re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", name)
+    return re.sub(r"^classifier\.[01]\.", "classifier.", name)
 
 
 def _stem() -> OrderedDict[str, nn.Module]:

@@ -1,8 +1,11 @@
-"""Normalisation of display values for networks that were trained on colour photographs.
+"""Normalisation of display values, to the scale that a network was trained with.
 
 Published trunks expect RGB, each channel scaled by its ImageNet mean and standard deviation. A radiograph has one
 channel, which is scaled by their averages; the difference is folded into the first convolution when weights are loaded.
+A network that was trained on radiographs may have another scale.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,9 +17,19 @@ GREY_MEAN = 0.449  # mean of RGB_MEAN
 GREY_STD = 0.226  # mean of RGB_STD
 
 
-def normalise(image: Tensor) -> Tensor:
-    """Scale display values `[B, 1, H, W] float32 in [0, 1]` to about zero mean and unit variance."""
-    return (image - GREY_MEAN) / GREY_STD
+class Scale(NamedTuple):
+    """Mean and standard deviation, in display values, of a normalised value of 0 and of a difference of 1."""
+
+    mean: float
+    std: float
+
+
+GREY = Scale(GREY_MEAN, GREY_STD)
+
+
+def normalise(image: Tensor, scale: Scale = GREY) -> Tensor:
+    """Scale display values `[B, 1, H, W] float32 in [0, 1]`: subtract the mean, divide by the standard deviation."""
+    return (image - scale.mean) / scale.std
 
 
 def fold(weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 The stride of a group is in the 3 × 3 of its first block, as in torchvision ("v1.5"), not in the 1 × 1 as in the paper.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
@@ -126,5 +127,5 @@ def to_grey(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def branch_name(name: str) -> str:
     """Return the name in a `Branch` of a torchvision parameter: the trunk has no prefix, the classifier is `fc`."""
     if name.startswith("fc."):
-        return name.replace("fc.", "classifier.", 1)
+        return re.sub(r"^fc\.(?:[01]\.)?", "classifier.", name)  # in a sequence, before a sigmoid or after a dropout
     return f"features.{name}" if name.startswith(("conv1.", "bn1.", "layer")) else name

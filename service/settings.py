@@ -98,11 +98,26 @@ class Database(Group):
 class Triage(Group):
     """Findings that make a radiograph urgent."""
 
-    stat: tuple[str, ...] = Field(STAT, description="positive findings that give priority STAT")
-    high: tuple[str, ...] = Field(HIGH, description="positive findings that give priority HIGH")
+    stat: tuple[str, ...] | None = Field(
+        None,
+        description=f"positive findings that give priority STAT; by default {', '.join(STAT)}, if the artefact has it",
+    )
+    high: tuple[str, ...] | None = Field(
+        None,
+        description="positive findings that give priority HIGH; by default those of the artefact's labels that are "
+        f"among {', '.join(HIGH)}",
+    )
 
 
 Word = Annotated[str, Field(max_length=64, pattern=r"\p{L}")]
+
+
+class Objects(Group):
+    """Objects for other systems."""
+
+    codes: Path | None = Field(
+        None, description="CSV table of the site's codes for findings (docs/conformance.md, 7); by default none"
+    )
 
 
 class Gate(Group):
@@ -171,6 +186,7 @@ class Settings(BaseSettings):
     database: Database = Database()
     triage: Triage = Triage()
     gate: Gate = Gate()
+    objects: Objects = Objects()
     dimse: Dimse = Dimse()
     sending: Sending = Sending()
 

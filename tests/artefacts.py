@@ -66,13 +66,13 @@ def _randomise_norms(network: Agcnn) -> None:
             nn.init.uniform_(norm.running_var, 0.8, 1.2)
 
 
-def evaluated() -> dict[str, Any]:
+def evaluated(labels: tuple[str, ...] = LABELS) -> dict[str, Any]:
     """Return the entries of the card that evaluation provides to the export."""
     return {
-        "operating_points": [_operating_point(label) for label in LABELS],
+        "operating_points": [_operating_point(label) for label in labels],
         "training_data": [{"name": "none", "images": 0, "patients": 0, "role": "untrained, for tests"}],
-        "metrics": [_metric("macro"), *(_metric(label) for label in LABELS)],
-        "statistics": {"pixel_mean": [0.5, 0.1], "probability": {label: [0.4, 0.1] for label in LABELS}},
+        "metrics": [_metric("macro"), *(_metric(label) for label in labels)],
+        "statistics": {"pixel_mean": [0.5, 0.1], "probability": {label: [0.4, 0.1] for label in labels}},
     }
 
 
@@ -90,9 +90,9 @@ def tiny_typicality(threshold: float) -> dict[str, Any]:
     }
 
 
-def calibration() -> Calibration:
+def calibration(labels: int = len(LABELS)) -> Calibration:
     """Return a calibration with slopes near 1 and biases near 0, all different."""
-    steps = np.linspace(-1, 1, 3 * len(LABELS)).reshape(3, -1)
+    steps = np.linspace(-1, 1, 3 * labels).reshape(3, -1)
     return Calibration(slope=1 + 0.2 * steps, bias=0.1 * steps)
 
 

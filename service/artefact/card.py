@@ -12,6 +12,9 @@ MeanAndDeviation = tuple[float, Annotated[float, Field(ge=0)]]
 Schema = Literal["agcnn-triage/artefact/1"]
 Notice = Literal["Research use only. Not a medical device."]
 
+_LABEL_LENGTH = 64  # of an LO, PS3.5 6.2, and of the worklist's filter
+_LABEL = f"expected at most {_LABEL_LENGTH} printable characters, without backslash, bar and outer spaces"
+
 SCHEMA: Schema = "agcnn-triage/artefact/1"
 NOTICE: Notice = "Research use only. Not a medical device."
 
@@ -173,6 +176,7 @@ class Card(Part):
     def _parts_fit_the_labels(self) -> Self:
         labels = set(self.labels)
         _require(len(labels) == len(self.labels), "labels: not unique")
+        _require(all(map(_is_label, self.labels)), f"labels: {_LABEL}")
         _require(labels == set(self.statistics.probability), "statistics.probability: not one entry for each label")
         _require(all(metric.label in labels | {"macro"} for metric in self.metrics), "metrics: unknown label")
         _require(set(self.codes) <= labels, "codes: unknown label")
@@ -205,6 +209,10 @@ class Card(Part):
         rows = [len(row) for row in typicality.factor]
         fits = rows == list(range(1, size + 1))
         _require(fits, f"statistics.typicality.factor: expected {size} rows of 1 to {size} entries")
+
+
+def _is_label(text: str) -> bool:
+    return len(text) <= _LABEL_LENGTH and text.isprintable() and text == text.strip() and not set(text) & set("\\|")
 
 
 def _require(holds: bool, message: str) -> None:

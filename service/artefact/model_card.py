@@ -18,11 +18,11 @@ class Part(BaseModel):
 
 
 class TrainingSet(Part):
-    """One source of images and what it was used for."""
+    """One source of images and what it was used for; the counts are None if a publisher does not state them."""
 
     name: Text
-    images: Count
-    patients: Count
+    images: Count | None
+    patients: Count | None
     role: Text
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -13,6 +14,9 @@ from service import settings
 from service.cli.settings_table import variables
 from service.destinations import Destination
 from service.errors import ConfigurationError, StartupError
+
+if TYPE_CHECKING:
+    from service.prediction.predictor import Predictor
 
 
 def check() -> None:
@@ -50,6 +54,9 @@ async def _try_start(loaded: settings.Settings) -> list[StartupError]:
         predictor = Predictor(with_workers(loaded, 1))
         typer.echo(f"artefact: sound, {predictor.artefact.card.name} {predictor.artefact.card.version}")
         typer.echo(f"          SHA-256 {predictor.artefact.sha256}")
+        typer.echo(f"triage rule: {_rule(predictor)}")
+        if loaded.objects.codes is not None:
+            typer.echo(f"codes: {_codes(predictor, loaded.objects.codes)}")
         async with predictor.running() as session:
             typer.echo(f"provider: sound, {session.provider} ({session.reason}); the golden self-test passed")
         _check_writable(loaded.storage.folder)
@@ -61,6 +68,23 @@ async def _try_start(loaded: settings.Settings) -> list[StartupError]:
     except StartupError as error:
         return [error]
     return []
+
+
+def _rule(predictor: "Predictor") -> str:
+    """Describe the rule in force, and which of its findings cannot be positive."""
+    card, rule = predictor.artefact.card, predictor.rule
+    points = dict(zip(card.labels, card.operating_points, strict=True))
+    never = [label for label in rule.labels if points[label] is None]
+    parts = [f"STAT for {', '.join(rule.stat) or 'none'}", f"HIGH for {', '.join(rule.high) or 'none'}"]
+    return "; ".join(parts + ([f"never positive, without an operating point: {', '.join(never)}"] if never else []))
+
+
+def _codes(predictor: "Predictor", path: Path) -> str:
+    """Say whether the site's table of codes is used in full."""
+    from service.objects.site_codes import unknown_labels
+
+    unused = unknown_labels(predictor.artefact.card, path)
+    return f"sound, {path}" + (f"; not labels of the artefact, so not used: {', '.join(unused)}" if unused else "")
 
 
 def _check_files(destinations: Iterable[Destination]) -> None:

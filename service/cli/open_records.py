@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from service.settings import Settings
 from service.storage.records import Records
 from service.storage.url import database_url
-from service.triage.rule import Rule
+from service.triage.site_rule import site_rule
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def open_records(settings: Settings) -> Iterator[Records]:
         The database cannot be used.
     """
     records = Records(database_url(settings))
-    records.open(Rule(settings.triage.stat, settings.triage.high))
+    records.open(site_rule(settings.triage.stat, settings.triage.high))
     try:
         yield records
     finally:

@@ -183,23 +183,25 @@ def _writer(form: Format, labels: Sequence[str]) -> Writer:
     if form == "words":
         typer.echo(NOTICE)
         return lambda item: typer.echo("\n".join(_words(item)))
-    names = ("filename", "status", "code", "priority", "reason", "flags", *labels)
-    table = csv.DictWriter(sys.stdout, names, restval="", lineterminator="\n")
-    table.writeheader()
-    return lambda item: table.writerow(_row(item))
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(("filename", "status", "code", "priority", "reason", "flags", *labels))
+    return lambda item: table.writerow(_row(item, len(labels)))
 
 
-def _row(item: Item) -> dict[str, object]:
+def _row(item: Item, count: int) -> list[object]:
     if "problem" in item:
-        return {"filename": item["filename"], "status": item["status"], "code": " ".join(_codes(item["problem"]))}
+        return [item["filename"], item["status"], " ".join(_codes(item["problem"])), "", "", "", *[""] * count]
     prediction = item["prediction"]
-    return {
-        "filename": item["filename"],
-        "status": item["status"],
-        "priority": prediction["priority"],
-        "reason": " ".join(prediction["reason"]),
-        "flags": " ".join(prediction["flags"]),
-    } | {finding["label"]: f"{finding['probability']:.6f}" for finding in prediction["findings"]}
+    probabilities = (finding["probability"] for finding in prediction["findings"])
+    return [
+        item["filename"],
+        item["status"],
+        "",
+        prediction["priority"],
+        " ".join(prediction["reason"]),
+        " ".join(prediction["flags"]),
+        *("" if probability is None else f"{probability:.6f}" for probability in probabilities),
+    ]
 
 
 def _words(item: Item) -> Iterator[str]:
@@ -211,11 +213,16 @@ def _words(item: Item) -> Iterator[str]:
     prediction = item["prediction"]
     reason = ", ".join(prediction["reason"])
     yield f"{item['filename']}: {prediction['priority']}{reason and f' for {reason}'}"
-    yield "  region of attention: x {0}-{2}, y {1}-{3} of the image".format(*prediction["box"])
+    second_look = "" if prediction["second_look"] else ", without a second look"
+    yield "  region of attention: x {0}-{2}, y {1}-{3} of the image".format(*prediction["box"]) + second_look
     if prediction["flags"]:
         yield f"  flags: {', '.join(prediction['flags'])}"
+    width = max(19, *(len(finding["label"]) for finding in prediction["findings"]))
     for finding in prediction["findings"]:
+        if finding["probability"] is None:
+            yield f"  {finding['label']:<{width}} -      not evaluated: the network was not trained on it"
+            continue
         has_point = finding["threshold"] is not None
         verdict = ("positive" if finding["positive"] else "negative") if has_point else "no operating point"
         threshold = f" at {finding['threshold']:.3f}" if has_point else ""
-        yield f"  {finding['label']:<19} {finding['probability']:.3f}  {verdict}{threshold}"
+        yield f"  {finding['label']:<{width}} {finding['probability']:.3f}  {verdict}{threshold}"

@@ -53,7 +53,9 @@ class Finding(Body):
     """The calibrated probability of one label, and its result at the operating point if there is one."""
 
     label: str = Field(examples=["Pneumothorax"])
-    probability: Share = Field(description="calibrated probability of the fusion branch")
+    probability: Share | None = Field(
+        description="calibrated probability of the fusion branch; null for a label that the network was not trained on"
+    )
     threshold: Share | None = Field(
         description="threshold of the operating point; null where too few positives, or too low a sensitivity, "
         "allowed none"
@@ -61,8 +63,10 @@ class Finding(Body):
     positive: bool | None = Field(description="probability >= threshold")
     sensitivity: Share | None = Field(description="at the threshold, on the data named in the artefact's card")
     specificity: Share | None
-    global_: Share = Field(alias="global", description="probability of the global branch")
-    local: Share = Field(description="probability of the local branch")
+    global_: Share | None = Field(alias="global", description="probability of the global branch")
+    local: Share | None = Field(
+        description="probability of the local branch; null if the network takes no second look (`second_look`)"
+    )
 
 
 class Network(Body):
@@ -114,7 +118,10 @@ class Prediction(Body):
     reason: list[str] = Field(description="positive findings that determined the priority")
     findings: list[Finding]
     box: tuple[int, int, int, int] = Field(
-        description="x0, y0, x1, y1 of the local branch's region in pixels of the original image, exclusive end"
+        description="x0, y0, x1, y1 of the region of attention in pixels of the original image, exclusive end"
+    )
+    second_look: bool = Field(
+        description="whether the local branch examined the box; if not, the global branch alone decided"
     )
     flags: list[str] = Field(
         examples=[["view_position_missing"]], description="codes of what is unusual about an image that is still usable"
@@ -147,7 +154,9 @@ class Maps(Body):
         description="x0, y0, x1, y1 in [0, 1]: the part of a map that the image covers"
     )
     heat_map: list[list[float]] = Field(description="values in [0, 1]")
-    class_maps: dict[str, list[list[float]]] = Field(description="one map for each label, in logit units")
+    class_maps: dict[str, list[list[float]]] = Field(
+        description="one map for each label that the network was trained on, in logit units"
+    )
 
 
 def prediction_body(record: Summary) -> Prediction:
@@ -166,6 +175,7 @@ def prediction_body(record: Summary) -> Prediction:
         reason=list(prediction.reason),
         findings=[_finding(finding) for finding in prediction.findings],
         box=prediction.box,
+        second_look=prediction.second_look,
         flags=list(prediction.flags),
         model=network_body(prediction.network),
         links=links(record.id),
@@ -180,11 +190,11 @@ def page_body(records: Sequence[Summary], following: str | None) -> Page:
 
 def maps_body(record: Record) -> Maps:
     """Return the maps of a record as a response body."""
-    labels = [finding.label for finding in record.prediction.findings]
+    pairs = zip(record.prediction.findings, record.class_maps, strict=True)
     return Maps(
         content=record.prediction.content,
         heat_map=_rounded(record.heat_map),
-        class_maps={label: _rounded(map) for label, map in zip(labels, record.class_maps, strict=True)},
+        class_maps={finding.label: _rounded(map) for finding, map in pairs if finding.probability is not None},
     )
 
 

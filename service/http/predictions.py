@@ -125,7 +125,7 @@ async def heat_map(id: str, request: Request, pipeline: PipelineDep, width: Widt
 
 @router.get("/{id}/crop.png", dependencies=[_READ], response_class=Response, responses=_PICTURE)
 async def crop(id: str, request: Request, pipeline: PipelineDep, width: Width = None) -> Response:
-    """Draw the region of the local branch, 8-bit grey."""
+    """Draw the region of attention, 8-bit grey; the local branch examined it if `second_look` is true."""
     return await _picture(pipeline, request, id, Drawing("crop", width))
 
 

@@ -6,7 +6,12 @@ wrong code is worse than one that a receiver must look up. Cardiomegaly has a pr
 12248: the concept there, 287272002, is an enlarged septal foramen in SNOMED CT.
 """
 
+import hashlib
+import re
+import unicodedata
 from typing import NamedTuple
+
+from service.artefact.card import Code, LabelCodes
 
 PRIVATE = "99AGCNN"  # PS3.16 8.1: designators that begin with 99 are private
 PRIVATE_NAME = "AG-CNN triage"
@@ -83,8 +88,32 @@ _TABLE = {
     "Hernia": Row(_private("HERNIA", "Hernia"), CHEST),
 }
 LABELS = tuple(_TABLE)
+_PLAIN = re.compile("[A-Z0-9_]{1,16}")
+_STEM = 11  # characters of a label in its private code, which leaves room for the digest
+_MEANING = 64  # characters of an LO
+_RESERVED = {coded.value for coded in (UNDECIDED, ATTENTION_SHARE, ATTENTION, PRIORITY, FLAG, *PRIORITIES.values())}
 
 
-def row(label: str) -> Row:
-    """Return the row of a label; a label that is not in the table gets a private code."""
-    return _TABLE.get(label) or Row(_private(label.upper()[:16], label), CHEST)  # an SH, PS3.5 6.2
+def row(label: str, codes: LabelCodes | None = None) -> Row:
+    """Return the row of a label: the codes of site or artefact, else the table's, else a private code."""
+    if codes is not None:
+        return Row(_stated(codes.finding), _stated(codes.site))
+    return _TABLE.get(label) or Row(_private(_private_value(label), _shortened(label)), CHEST)
+
+
+def _stated(code: Code) -> Coded:
+    return Coded(code.value, code.scheme, code.meaning, "site or artefact")
+
+
+def _private_value(label: str) -> str:
+    """Return a private code that fits an SH, PS3.5 6.2, with a digest where the label cannot be read back from it."""
+    plain = label.upper().replace(" ", "_")
+    if _PLAIN.fullmatch(plain) and plain not in _RESERVED:
+        return plain
+    ascii = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
+    stem = re.sub("[^A-Z0-9]+", "_", ascii)[:_STEM].strip("_")
+    return f"{stem}_{hashlib.sha256(label.encode()).hexdigest()[:4].upper()}".removeprefix("_")
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= _MEANING else f"{label[: _MEANING - 1]}…"

@@ -65,10 +65,7 @@ def file(derived: Dataset, record: Record, source: Source) -> bytes:
     derived.ContentQualification = "RESEARCH"
     if source.requests and derived.Modality != Kind.SR.form.modality:  # an SR has Referenced Request Sequence instead
         derived.RequestAttributesSequence = deepcopy(source.requests)
-    scheme = Dataset()
-    scheme.CodingSchemeDesignator, scheme.CodingSchemeName = PRIVATE, PRIVATE_NAME
-    scheme.CodingSchemeResponsibleOrganization = REPOSITORY
-    derived.CodingSchemeIdentificationSequence = [scheme]
+    derived.CodingSchemeIdentificationSequence = list(_private_schemes(record))
     _date(derived, creation_time(record, source))
     if offset := source.header.get("TimezoneOffsetFromUTC"):
         derived.TimezoneOffsetFromUTC = offset
@@ -82,6 +79,21 @@ def file(derived: Dataset, record: Record, source: Source) -> bytes:
     stream = BytesIO()
     derived.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
+
+
+def _private_schemes(record: Record) -> Iterator[Dataset]:
+    """Yield an item for this project's scheme, and for each private one of the site or the artefact."""
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator, scheme.CodingSchemeName = PRIVATE, PRIVATE_NAME
+    scheme.CodingSchemeResponsibleOrganization = REPOSITORY
+    yield scheme
+    stated = [finding.codes for finding in record.prediction.findings if finding.codes is not None]
+    names = {code.scheme for codes in stated for code in (codes.finding, codes.site)}
+    for name in sorted(names - {PRIVATE}):
+        if name.startswith("99"):  # PS3.16 8.1
+            scheme = Dataset()
+            scheme.CodingSchemeDesignator = name
+            yield scheme
 
 
 def even(pixels: bytes) -> bytes:

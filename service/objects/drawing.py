@@ -1,5 +1,6 @@
 """The pictures of a record, and the function that draws each of them."""
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -55,14 +56,20 @@ def draw(record: Record, drawing: Drawing) -> Callable[[npt.NDArray[np.uint8]], 
         return partial(overlay.heat_map_png, record.heat_map, width=drawing.width, content=content)
     heat, caption = record.heat_map, "Attention"
     if drawing.finding is not None:
-        heat, caption = overlay.relative(_class_map(record, drawing.finding)), drawing.finding
+        heat, caption = overlay.relative(_class_map(record, drawing.finding)), _ascii(drawing.finding)
     options = overlay.Options(drawing.alpha, drawing.colormap, drawing.width, caption)
     return partial(overlay.overlay_png, heat=heat, box=box if drawing.box else None, options=options, content=content)
 
 
+def _ascii(label: str) -> str:
+    """Return a label in the letters that the overlay's font has, or other words for it."""
+    return unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode().strip() or "Finding"
+
+
 def _class_map(record: Record, label: str) -> npt.NDArray[np.float32]:
     labels = [finding.label for finding in record.prediction.findings]
-    if label not in labels:
-        raise NotFound(f"no such finding; the labels are {', '.join(labels)}", "unknown_finding")
+    evaluated = [finding.label for finding in record.prediction.evaluated]
+    if label not in evaluated:
+        raise NotFound(f"no such finding; the labels are {', '.join(evaluated)}", "unknown_finding")
     class_map: npt.NDArray[np.float32] = record.class_maps[labels.index(label)]
     return class_map

@@ -35,6 +35,9 @@ _SYSTEMS = {  # HL7's URLs of coding schemes
     "DCM": "http://dicom.nema.org/resources/ontology/DCM",
     "LN": "http://loinc.org",
     "UCUM": "http://unitsofmeasure.org",
+    "UMLS": "http://www.nlm.nih.gov/research/umls",
+    "RADLEX": "http://radlex.org",
+    "I10": "http://hl7.org/fhir/sid/icd-10",
     PRIVATE: f"{REPOSITORY}/codes",
 }
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
@@ -48,7 +51,7 @@ Json = dict[str, Any]
 def fhir(record: Record, source: Source) -> bytes:
     """Render a Bundle, UTF-8 JSON; it refers to patient, order and study by identifiers alone."""
     observations = [
-        *map(_finding, record.prediction.findings),
+        *map(_finding, record.prediction.evaluated),
         _observation(PRIORITY, {"valueCodeableConcept": _concept(PRIORITIES[record.prediction.priority])}),
         *(_observation(FLAG, {"valueString": flag}) for flag in record.prediction.flags),
     ]
@@ -84,13 +87,17 @@ def _diagnostic_report(record: Record, source: Source) -> Json:
         "issued": _instant(record),
         "imagingStudy": [_study(source)],
         "conclusion": " ".join(conclusion),
-        **({"conclusionCode": [_concept(row(finding.label).finding) for finding in positive]} if positive else {}),
+        **(
+            {"conclusionCode": [_concept(row(finding.label, finding.codes).finding) for finding in positive]}
+            if positive
+            else {}
+        ),
     }
 
 
 def _finding(finding: Finding) -> Json:
     """Observe presence or absence at the operating point; without an operating point, the probability alone."""
-    coded = row(finding.label)
+    coded = row(finding.label, finding.codes)
     components = (
         (PROBABILITY, finding.probability),
         (THRESHOLD, finding.threshold),
@@ -191,8 +198,12 @@ def _system(issuer: Dataset) -> str:
 
 
 def _concept(coded: Coded) -> Json:
-    """A code without `display`, as SNOMED and LOINC name some concepts differently; the text is DICOM's."""
-    return {"coding": [{"system": _SYSTEMS[coded.scheme], "code": coded.value}], "text": coded.meaning}
+    """A code without `display`, as SNOMED and LOINC name some concepts differently; the text is DICOM's.
+
+    A scheme of the site or the artefact without a URL here has no system: an invented one would claim an authority.
+    """
+    system = {"system": _SYSTEMS[coded.scheme]} if coded.scheme in _SYSTEMS else {}
+    return {"coding": [system | {"code": coded.value}], "text": coded.meaning}
 
 
 def _code(system: str, code: str) -> Json:

@@ -117,20 +117,14 @@ def _observations(record: Record, source: Source) -> Iterator[Fields]:
 
 def _finding(finding: Finding) -> Iterator[Fields]:
     """Return presence at the operating point, if there is one, and the probability; OBX-4 tells the two apart."""
-    name = _coded(codes.row(finding.label).finding)
+    name = _coded(codes.row(finding.label, finding.codes).finding)
     flag = {None: "", True: "A", False: "N"}[finding.positive]  # table 0078
     if finding.positive is not None:
         yield {2: "CE", 3: name, 4: "1", 5: _coded(codes.PRESENT if finding.positive else codes.ABSENT), 8: flag}
     normal = f"<{_percent(finding.threshold)}" if finding.threshold is not None else ""
-    yield {
-        2: "NM",
-        3: name,
-        4: "2",
-        5: _percent(finding.probability),
-        6: _coded(codes.PERCENT),
-        7: normal,
-        8: flag,
-    }
+    if finding.probability is not None:
+        value = _percent(finding.probability)
+        yield {2: "NM", 3: name, 4: "2", 5: value, 6: _coded(codes.PERCENT), 7: normal, 8: flag}
 
 
 def _observation(number: int, fields: Fields, record: Record) -> str:

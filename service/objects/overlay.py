@@ -131,7 +131,7 @@ def heat_map_png(
 
 
 def crop_png(view: npt.NDArray[np.uint8], box: Box, width: int | None = None) -> bytes:
-    """Draw the part of the view, [H, W] uint8, that the local branch takes, as an 8-bit greyscale PNG."""
+    """Draw the part of the view, [H, W] uint8, within the box, as an 8-bit greyscale PNG."""
     x0, y0, x1, y1 = box
     return _png(_resized(view[y0:y1, x0:x1], width))
 

@@ -67,7 +67,9 @@ def _box(record: Record) -> pr.GraphicObject:
 def _text(record: Record) -> pr.TextObject:
     """Text in the upper left corner of the display, where neither box nor lung is likely to be."""
     findings = record.prediction.findings
-    positive = [f"{finding.label} {finding.probability:.0%}" for finding in findings if finding.positive]
+    positive = [
+        f"{one.label} {one.probability:.0%}" for one in findings if one.positive and one.probability is not None
+    ]
     lines = [
         f"AI priority {record.prediction.priority}",
         *(positive or ["Nothing at or over its threshold"]),

@@ -25,12 +25,14 @@ from service.objects.product import NAME, uid
 from service.objects.region import region
 from service.objects.source import Source
 from service.storage.record import Record
+from service.triage.finding import Finding
 
 _LEVELS = 255
 _HALF = 0.5  # share of a class map's own range
 # Colours of the segments in turn; Okabe and Ito's, which the colour-blind can tell apart
 _COLOURS = ("f0e442", "56b4e9", "e69f00", "cc79a7", "009e73", "d55e00", "0072b2")
 _NOMINAL_THICKNESS = "1"
+_LABEL = 64  # characters of an LO
 _GRID = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
@@ -77,7 +79,7 @@ def _image(record: Record, source: Source, kind: Kind) -> Dataset:
     highdicom writes it over a source of one pixel: on a whole radiograph its checks sort, copy and compare all values
     of all segments, which takes seconds and several times the memory of the file.
     """
-    positive = record.prediction.positive
+    positive = [finding for finding in record.prediction.findings if finding.positive]
     fractional = kind is Kind.SEGMENTATION
     pixel = deepcopy(source.header)
     pixel.Rows = pixel.Columns = 1
@@ -85,7 +87,9 @@ def _image(record: Record, source: Source, kind: Kind) -> Dataset:
         source_images=[pixel],
         pixel_array=np.zeros((1, 1, 1, 1 + len(positive)), np.uint8),
         segmentation_type="FRACTIONAL" if fractional else "BINARY",
-        segment_descriptions=[_segment(record, kind, number, label) for number, label in enumerate(("", *positive), 1)],
+        segment_descriptions=[
+            _segment(record, kind, number, finding) for number, finding in enumerate((None, *positive), 1)
+        ],
         fractional_type="PROBABILITY",
         max_fractional_value=_LEVELS,
         content_label="ATTENTION",
@@ -140,21 +144,22 @@ def _set_dimensions_uid(image: Dataset, uid: str) -> None:
         item.DimensionOrganizationUID = uid
 
 
-def _segment(record: Record, kind: Kind, number: int, label: str) -> seg.SegmentDescription:
-    """Describe the segment of a finding, or of the heat map, whose label is empty."""
+def _segment(record: Record, kind: Kind, number: int, finding: Finding | None) -> seg.SegmentDescription:
+    """Describe the segment of a finding, or of the heat map."""
+    name = "Attention" if finding is None else finding.label
     item = seg.SegmentDescription(
         segment_number=number,
-        segment_label=f"Attention: {label}" if label else "Attention",
+        segment_label=name if finding is None else f"Attention: {name}"[:_LABEL],
         segmented_property_category=concept(SPATIAL_CONCEPT),
         segmented_property_type=concept(CLASS_ACTIVATION),
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm(record),
-        tracking_uid=uid(record.id, f"{kind}/{label or 'Attention'}"),
-        tracking_id=label or "Attention",
+        tracking_uid=uid(record.id, f"{kind}/{name}"),
+        tracking_id=name,
         display_color=CIELabColor.from_rgb(*bytes.fromhex(_COLOURS[(number - 1) % len(_COLOURS)])),
     )
-    if label:
+    if finding is not None:
         item.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [
-            concept(row(label).finding)
+            concept(row(finding.label, finding.codes).finding)
         ]
     return item

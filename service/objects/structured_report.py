@@ -99,7 +99,7 @@ def _algorithm(record: Record) -> sr.AlgorithmIdentification:
 
 
 def _attention(record: Record, source: Source) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
-    """TID 1410: the region that the local branch takes.
+    """TID 1410: the region of attention.
 
     OHIF labels a region by its measurements and else by its site, never by its finding; so the share of the image says
     what the region is, and there is no site.
@@ -128,7 +128,7 @@ def _evaluations(record: Record) -> sr.ContainerContentItem:
         [
             *_algorithm(record),
             sr.CodeContentItem(concept(PRIORITY), concept(priority), _CONTAINS),
-            *(_finding(finding, record) for finding in record.prediction.findings),
+            *(_finding(finding, record) for finding in record.prediction.evaluated),
             *(sr.TextContentItem(concept(COMMENT), remark, _CONTAINS) for remark in remarks(record)),
         ]
     )
@@ -137,7 +137,7 @@ def _evaluations(record: Record) -> sr.ContainerContentItem:
 
 def _finding(finding: Finding, record: Record) -> sr.CodeContentItem:
     """Presence at the operating point, with the numbers as properties; TID 1500 is extensible."""
-    coded = row(finding.label)
+    coded = row(finding.label, finding.codes)
     item = sr.CodeContentItem(concept(coded.finding), concept(_PRESENCE[finding.positive]), _CONTAINS)
     numbers = (
         (PROBABILITY, finding.probability),

@@ -21,7 +21,8 @@ from service.storage.records import Records
 from service.storage.retention import Retention
 from service.storage.url import database_url
 from service.telemetry import describe, log
-from service.triage.rule import Priority, Rule
+from service.triage.rule import Priority
+from service.triage.site_rule import site_rule
 
 Orders = Callable[[Priority], tuple[Order, ...]]
 
@@ -66,7 +67,7 @@ class Pipeline:
         self._retention = Retention(self._records, self._instances, objects, storage.keep_days)
         self.stored = StoredPredictions(self._records, self._instances, objects, self.predictor)
         self._instances.open()
-        self._records.open(Rule(settings.triage.stat, settings.triage.high))
+        self._records.open(site_rule(settings.triage.stat, settings.triage.high))
         self._free_places = settings.limits.max_in_flight
         self._obstacle = "starting"
         self._started = asyncio.Event()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,11 +21,13 @@ from service.inference.session import Outputs, Session
 from service.objects.drawing import Drawing, draw
 from service.objects.kinds import Kind
 from service.objects.render import render
+from service.objects.site_codes import codes_for
 from service.prediction.decoders import Decoders, Prepared
 from service.settings import Gate, Settings
 from service.storage.record import Record
 from service.triage.prediction import Network, Prediction, Timings
-from service.triage.rule import Probabilities, Rule, check_rule, triage
+from service.triage.rule import Probabilities, triage
+from service.triage.site_rule import rule_for
 
 T = TypeVar("T")
 
@@ -35,14 +38,21 @@ class Predictor:
     Raises
     ------
     ArtefactError, ConfigurationError
-        The artefact is invalid, or the triage rule names a label that it does not have.
+        The artefact is invalid; the triage rule names a label that it does not have; or the site's table of codes
+        cannot be used.
+
+    Attributes
+    ----------
+    rule
+        The triage rule in force.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.artefact = load(settings.model.path, settings.model.sha256)
-        self._rule = Rule(settings.triage.stat, settings.triage.high)
-        check_rule(self._rule, self.artefact.card.labels)
+        card = self.artefact.card
+        self.rule = rule_for(card, settings.triage.stat, settings.triage.high)
+        self._codes = codes_for(card, settings.objects.codes)
         self._typical = typical_images(self.artefact.card)
         self._decoders: Decoders | None = None
         self._batcher: Batcher | None = None
@@ -186,13 +196,13 @@ class Predictor:
     def _prediction(self, header: Header, outputs: Outputs, timings_ms: dict[str, float]) -> Prediction:
         card = self.artefact.card
         probabilities = Probabilities(outputs.fusion, outputs.global_, outputs.local)
-        result = triage(card.labels, card.operating_points, probabilities, self._rule)
+        result = triage(card.labels, card.operating_points, probabilities, self.rule, card.untrained)
         frame = (header.height, header.width, card.preprocessing.resize, header.aspect)
         return Prediction(
             priority=result.priority,
             reason=result.reason,
             margin=result.margin,
-            findings=result.findings,
+            findings=tuple(replace(finding, codes=self._codes.get(finding.label)) for finding in result.findings),
             box=to_image(outputs.box, *frame),
             content=content(*frame),
             flags=(*header.flags, *flags(outputs.class_maps, outputs.heat_map, self._typical)),

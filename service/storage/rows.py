@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from service.artefact.card import LabelCodes
 from service.storage.record import Record, Summary
 from service.storage.tables import INSTANCE_COLUMNS, SEARCHED
 from service.triage.finding import Finding
@@ -94,8 +95,10 @@ def _summary_values(row: sa.RowMapping) -> dict[str, Any]:
 
 def _finding_to_json(finding: Finding) -> dict[str, Any]:
     names = {field: name for name, field in _UNDERSCORED.items()}
-    return {names.get(field, field): value for field, value in asdict(finding).items()}
+    values = {names.get(field, field): value for field, value in asdict(finding).items() if field != "codes"}
+    return values if finding.codes is None else values | {"codes": finding.codes.model_dump()}
 
 
 def _finding_from_json(finding: dict[str, Any]) -> Finding:
-    return Finding(**{_UNDERSCORED.get(name, name): value for name, value in finding.items()})
+    codes = LabelCodes.model_validate(finding["codes"]) if "codes" in finding else None
+    return Finding(**{_UNDERSCORED.get(name, name): value for name, value in finding.items()} | {"codes": codes})

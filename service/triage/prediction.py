@@ -32,7 +32,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Findings, priority and the box that the local branch was applied to.
+    """Findings, priority and the box of the region of attention.
 
     Attributes
     ----------
@@ -60,6 +60,16 @@ class Prediction:
     flags: tuple[str, ...]
     network: Network
     timings_ms: Timings
+
+    @property
+    def evaluated(self) -> tuple[Finding, ...]:
+        """Findings with a probability: not those of labels that training never saw."""
+        return tuple(finding for finding in self.findings if finding.probability is not None)
+
+    @property
+    def second_look(self) -> bool:
+        """Whether the local branch examined the region of the box."""
+        return any(finding.local is not None for finding in self.findings)
 
     @property
     def positive(self) -> tuple[str, ...]:

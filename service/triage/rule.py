@@ -1,7 +1,7 @@
 """From probabilities to findings and a priority; no other module decides what is positive or urgent."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -32,11 +32,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Probabilities:
-    """Calibrated probabilities of the three branches: each [K] float in [0, 1], in label order."""
+    """Calibrated probabilities of the branches: each [K] float in [0, 1], in label order; `local` may be missing."""
 
     fusion: npt.NDArray[np.floating]
     global_: npt.NDArray[np.floating]
-    local: npt.NDArray[np.floating]
+    local: npt.NDArray[np.floating] | None
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def triage(
     operating_points: Sequence[OperatingPoint | None],
     probabilities: Probabilities,
     rule: Rule,
+    untrained: Collection[str] = (),
 ) -> TriageResult:
     """Decide which findings are positive (probability >= threshold) and which priority they make.
 
@@ -85,6 +86,8 @@ def triage(
     ----------
     labels, operating_points
         K each, in the order of the network's outputs.
+    untrained
+        Labels that training never saw: their outputs mean nothing, so they have no numbers and take no part.
 
     Raises
     ------
@@ -93,20 +96,21 @@ def triage(
     """
     _check(probabilities, len(labels))
     findings = tuple(
-        _finding(label, point, probabilities, index)
+        _untrained(label) if label in untrained else _finding(label, point, probabilities, index)
         for index, (label, point) in enumerate(zip(labels, operating_points, strict=True))
     )
     priority, reason = _priority(findings, rule)
     margins = [
         _margin(finding.probability, finding.threshold)
         for finding in findings
-        if finding.label in rule.labels and finding.threshold is not None
+        if finding.label in rule.labels and finding.probability is not None and finding.threshold is not None
     ]
     return TriageResult(priority, reason, max(margins, default=None), findings)
 
 
 def _check(probabilities: Probabilities, count: int) -> None:
-    for values in (probabilities.fusion, probabilities.global_, probabilities.local):
+    branches = (probabilities.fusion, probabilities.global_, probabilities.local)
+    for values in (branch for branch in branches if branch is not None):
         if values.shape != (count,):
             raise InferenceFailed(f"expected an output of shape ({count},), got {values.shape}")
         if not np.all((values >= 0) & (values <= 1)):  # also refuses NaN
@@ -119,11 +123,24 @@ def _finding(label: str, point: OperatingPoint | None, probabilities: Probabilit
         label=label,
         probability=probability,
         global_=float(probabilities.global_[index]),
-        local=float(probabilities.local[index]),
+        local=None if probabilities.local is None else float(probabilities.local[index]),
         threshold=None if point is None else point.threshold,
         positive=None if point is None else probability >= point.threshold,
         sensitivity=None if point is None else point.sensitivity,
         specificity=None if point is None else point.specificity,
+    )
+
+
+def _untrained(label: str) -> Finding:
+    return Finding(
+        label=label,
+        probability=None,
+        global_=None,
+        local=None,
+        threshold=None,
+        positive=None,
+        sensitivity=None,
+        specificity=None,
     )
 
 

@@ -14,9 +14,9 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  *
  * @typedef {object} Finding
  * @property {string} label
- * @property {number} probability  calibrated probability of the fusion branch
- * @property {number} global
- * @property {number} local
+ * @property {number | null} probability  calibrated probability of the fusion branch; null if training never saw the label
+ * @property {number | null} global
+ * @property {number | null} local  null also without a second look
  * @property {number | null} threshold
  * @property {number | null} sensitivity
  * @property {number | null} specificity
@@ -27,6 +27,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @property {Priority} priority
  * @property {Finding[]} findings
  * @property {Box} box  pixels of the image
+ * @property {boolean} second_look  whether the local branch examined the box
  * @property {string[]} flags
  * @property {Model} model
  * @property {Record<string, string>} links

@@ -27,10 +27,14 @@ const FLAGS = {
 /** @type {Record<Priority, string>} */
 export const PRIORITIES = { STAT: "STAT", HIGH: "High", ROUTINE: "Routine" };
 
-/** @param {string} name */
+/**
+ * Return a label as text in lower case, but for the first letter and for abbreviations such as COPD.
+ * @param {string} name
+ */
 export function label(name) {
-  const text = name.replaceAll("_", " ");
-  return text.charAt(0).toUpperCase() + text.slice(1).toLowerCase();
+  const words = name.split(/[_ ]+/).map((word) => (/^.+\p{Lu}/u.test(word) ? word : word.toLowerCase()));
+  const text = words.join(" ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** @param {string} name */
@@ -51,7 +55,7 @@ export function sentence(positive) {
  * @param {Finding} finding
  */
 export function margin(finding) {
-  if (finding.threshold === null) return -Infinity;
+  if (finding.probability === null || finding.threshold === null) return -Infinity;
   return logit(finding.probability) - logit(finding.threshold);
 }
 
@@ -81,6 +85,15 @@ export function operatingPoint({ threshold, sensitivity, specificity }) {
  */
 export function number(value) {
   return value === null ? "–" : value.toFixed(2);
+}
+
+/**
+ * Say what examined the region in the attention box.
+ * @param {boolean} secondLook
+ */
+export function examined(secondLook) {
+  const region = "Region in the attention box";
+  return secondLook ? `${region}, which the local branch analysed` : `${region}; this model takes no second look at it`;
 }
 
 /** @param {Finding} finding */

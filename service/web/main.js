@@ -22,13 +22,13 @@ async function start() {
   keepReader();
   prepareHelp();
   prepareUploads();
-  const { labels } = await model();
+  const { labels, untrained = [] } = await model();
   const listing = new Listing();
   const go = (/** @type {string} */ id) => {
     location.hash = `#/${id}`;
   };
   const close = () => go("");
-  const worklist = new Worklist(listing, go, labels);
+  const worklist = new Worklist(listing, go, labels.filter((name) => !untrained.includes(name)));
   const viewer = new Viewer(listing, go, close);
   await worklist.refresh();
   const route = () => show(worklist, viewer);
@@ -69,7 +69,7 @@ function show(worklist, viewer) {
 
 /**
  * Fetch the description of the model, again until the service answers.
- * @returns {Promise<{ labels: string[] }>}
+ * @returns {Promise<{ labels: string[], untrained?: string[] }>}
  */
 async function model() {
   for (;;) {

@@ -3,7 +3,7 @@
 import { age, date } from "./age.js";
 import { save } from "./api.js";
 import { byId, element } from "./element.js";
-import { flag, label, number, operatingPoint, ordered, PRIORITIES, sentence, verdict } from "./findings.js";
+import { examined, flag, label, number, operatingPoint, ordered, PRIORITIES, sentence, verdict } from "./findings.js";
 import { personName } from "./person_name.js";
 import { words } from "./problem.js";
 import { acknowledgedBy, isAlerting, readBy } from "./row.js";
@@ -37,6 +37,8 @@ export function showPanel(prediction, entry, chooseMap) {
   const positive = prediction.findings.filter((finding) => finding.positive);
   byId("sentence").textContent = sentence(positive.map((finding) => finding.label));
   byId("bars").replaceChildren(...ordered(prediction.findings).map((finding) => bar(finding, chooseMap)));
+  byId("bars").classList.toggle("one-look", !prediction.second_look);
+  byId("crop-caption").textContent = examined(prediction.second_look);
   byId("detail").textContent = HINT;
   byId("flags").replaceChildren(...prediction.flags.map((name) => element("li", {}, flag(name))));
   const { name, version, sha256 } = prediction.model;
@@ -71,6 +73,7 @@ export function showChosen(name) {
  * @param {ChooseMap} chooseMap
  */
 function bar(finding, chooseMap) {
+  if (finding.probability === null) return untrained(finding);
   const fill = element("span", { class: "fill" });
   fill.style.width = `${100 * finding.probability}%`;
   const mark = element("span", { class: "mark-line" });
@@ -93,6 +96,15 @@ function bar(finding, chooseMap) {
   }
   const positive = finding.positive ? "positive" : "negative";
   return element("li", { class: finding.positive === null ? "unknown" : positive }, button);
+}
+
+/**
+ * A line for a label that training never saw: no number, and no map to choose.
+ * @param {Finding} finding
+ */
+function untrained(finding) {
+  const words = element("span", { class: "quiet" }, "not evaluated: not in the training data");
+  return element("li", { class: "untrained" }, element("span", { class: "label" }, label(finding.label)), words);
 }
 
 /** @param {Prediction} prediction */

@@ -173,7 +173,7 @@ export class Viewer {
 }
 
 /**
- * Draw the region that the local branch analysed, in the window that the network received.
+ * Draw the region in the attention box, in the window that the network received.
  * @param {Display} display
  */
 function showCrop(display) {

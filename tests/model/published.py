@@ -1,4 +1,6 @@
-"""State dicts with the names and shapes of the files that torchvision and CheXNet published."""
+"""State dicts with the names and shapes of the files that torchvision, CheXNet and TorchXRayVision published."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,11 +21,11 @@ def linear(name: str, out: int, into: int) -> dict[str, Tensor]:
     return {f"{name}.weight": torch.randn(out, into) / 100, f"{name}.bias": torch.randn(out)}
 
 
-def resnet50() -> dict[str, Tensor]:
+def resnet50(numbers: Sequence[int] = (3, 4, 6, 3), channels: int = 3, outputs: int = 1000) -> dict[str, Tensor]:
     """`torchvision.models.resnet50().state_dict()`: 320 entries."""
-    state = convolution("conv1", 64, 3, 7) | norm("bn1", 64)
+    state = convolution("conv1", 64, channels, 7) | norm("bn1", 64)
     into = 64
-    for layer, (blocks, width) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512)), 1):
+    for layer, (blocks, width) in enumerate(zip(numbers, (64, 128, 256, 512), strict=True), 1):
         for block in range(blocks):
             name = f"layer{layer}.{block}"
             state |= convolution(f"{name}.conv1", width, into, 1) | norm(f"{name}.bn1", width)
@@ -33,14 +35,14 @@ def resnet50() -> dict[str, Tensor]:
                 state |= convolution(f"{name}.downsample.0", 4 * width, into, 1)
                 state |= norm(f"{name}.downsample.1", 4 * width)
             into = 4 * width
-    return state | linear("fc", 1000, 2048)
+    return state | linear("fc", outputs, 2048)
 
 
-def densenet121() -> dict[str, Tensor]:
+def densenet121(numbers: Sequence[int] = (6, 12, 24, 16), channels: int = 3, outputs: int = 1000) -> dict[str, Tensor]:
     """`torchvision.models.densenet121().state_dict()`: 727 entries."""
-    state = convolution("features.conv0", 64, 3, 7) | norm("features.norm0", 64)
+    state = convolution("features.conv0", 64, channels, 7) | norm("features.norm0", 64)
     channels = 64
-    for block, layers in enumerate((6, 12, 24, 16), 1):
+    for block, layers in enumerate(numbers, 1):
         for layer in range(1, layers + 1):
             name = f"features.denseblock{block}.denselayer{layer}"
             state |= norm(f"{name}.norm1", channels) | convolution(f"{name}.conv1", 128, channels, 1)
@@ -50,15 +52,37 @@ def densenet121() -> dict[str, Tensor]:
             name = f"features.transition{block}"
             state |= norm(f"{name}.norm", channels) | convolution(f"{name}.conv", channels // 2, channels, 1)
             channels //= 2
-    return state | norm("features.norm5", 1024) | linear("classifier", 1000, 1024)
+    return state | norm("features.norm5", channels) | linear("classifier", outputs, channels)
 
 
-def chexnet() -> dict[str, Tensor]:
+def chexnet(numbers: Sequence[int] = (6, 12, 24, 16)) -> dict[str, Tensor]:
     """CheXNet's state: a DataParallel around a `densenet121` with torchvision's oldest names, with a sigmoid."""
-    trunk = {name: value for name, value in densenet121().items() if name.startswith("features.")}
+    trunk = {name: value for name, value in densenet121(numbers).items() if name.startswith("features.")}
+    channels = len(trunk["features.norm5.weight"])
     for number in ("1", "2"):
         for kind in ("norm", "conv"):
             trunk = {name.replace(f".{kind}{number}.", f".{kind}.{number}."): value for name, value in trunk.items()}
     state = {name: value for name, value in trunk.items() if not name.endswith("num_batches_tracked")}
-    state |= linear("classifier.0", 14, 1024)
+    state |= linear("classifier.0", 14, channels)
     return {f"module.densenet121.{name}": value for name, value in state.items()}
+
+
+def torchxrayvision(numbers: Sequence[int] = (6, 12, 24, 16), untrained: Sequence[int] = ()) -> dict[str, Tensor]:
+    """`torchxrayvision.models.DenseNet(weights=...).state_dict()`: one channel, 18 outputs, NaN for untrained ones.
+
+    The first batch norm has the statistics of an input of ±1024.
+    """
+    state = densenet121(numbers, channels=1, outputs=18)
+    state["features.norm0.running_var"] *= 1e6
+    thresholds = torch.rand(18) / 10
+    thresholds[list(untrained)] = torch.nan
+    return state | {"op_threshs": thresholds}
+
+
+def torchxrayvision_resnet(numbers: Sequence[int] = (3, 4, 6, 3), untrained: Sequence[int] = ()) -> dict[str, Tensor]:
+    """`torchxrayvision.models.ResNet(weights=...).state_dict()`; the published file lacks prefix and thresholds."""
+    state = resnet50(numbers, channels=1, outputs=18)
+    state["bn1.running_var"] *= 1e6
+    thresholds = torch.full((18,), 0.5)
+    thresholds[list(untrained)] = torch.nan
+    return {f"model.{name}": value for name, value in state.items()} | {"op_threshs": thresholds}

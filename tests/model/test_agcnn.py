@@ -41,6 +41,11 @@ def test_forward_equals_its_parts_in_sequence() -> None:
     assert torch.equal(output.box, attention.box)
 
 
+def test_both_branches_have_the_scale_of_the_configuration() -> None:
+    network = Agcnn(replace(SMALL, pixel_mean=0.5, pixel_std=0.25))
+    assert network.global_branch.scale == network.local_branch.scale == (0.5, 0.25)
+
+
 def test_without_a_second_look_the_global_branch_decides() -> None:
     network = Agcnn(SMALL).eval()
     single, canvas = without_second_look(network), torch.rand(2, 1, 128, 128)
@@ -134,6 +139,8 @@ def test_the_region_depends_on_the_configured_statistic_and_threshold(statistic:
         ({"statistic": "mean"}, "statistic must be one of max, l1, l2, got 'mean'"),
         ({"crop_from": "image"}, "crop_from must be one of canvas, input, got 'image'"),
         ({"findings": 0}, "findings must be at least 1, got 0"),
+        ({"pixel_std": 0.0}, "pixel_std above 0, got 0.449 and 0.0"),
+        ({"pixel_mean": float("nan")}, "must be finite, .* got nan and 0.226"),
     ],
 )
 def test_a_configuration_that_cannot_work_is_refused(changes: dict[str, object], message: str) -> None:

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from model.branch import BACKBONES, Branch, load_trunk
+from model.branch import BACKBONES, Branch, branch_names, load_trunk
+from model.normalisation import GREY, Scale
 from tests.model import published
 from tests.model.thin import DISTINCT, thin
 
@@ -68,6 +69,14 @@ def test_class_maps_are_the_classifier_at_each_position() -> None:
     features = torch.rand(1, 512, 2, 4)
     maps = branch.class_maps(features)
     assert torch.allclose(maps[0, :, 1, 3], branch.classifier(features[0, :, 1, 3]), atol=1e-5)
+
+
+def test_a_branch_normalises_to_its_scale() -> None:
+    plain, scaled = Branch("squeezenet1_1"), Branch("squeezenet1_1", scale=Scale(0.5, 0.25))
+    scaled.load_state_dict(plain.state_dict())
+    image = torch.rand(1, 1, 64, 64)
+    same = (image - 0.5) / 0.25 * GREY.std + GREY.mean  # which the plain branch normalises to the same values
+    assert torch.allclose(scaled(image).logits, plain(same).logits, atol=1e-5)
 
 
 def test_unknown_choices_are_refused() -> None:
@@ -177,3 +186,20 @@ def test_a_colour_stem_without_its_norm_is_an_error_that_names_the_entry() -> No
     del state["bn1.running_mean"]
     with pytest.raises(KeyError, match=r"features\.bn1\.running_mean"):
         load_trunk(Branch("resnet50"), state)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "name", "own"),
+    [
+        ("densenet121", "module.densenet121.features.norm5.bias", "features.norm5.bias"),
+        ("densenet121", "module.classifier.0.weight", "classifier.weight"),
+        ("densenet121", "net.classifier.1.bias", "classifier.bias"),
+        ("densenet121", "classifier.2.weight", "classifier.2.weight"),
+        ("resnet50", "backbone.layer4.2.bn3.bias", "features.layer4.2.bn3.bias"),
+        ("resnet50", "model.fc.weight", "classifier.weight"),
+        ("resnet50", "module.fc.1.bias", "classifier.bias"),
+        ("resnet50", "fc.10.bias", "classifier.10.bias"),
+    ],
+)
+def test_published_names(backbone: str, name: str, own: str) -> None:
+    assert branch_names(backbone, [name]) == {own: name}

@@ -1,11 +1,16 @@
 import torch
 from torch.nn import functional
 
-from model.normalisation import RGB_MEAN, RGB_STD, fold, normalise
+from model.normalisation import RGB_MEAN, RGB_STD, Scale, fold, normalise
 
 
 def test_normalised_values_have_zero_mean_and_unit_deviation() -> None:
     assert torch.allclose(normalise(torch.tensor([0.449, 0.449 + 0.226])), torch.tensor([0.0, 1.0]), atol=1e-6)
+
+
+def test_a_scale_of_its_own() -> None:
+    values = normalise(torch.tensor([0.0, 0.5, 1.0]), Scale(0.5, 1 / 2048))
+    assert values.tolist() == [-1024, 0, 1024]
 
 
 def test_a_folded_convolution_equals_the_one_over_rgb() -> None:

@@ -21,6 +21,14 @@ def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_artefact(tmp_path_factory.mktemp("artefact"))
 
 
+@pytest.fixture(scope="session")
+def five_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of an artefact of five labels without a second look."""
+    from tests.five_labels import five_label_artefact
+
+    return five_label_artefact(tmp_path_factory.mktemp("five_labels"))
+
+
 @pytest.fixture
 def log() -> Iterator[StringIO]:
     """Return the log of the service during the test, in the format of a file."""

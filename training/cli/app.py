@@ -1,15 +1,17 @@
 """The command `agcnn`: evaluate, export, typical; the other commands are in the modules beside this one."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from training.cli.adopt import adopt
 from training.cli.compare import compare as compare_runs
 from training.cli.data import CACHE_HELP, CacheFolder, Data, check, phantom
 from training.cli.train import train
-from training.errors import one_line
+from training.errors import TrainingError, one_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,15 +33,21 @@ WithoutSecondLook = Annotated[
 ]
 
 app.command(short_help="Train a network.")(train)
+app.command(short_help="Make a run of a published network.")(adopt)
 
 
 @app.command(short_help="Calibrate and score a trained network.")
 def evaluate(  # noqa: PLR0913 - options
     data: Data,
     folds: Annotated[
-        list[Path],
-        typer.Option("--fold", metavar="<path>", help="Run folder of one fold; repeat the option for every fold."),
-    ],
+        list[Path] | None,
+        typer.Option(
+            "--fold",
+            metavar="<path>",
+            help="Run folder of one fold; repeat the option for every fold. Without folds, the run is calibrated on "
+            "its own held-out images.",
+        ),
+    ] = None,
     run: Annotated[
         Path | None,
         typer.Option(help="Run folder to score on the test list; without this option, only the folds are scored."),
@@ -56,6 +64,13 @@ def evaluate(  # noqa: PLR0913 - options
             "finding; may be repeated.",
         ),
     ] = None,
+    prevalence: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="<label>=<share>",
+            help="Prevalence for which predictive values are computed too, such as Pneumothorax=0.03; may be repeated.",
+        ),
+    ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Number of processes that predict, one per GPU.")] = 1,
     without_second_look: WithoutSecondLook = False,
     cache: CacheFolder = None,
@@ -69,28 +84,55 @@ def evaluate(  # noqa: PLR0913 - options
         ),
     ] = 0.05,
 ) -> None:
-    """Calibrate on the held-out images of the folds, then score a run on the test list.
+    """Calibrate on images that were not trained on, then score a run on the test list.
 
-    The run folder gets metrics.json, calibration.json, card.json and report.html.
+    They are the held-out images of the folds or, without folds, those of the run. A run that has none, such as one
+    trained on train+val, is scored without calibration, and cannot be exported. The run folder gets metrics.json and
+    report.html and, if calibrated, calibration.json and card.json.
     """
     from training.report import evaluate as evaluation
     from training.report.summary import summary_lines
 
     with one_line():
-        cache = cache or folds[0].parent / "cache"
+        runs = [*(folds or ()), *([run] if run else ())]
+        if not runs:
+            raise TrainingError("evaluate: give --run, --fold, or both")
         plan = evaluation.Evaluation(
-            tuple(folds),
+            tuple(folds or ()),
             data,
-            cache,
+            cache or runs[0].parent / "cache",
             collection,
             tuple(compare or ()),
             devices,
             least_sensitivity,
             second_look=not without_second_look,
+            prevalence=shares(prevalence or ()),
         )
         metrics = evaluation.evaluate(run, plan) if run else evaluation.cross_validate(plan)
         for line in summary_lines(metrics) if metrics else ():  # empty in all processes but the first
             typer.echo(line)
+
+
+def shares(texts: Sequence[str]) -> dict[str, float]:
+    """Parse `Pneumothorax=0.03` to a label and a prevalence.
+
+    Raises
+    ------
+    TrainingError
+        A text has another form, or its share is not between 0 and 1.
+    """
+    table = {}
+    for text in texts:
+        label, _, share = text.partition("=")
+        try:
+            table[label] = float(share)
+        except ValueError as error:
+            raise TrainingError(
+                f"--prevalence: expected a label and a share, such as Mass=0.05, got {text!r}"
+            ) from error
+        if not 0 < table[label] < 1:
+            raise TrainingError(f"--prevalence: expected a share between 0 and 1, got {text!r}")
+    return table
 
 
 @app.command(short_help="Write the artefact, an ONNX file.")
@@ -99,6 +141,13 @@ def export(
     data: Data,
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
     without_second_look: WithoutSecondLook = False,
+    codes: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV table of the codes of labels and of their sites in the body, for DICOM and FHIR.",
+            show_default="codes.csv in the folder of --data, if there is one",
+        ),
+    ] = None,
     cache: CacheFolder = None,
 ) -> None:
     """Write the artefact, provided that ONNX Runtime and torch agree on 64 radiographs.
@@ -108,21 +157,22 @@ def export(
     from model import agcnn
     from training.data.sources import canvases
     from training.export import export as artefact
+    from training.export.codes import TABLE, read_codes
     from training.fit import checkpoint
     from training.report import evaluate as evaluation
 
     with one_line():
-        network, _ = checkpoint.load(run)
+        network, document = checkpoint.load(run)
+        calibration, card = evaluation.load_calibration(run), checkpoint.read_json(run / evaluation.CARD)
         if without_second_look:
             network = agcnn.without_second_look(network)
+        if codes or (data / TABLE).is_file():
+            card["codes"] = read_codes(codes or data / TABLE, checkpoint.labels_of(document))
         size, cache = network.config.canvas_size, cache or run.parent / "cache"
         images = canvases(data, "val", size, cache)
         if len(images) < artefact.MIN_IMAGES:
             images = canvases(data, "train+val", size, cache)
-        card = checkpoint.read_json(run / evaluation.CARD)
-        report = artefact.export(
-            network, evaluation.load_calibration(run), card, images.first(artefact.MIN_IMAGES), out
-        )
+        report = artefact.export(network, calibration, card, images.first(artefact.MIN_IMAGES), out)
         typer.echo(
             f"{out}: {report.size / 1e6:.1f} MB; ONNX Runtime and torch differ by at most {report.difference:.1e} in "
             f"probability and {report.box_difference:.1e} pixels in a box"

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+Form = Literal["torchxrayvision", "chexnet", "torchvision"]
 Recipe = Literal["modern", "paper", "pretrained", "shipped"]
 Split = Literal["train", "train+val"]
 Backbone = Literal[

@@ -28,7 +28,7 @@ def check(
 
     with one_line():
         contents = inventory(data, workers)
-    for line in summary(contents.splits):
+    for line in summary(contents.labels, contents.splits):
         typer.echo(line)
     for line in contents.refused:
         typer.echo(f"agcnn: {line}", err=True)

@@ -78,7 +78,7 @@ def train(  # noqa: PLR0913 - options
         bool | None,
         typer.Option(
             "--no-finding/--findings-only",
-            help="Whether to train a fifteenth output, No Finding, which is not scored.",
+            help="Whether to train an additional output, No Finding, which is not scored.",
         ),
     ] = None,
     positive_weight: Annotated[

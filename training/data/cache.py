@@ -1,32 +1,21 @@
-"""The cache: canvases, read once through the service's pixel path, as 8-bit values in a memory-mapped file.
+"""The cache: canvases, read once through the service's pixel path, as 8-bit values in a memory-mapped file."""
 
-MONAI's PersistentDataset is not used: if the system's temporary folder is on another disk than the cache, processes
-that fill it together read each other's half-written files (6 to 10 errors each for three processes and 300 images).
-"""
-
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import prod
 from pathlib import Path
-from shutil import disk_usage
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from model.labels import LABELS
+from training.data.canvas_file import fill, open_file, open_pixels
 from training.data.pixel_path import Radiographs
+from training.data.processors import processors
 from training.data.sample import Case, Floats, targets
-from training.errors import TrainingError
-
-CHUNK = 64  # images between two flushes
 
 
 @dataclass(frozen=True)
@@ -106,73 +95,16 @@ class Canvases:
 
     def __getstate__(self) -> dict[str, Any]:
         mapped = isinstance(self.pixels, np.memmap) and self.pixels.filename
-        return self.__dict__ | ({"pixels": Path(mapped)} if mapped else {})
+        return self.__dict__ | ({"pixels": (Path(mapped), self.pixels.shape)} if mapped else {})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        path = state["pixels"]
-        self.__dict__.update(state | ({"pixels": open_array(path)} if isinstance(path, Path) else {}))
+        pixels = state["pixels"]
+        self.__dict__.update(state | ({"pixels": open_pixels(*pixels)} if isinstance(pixels, tuple) else {}))
 
 
-def cache_canvases(source: Radiographs, folder: Path, workers: int = 2) -> Canvases:
-    """Read every canvas of a source that is not in the cache yet.
-
-    A second file marks the rows that are written, so that an interrupted call can be resumed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    shape = (len(source), source.size, source.size)
-    stem = f"{source.key}-{len(source)}"
-    path = folder / f"{stem}.npy"
-    fill(source, open_or_create(path, shape), open_or_create(folder / f"{stem}.written.npy", shape[:1]), workers)
-    return Canvases(source.name, open_array(path), np.arange(len(source)), tuple(source.cases), labels=source.labels)
-
-
-def fill(source: Radiographs, pixels: NDArray[np.uint8], written: NDArray[np.uint8], workers: int) -> None:
-    """Fill the rows of `pixels` `[N, S, S] uint8` that are 0 in `written` `[N] uint8`.
-
-    Threads are enough, as decoding and resizing release the interpreter's lock.
-    """
-    todo = np.flatnonzero(written == 0)
-
-    def store(row: int) -> None:
-        pixels[row] = np.rint(source[row].canvas[0] * 255)
-
-    with ThreadPoolExecutor(workers) as pool, Progress(transient=True, disable=not len(todo)) as progress:
-        task = progress.add_task("reading images", total=len(todo))
-        for chunk in np.split(todo, range(CHUNK, len(todo), CHUNK)):
-            list(pool.map(store, chunk.tolist()))
-            flush(pixels)
-            written[chunk] = 1
-            flush(written)
-            progress.advance(task, len(chunk))
-
-
-def open_or_create(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Open a memory-mapped array `[N, ...] uint8`, or create one of zeros.
-
-    It is created atomically, so that of two runs that start together neither overwrites the other's file.
-
-    Raises
-    ------
-    TrainingError
-        It would not fit on the disk. Writing to a memory-mapped file on a full disk would kill the process.
-    """
-    if not path.is_file():
-        needed, free = prod(shape), disk_usage(path.parent).free
-        if needed > free:
-            raise TrainingError(f"{path.parent}: canvases need {needed / 1e9:.1f} GB, and {free / 1e9:.1f} are free")
-        with TemporaryDirectory(dir=path.parent) as temporary, suppress(FileExistsError):
-            part = Path(temporary) / path.name
-            np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-            path.hardlink_to(part)
-    return np.lib.format.open_memmap(path, "r+")
-
-
-def open_array(path: Path) -> NDArray[np.uint8]:
-    """Open a memory-mapped array `[N, ...] uint8` for reading."""
-    return np.lib.format.open_memmap(path, "r")
-
-
-def flush(array: NDArray[np.uint8]) -> None:
-    """Flush a memory-mapped array `[N, ...]` to the disk."""
-    if isinstance(array, np.memmap):
-        array.flush()
+def cache_canvases(source: Radiographs, folder: Path, workers: int | None = None) -> Canvases:
+    """Read every canvas of a source that is not in the cache yet, with all processors if no number is given."""
+    file = open_file(folder, source.size)
+    fill(file, source.keys, lambda index: source[index].canvas, workers or processors())
+    rows = np.array([file.rows[key] for key in source.keys], np.int64)
+    return Canvases(source.name, file.open(), rows, source.cases, labels=source.labels)

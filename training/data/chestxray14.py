@@ -8,7 +8,6 @@ collections.csv                                     optional: Image Index, colle
 """
 
 import csv
-import gzip
 import hashlib
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from model.labels import LABELS, NO_FINDING
 from training.data.pixel_path import PICTURES, Radiographs
+from training.data.published import find, lines
 from training.data.sample import Box, Case, parse_age
 from training.errors import TrainingError
 
@@ -211,15 +211,3 @@ def table(folder: Path, name: str, header: bool = True) -> Iterator[dict[str, st
         if missing := [column for column in COLUMNS[name] if column not in cells]:
             raise TrainingError(f"{file}, line {reader.line_num}: no value in column {missing[0]}")
         yield cells
-
-
-def find(folder: Path, name: str) -> Path | None:
-    """Return the path of a file or of its .gz; None if there is neither."""
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
-
-
-def lines(file: Path) -> Iterator[str]:
-    """Yield the lines of a text file, plain or .gz, without the byte order mark that spreadsheets write."""
-    encoding = "utf-8-sig"
-    with gzip.open(file, "rt", encoding=encoding) if file.suffix == ".gz" else file.open(encoding=encoding) as text:
-        yield from text

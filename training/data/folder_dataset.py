@@ -1,6 +1,6 @@
 """A folder of the user's own images with a table of findings.
 
-labels.csv   image,patient[,split][,sex][,age][,view][,collection] and a column for each labelled finding
+labels.csv   image,patient[,split][,sex][,age][,view][,collection] and a column for each finding: see `label_columns`
 boxes.csv    optional: image,finding,x0,y0,x1,y1, edges as shares of the image's width and height
 images/      PNG, JPEG or DICOM, in folders of any depth; `image` is the path from here, or from the folder itself
 """
@@ -10,12 +10,10 @@ import hashlib
 from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import accumulate
-from math import nan
 from pathlib import Path
 
-from model.labels import LABELS
+from training.data.label_columns import FINDING, table_labels
 from training.data.pixel_path import Radiographs
 from training.data.sample import Box, Case, parse_age
 from training.errors import TrainingError
@@ -24,11 +22,8 @@ TABLE, BOXES = "labels.csv", "boxes.csv"
 PARTS = ("train", "val", "test")
 SHARES = (0.7, 0.1, 0.2)  # the split of ChestX-ray14 in Wang et al., CVPR 2017
 REQUIRED = ("image", "patient")
-KNOWN = (*REQUIRED, "split", "sex", "age", "view", "collection", *LABELS)
+METADATA = (*REQUIRED, "split", "sex", "age", "view", "collection")
 BOX_COLUMNS = ("image", "finding", "x0", "y0", "x1", "y1")
-FINDING = {"0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0} | dict.fromkeys(
-    ("", "-1", "-1.0", "u"), nan
-)  # u and -1 mean uncertain in CheXpert
 
 
 def read(folder: Path, split: str, size: int) -> Radiographs:
@@ -48,15 +43,20 @@ def read(folder: Path, split: str, size: int) -> Radiographs:
     """
     if split not in (splits := (*PARTS, "train+val")):
         raise TrainingError(f"split {split!r}: expected one of {', '.join(splits)}")
-    by_split = split_cases(folder)
+    labels, by_split = read_table(folder)
     cases = [case for part in split.split("+") for case in by_split[part]]
     paths = {case.image: image_path(folder, case.image) for case in cases}
     refuse(folder / TABLE, "image is not in the folder", [name for name, at in paths.items() if not at.is_file()])
-    return Radiographs(f"{folder.resolve().name} {split}", tuple(cases), tuple(paths.values()), size)
+    return Radiographs(f"{folder.resolve().name} {split}", tuple(cases), tuple(paths.values()), size, labels)
 
 
 def split_cases(folder: Path) -> dict[str, list[Case]]:
-    """Return the cases of each split in the table's order, without reading images.
+    """Return the cases of each split, see `read_table`."""
+    return read_table(folder)[1]
+
+
+def read_table(folder: Path) -> tuple[tuple[str, ...], dict[str, list[Case]]]:
+    """Return the labels, and the cases of each split in the table's order, without reading images.
 
     The split is that of the column `split`, or of `assign_split` if there is no such column.
 
@@ -65,11 +65,12 @@ def split_cases(folder: Path) -> dict[str, list[Case]]:
     TrainingError
         A table does not fit, or a patient is in two splits.
     """
-    where, rows = folder / TABLE, list(read_rows(folder / TABLE, KNOWN, REQUIRED))
+    where, rows = folder / TABLE, list(read_rows(folder / TABLE, REQUIRED))
+    labels = table_labels(where, rows, METADATA)
     names = Counter(row["image"] for _, row in rows)
     refuse(where, "image has two rows", [name for name, count in names.items() if count > 1])
     refuse(where, "image has no patient", [row["image"] for _, row in rows if not row["patient"]])
-    boxes = box_table(folder, names)
+    boxes = box_table(folder, names, labels)
     owner: dict[str, str] = {}
     shared, by_split = [], {name: list[Case]() for name in PARTS}
     for place, row in rows:
@@ -78,9 +79,9 @@ def split_cases(folder: Path) -> dict[str, list[Case]]:
             raise TrainingError(f"{place}: split must be one of {', '.join(by_split)}")
         if owner.setdefault(row["patient"], part) != part:
             shared.append(row["image"])
-        by_split[part].append(_case(row, boxes.get(row["image"], {}), place))
+        by_split[part].append(_case(row, labels, boxes.get(row["image"], {}), place))
     refuse(where, "the patient of the image is in another split too", shared)
-    return by_split
+    return labels, by_split
 
 
 def assign_split(patient: str) -> str:
@@ -89,20 +90,20 @@ def assign_split(patient: str) -> str:
     return PARTS[bisect(list(accumulate(SHARES[:-1])), place)]
 
 
-def box_table(folder: Path, images: Container[str]) -> dict[str, dict[str, tuple[Box, ...]]]:
+def box_table(folder: Path, images: Container[str], labels: Sequence[str]) -> dict[str, dict[str, tuple[Box, ...]]]:
     """Return image to finding to boxes; empty if there is no such table."""
     where, by_image = folder / BOXES, defaultdict[str, dict[str, tuple[Box, ...]]](dict)
-    rows = list(read_rows(where, BOX_COLUMNS, BOX_COLUMNS)) if where.is_file() else []
+    rows = list(read_rows(where, BOX_COLUMNS)) if where.is_file() else []
     refuse(where, f"image is not in {TABLE}", [row["image"] for _, row in rows if row["image"] not in images])
     for place, row in rows:
-        if (finding := row["finding"]) not in LABELS:
-            raise TrainingError(f"{place}: finding must be one of {', '.join(LABELS)}")
+        if (finding := row["finding"]) not in labels:
+            raise TrainingError(f"{place}: finding must be one of {', '.join(labels)}")
         boxes = by_image[row["image"]]
         boxes[finding] = (*boxes.get(finding, ()), _box(row, place))
     return by_image
 
 
-def read_rows(file: Path, known: Sequence[str], required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+def read_rows(file: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the rows of a CSV file with their line for messages; values are stripped of blanks.
 
     Messages do not repeat values: in a table with shifted columns, any value may identify a patient.
@@ -113,11 +114,6 @@ def read_rows(file: Path, known: Sequence[str], required: Sequence[str]) -> Iter
             (_, names), *rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
     except (OSError, ValueError, csv.Error) as error:
         raise TrainingError(f"{file}: expected a comma-separated table in UTF-8 with a header row") from error
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            raise TrainingError(f"{file}: unknown column {name!r}, {hint}")
     if missing := [name for name in required if name not in names]:
         raise TrainingError(f"{file}: no column {missing[0]}")
     if len(set(names)) < len(names):
@@ -150,19 +146,19 @@ def _box(row: Mapping[str, str], where: str) -> Box:
     return x0, y0, x1, y1
 
 
-def _case(row: Mapping[str, str], boxes: Mapping[str, tuple[Box, ...]], where: str) -> Case:
+def _case(row: Mapping[str, str], labels: Sequence[str], boxes: Mapping[str, tuple[Box, ...]], where: str) -> Case:
     for name, values in (("sex", ("F", "M", "O", "")), ("view", ("PA", "AP", ""))):  # O: other, as in DICOM
         if row.get(name, "").upper() not in values:
             raise TrainingError(f"{where}: {name} must be {', '.join(values[:-1])} or blank")
     if (age := parse_age(row.get("age", ""))) is None and row.get("age"):
         raise TrainingError(f"{where}: age must be in years, such as 58 or 058Y, or blank")
-    for label in LABELS:
+    for label in labels:
         if row.get(label, "").lower() not in FINDING:
             raise TrainingError(f"{where}: {label} must be 1, 0, or for unknown blank, u or -1")
     return Case(
         image=row["image"],
         patient=row["patient"],
-        findings=tuple(FINDING[row.get(label, "").lower()] for label in LABELS),
+        findings=tuple(FINDING[row.get(label, "").lower()] for label in labels),
         collection=row.get("collection", ""),
         sex=sex if (sex := row.get("sex", "").upper()) in ("F", "M") else "",
         age=age,

@@ -9,7 +9,6 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from model.labels import LABELS
 from training.data.pixel_path import Radiographs
 from training.data.sample import Case, targets
 from training.data.sources import read
@@ -21,8 +20,9 @@ SIDE = 8  # pixels; the canvases are discarded, so a small size will do
 
 @dataclass(frozen=True)
 class Inventory:
-    """The cases of each split, and one line for each refused file: its name and the reason."""
+    """Labels, the cases of each split, and one line for each refused file: its name and the reason."""
 
+    labels: tuple[str, ...]
     splits: dict[str, Sequence[Case]]
     refused: tuple[str, ...]
 
@@ -37,7 +37,8 @@ def inventory(folder: Path, workers: int) -> Inventory:
     """
     sources = {split: read(folder, split, SIDE) for split in SPLITS}
     refused = [line for split, source in sources.items() for line in refusals(source, workers, split)]
-    return Inventory({split: source.cases for split, source in sources.items()}, tuple(refused))
+    splits: dict[str, Sequence[Case]] = {split: source.cases for split, source in sources.items()}
+    return Inventory(sources["train"].labels, splits, tuple(refused))
 
 
 def refusals(source: Radiographs, workers: int, split: str) -> Iterator[str]:
@@ -62,18 +63,18 @@ def refusals(source: Radiographs, workers: int, split: str) -> Iterator[str]:
                 yield line
 
 
-def summary(splits: dict[str, Sequence[Case]]) -> Iterator[str]:
+def summary(labels: Sequence[str], splits: dict[str, Sequence[Case]]) -> Iterator[str]:
     """Yield lines to print: images and patients of each split, then counts of present, absent and unknown findings."""
     for split, cases in splits.items():
         yield f"{split}: {len(cases)} images of {len({case.patient for case in cases})} patients"
     yield f"{'present / absent / unknown':28}" + "".join(f"{split:>22}" for split in splits)
-    counts = {split: count_findings(cases) for split, cases in splits.items()}
-    for column, label in enumerate(LABELS):
+    counts = {split: count_findings(cases, len(labels)) for split, cases in splits.items()}
+    for column, label in enumerate(labels):
         yield f"{label:28}" + "".join(f"{' / '.join(map(str, counts[split][column])):>22}" for split in splits)
 
 
-def count_findings(cases: Sequence[Case]) -> list[tuple[int, int, int]]:
-    """Count the cases for which each label is present, absent and unknown."""
-    values = targets(cases).reshape(-1, len(LABELS))  # [N, K], also without cases
+def count_findings(cases: Sequence[Case], labels: int) -> list[tuple[int, int, int]]:
+    """Count the cases for which each of the K labels is present, absent and unknown."""
+    values = targets(cases).reshape(-1, labels)  # [N, K], also without cases
     sums = [(values == 1).sum(0), (values == 0).sum(0), np.isnan(values).sum(0)]
     return [(int(present), int(absent), int(unknown)) for present, absent, unknown in zip(*sums, strict=True)]

@@ -3,7 +3,6 @@
 An augmented image depends only on the seed, its place in the epoch and its index, not on workers or batch sizes.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -16,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.data.cache import Canvases
 from training.data.order import Indices
+from training.data.processors import processors
 from training.data.sample import Floats
 from training.data.transforms import Augmentation, augment, draw_change
 
@@ -67,11 +67,6 @@ def load(
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # or the loader would draw from the global generator
     )
-
-
-def processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def forkserver() -> ForkServerContext:

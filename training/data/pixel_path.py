@@ -1,14 +1,13 @@
 """From a file to a canvas with the functions of the service, so that training and service see equal canvases."""
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from model.labels import LABELS
 from service.dicom.canvas import Rule, canvas, grey_values
-from service.dicom.radiograph import radiograph
+from service.dicom.radiograph import display_values, radiograph
 from service.errors import InputError, UnsuitableImage
 from training.data.sample import Case, Floats, Sample
 from training.errors import TrainingError
@@ -27,6 +26,8 @@ class Radiographs:
         Side S of the canvases, in pixels.
     labels
         Label of each of the K findings of a case, in order.
+    header_checked
+        Whether DICOM files that the service would refuse for their headers are refused here, too.
     """
 
     name: str
@@ -34,11 +35,12 @@ class Radiographs:
     paths: tuple[Path, ...]
     size: int
     labels: tuple[str, ...] = LABELS
+    header_checked: bool = True
 
     @cached_property
-    def key(self) -> str:
-        """Hash of all that determines the canvases."""
-        return digest((case.image for case in self.cases), self.paths, self.size)
+    def keys(self) -> tuple[bytes, ...]:
+        """Key of each canvas in the cache."""
+        return tuple(cache_key(path, self.size) for path in self.paths)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -46,11 +48,18 @@ class Radiographs:
     def __getitem__(self, index: int) -> Sample:
         """Read one image through the pixel path of the service."""
         case = self.cases[index]
-        return Sample(case, read_canvas(self.paths[index], self.size, case.image))
+        return Sample(case, read_canvas(self.paths[index], self.size, case.image, self.header_checked))
 
 
-def read_canvas(path: Path, size: int, name: str) -> Floats:
+def read_canvas(path: Path, size: int, name: str, header_checked: bool = True) -> Floats:
     """Read the canvas `[1, S, S] float32 in [0, 1]` of a PNG, JPEG or DICOM file.
+
+    Parameters
+    ----------
+    name
+        Name of the image for messages.
+    header_checked
+        Whether the service's checks of the DICOM header apply; pixels are decoded and displayed the same way without.
 
     Raises
     ------
@@ -59,7 +68,11 @@ def read_canvas(path: Path, size: int, name: str) -> Floats:
         but no value of the DICOM header.
     """
     try:
-        values = grey_values(path) if path.suffix.lower() in PICTURES else radiograph(path.read_bytes()).values
+        if path.suffix.lower() in PICTURES:
+            values = grey_values(path)
+        else:
+            data = path.read_bytes()
+            values = radiograph(data).values if header_checked else display_values(data)
     except InputError as error:
         raise TrainingError(f"{name}: {', '.join(error_codes(error))} ({error.message})") from error
     except OSError as error:
@@ -67,14 +80,14 @@ def read_canvas(path: Path, size: int, name: str) -> Floats:
     return canvas(values, size, RULE)
 
 
-def digest(names: Iterable[str], paths: Iterable[Path], size: int) -> str:
-    """Hash all that determines the canvases, 16 hex digits: names, sizes and times of files, canvas size, resize rule.
+def cache_key(path: Path, size: int) -> bytes:
+    """Hash all that determines a canvas, 16 bytes: path, size and time of the file, canvas size, resize rule.
 
     The time is needed because uncompressed DICOM files often have equal sizes.
     """
-    stats = [(name, path.stat()) for name, path in zip(names, paths, strict=True)]
-    files = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
-    return hashlib.sha256("\n".join([f"{RULE} {size}", *files]).encode()).hexdigest()[:16]
+    stat = path.stat()
+    text = f"{RULE} {size} {path.absolute()} {stat.st_size} {stat.st_mtime_ns}"
+    return hashlib.sha256(text.encode()).digest()[:16]
 
 
 def error_codes(error: InputError) -> tuple[str, ...]:

@@ -1,20 +1,22 @@
 """All scores of an evaluation: readings of each branch, out of fold and on the test list, with their differences."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
-from model.labels import LABELS
 from service.artefact.card import OperatingPoint
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.evaluation.calibration import calibrate, rates
+from training.evaluation.decision_curve import decision_curves
+from training.evaluation.group_rates import group_rates
 from training.evaluation.localisation import localisation
 from training.evaluation.metrics import Numbers, select_known
 from training.evaluation.predictions import BRANCHES, Predictions
-from training.evaluation.scores import UNCALIBRATED, Part, Reading, differences, resampled_scores, score_rows
+from training.evaluation.predictive_values import predictive_values
+from training.evaluation.scores import UNCALIBRATED, Part, Reading, differences, resample, score_rows
 from training.evaluation.subgroups import subgroups
 
 OUT_OF_FOLD = "out-of-fold, train+val"
@@ -69,8 +71,9 @@ def assess(parts: Sequence[Part]) -> dict[str, Any]:
         },
         **{name: [] for name in ("metrics", "differences", "subgroups", "localisation", "compared")},
     }
+    scored = iter(resample([(part, reading) for part in parts for reading in part.readings]))
     for part in parts:
-        samples = {reading.name: resampled_scores(part, reading) for reading in part.readings}
+        samples = {reading.name: next(scored) for reading in part.readings}
         others = [reading.name for reading in part.readings if reading.name not in BRANCHES]
         for reading in part.readings:
             section = "compared" if reading.name in others else "metrics"
@@ -82,11 +85,38 @@ def assess(parts: Sequence[Part]) -> dict[str, Any]:
     return document
 
 
-def rates_on_test(parts: Iterable[Part], points: Sequence[OperatingPoint | None]) -> list[dict[str, Any]]:
+def assess_decisions(
+    parts: Sequence[Part], points: Sequence[OperatingPoint | None], stated: Mapping[str, float]
+) -> dict[str, Any]:
+    """Compute what follows from calibrated probabilities and thresholds, in the form of `metrics.json`.
+
+    Parameters
+    ----------
+    parts
+        Images that chose neither calibration nor thresholds.
+    stated
+        Label to a prevalence for which predictive values are wanted too.
+
+    Raises
+    ------
+    TrainingError
+        A prevalence is stated for an unknown label.
+    """
+    labels = parts[0].predictions.labels
+    if unknown := [label for label in stated if label not in labels]:
+        raise TrainingError(f"--prevalence: unknown label {unknown[0]!r}; expected one of {', '.join(labels)}")
+    return {
+        "operating_points_on_test": [row for part in parts for row in rates_on_test(part, points)],
+        "predictive_values": [row for part in parts for row in predictive_values(part, points, stated)],
+        "decision_curves": [row for part in parts for row in decision_curves(part)],
+        "group_rates": [row for part in parts for row in group_rates(part, points)],
+    }
+
+
+def rates_on_test(part: Part, points: Sequence[OperatingPoint | None]) -> list[dict[str, Any]]:
     """Return sensitivity and specificity of the operating points on images that did not choose the thresholds."""
     return [
-        {"label": LABELS[label], **rates(scores, positive, point.threshold, part.split).model_dump()}
-        for part in parts
+        {"label": part.predictions.labels[label], **rates(scores, positive, point.threshold, part.split).model_dump()}
         for label, point in enumerate(points)
         for scores, positive in [select_known(part.readings[0].probabilities[""], part.predictions.targets, label)]
         if point and positive.any() and not positive.all()
@@ -103,7 +133,7 @@ def restrict(predicted: Predictions, collection: str) -> Predictions:
     """
     chosen = predicted.within(collection) if collection else predicted
     if not len(chosen):
-        raise TrainingError(f"folds: no image{f' of collection {collection}' if collection else ''}")
+        raise TrainingError(f"calibration: no image{f' of collection {collection}' if collection else ''}")
     return chosen
 
 

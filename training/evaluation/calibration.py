@@ -29,6 +29,11 @@ class Calibration:
     slope: Numbers
     bias: Numbers
 
+    @classmethod
+    def identity(cls, count: int) -> "Calibration":
+        """Return the calibration that changes nothing, for this number of labels."""
+        return cls(np.ones((3, count)), np.zeros((3, count)))
+
     def probabilities(self, logits: Numbers) -> Numbers:
         """Map logits `[3, N, K]` to probabilities `[3, N, K] float64 in [0, 1]`."""
         scaled = self.slope[:, None] * logits + self.bias[:, None]

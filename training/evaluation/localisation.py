@@ -5,10 +5,10 @@ are a box of the same size placed at random, and one in the middle.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from model.labels import LABELS
 from training.data.sample import Floats
 from training.evaluation.bootstrap import Resamples, entry, resamples
 from training.evaluation.metrics import Numbers, quotient
@@ -41,9 +41,9 @@ def localisation(part: Part) -> list[Row]:
     values = np.stack([column for _, column in measured], 1)  # [boxes, measures]
     patients = resamples([predicted.cases[row].patient for row in images])
     rows = []
-    for label in [*(label for label in LABELS if label in labels), "all"]:
+    for label in [*(label for label in predicted.labels if label in labels), "all"]:
         chosen = np.ones(len(labels), bool) if label == "all" else labels == label
-        shares = means(values[chosen], Resamples(patients.counts, patients.owner[chosen]))
+        shares = means(values[chosen], replace(patients, owner=patients.owner[chosen]))
         about = {"split": part.split, "label": label}
         counts = {"images": len(set(images[chosen].tolist())), "boxes": int(chosen.sum())}
         rows += [

@@ -1,19 +1,19 @@
 """Scores of one finding, computed for all resamples of the images at once: weights in, one value per resample out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv  # scipy.stats, which has it too, takes a second to import
 
 Numbers = NDArray[np.floating]
 Flags = NDArray[np.bool_]
 Interval = tuple[float, float]
 
 CONFIDENCE = 0.95
-BINS = 15  # bins of the calibration error, the customary number
 FIXED = (0.90, 0.95)  # fixed specificities (sensitivities) at which the sensitivity (specificity) is read
 
 
@@ -60,6 +60,16 @@ class Curve:
         """`[R]` weight of all negatives."""
         return last(self.alarms)
 
+    @property
+    def images(self) -> Numbers:
+        """`[R]` weight of all images."""
+        return self.positives + self.negatives
+
+    @property
+    def pairs(self) -> Numbers:
+        """`[R]` weight of all pairs of a positive and a negative."""
+        return self.positives * self.negatives
+
 
 def ranking(scores: Numbers, positive: Flags) -> Ranking:
     """Sort scores `[N]`, without NaN, together with the truth `[N] bool`."""
@@ -91,7 +101,7 @@ def auroc(counts: Curve) -> Numbers:
     """
     losses = np.diff(counts.alarms, axis=1, prepend=0)
     above = counts.hits - np.diff(counts.hits, axis=1, prepend=0) / 2
-    return quotient((above * losses).sum(1), counts.positives * counts.negatives)
+    return quotient((above * losses).sum(1), counts.pairs)
 
 
 def average_precision(counts: Curve) -> Numbers:
@@ -109,7 +119,7 @@ def average_precision(counts: Curve) -> Numbers:
 
 def prevalence(counts: Curve) -> Numbers:
     """Share of positives, `[R] in [0, 1]`; NaN without images."""
-    return quotient(counts.positives, counts.positives + counts.negatives)
+    return quotient(counts.positives, counts.images)
 
 
 def sensitivity_at(counts: Curve, specificity: float) -> Numbers:
@@ -135,50 +145,49 @@ def specificity_at(counts: Curve, sensitivity: float) -> Numbers:
     return quotient(passed, np.where(counts.positives > 0, counts.negatives, 0))
 
 
-CURVE_SCORES: Mapping[str, Callable[[Curve], Numbers]] = {
-    "auroc": auroc,
-    "auprc": average_precision,
-    "prevalence": prevalence,
-    **{f"sensitivity_at_specificity_{at:.2f}": partial(sensitivity_at, specificity=at) for at in FIXED},
-    **{f"specificity_at_sensitivity_{at:.2f}": partial(specificity_at, sensitivity=at) for at in FIXED},
+@dataclass(frozen=True)
+class CurveScore:
+    """A score of the curve, and the weight of each fold in its mean over folds, both from a curve to `[R]`."""
+
+    value: Callable[[Curve], Numbers]
+    weight: Callable[[Curve], Numbers]
+
+    def __call__(self, curves: Sequence[Curve]) -> Numbers:
+        """Mean over the curves of all folds, `[R]`; NaN where no fold has a value.
+
+        Logits of different networks cannot be ranked together, so that a fold is scored by itself (Forman and Scholz,
+        Apples-to-apples in cross-validation studies, SIGKDD Explorations 12, 2010). The weight of a fold is the number
+        of cases over which the score is a mean; for AUROC, each pair of a positive and a negative in a fold is one.
+        """
+        if len(curves) == 1:
+            return self.value(curves[0])
+        values = np.stack([self.value(counts) for counts in curves])
+        weights = np.where(np.isnan(values), 0, np.stack([self.weight(counts) for counts in curves]))
+        return quotient((weights * np.nan_to_num(values)).sum(0), weights.sum(0))
+
+
+CURVE_SCORES: Mapping[str, CurveScore] = {
+    "auroc": CurveScore(auroc, attrgetter("pairs")),
+    "auprc": CurveScore(average_precision, attrgetter("positives")),
+    "prevalence": CurveScore(prevalence, attrgetter("images")),
+    **{
+        f"sensitivity_at_specificity_{at:.2f}": CurveScore(
+            partial(sensitivity_at, specificity=at), attrgetter("positives")
+        )
+        for at in FIXED
+    },
+    **{
+        f"specificity_at_sensitivity_{at:.2f}": CurveScore(
+            partial(specificity_at, sensitivity=at), attrgetter("negatives")
+        )
+        for at in FIXED
+    },
 }
 
 
 def brier(ranked: Ranking, weights: Numbers) -> Numbers:
     """Mean squared difference of probability and truth under weights `[R, N]`; `[R] in [0, 1]`, NaN without images."""
-    return quotient(weights[:, ranked.order] @ (ranked.scores - ranked.positive) ** 2, weights.sum(1))
-
-
-def calibration_error(ranked: Ranking, weights: Numbers) -> Numbers:
-    """Expected calibration error (ECE): mean distance of probability and frequency in fifteen bins of equal mass.
-
-    Every resample has its own bins; equal probabilities share the bin that contains the middle of their mass.
-
-    Parameters
-    ----------
-    weights
-        `[R, N]`.
-
-    Returns
-    -------
-    ndarray
-        `[R] in [0, 1]`.
-    """
-    ordered = weights[:, ranked.order]
-    sums = totals(ordered, ranked.ends)  # [R, groups]
-    excess = np.diff(totals(ordered * (ranked.scores - ranked.positive), ranked.ends), axis=1, prepend=0)
-    total = last(sums)
-    twice = 2 * sums - np.diff(sums, axis=1, prepend=0)  # the middle of each group's mass; halves would round
-    bins = np.minimum((twice * BINS / np.maximum(2 * total, 1)[:, None]).astype(np.int64), BINS - 1)
-    cells = (bins + BINS * np.arange(len(weights))[:, None]).ravel()
-    gaps = np.bincount(cells, excess.ravel(), BINS * len(weights)).reshape(-1, BINS)
-    return quotient(np.abs(gaps).sum(1), total)
-
-
-PROBABILITY_SCORES: Mapping[str, Callable[[Ranking, Numbers], Numbers]] = {
-    "brier": brier,
-    "ece": calibration_error,
-}
+    return quotient((weights[:, ranked.order] * (ranked.scores - ranked.positive) ** 2).sum(1), weights.sum(1))
 
 
 def aurocs(scores: Numbers, targets: Numbers) -> Numbers:
@@ -232,6 +241,6 @@ def elements_at(rising: Numbers, places: NDArray[np.int64]) -> Numbers:
 def clopper_pearson(hits: int, trials: int) -> Interval:
     """Exact 95 % interval of a proportion; (0, 1) without trials."""
     tail = (1 - CONFIDENCE) / 2
-    low = beta.ppf(tail, hits, trials - hits + 1) if hits > 0 else 0.0
-    high = beta.ppf(1 - tail, hits + 1, trials - hits) if hits < trials else 1.0
+    low = betaincinv(hits, trials - hits + 1, tail) if hits > 0 else 0.0
+    high = betaincinv(hits + 1, trials - hits, 1 - tail) if hits < trials else 1.0
     return float(low), float(high)

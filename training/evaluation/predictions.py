@@ -40,6 +40,8 @@ class Predictions:
         Metadata of the N images.
     labels
         Label of each of the K findings, in order.
+    folds
+        `[N] int64`, number of the network that gave each image's logits; None if one network gave all of them.
     """
 
     logits: Floats
@@ -47,6 +49,7 @@ class Predictions:
     peaks: Floats
     cases: tuple[Case, ...]
     labels: tuple[str, ...] = LABELS
+    folds: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -68,7 +71,8 @@ class Predictions:
     def subset(self, indices: NDArray[np.int64]) -> "Predictions":
         """Return the predictions for the images at these indices `[n]`."""
         cases = tuple(self.cases[index] for index in indices)
-        return Predictions(self.logits[:, indices], self.boxes[indices], self.peaks[indices], cases, self.labels)
+        arrays = self.logits[:, indices], self.boxes[indices], self.peaks[indices]
+        return Predictions(*arrays, cases, self.labels, None if self.folds is None else self.folds[indices])
 
 
 def without_second_look(predicted: Predictions) -> Predictions:
@@ -125,7 +129,7 @@ def peaks(heat_map: Tensor) -> Tensor:
 
 
 def pool(parts: Sequence[Predictions]) -> Predictions:
-    """Join the predictions of several folds.
+    """Join the predictions of several folds, and number them.
 
     Raises
     ------
@@ -139,7 +143,8 @@ def pool(parts: Sequence[Predictions]) -> Predictions:
         raise TrainingError("folds: an image is held out in more than one of them")
     logits = np.concatenate([part.logits for part in parts], 1)
     boxes, peaks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "peaks"))
-    return Predictions(logits, boxes, peaks, cases, parts[0].labels)
+    folds = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return Predictions(logits, boxes, peaks, cases, parts[0].labels, folds)
 
 
 def save(path: Path, predictions: Predictions) -> None:

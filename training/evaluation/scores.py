@@ -1,31 +1,24 @@
 """Every score of a reading, with its interval: rows of `metrics.json`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.labels import LABELS
-from training.evaluation.bootstrap import Resamples, entry, resamples
+from training.evaluation.bootstrap import Resamples, entry, evaluate_all, resamples
 from training.evaluation.calibration import MIN_POSITIVES
-from training.evaluation.metrics import (
-    CURVE_SCORES,
-    PROBABILITY_SCORES,
-    Curve,
-    Numbers,
-    curve,
-    macro,
-    ranking,
-    select_known,
-)
-from training.evaluation.predictions import Predictions
+from training.evaluation.label_scores import LabelScores
+from training.evaluation.metrics import CURVE_SCORES, CurveScore, Flags, Numbers, select_known
+from training.evaluation.predictions import BRANCHES, Predictions
 
 Row = dict[str, Any]
 UNCALIBRATED = "_uncalibrated"
-THRESHOLD_SCORES = ("sensitivity", "specificity")  # with fewer than ten positives they go in steps of a tenth and more
+SQUARED, ECE = "calibration_error", "ece"
+# With fewer than ten positives a sensitivity goes in steps of a tenth and more, and a slope has no useful interval.
+SCORES_OF_ENOUGH = ("sensitivity", "specificity", "calibration_slope", "calibration_intercept")
 
 
 @dataclass(frozen=True)
@@ -68,56 +61,90 @@ class Part:
 
     @cached_property
     def resamples(self) -> Resamples:
-        """Resamples of the part's patients."""
-        return resamples(self.predictions.patients)
+        """Resamples of the part's patients, within each fold."""
+        folds = self.predictions.folds
+        return resamples(self.predictions.patients, folds=None if folds is None else folds.tolist())
 
 
 Resampled = dict[str, Numbers]  # name of a score to [1 + R, K], the first resample being the images as they are
 
 
-def resampled_scores(
-    part: Part, reading: Reading, curve_scores: Mapping[str, Callable[[Curve], Numbers]] = CURVE_SCORES
-) -> Resampled:
+def resampled_scores(part: Part, reading: Reading, curve_scores: Mapping[str, CurveScore] = CURVE_SCORES) -> Resampled:
     """Compute every score of every label on every resample of the patients: name to `[1 + R, K]`."""
-    truth = part.predictions.targets
-    names = [*curve_scores, *(name + suffix for suffix in reading.probabilities for name in PROBABILITY_SCORES)]
+    return resample([(part, reading)], curve_scores)[0]
 
-    labels = range(len(LABELS))
-    known = ~np.isnan(truth.T)
-    rankings = [ranking(*select_known(reading.scores, truth, label)) for label in labels]
-    likely = [
-        [ranking(*select_known(values, truth, label)) for values in reading.probabilities.values()] for label in labels
+
+def resample(
+    readings: Sequence[tuple[Part, Reading]], curve_scores: Mapping[str, CurveScore] = CURVE_SCORES
+) -> list[Resampled]:
+    """Compute every score of several readings, in processes if there is much to do; see `resampled_scores`."""
+    measures = [
+        [label_scores(part, reading, label, curve_scores) for label in range(len(part.predictions.labels))]
+        for part, reading in readings
+    ]
+    tasks = [
+        (known_resamples(part, label), measure)
+        for (part, _), of_reading in zip(readings, measures, strict=True)
+        for label, measure in enumerate(of_reading)
+    ]
+    arrays = iter(evaluate_all(tasks))
+    return [
+        named(part, of_reading, [next(arrays) for _ in of_reading])
+        for (part, _), of_reading in zip(readings, measures, strict=True)
     ]
 
-    def of_label(weights: Numbers, label: int) -> list[Numbers]:
-        """Return every score `[B]` of a label under weights `[B, N]`."""
-        weights = weights if known[label].all() else weights[:, known[label]]
-        counts = curve(rankings[label], weights)
-        return [
-            *(measure(counts) for measure in curve_scores.values()),
-            *(measure(ranked, weights) for ranked in likely[label] for measure in PROBABILITY_SCORES.values()),
-        ]
 
-    def of_all(weights: Numbers) -> Numbers:
-        """Return all scores `[B, scores, K]` under weights `[B, N]`."""
-        return np.array([of_label(weights, label) for label in labels]).transpose(2, 1, 0)
+def label_scores(part: Part, reading: Reading, label: int, curve_scores: Mapping[str, CurveScore]) -> LabelScores:
+    """Select what is needed to score one label of a reading."""
+    truth = part.predictions.targets
+    known = np.flatnonzero(~np.isnan(truth[:, label]))
+    scores, positive = select_known(reading.scores, truth, label)
+    likely = {suffix: select_known(values, truth, label)[0] for suffix, values in reading.probabilities.items()}
+    folds = None if reading.name not in BRANCHES else part.predictions.folds
+    return LabelScores(
+        scores, positive, likely, part.resamples.owner[known], None if folds is None else folds[known], curve_scores
+    )
 
-    samples = dict(zip(names, part.resamples.evaluate(of_all).transpose(1, 0, 2), strict=True))
-    few = np.nansum(truth, 0) < MIN_POSITIVES
+
+def named(part: Part, measures: Sequence[LabelScores], arrays: Sequence[Numbers]) -> Resampled:
+    """Name the scores `[1 + R, scores]` of each label; a score of too few images is NaN.
+
+    The interval of `calibration_error` is the basic bootstrap's: a resample scatters about the images as an estimate
+    does about the true value, so that its distance from the biased error of the images is subtracted from the value.
+    The customary ECE has a value and no resamples, as no such centre is known for it.
+    """
+    samples = dict(zip(measures[0].names, np.stack(arrays, 2).transpose(1, 0, 2), strict=True))
+    for suffix in measures[0].probabilities:
+        centres = np.array([measure.biased_errors()[suffix] for measure in measures])
+        errors = samples[SQUARED + suffix]
+        samples[SQUARED + suffix] = np.concatenate([errors[:1], errors[:1] + centres - errors[1:]])
+        samples[ECE + suffix] = np.array([[measure.customary_errors()[suffix] for measure in measures]])
     for name in samples:
-        if name.startswith(THRESHOLD_SCORES):
-            samples[name] = np.where(few, np.nan, samples[name])
+        if name.startswith(SCORES_OF_ENOUGH):
+            samples[name] = np.where(enough(part), samples[name], np.nan)
     return samples
+
+
+def enough(part: Part) -> Flags:
+    """Return which labels have at least ten positives and ten negatives: `[K] bool`."""
+    truth = part.predictions.targets
+    return np.asarray(np.minimum((truth == 1).sum(0), (truth == 0).sum(0)) >= MIN_POSITIVES)
+
+
+def known_resamples(part: Part, label: int) -> Resamples:
+    """Return the resamples of the part's patients for the images whose label is known."""
+    return replace(part.resamples, owner=part.resamples.owner[~np.isnan(part.predictions.targets[:, label])])
 
 
 def score_rows(part: Part, reading: Reading, samples: Resampled) -> list[Row]:
     """Return a row for each score of each label, and of the macro average; its row names the labels averaged."""
+    names = part.predictions.labels
     positives = np.nansum(part.predictions.targets, 0).astype(int)
     about = {"split": part.split, "images": len(part.predictions), "branch": reading.name}
     return [
-        {"name": name, **about, **row, "positives": int(positives[[LABELS.index(label) for label in labels]].sum())}
+        {"name": name, **about, **row, "positives": int(positives[[names.index(label) for label in labels]].sum())}
         for name, values in samples.items()
-        for row, labels in with_macro(values)
+        for row, labels in with_macro(part, values, root if name.startswith(SQUARED) else np.asarray)
     ]
 
 
@@ -125,13 +152,31 @@ def differences(part: Part, pair: tuple[str, str], samples: Mapping[str, Resampl
     """Return rows of the difference in AUROC, first reading minus second, on the same resamples."""
     about = {"name": "auroc", "split": part.split, "branch": pair[0], "against": pair[1]}
     values = samples[pair[0]]["auroc"] - samples[pair[1]]["auroc"]
-    return [{**about, **row} for row, _ in with_macro(values)]
+    return [{**about, **row} for row, _ in with_macro(part, values)]
 
 
-def with_macro(values: Numbers) -> Iterator[tuple[Row, Sequence[str]]]:
-    """Yield, from samples `[1 + R, K]`, fields and labels of a row: for each label and, last, for the mean."""
-    for label, column in zip(LABELS, values.T, strict=True):
-        yield {"label": label, **entry(column)}, (label,)
-    defined = ~np.isnan(values[0])
-    labels = [label for label, is_defined in zip(LABELS, defined, strict=True) if is_defined]
-    yield {"label": "macro", **entry(macro(values[:, defined])), "labels": labels}, labels
+def with_macro(
+    part: Part, values: Numbers, finish: Callable[[Numbers], Numbers] = np.asarray
+) -> Iterator[tuple[Row, Sequence[str]]]:
+    """Yield, from samples `[1 + R, K]`, fields and labels of a row: for each label and, last, for the mean.
+
+    The mean is over the same labels in the value and in every resample: those with enough positives and negatives. A
+    resample without a value for one of them is left out of the interval; `resamples` is the number of the others.
+
+    Parameters
+    ----------
+    finish
+        Function from a label's samples, or those of the mean, `[1 + R]` to those of the row.
+    """
+    names, chosen = part.predictions.labels, enough(part)
+    for label, column in zip(names, values.T, strict=True):
+        yield {"label": label, **entry(finish(column))}, (label,)
+    labels = [label for label, is_chosen in zip(names, chosen, strict=True) if is_chosen]
+    means = values[:, chosen].mean(1) if labels else np.full(len(values), np.nan)
+    used = int((~np.isnan(means[1:])).sum())
+    yield {"label": "macro", **entry(finish(means)), "labels": labels, "resamples": used}, labels
+
+
+def root(squared: Numbers) -> Numbers:
+    """Square root of samples `[1 + R]`, of which those below 0 count as 0."""
+    return np.sqrt(np.maximum(squared, 0))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from training.data.sample import Case
 from training.evaluation.metrics import CURVE_SCORES
-from training.evaluation.scores import Part, Reading, Row, resampled_scores, score_rows
+from training.evaluation.scores import Part, Reading, Row, resample, score_rows
 
 UNKNOWN = "unknown"
 AGES = {"0-17": 18, "18-39": 40, "40-59": 60, "60-79": 80, "80+": float("inf")}  # age band to its exclusive end
@@ -44,12 +44,10 @@ def subgroups(part: Part) -> list[Row]:
     """Return AUROC and prevalence of the fusion branch in every group, with intervals; None where undefined."""
     fusion = next(reading for reading in part.readings if reading.name == "fusion")
     alone = Part(part.split, part.predictions, (Reading(fusion.name, fusion.scores),))
-    table = []
-    for by, group, indices in groups(part.predictions.cases):
-        within = alone.subset(part.split, indices)
-        reading = within.readings[0]
-        table += [
-            {**row, "by": by, "group": group}
-            for row in score_rows(within, reading, resampled_scores(within, reading, SCORES))
-        ]
-    return table
+    found = [(by, group, alone.subset(part.split, indices)) for by, group, indices in groups(part.predictions.cases)]
+    scored = resample([(within, within.readings[0]) for _, _, within in found], SCORES)
+    return [
+        {**row, "by": by, "group": group}
+        for (by, group, within), samples in zip(found, scored, strict=True)
+        for row in score_rows(within, within.readings[0], samples)
+    ]

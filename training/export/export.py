@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,6 +27,7 @@ from training.fit.served_weights import as_served, folded
 
 REQUIRED_ENTRIES = ("operating_points", "training_data", "metrics", "statistics")  # in the card of the evaluated run
 ENTRIES = (*REQUIRED_ENTRIES, "model_card")
+LABEL_ENTRIES = ("codes", "untrained")  # absent if empty
 
 MAX_DIFFERENCE = 1e-4  # in probability and heat map
 MAX_BOX_DIFFERENCE = 1.0  # canvas pixels
@@ -72,9 +74,9 @@ def export(
         Trained network; it is not changed. Without a second look (see `model.agcnn.without_second_look`) the graph has
         no output `local`.
     card
-        `operating_points`, `training_data`, `metrics`, `statistics` and, optionally, `model_card`, as in the
-        artefact's card, and whether they were computed with a `second_look` (a run's `card.json`); other entries are
-        ignored.
+        `operating_points`, `training_data`, `metrics`, `statistics` and, optionally, `labels` (else those of
+        ChestX-ray14), `model_card`, `codes` and `untrained`, as in the artefact's card, and whether they were computed
+        with a `second_look` (a run's `card.json`); other entries are ignored.
     images
         At least 64 canvases `[1, S, S] float32 in [0, 1]`, radiographs or phantoms, on which torch and ONNX Runtime
         are compared.
@@ -106,7 +108,7 @@ def export(
 def _check(
     config: AgcnnConfig, calibration: Calibration, card: Mapping[str, object], images: Sequence[np.ndarray]
 ) -> None:
-    size, findings = config.canvas_size, len(LABELS)
+    size, findings = config.canvas_size, len(_labels(card))
     missing = [name for name in REQUIRED_ENTRIES if name not in card]
     _require(not missing, f"the card has no {', '.join(missing)}")
     fits = config.findings in (findings, findings + 1)
@@ -188,8 +190,9 @@ def _card(
         "version": version("agcnn-triage"),
         "git_commit": commit(),
         "created": _now().isoformat(timespec="seconds"),
-        "labels": LABELS,
+        "labels": _labels(evaluated),
         **{name: evaluated[name] for name in ENTRIES if name in evaluated},
+        **{name: evaluated[name] for name in LABEL_ENTRIES if evaluated.get(name)},
         "preprocessing": {"canvas_size": config.canvas_size, "resize": "stretch"},
         "network": _network(config),
         "golden": golden,
@@ -200,6 +203,11 @@ def _network(config: AgcnnConfig) -> dict[str, object]:
     """Return the card's entry; that there is a second look is not written, as older services do not know the field."""
     names = [name for name in Network.model_fields if name != "second_look"]
     return {name: getattr(config, name) for name in names} | ({} if config.second_look else {"second_look": False})
+
+
+def _labels(evaluated: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the labels of an evaluated run; those of ChestX-ray14 if its card is of an older version."""
+    return tuple(evaluated.get("labels", LABELS))
 
 
 def _json(card: Mapping[str, object]) -> str:

@@ -12,7 +12,6 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from model.agcnn import Agcnn
-from model.labels import LABELS
 from service.artefact.file import output_names
 from training.evaluation.calibration import Calibration
 from training.fit.served_weights import LARGE
@@ -51,11 +50,11 @@ class FusedGraph(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map `[B, 1, S, S] float32 in [0, 1]` to the tensors of `output_names`."""
         output = self.network(image)
-        # The fifteenth output of the paper's recipe, "No Finding", is trained but not served.
+        labels = self.slope.shape[1]  # an additional output, No Finding, is trained but not served
         branches = (output.fusion, output.global_, output.local)
-        logits = [branch[:, : len(LABELS)] for branch in branches if branch is not None]
+        logits = [branch[:, :labels] for branch in branches if branch is not None]
         probabilities = [torch.sigmoid(self.slope[n] * branch + self.bias[n]) for n, branch in enumerate(logits)]
-        return *probabilities, output.heat_map, output.class_maps[:, : len(LABELS)], output.box
+        return *probabilities, output.heat_map, output.class_maps[:, :labels], output.box
 
 
 def to_onnx(graph: FusedGraph) -> onnx.ModelProto:

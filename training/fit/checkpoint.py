@@ -2,8 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,15 @@ from torch import Tensor, nn
 
 from model.agcnn import Agcnn, AgcnnConfig
 from model.branch import load_trunk
+from model.labels import LABELS
 from model.squeezenet import read_trunk
 from training.errors import TrainingError
+from training.fit.classifier_rows import CLASSIFIERS, differences, match_rows, output_names
 
 WEIGHTS = "network.safetensors"
 DOCUMENT = "run.json"
 PICKLED = (".pth", ".pt", ".tar")
+NESTED = ("state_dict", "model_state_dict", "model")  # names of the state dict among other things in a file
 COUNTER = "num_batches_tracked"  # step counter of a batch norm, which is not a weight
 SOURCES = ("model", "training", "service/dicom")  # sources that weights and pixels depend on
 
@@ -44,10 +47,12 @@ def load(run: Path) -> tuple[Agcnn, dict[str, Any]]:
     return network.eval(), document
 
 
-def initialise(network: Agcnn, path: Path) -> list[str]:
+def initialise(network: Agcnn, path: Path, labels: Sequence[str] = LABELS) -> list[str]:
     """Load starting weights: those of a run's network, or a published trunk, which goes into the global branch.
 
-    With a trunk the rest of the network, including the local branch, is not changed.
+    With a trunk the rest of the network, including the local branch, is not changed. The classifiers of a run with
+    other labels are matched by label. Where the file's labels are not known, its classifiers are taken for those of
+    ChestX-ray14, and loaded only for these labels.
 
     Parameters
     ----------
@@ -55,11 +60,13 @@ def initialise(network: Agcnn, path: Path) -> list[str]:
         Changed in place.
     path
         File of weights, see `read_state`.
+    labels
+        Labels of the network.
 
     Returns
     -------
     list of str
-        Names that did not match, sorted: only in the file, only in the network, or of another shape.
+        Names that did not match, sorted: only in the file, only in the network, or of another shape; then labels.
 
     Raises
     ------
@@ -69,7 +76,7 @@ def initialise(network: Agcnn, path: Path) -> list[str]:
     state = read_state(path)
     whole = any(name.startswith("global_branch.") for name in state)
     try:
-        unmatched = load_network(network, state) if whole else load_trunk(network.global_branch, state)
+        unmatched = load_whole(network, path, state, labels) if whole else load_branch(network, state, labels)
     except KeyError as error:
         raise TrainingError(f"{path}: the first convolution has three channels, but {error} is missing") from error
     prefix = "global_branch.features." if whole else "features."
@@ -79,6 +86,36 @@ def initialise(network: Agcnn, path: Path) -> list[str]:
         count = f"{len(missing)} of the {len(names)} weights of {network.config.backbone}"
         raise TrainingError(f"{path}: lacks {count}, first: {', '.join(missing[:3])}")
     return unmatched
+
+
+def with_scale_of(config: AgcnnConfig, weights: Path | None) -> AgcnnConfig:
+    """Return a configuration with the scale of the run that wrote the starting weights; unchanged for other weights."""
+    if weights is None or not (weights.parent / DOCUMENT).is_file():
+        return config
+    start = AgcnnConfig(**read_json(weights.parent / DOCUMENT)["network"])
+    return replace(config, pixel_mean=start.pixel_mean, pixel_std=start.pixel_std)
+
+
+def load_whole(network: Agcnn, path: Path, state: Mapping[str, Tensor], labels: Sequence[str]) -> list[str]:
+    """Load the weights of a run's network, in place; returns the names and labels that did not match."""
+    own, document = network.state_dict(), path.parent / DOCUMENT
+    if not document.is_file():
+        known = state if tuple(labels) == LABELS else {name: state[name] for name in state if name not in CLASSIFIERS}
+        return load_network(network, known)
+    outputs = len(state.get(CLASSIFIERS[0], ()))
+    theirs, ours = output_names(labels_of(read_json(document)), outputs), output_names(labels, network.config.findings)
+    return load_network(network, match_rows(state, own, theirs, ours)) + differences(theirs, ours)
+
+
+def load_branch(network: Agcnn, state: Mapping[str, Tensor], labels: Sequence[str]) -> list[str]:
+    """Load a published trunk into the global branch, in place; returns the names that did not match."""
+    classifier = network.global_branch.classifier
+    own = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
+    unmatched = load_trunk(network.global_branch, state)
+    if tuple(labels) == LABELS:
+        return unmatched
+    classifier.load_state_dict(own)
+    return sorted({*unmatched, *(f"classifier.{name}" for name in own)})
 
 
 def load_network(network: Agcnn, state: Mapping[str, Tensor]) -> list[str]:
@@ -96,7 +133,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     ----------
     path
         `.npz` of SqueezeNet; `.safetensors`; or a file of `torch.save` as `.pth`, `.pt` or `.pth.tar`: a state dict, or
-        a dictionary with one as `state_dict`. Code in the file is not run.
+        a dictionary with one under a name of `NESTED`. Code in the file is not run.
 
     Raises
     ------
@@ -114,7 +151,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # the readers raise many kinds of exception on foreign files
         raise TrainingError(f"{path}: not readable as weights") from error
     if isinstance(content, Mapping):
-        content = content.get("state_dict", content)
+        content = next((content[name] for name in NESTED if isinstance(content.get(name), Mapping)), content)
     items = content.items() if isinstance(content, Mapping) else ()
     state = {name: value for name, value in items if isinstance(name, str) and isinstance(value, Tensor)}
     if not state:
@@ -169,6 +206,11 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path}: not a finished run, or not readable") from error
     return document
+
+
+def labels_of(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the labels of a run from its document; those of ChestX-ray14 in runs of older versions."""
+    return tuple(document.get("labels", LABELS))
 
 
 def plain(document: Any) -> Any:

@@ -1,12 +1,13 @@
 """The configuration of a training run: all its settings except the data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from model.agcnn import AgcnnConfig, CropFrom
 from model.branch import Pooling
 from model.heat_map import Statistic
-from model.labels import LABELS
+from model.labels import LABELS, NO_FINDING
 from training.data.transforms import Augmentation
 from training.errors import TrainingError
 
@@ -116,10 +117,24 @@ class TrainConfig:
 
     @property
     def network(self) -> AgcnnConfig:
-        """Configuration of the network that the run trains."""
-        shared = {item.name: getattr(self, item.name) for item in fields(AgcnnConfig) if hasattr(self, item.name)}
+        """Configuration of the network for the labels of ChestX-ray14."""
+        return self.network_for(LABELS)
+
+    def network_for(self, labels: Sequence[str]) -> AgcnnConfig:
+        """Return the configuration of the network for these labels.
+
+        Raises
+        ------
+        TrainingError
+            A value is invalid, or No Finding is a label and to be an additional output too.
+        """
+        if self.no_finding and NO_FINDING in labels:
+            raise TrainingError(f"no_finding: the data have a label {NO_FINDING} of their own")
+        # `second_look` is another setting here: the start of the local branch, which every run has.
+        names = {item.name for item in fields(AgcnnConfig)} - {"second_look"}
+        shared = {name: getattr(self, name) for name in names if hasattr(self, name)}
         try:
-            return AgcnnConfig(**shared, findings=len(LABELS) + self.no_finding)
+            return AgcnnConfig(**shared, findings=len(labels) + self.no_finding)
         except ValueError as error:
             raise TrainingError(str(error)) from error
 

@@ -24,11 +24,11 @@ class Loss:
         self.weight = positive_weights(self.targets).to(device) if config.positive_weight else None
 
     def __call__(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute `masked_loss` of logits `[B, K]` and the data's targets `[B, 14]`."""
+        """Compute `masked_loss` of logits `[B, K]` and the data's targets, one for each label."""
         return masked_loss(logits, self.extended(target), self.weight)
 
     def extended(self, target: Tensor) -> Tensor:
-        """Return the targets `[N, K]` of every output from the data's targets `[N, 14]`."""
+        """Return the targets `[N, K]` of every output from the data's targets, one for each label."""
         return with_no_finding(target) if self.no_finding else target
 
 
@@ -62,7 +62,7 @@ def positive_weights(targets: Tensor) -> Tensor:
 
 
 def with_no_finding(target: Tensor) -> Tensor:
-    """Append No Finding to targets `[B, 14]`: `[B, 15]`; 1 where all others are 0, 0 where one is 1, else NaN."""
+    """Append No Finding to targets `[B, K]`: `[B, K + 1]`; 1 where all others are 0, 0 where one is 1, else NaN."""
     any_present = (target == 1).any(1)
     none_present = (target == 0).all(1)
     unknown = torch.full_like(target[:, 0], torch.nan)

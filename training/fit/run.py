@@ -1,5 +1,6 @@
 """One training run, from data on disk to a finished run folder."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ import numpy as np
 import torch
 
 from model.agcnn import Agcnn
+from model.labels import LABELS
 from training.data.cache import Canvases
 from training.data.order import fold
-from training.data.sources import canvases
+from training.data.sources import canvases, read
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.fit import checkpoint
@@ -21,6 +23,7 @@ from training.fit.loop import LAST, Data, create_fabric_for, fit
 from training.fit.loss import Loss
 from training.fit.served_weights import as_served
 from training.fit.stages import start_at_prevalence
+from training.fit.trained_labels import untrained_labels
 
 HELD_OUT = "held_out.npz"
 PART = "held_out.part.npz"  # HELD_OUT while it is written
@@ -65,16 +68,18 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
     """
     if bool(plan.teachers) != bool(config.distil):
         raise TrainingError("--teacher and --distil must be given together")
-    architecture = config.network  # raises before anything is written
+    _ = config.network  # raises before anything is written or read
+    labels = read(plan.data, "train", config.canvas_size).labels
+    architecture = checkpoint.with_scale_of(config.network_for(labels), plan.init)
     fabric = create_fabric_for(config)
     if fabric.node_rank == fabric.local_rank == 0:
-        claim(run, plan, config, resume)
+        claim(run, plan, config, labels, resume)
     if (run / checkpoint.DOCUMENT).is_file():
         fabric.print(f"{run}: finished")
         return
     # Before the other processes start, so that an error is reported once and the others find the canvases in the cache.
     if plan.init and fabric.local_rank == 0:
-        initialise_network(Agcnn(architecture), plan.init, config)
+        initialise_network(Agcnn(architecture), plan.init, config, labels)
     first = load_data(plan, config) if fabric.local_rank == 0 else None
     fabric.launch()
     if config.threads:
@@ -84,15 +89,18 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
     network, used = Agcnn(architecture), split_for_selection(data, plan, config)
     start_at_prevalence(network, Loss(used.train.targets, config).targets.numpy())
     if plan.init:
-        unmatched = initialise_network(network, plan.init, config)
+        unmatched = initialise_network(network, plan.init, config, labels)
         fabric.print(f"{plan.init}: {len(unmatched)} names did not match", *unmatched, sep="\n  ")
     if data.held_out is not None and (known := earlier_patients(run).intersection(data.held_out.patients)):
         fabric.print(f"held-out patients on whom --init or --teacher was trained, excluded from scores: {len(known)}")
+    untrained = untrained_labels(used.train, [*([plan.init.parent] if plan.init else []), *plan.teachers])
     if config.distil:
         used = replace(used, train=distil_targets(fabric, used.train, plan.teachers, config.distil))
     history = fit(fabric, network, used, config, run)
     document = {
         "config": asdict(config),
+        "labels": labels,
+        "untrained": untrained,
         "training_data": [*earlier_training_data(plan.init, plan.teachers), data_entry(used.train, config)],
         "history": [asdict(epoch) for epoch in history],
     }
@@ -107,7 +115,7 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
     fabric.print(f"{run}: finished")
 
 
-def claim(run: Path, plan: Plan, config: TrainConfig, resume: bool) -> None:
+def claim(run: Path, plan: Plan, config: TrainConfig, labels: Sequence[str], resume: bool) -> None:
     """Create the run folder, or check that an existing one has the same plan; before the first epoch it may change.
 
     Raises
@@ -123,7 +131,8 @@ def claim(run: Path, plan: Plan, config: TrainConfig, resume: bool) -> None:
     places["teachers"] = [teacher.resolve() for teacher in plan.teachers]
     if plan.without:
         places["without"] = plan.without.resolve()
-    planned = checkpoint.plain({"config": asdict(config), "split": plan.split, "fold": plan.fold, **places})
+    choices = {"split": plan.split, "fold": plan.fold, "labels": labels}
+    planned = checkpoint.plain({"config": asdict(config), **choices, **places})
     if not (run / PLAN).is_file() or not any((run / left).is_file() for left in (LAST, checkpoint.DOCUMENT)):
         return checkpoint.write_json(run / PLAN, planned)
     if not resume:
@@ -136,7 +145,7 @@ def claim(run: Path, plan: Plan, config: TrainConfig, resume: bool) -> None:
 
 def flatten(planned: dict[str, Any]) -> dict[str, Any]:
     """Merge a plan and its configuration into one table, without `workers`, which do not change the result."""
-    table = {**planned, **planned["config"]}
+    table = {"labels": list(LABELS), **planned, **planned["config"]}  # of ChestX-ray14 in plans of older versions
     return {name: value for name, value in table.items() if name not in ("config", "workers")}
 
 
@@ -145,12 +154,12 @@ def changed_names(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
 
 
-def initialise_network(network: Agcnn, init: Path, config: TrainConfig) -> list[str]:
+def initialise_network(network: Agcnn, init: Path, config: TrainConfig, labels: Sequence[str] = LABELS) -> list[str]:
     """Load the starting weights into a network, in place; returns the names that did not match.
 
     A published trunk goes into the local branch too, unless the local branch is to be copied from the global one.
     """
-    unmatched = checkpoint.initialise(network, init)
+    unmatched = checkpoint.initialise(network, init, labels)
     whole = any(name.startswith("global_branch.") for name in checkpoint.read_state(init))
     if config.second_look == "init" and not whole:
         network.local_branch.features.load_state_dict(network.global_branch.features.state_dict())

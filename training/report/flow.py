@@ -24,7 +24,7 @@ def folder(listed: Listing, used: Sequence[str]) -> Row:
     }
 
 
-def trained(plan: Mapping[str, Any], entry: Mapping[str, Any], listed: Listing | None) -> Row:
+def trained(plan: Mapping[str, Any], entry: Mapping[str, Any], listed: Sequence[Listing]) -> Row:
     """Return the step of the images that a run was trained on.
 
     Parameters
@@ -34,11 +34,11 @@ def trained(plan: Mapping[str, Any], entry: Mapping[str, Any], listed: Listing |
     entry
         The run's own entry in the `training_data` of `run.json`.
     listed
-        The folder of the plan; None if it is gone.
+        The folders of the plan; none if one is gone.
     """
     splits = "train+val" if plan["fold"] else plan["split"]
     numbers = {name: int(entry[name]) for name in ("images", "patients")}
-    whole = size(case for split in splits.split("+") for case in listed.splits[split]) if listed else numbers
+    whole = size_of(listed, splits) if listed else numbers
     reasons = [f"patients of {Path(plan['without']).name}"] if plan.get("without") else []
     reasons += ["held out"] if plan["fold"] else []
     return step("trained on", splits, numbers, whole, " or ".join(reasons))
@@ -71,3 +71,9 @@ def size(cases: Iterable[Case]) -> dict[str, int]:
     """Count images and patients."""
     patients = [case.patient for case in cases]
     return {"images": len(patients), "patients": len(set(patients))}
+
+
+def size_of(listed: Iterable[Listing], splits: str) -> dict[str, int]:
+    """Count the images and patients of some splits, such as `train+val`, of folders that share no patient."""
+    sizes = [size(case for split in splits.split("+") for case in each.splits[split]) for each in listed]
+    return {name: sum(row[name] for row in sizes) for name in ("images", "patients")}

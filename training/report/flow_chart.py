@@ -57,7 +57,7 @@ class Chart:
 
 def chart(flow: Row) -> Chart:
     """Lay out source, exclusions and splits of each folder, and below them what was done with the splits."""
-    boxes, arrows, splits, y = list[Box](), list[tuple[int, int, int, int]](), dict[str, Box](), 0
+    boxes, arrows, splits, y = list[Box](), list[tuple[int, int, int, int]](), dict[str, list[Box]](), 0
     for folder in flow["folders"]:
         source = Box(column(1), y, (folder["name"], *counted(folder["source"])))
         beside = [
@@ -70,10 +70,12 @@ def chart(flow: Row) -> Chart:
         arrows += [across(source, box) for box in beside] + [down(source, box) for box in below_it]
         boxes += [source, *beside, *below_it]
         known = dict(zip((row["split"] for row in folder["splits"]), below_it, strict=True))
-        splits |= {split: box for split, box in known.items() if split in folder["used"]}
+        for split, box in known.items():
+            if split in folder["used"]:
+                splits.setdefault(split, []).append(box)
     last = [Box(column(place), y, used(row)) for place, row in enumerate(flow["uses"])]
     for row, box in zip(flow["uses"], last, strict=True):
-        arrows += [down(splits[split], box) for split in row["splits"] if split in splits]
+        arrows += [down(upper, box) for split in row["splits"] for upper in splits.get(split, ())]
     return Chart((*boxes, *last), tuple(arrows))
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from model.labels import LABELS
 from service.artefact.card import NOTICE
 from training.data.sample import Floats
 from training.evaluation.calibration import Calibration
@@ -102,7 +101,7 @@ def render(metrics: Row, test: Predictions, calibration: Calibration, shown: Sho
     )
     return environment.get_template("report.html.jinja").render(
         notice=NOTICE,
-        labels=LABELS,
+        labels=test.labels,
         metrics=metrics,
         splits=splits,
         relevant=relevant,
@@ -117,7 +116,7 @@ def render(metrics: Row, test: Predictions, calibration: Calibration, shown: Sho
         pictures=[(picture, leading(picture)) for picture in shown.pictures],
         sections=present(metrics, bool(shown.checklists)),
         checklists=shown.checklists,
-        **study_tables(metrics),
+        **study_tables(metrics, test.labels),
         failure_pictures=shown.failures,
     )
 

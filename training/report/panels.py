@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from model.labels import LABELS
 from training.evaluation.calibration import Calibration
 from training.evaluation.metrics import Flags, Numbers, select_known
 from training.evaluation.predictions import BRANCHES, Predictions
@@ -56,7 +55,7 @@ def drawn_roc(scores: Numbers, positive: Flags) -> Numbers:
 def panels(part: Predictions, scores: Numbers, curve: Callable[[Numbers, Flags], Numbers]) -> tuple[Panel, ...]:
     """Draw one panel for each label from scores `[3, N, K]`; it has no lines if a class is missing."""
     drawn = []
-    for index, label in enumerate(LABELS):
+    for index, label in enumerate(part.labels):
         pairs = [select_known(scores[BRANCHES.index(branch)], part.targets, index) for branch in DRAWN_BRANCHES]
         positive = pairs[0][1]
         note = f"{int(positive.sum())} of {len(positive)}"

@@ -11,16 +11,18 @@ from training.data.listing import SPLITS, Listing, listing
 from training.data.sample import Case
 from training.errors import TrainingError
 from training.evaluation.assessment import suffix
+from training.evaluation.calibration import Calibration
 from training.evaluation.characteristics import characteristics
 from training.evaluation.failures import failures
 from training.evaluation.predictions import Predictions
 from training.evaluation.scores import Part
 from training.fit import checkpoint
 from training.fit.lineage import PLAN
-from training.report.flow import folder, size, step, trained
+from training.report.calibration_source import VALIDATION
+from training.report.flow import folder, size, size_of, step, trained
 
 PACKAGES = ("torch", "lightning-fabric", "monai", "numpy", "scipy", "pillow")
-NOT_HELD_OUT = "in no fold, or patients of the starting weights or teachers"
+NOT_HELD_OUT = "not held out, or patients of the starting weights or teachers"
 
 Row = dict[str, Any]
 
@@ -32,36 +34,30 @@ class Folders:
     Attributes
     ----------
     training
-        The folder of the run's plan, None if it is gone or not known; often the same as `test`.
+        The folders of the run's plan; none if one of them is gone, or if they are not known.
     test
-        The folder whose test list is scored.
+        The folder whose test list is scored, often one of those.
     """
 
-    training: Listing | None
+    training: tuple[Listing, ...]
     test: Listing
 
     @property
     def used(self) -> Iterator[tuple[Listing, tuple[str, ...]]]:
-        """Yield each folder once, that of training first, with the splits that the study used."""
-        if self.training is self.test:
-            yield self.test, SPLITS
-            return
-        if self.training is not None:
-            yield self.training, SPLITS[:-1]
-        yield self.test, SPLITS[-1:]
+        """Yield each folder once, those of training first, with the splits that the study used."""
+        for listed in self.training:
+            yield listed, SPLITS if listed is self.test else SPLITS[:-1]
+        if not any(listed is self.test for listed in self.training):
+            yield self.test, SPLITS[-1:]
 
 
 def folders(plan: Mapping[str, Any] | None, data: Path) -> Folders:
-    """List the images of the folder of a run's `plan.json`, and of the evaluated folder `data`."""
-    test = listing(data)
-    if plan is None:
-        return Folders(None, test)
-    if Path(plan["data"]) == data.resolve():
-        return Folders(test, test)
+    """List the images of the folders of a run's `plan.json`, and of the evaluated folder `data`."""
+    test, trained = listing(data), [plan["data"], *plan.get("further", ())] if plan else []
     try:
-        return Folders(listing(Path(plan["data"])), test)
+        return Folders(tuple(test if Path(each) == data.resolve() else listing(Path(each)) for each in trained), test)
     except TrainingError:  # moved or deleted since
-        return Folders(None, test)
+        return Folders((), test)
 
 
 def read_plan(run: Path) -> Row | None:
@@ -76,14 +72,14 @@ class Scored:
     Attributes
     ----------
     held_out
-        Out-of-fold predictions; those of `collection` calibrate.
+        Images that were not trained on, of which those of `collection` calibrate; None for none.
     test
         Predictions of the test list.
     collection
         Collection within which every score is given too; empty for none.
     """
 
-    held_out: Predictions
+    held_out: Part | None
     test: Predictions
     collection: str
 
@@ -104,7 +100,7 @@ def study(plan: Mapping[str, Any] | None, document: Mapping[str, Any], data: Pat
     return {
         "flow": {
             "folders": [folder(listed, splits) for listed, splits in found.used],
-            "training_folder": found.training and found.training.name,
+            "training_folders": [listed.name for listed in found.training],
             "uses": list(uses(plan, document, found, scored)),
         },
         "characteristics": table_one(found, scored),
@@ -117,13 +113,17 @@ def uses(plan: Mapping[str, Any] | None, document: Mapping[str, Any], found: Fol
     entries = document["training_data"]
     if plan is not None and entries:
         yield trained(plan, entries[-1], found.training)
-    lists = found.training
-    held_out = size(scored.held_out.cases)
-    listed = size([*lists.splits["train"], *lists.splits["val"]]) if lists else held_out
-    calibration = step("calibrated on, out of fold", "train+val", held_out, listed, NOT_HELD_OUT)
+    if scored.held_out is not None:
+        yield calibrated(scored.held_out, found.training) | within(scored.held_out.predictions, scored.collection)
     test = size(scored.test.cases)
-    yield calibration | within(scored.held_out, scored.collection)
     yield step("scored", "test", test, test, "") | within(scored.test, scored.collection)
+
+
+def calibrated(held_out: Part, listed: Sequence[Listing]) -> Row:
+    """Return the step of the images that were held out of training, for calibration."""
+    splits, left = "val" if held_out.split == VALIDATION else "train+val", size(held_out.predictions.cases)
+    whole = size_of(listed, splits) if listed else left
+    return step(f"calibrated on: {held_out.split}", splits, left, whole, NOT_HELD_OUT)
 
 
 def within(predicted: Predictions, collection: str) -> Row:
@@ -134,22 +134,22 @@ def within(predicted: Predictions, collection: str) -> Row:
 def table_one(found: Folders, scored: Scored) -> list[Row]:
     """Describe train, val and test and, if a collection is named, its part of the test list."""
     rows: list[Row] = []
-    if found.training:
-        names = {split: in_folder(split, found) for split in ("train", "val") if found.training.splits[split]}
-        splits = {name: found.training.splits[split] for split, name in names.items()}
-        rows += characteristics(splits, found.training.labels)
+    for listed in found.training:
+        names = {split: in_folder(split, listed, found) for split in SPLITS[:-1] if listed.splits[split]}
+        rows += characteristics({name: listed.splits[split] for split, name in names.items()}, listed.labels)
     test: dict[str, Sequence[Case]] = {"test": scored.test.cases}
     if scored.collection:
         test["test" + suffix(scored.collection)] = scored.test.within(scored.collection).cases
     return rows + characteristics(test, scored.test.labels)
 
 
-def in_folder(split: str, found: Folders) -> str:
-    """Return the name of a split of the training folder, with the folder's if the test list is in another."""
-    return split if found.training is None or found.training is found.test else f"{split}, {found.training.name}"
+def in_folder(split: str, listed: Listing, found: Folders) -> str:
+    """Return the name of a split of a training folder, with the folder's unless it is the only one of the study."""
+    alone = len(found.training) == 1 and listed is found.test
+    return split if alone else f"{split}, {listed.name}"
 
 
-def failure_entries(part: Part) -> Row:
+def failure_entries(part: Part, calibration: Calibration) -> Row:
     """Return the entries `failures` and `failures_of`, the images of a part that its fusion branch gets most wrong."""
-    listed = failures(part.predictions, part.readings[0].probabilities[""])
+    listed = failures(part.predictions, calibration.probabilities(part.predictions.logits)[0])
     return {"failures": [asdict(each) for each in listed], "failures_of": part.split}

@@ -1,9 +1,8 @@
 """Patient flow, Table 1 and failures in the form that the report's templates show."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from model.labels import LABELS
 from training.report.flow_chart import WIDTH, chart
 
 Row = Mapping[str, Any]
@@ -11,9 +10,8 @@ Row = Mapping[str, Any]
 FACTORS = {"sex": "patients", "view": "images", "collection": "images"}  # factor of Table 1 to what is counted
 
 
-def study_tables(metrics: Row) -> dict[str, Any]:
+def study_tables(metrics: Row, labels: Sequence[str]) -> dict[str, Any]:
     """Return the variables of the templates for the sections that `metrics.json` has."""
-    labels = metrics.get("labels", LABELS)
     listed = metrics.get("failures", [])
     points = dict(zip(labels, metrics.get("operating_points", []), strict=False))
     return {

@@ -4,18 +4,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from training.evaluation.scores import Row
+from training.report.triage_summary import triage_lines
 
 SUMMARY_IOU = 0.3
+NO_SOURCE = "the run kept no image apart, and no --fold was given; it has no operating points and cannot be exported"
 
 
 def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
-    """Yield macro AUROC of every branch and compared model by split, differences, and localisation with its controls.
+    """Yield the source of calibration, macro AUROC by split and branch or model, differences, localisation, and triage.
 
     Parameters
     ----------
     metrics
         Content of `metrics.json`.
     """
+    if calibration := metrics.get("calibration"):
+        source, images = calibration["source"], calibration["images"]
+        yield f"calibrated on: {source}, {images} images" if source else f"not calibrated: {NO_SOURCE}"
     for section in ("metrics", "compared"):
         for row in metrics[section]:
             if (row["name"], row["label"]) == ("auroc", "macro"):
@@ -31,12 +36,15 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
             if by:
                 shares = ", ".join(f"{name} {number(row)}" for name, row in by.items())
                 yield f"{split}, {by['attention']['boxes']} boxes, {words}: {shares}"
+    yield from triage_lines(metrics)
 
 
 def number(row: Row, sign: str = "") -> str:
     """Format a value and its interval as `0.801 (0.780-0.822)`, or n/a."""
     if row["value"] is None:
         return "n/a"
-    low, high = row["interval"] or (float("nan"), float("nan"))
+    if row["interval"] is None:
+        return f"{row['value']:{sign}.3f} (no interval)"
+    low, high = row["interval"]
     between = " to " if sign else "-"
     return f"{row['value']:{sign}.3f} ({low:{sign}.3f}{between}{high:{sign}.3f})"

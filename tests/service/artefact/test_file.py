@@ -248,7 +248,7 @@ def changed(card: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
         ("network.statistic", "l3", "agcnn.network.statistic: "),
         ("network.crop_from", "crop", "agcnn.network.crop_from: "),
         ("network.tau", 7, "agcnn.network.tau: "),
-        ("training_data.0.patients", None, "agcnn.training_data.0.patients: "),
+        ("training_data.0.patients", -1, "agcnn.training_data.0.patients: "),
         ("metrics.0.label", "Tuberculosis", "agcnn: metrics: unknown label"),
         ("metrics.0.branch", "both", "agcnn.metrics.0.branch: "),
         ("statistics.pixel_mean", [0.5], "agcnn.statistics.pixel_mean"),

@@ -2,6 +2,7 @@ import pytest
 from pydicom.sr._concepts_dict import concepts
 
 from model.labels import LABELS
+from service.artefact.card import LabelCodes
 from service.objects import codes
 from service.objects.codes import PRIVATE, Coded, row
 
@@ -58,9 +59,26 @@ def test_the_standards_code_for_cardiomegaly_has_two_meanings() -> None:
     assert row("Cardiomegaly").finding.scheme == PRIVATE
 
 
-def test_a_label_of_another_network_gets_a_private_code() -> None:
-    assert row("Tuberculosis_of_the_lung").finding[:3] == (
-        "TUBERCULOSIS_OF_",
-        PRIVATE,
-        "Tuberculosis_of_the_lung",
-    )
+@pytest.mark.parametrize(
+    ("label", "code"),
+    [
+        ("Lung Opacity", "LUNG_OPACITY"),
+        ("Tuberculosis", "TUBERCULOSIS"),
+        ("Tuberculosis_of_the_lung", "TUBERCULOSI_63D1"),  # first digits of the label's SHA-256
+        ("Tuberculosis_of_the_pleura", "TUBERCULOSI_86AC"),
+        ("Épanchement_pleural", "EPANCHEMENT_407B"),
+        ("肺結節", "D58A"),
+        ("Flag", "FLAG_5521"),  # another concept has the code FLAG
+    ],
+)
+def test_a_label_of_another_network_gets_a_private_code(label: str, code: str) -> None:
+    assert row(label).finding[:3] == (code, PRIVATE, label)
+
+
+def test_codes_of_site_or_artefact_count_before_the_table() -> None:
+    stated = LabelCodes.model_validate({
+        "finding": {"value": "RID5350", "scheme": "RADLEX", "meaning": "mass"},
+        "site": {"value": "RID1301", "scheme": "RADLEX", "meaning": "lung"},
+    })  # fmt: skip
+    assert row("Mass", stated).finding[:3] == ("RID5350", "RADLEX", "mass")
+    assert row("Mass", stated).site[:3] == ("RID1301", "RADLEX", "lung")

@@ -1,6 +1,9 @@
 import json
+from dataclasses import replace
 
+from service.artefact.card import LabelCodes
 from service.storage.rows import from_json, to_json
+from service.triage.finding import Finding
 from service.triage.prediction import Prediction
 from tests.service.records import PREDICTION
 
@@ -28,6 +31,23 @@ def read(body: object, priority: str = "HIGH", margin: float | None = 0.8) -> Pr
 def test_a_prediction_survives_json() -> None:
     body = json.loads(json.dumps(to_json(PREDICTION), allow_nan=False))
     assert read(body, PREDICTION.priority, PREDICTION.margin) == PREDICTION
+
+
+def test_untrained_labels_and_stated_codes_survive_json() -> None:
+    stated = {
+        "finding": {"value": "1", "scheme": "99S", "meaning": "m"},
+        "site": {"value": "2", "scheme": "SCT", "meaning": "s"},
+    }
+    one, other = (
+        Finding("Mass", 0.5, 0.5, None, None, None, None, None, LabelCodes.model_validate(stated)),
+        Finding("Hernia", *[None] * 7),  # type: ignore[arg-type]
+    )
+    body = json.loads(json.dumps(to_json(replace(PREDICTION, findings=(one, other))), allow_nan=False))
+    assert body["findings"][0]["codes"] == stated
+    assert "codes" not in body["findings"][1]
+    assert read(body).findings == (one, other)
+    assert not read(body).second_look
+    assert read(body).evaluated == (one,)
 
 
 def test_every_member_of_the_body_has_its_field() -> None:

@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import logit
 
 from service.errors import ConfigurationError, InferenceFailed
+from service.triage.finding import Finding
 from service.triage.rule import Priority, Probabilities, Rule, check_rule, triage
 from tests.service.records import operating_point
 
@@ -83,6 +84,20 @@ def test_with_the_margin_as_the_second_key_the_more_urgent_of_two_comes_first() 
     assert heart.margin is not None
     assert effusion.margin is not None
     assert effusion.margin > heart.margin
+
+
+def test_an_untrained_label_has_no_numbers_and_takes_no_part() -> None:
+    result = triage(LABELS, POINTS, outputs(0.0, 0.0, 0.0, 1.0), RULE, untrained=("Pneumothorax",))
+    assert (result.priority, result.reason) == ("ROUTINE", ())
+    assert result.findings[3] == Finding("Pneumothorax", None, None, None, None, None, None, None)
+    assert result.margin == triage(LABELS[:3], POINTS[:3], outputs(0.0, 0.0, 0.0), RULE).margin
+
+
+def test_without_a_second_look_there_is_no_local_probability() -> None:
+    both = outputs(0.1, 0.2, 0.3, 0.4)
+    findings = triage(LABELS, POINTS, Probabilities(both.fusion, both.global_, None), RULE).findings
+    assert [finding.local for finding in findings] == [None] * 4
+    assert [finding.global_ for finding in findings] == pytest.approx([0.05, 0.1, 0.15, 0.2])
 
 
 def test_a_saturated_output_has_a_finite_margin() -> None:

@@ -69,6 +69,24 @@ def test_findings_and_flags_as_text(modules: Modules) -> None:
     assert modules.call("findings.js", "(m) => m.flag('something_new')") == "Something new"
 
 
+def test_labels_of_other_networks_as_text(modules: Modules) -> None:
+    labels = {
+        "COPD": "COPD",
+        "Lung Opacity": "Lung opacity",
+        "Support_Devices": "Support devices",
+        "érosion": "Érosion",
+    }
+    expected = {"Old TB": "Old TB", "pneumonia": "Pneumonia", **labels}
+    assert modules.call("findings.js", "(m, names) => names.map(m.label)", list(expected)) == list(expected.values())
+
+
+def test_findings_without_a_probability_come_last(modules: Modules) -> None:
+    one = {"label": "A", "probability": None, "threshold": None}
+    other = {"label": "B", "probability": 0.1, "threshold": 0.9}
+    call = "(m, findings) => m.ordered(findings).map((one) => one.label)"
+    assert modules.call("findings.js", call, [one, other]) == ["B", "A"]
+
+
 def test_an_operating_point_states_sensitivity_and_specificity(modules: Modules) -> None:
     finding = {"threshold": 0.312, "sensitivity": 0.4, "specificity": 0.951}
     call = "(m, finding) => m.operatingPoint(finding)"

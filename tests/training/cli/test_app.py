@@ -34,10 +34,26 @@ def test_from_a_folder_to_a_card(published: Path, tmp_path: Path) -> None:
     assert re.search(r"\btest\b", alone.output) is None
     both = agcnn("evaluate", "--data", published, *folds, "--collection", "B", "--run", final)
     assert both.exit_code == 0, both.output
-    assert re.search(r"test, 8 images, fusion: macro AUROC 0\.\d{3} \(0\.\d{3}-[01]\.\d{3}\)", both.output)
+    assert "calibrated on: out-of-fold, tiny train+val, collection B, " in both.output
+    assert "test, 8 images, fusion: macro AUROC n/a over 0 findings" in both.output  # none has ten positives
     card = json.loads((final / "card.json").read_text())
     assert len(card["operating_points"]) == 14
     assert (tmp_path / "runs" / "cache").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give --run, --fold, or both"),
+        (["--run", "x", "--prevalence", "Mass"], "expected a label and a share, such as Mass=0.05, got 'Mass'"),
+        (["--run", "x", "--prevalence", "Mass=5"], "expected a share between 0 and 1, got 'Mass=5'"),
+    ],
+)
+def test_evaluation_of_nothing_or_with_an_invalid_prevalence_gives_one_line(
+    published: Path, words: list[str], message: str
+) -> None:
+    answer = agcnn("evaluate", "--data", published, *words)
+    assert (answer.exit_code, message in answer.stderr, len(answer.stderr.splitlines())) == (2, True, 1), answer.stderr
 
 
 def test_a_second_run_needs_resume(published: Path, tmp_path: Path) -> None:
@@ -136,6 +152,9 @@ def test_export_also_uses_train_if_val_is_small(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fewest: int, images: int
 ) -> None:
     assert agcnn("train", "--data", published, "--out", tmp_path / "run", "--stages", "global", *QUICK).exit_code == 0
+    (tmp_path / "run" / "metrics.json").write_text("{}")  # evaluated, but there was nothing to calibrate on
+    refused = agcnn("export", "--run", tmp_path / "run", "--data", published, "--out", tmp_path / "x.onnx")
+    assert (refused.exit_code, "it is not calibrated" in refused.stderr) == (2, True)
     for name, document in (("card", {}), ("calibration", {"slope": [], "bias": []})):
         (tmp_path / "run" / f"{name}.json").write_text(json.dumps(document))
     counted: list[int] = []
@@ -152,7 +171,7 @@ def test_export_also_uses_train_if_val_is_small(
 
 def test_help_names_every_command() -> None:
     text = agcnn("--help").output
-    for command in ("train", "evaluate", "export", "typical", "check", "phantom"):
+    for command in ("train", "adopt", "evaluate", "export", "typical", "check", "phantom"):
         assert command in text
 
 

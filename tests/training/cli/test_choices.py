@@ -6,12 +6,17 @@ from model.agcnn import CropFrom
 from model.branch import BACKBONES, Pooling
 from model.heat_map import Statistic
 from training.cli import choices
+from training.export.published_form import FORMS
 from training.fit import config
 from training.fit.recipe import recipe_names
 
 
 def test_the_backbones_are_those_of_the_model() -> None:
     assert get_args(choices.Backbone) == tuple(sorted(BACKBONES))
+
+
+def test_the_forms_are_those_that_can_be_adopted() -> None:
+    assert get_args(choices.Form) == tuple(FORMS)
 
 
 def test_the_recipes_are_the_files_of_the_folder() -> None:

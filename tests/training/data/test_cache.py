@@ -1,7 +1,10 @@
+import errno
 import os
 import pickle
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import PIPE
 from types import SimpleNamespace
@@ -11,12 +14,17 @@ import pytest
 import torch
 from PIL import Image
 
-from training.data import cache
+from training.data import canvas_file
 from training.data.cache import Canvases, cache_canvases
 from training.data.chestxray14 import read
 from training.data.pixel_path import Radiographs
 from training.data.sample import Sample
 from training.errors import TrainingError
+
+
+def equal(first: Canvases, second: Canvases) -> bool:
+    """Whether two caches have the same images in the same order."""
+    return torch.equal(first.read(np.arange(len(first))), second.read(np.arange(len(second))))
 
 
 def test_cached_canvases_equal_the_source_up_to_half_a_grey_step(published: Path, tmp_path: Path) -> None:
@@ -32,39 +40,26 @@ def test_cached_canvases_equal_the_source_up_to_half_a_grey_step(published: Path
 
 def test_a_second_build_reads_no_image(published: Path, tmp_path: Path) -> None:
     source = read(published, "val", 48)
-    first = cache_canvases(source, tmp_path / "cache").pixels.copy()
+    first = cache_canvases(source, tmp_path / "cache")
     for path in source.paths:
         before = path.stat()
         path.write_bytes(b"x" * before.st_size)  # unreadable, and of the same size and time
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    np.testing.assert_array_equal(cache_canvases(source, tmp_path / "cache").pixels, first)
-
-
-def test_a_simultaneous_run_does_not_overwrite_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = cache.open_or_create(tmp_path / "x.npy", (2, 3))
-    first[:] = 7
-    monkeypatch.setattr(
-        Path, "is_file", lambda _: False
-    )  # as if the second process had checked before the first created the file
-    second = cache.open_or_create(tmp_path / "x.npy", (2, 3))
-    assert (second == 7).all()
-    second[0] = 8
-    assert (first[0] == 8).all()
-    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+    assert equal(cache_canvases(source, tmp_path / "cache"), first)
 
 
 def test_canvases_that_would_fill_the_disk_are_refused(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "disk_usage", lambda _: SimpleNamespace(free=8 * 48 * 48 - 1))
+    monkeypatch.setattr(canvas_file, "disk_usage", lambda _: SimpleNamespace(free=8 * 48 * 48 - 1))
     with pytest.raises(TrainingError, match=r"canvases need 0\.0 GB, and 0\.0 are free"):
         cache_canvases(read(published, "val", 48), tmp_path / "cache")
-    monkeypatch.setattr(cache, "disk_usage", lambda _: SimpleNamespace(free=8 * 48 * 48))
+    monkeypatch.setattr(canvas_file, "disk_usage", lambda _: SimpleNamespace(free=8 * 48 * 48))
     assert len(cache_canvases(read(published, "val", 48), tmp_path / "cache")) == 8
 
 
 def test_an_interrupted_build_is_resumed(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "CHUNK", 3)
+    monkeypatch.setattr(canvas_file, "CHUNK", 3)
     source = read(published, "val", 48)
     reads: list[int] = []
     get = Radiographs.__getitem__
@@ -82,7 +77,7 @@ def test_an_interrupted_build_is_resumed(published: Path, tmp_path: Path, monkey
     cached = cache_canvases(source, tmp_path / "cache", workers=1)
     assert sorted(reads[10:]) == [3, 4, 5, 6, 7]
     monkeypatch.undo()
-    np.testing.assert_array_equal(cached.pixels, cache_canvases(source, tmp_path / "other").pixels)
+    assert equal(cached, cache_canvases(source, tmp_path / "other"))
 
 
 def test_a_subset_shares_pixels_and_keeps_the_order(canvases: Canvases) -> None:
@@ -129,14 +124,63 @@ def test_canvases_in_memory_are_sent_whole(canvases: Canvases) -> None:
     np.testing.assert_array_equal(there.pixels, canvases.pixels)
 
 
-def test_the_file_depends_on_all_that_determines_the_pixels(published: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "cache"
-    for split, size in (("val", 48), ("val", 32), ("test", 48), ("val", 48)):
-        cache_canvases(read(published, split, size), folder)
-    assert len(list(folder.glob("*.npy"))) == 2 * 3
-    source = read(published, "val", 48)
-    Image.fromarray(np.zeros((64, 64), np.uint8)).save(source.paths[0])
-    assert cache_canvases(read(published, "val", 48), folder).first(1)[0].max() == 0
+def test_lists_share_a_file_and_no_image_is_read_twice(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, reads = tmp_path / "cache", list[int]()
+    get = Radiographs.__getitem__
+
+    def counted(self: Radiographs, index: int) -> Sample:
+        reads.append(index)
+        return get(self, index)
+
+    monkeypatch.setattr(Radiographs, "__getitem__", counted)
+    parts = [cache_canvases(read(published, split, 48), folder) for split in ("val", "train")]
+    both = cache_canvases(read(published, "train+val", 48), folder)
+    assert len(reads) == 32
+    assert len(list(folder.glob("*.u8"))) == 1
+    whole, indices = both.read(np.arange(32)), np.arange(24)
+    torch.testing.assert_close(whole[:24], parts[1].read(indices), rtol=0, atol=0)
+    torch.testing.assert_close(whole[24:], parts[0].read(indices[:8]), rtol=0, atol=0)
+    cache_canvases(read(published, "val", 32), folder)  # of another size
+    assert len(reads) == 40
+
+
+def test_only_a_file_that_changed_is_read_again(published: Path, tmp_path: Path) -> None:
+    before = cache_canvases(read(published, "val", 48), tmp_path / "cache")
+    picture = read(published, "val", 48).paths[0]
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(picture)
+    after = cache_canvases(read(published, "val", 48), tmp_path / "cache")
+    assert (after.rows != before.rows).tolist() == [True] + 7 * [False]
+    assert len(after.pixels) == 9
+    assert after.first(1)[0].max() == 0
+    assert before.first(1)[0].max() > 0  # a run that is under way keeps what it opened
+
+
+def test_an_entry_that_was_half_written_is_written_over(published: Path, tmp_path: Path) -> None:
+    whole = cache_canvases(read(published, "val", 48), tmp_path / "cache")
+    (index,) = (tmp_path / "cache").glob("*.index")
+    index.write_bytes(index.read_bytes()[:-5])  # as after a power failure
+    mended = cache_canvases(read(published, "val", 48), tmp_path / "cache")
+    assert mended.rows.tolist() == [*whole.rows.tolist()[:-1], 8]
+    assert equal(whole, mended)
+    assert equal(whole, cache_canvases(read(published, "val", 48), tmp_path / "cache"))
+
+
+def test_without_the_pixel_file_all_is_read_again(published: Path, tmp_path: Path) -> None:
+    whole = cache_canvases(read(published, "val", 48), tmp_path / "cache")
+    (pixels,) = (tmp_path / "cache").glob("*.u8")
+    pixels.unlink()
+    assert equal(whole, cache_canvases(read(published, "val", 48), tmp_path / "cache"))
+
+
+def test_a_full_disk_is_one_line(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(TrainingError, match=r"canvases-48-stretch\.u8: No space left"):
+        cache_canvases(read(published, "val", 48), tmp_path / "cache")
 
 
 def test_the_pixels_of_a_finished_cache_cannot_be_written_by_accident(published: Path, tmp_path: Path) -> None:
@@ -148,9 +192,11 @@ def test_the_pixels_of_a_finished_cache_cannot_be_written_by_accident(published:
 BUILD = """
 import sys, time
 from pathlib import Path
+from training.data import canvas_file
 from training.data.cache import cache_canvases
 from training.data.chestxray14 import read
 from training.data.pixel_path import Radiographs
+canvas_file.CHUNK = 5
 get, count = Radiographs.__getitem__, []
 def slowly(self, index):
     count.append(index)
@@ -178,10 +224,37 @@ def test_two_processes_can_build_at_once(published: Path, tmp_path: Path, root: 
     answers = [int(process.communicate()[0]) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert min(answers) > 0  # both processes read images
+    assert sum(answers) == 24  # and each image was read by one of them
     source = read(published, "train", 48)
-    there, anew = cache_canvases(source, tmp_path / "cache"), cache_canvases(source, tmp_path / "anew")
-    np.testing.assert_array_equal(there.pixels, anew.pixels)
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert equal(cache_canvases(source, tmp_path / "cache"), cache_canvases(source, tmp_path / "anew"))
+
+
+HOLD = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX, 1, int(sys.argv[2]))
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_an_image_claimed_by_a_process_that_dies_is_read_by_another(published: Path, tmp_path: Path) -> None:
+    source, folder = read(published, "train", 48), tmp_path / "cache"
+    file = canvas_file.open_file(folder, 48)
+    command = [sys.executable, "-S", "-c", HOLD, str(file.lock), str(canvas_file.place_of(source.keys[0]))]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as holder, ThreadPoolExecutor(1) as pool:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        filling = pool.submit(cache_canvases, source, folder, 1)
+        while len(file.rows) < 23:
+            assert not filling.done()
+            time.sleep(0.01)
+            file.update()
+        assert source.keys[0] not in file.rows
+        holder.kill()
+        assert len(filling.result(60)) == 24
+    file.update()
+    assert source.keys[0] in file.rows
 
 
 def test_first_returns_the_canvases_of_the_service(canvases: Canvases) -> None:

@@ -73,10 +73,11 @@ def test_an_invalid_box_is_named(published: Path, row: str) -> None:
 
 def test_a_file_replaced_by_one_of_equal_size_is_noticed(published: Path) -> None:
     before = read(published, "test", 64)
-    assert read(published, "test", 64).key == before.key
+    assert read(published, "test", 64).keys == before.keys
     stat = before.paths[0].stat()
     os.utime(before.paths[0], ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-    assert read(published, "test", 64).key != before.key
+    assert read(published, "test", 64).keys[0] != before.keys[0]
+    assert read(published, "test", 64).keys[1:] == before.keys[1:]
 
 
 def test_no_finding_is_a_target_of_zeros() -> None:
@@ -185,9 +186,10 @@ def test_a_folder_without_the_table_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_key_depends_on_images_and_size(published: Path) -> None:
-    key = read(published, "val", 64).key
-    assert key == read(published, "val", 64).key
-    assert key not in {read(published, "val", 32).key, read(published, "test", 64).key}
+    keys = set(read(published, "val", 64).keys)
+    assert keys == set(read(published, "val", 64).keys)
+    assert len(keys) == 8
+    assert not keys & {*read(published, "val", 32).keys, *read(published, "test", 64).keys}
 
 
 @pytest.mark.realdata

@@ -52,6 +52,41 @@ class TestTable:
         assert read(data, "test", 32)[0].canvas.shape == (1, 32, 32)
 
 
+class TestLabels:
+    def test_columns_of_chestxray14_alone_give_all_of_its_labels(self, data: Path) -> None:
+        assert read(data, "train", 32).labels == LABELS
+
+    def test_a_finding_of_ones_own_makes_the_columns_the_labels(self, tmp_path: Path) -> None:
+        rows = ["4.png,Fracture,0.1,0.2,0.3,1"]
+        own = folder(tmp_path, "image,patient,Pneumothorax,split,Fracture,Lung lesion", ["4.png,p1,0,train,1,u"])
+        (own / "labels.csv").write_text((own / "labels.csv").read_text() + "a/1.png,p2,,train,0,0\n")
+        (own / "boxes.csv").write_text("\n".join(["image,finding,x0,y0,x1,y1", *rows]))
+        train = read(own, "train", 32)
+        assert train.labels == ("Pneumothorax", "Fracture", "Lung lesion")
+        np.testing.assert_equal([case.findings for case in train.cases], [(0, 1, nan), (nan, 0, 0)])
+        assert train.cases[0].boxes == {"Fracture": ((0.1, 0.2, 0.3, 1.0),)}
+
+    @pytest.mark.parametrize(
+        ("column", "value", "message"),
+        [
+            ("Edemas", "1", r"unknown column 'Edemas', did you mean Edema\?"),
+            ("Pleural Thickening", "1", r"did you mean Pleural_Thickening\?"),
+            ("Patients", "1", r"did you mean patient\?"),
+            ("Views", "0", r"did you mean view\?"),
+            ("kVp", "120", r"unknown column 'kVp', .* unknown blank, u or -1, but line 2 has another"),
+            ("Fracture", "", r"unknown column 'Fracture', .* but all are unknown"),
+            ("No Finding", "1", "No Finding is not a finding: leave the column out"),
+            ("macro", "1", "column 'macro' cannot be a label"),
+            ('"Cyst, bulla"', "1", "column 'Cyst, bulla' cannot be a label"),
+            ("x" * 65, "1", "cannot be a label, expected 1 to 64 printable characters"),
+        ],
+    )
+    def test_a_column_that_is_no_label_is_refused(self, tmp_path: Path, column: str, value: str, message: str) -> None:
+        folder(tmp_path, f"image,patient,Effusion,{column}", [f"4.png,p1,1,{value}"])
+        with pytest.raises(TrainingError, match=message):
+            read(tmp_path, "test", 32)
+
+
 WRONG = {
     "a finding misspelt": (
         f"{HEADER},Efusion",
@@ -150,15 +185,15 @@ class TestDeal:
 
 class TestKey:
     def test_the_key_depends_on_names_content_size_and_split(self, data: Path) -> None:
-        key = read(data, "train", 32).key
-        assert key == read(data, "train", 32).key
-        assert len({key, read(data, "train", 64).key, read(data, "test", 32).key}) == 3
+        keys = read(data, "train", 32).keys
+        assert keys == read(data, "train", 32).keys
+        assert len({*keys, *read(data, "train", 64).keys, *read(data, "test", 32).keys}) == 2 + 2 + 1
         picture = data / "images" / "a/1.png"
         Image.fromarray(np.zeros((40, 30), np.uint8)).save(picture)
-        changed = read(data, "train", 32).key
-        assert changed != key
+        changed = read(data, "train", 32).keys
+        assert changed[0] != keys[0]
         os.utime(picture, ns=(1, 1))
-        assert read(data, "train", 32).key not in (key, changed)
+        assert read(data, "train", 32).keys[0] not in (keys[0], changed[0])
 
 
 def test_a_picture_of_the_canvas_s_size_is_the_canvas(data: Path) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from model.labels import LABELS
 from tests.factories import dicom_bytes, noise
 from tests.training.folder import ROWS, folder
 from training.data.inventory import inventory, summary
@@ -29,7 +30,7 @@ def test_the_published_format_is_supported(published: Path) -> None:
 def test_the_summary_counts_images_patients_and_findings() -> None:
     none = (0.0,) * 13
     cases = [Case("1", "a", (1.0, *none)), Case("2", "a", (float("nan"), *none)), Case("3", "b", (0.0, *none))]
-    lines = list(summary({"train": cases, "val": []}))
+    lines = list(summary(LABELS, {"train": cases, "val": []}))
     assert lines[:2] == ["train: 3 images of 2 patients", "val: 0 images of 0 patients"]
     assert lines[3].split("  ")[0] == "Atelectasis"
     assert "1 / 1 / 1" in lines[3]

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from training.evaluation import bootstrap
-from training.evaluation.bootstrap import entry, interval, resamples
-from training.evaluation.metrics import Numbers, auroc, curve, quotient, ranking
+from training.evaluation.bootstrap import entry, evaluate_all, interval, resamples
+from training.evaluation.label_scores import LabelScores
+from training.evaluation.metrics import CURVE_SCORES, Numbers, auroc, curve, quotient, ranking
 
 
 def every(patients: list[str], count: int = 1000, seed: int = 0) -> np.ndarray:
@@ -27,6 +29,42 @@ def test_patients_are_drawn_whole() -> None:
 def test_equal_patients_and_seed_give_equal_draws() -> None:
     np.testing.assert_array_equal(every(["a", "b", "c"]), every(["a", "b", "c"]))
     assert (every(["a", "b", "c"]) != every(["a", "b", "c"], seed=1)).any()
+
+
+def test_the_draws_of_a_resample_depend_on_its_number_alone() -> None:
+    drawn = resamples(["a", "b", "c", "c"], 50)
+    (every,) = drawn.draws()
+    np.testing.assert_array_equal(next(drawn.draws(20, 30)), every[20:30])
+    np.testing.assert_array_equal(next(resamples(["a", "b", "c", "c"], 30).draws()), every[:31])
+    assert len({draw.tobytes() for draw in every}) > 5
+
+
+def test_patients_are_drawn_within_their_fold() -> None:
+    """Two patients of fold 0 and three of fold 1, whose names are not in the order of the folds."""
+    drawn = resamples(["z", "z", "y", "a", "b", "c"], 200, folds=[0, 0, 0, 1, 1, 1])
+    weights = np.concatenate(list(drawn.weights()))
+    np.testing.assert_array_equal(weights[:, 0], weights[:, 1])
+    np.testing.assert_array_equal(weights[:, [0, 2]].sum(1), 2)
+    np.testing.assert_array_equal(weights[:, 3:].sum(1), 3)
+    assert weights[1:, 0].std() > 0
+
+
+def test_totals_are_those_of_the_weights() -> None:
+    values = np.random.default_rng(0).random((5, 3))
+    drawn = resamples(["a", "b", "b", "c", "a"], 150)
+    np.testing.assert_allclose(drawn.totals(values), np.concatenate(list(drawn.weights())) @ values)
+
+
+def test_results_do_not_depend_on_the_number_of_processes() -> None:
+    generator = np.random.default_rng(1)
+    positive, owner = generator.random(90) < 0.4, np.arange(90)
+    scores = generator.normal(positive, 1)
+    measure = LabelScores(scores, positive, {"": expit(scores)}, owner, owner % 2, CURVE_SCORES)
+    tasks = [(resamples([str(number // 2) for number in range(90)], count), measure) for count in (150, 99)]
+    for one, two in zip(evaluate_all(tasks, 1), evaluate_all(tasks, 2), strict=True):
+        np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(evaluate_all(tasks)[1], tasks[1][0].evaluate(measure))
+    assert one.shape == (100, len(measure.names))
 
 
 def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

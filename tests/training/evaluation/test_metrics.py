@@ -12,11 +12,9 @@ from torchmetrics.classification import BinarySensitivityAtSpecificity, BinarySp
 
 from training.evaluation.metrics import (
     CURVE_SCORES,
-    PROBABILITY_SCORES,
     Curve,
     aurocs,
     brier,
-    calibration_error,
     clopper_pearson,
     curve,
     macro,
@@ -29,7 +27,7 @@ PAIRS = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_si
 def once(name: str, scores: np.ndarray, positive: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """One measure of the curve; every image once by default."""
     weights = np.ones((1, len(scores))) if weights is None else weights.astype(float)
-    return CURVE_SCORES[name](curve(ranking(scores, positive), weights))
+    return CURVE_SCORES[name]([curve(ranking(scores, positive), weights)])
 
 
 def arrays(pairs: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
@@ -117,14 +115,14 @@ def test_weights_count_an_image_as_often_as_they_say(pairs: list[tuple[int, bool
     weights = np.random.default_rng(seed).integers(0, 4, (3, len(scores)))
     measured = {name: once(name, scores, positive, weights) for name in CURVE_SCORES}
     likely = ranking(scores / 6, positive)
-    measured |= {name: measure(likely, weights.astype(float)) for name, measure in PROBABILITY_SCORES.items()}
+    measured["brier"] = brier(likely, weights.astype(float))
     for row, weight in enumerate(weights):
         repeated, truth = np.repeat(scores, weight), np.repeat(positive, weight)
         for name, values in measured.items():
             if name in CURVE_SCORES:
                 expected = once(name, repeated, truth)
             else:
-                expected = PROBABILITY_SCORES[name](ranking(repeated / 6, truth), np.ones((1, len(repeated))))
+                expected = brier(ranking(repeated / 6, truth), np.ones((1, len(repeated))))
             assert values[row] == pytest.approx(expected[0], nan_ok=True, abs=1e-12), name
 
 
@@ -138,36 +136,11 @@ def test_brier_is_sklearn_s(pairs: list[tuple[int, bool]]) -> None:
         assert value == pytest.approx(brier_score_loss(positive, scores / 6, pos_label=True))
 
 
-def test_calibration_error_is_that_of_fifteen_equal_slices() -> None:
-    generator = np.random.default_rng(1)
-    scores = generator.random(600)  # no ties, 40 in a bin
-    positive = generator.random(600) < scores**2
-    slices = np.array_split(np.argsort(scores), 15)
-    expected = np.mean([abs(scores[rows].mean() - positive[rows].mean()) for rows in slices])
-    assert calibration_error(ranking(scores, positive), np.ones((1, 600)))[0] == pytest.approx(expected)
-
-
-def test_calibration_error_by_hand() -> None:
-    scores, positive = np.array([0.2] * 10 + [0.9] * 10), np.array([True] * 2 + [False] * 8 + [True] * 7 + [False] * 3)
-    value = calibration_error(ranking(scores, positive), np.ones((1, 20)))
-    assert value[0] == pytest.approx(0.5 * 0 + 0.5 * 0.2)  # two bins only, as equal probabilities stay together
-
-
-@given(PAIRS, st.randoms())
-def test_scores_do_not_depend_on_the_order_of_images(pairs: list[tuple[int, bool]], chance: st.DataObject) -> None:
-    shuffled = list(pairs)
-    chance.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, two = (ranking(scores / 6, positive) for scores, positive in (arrays(pairs), arrays(shuffled)))
-    ones = np.ones((1, len(pairs)))
-    assert calibration_error(one, ones) == pytest.approx(calibration_error(two, ones))
-
-
 def test_scores_without_images_are_undefined() -> None:
     nothing, weights = ranking(np.zeros(0), np.zeros(0, bool)), np.zeros((2, 0))
     for measure in CURVE_SCORES.values():
-        assert np.isnan(measure(curve(nothing, weights))).all()
-    for measure_of in PROBABILITY_SCORES.values():
-        assert np.isnan(measure_of(nothing, weights)).all()
+        assert np.isnan(measure([curve(nothing, weights)])).all()
+    assert np.isnan(brier(nothing, weights)).all()
 
 
 def test_a_curve_rises_to_the_totals() -> None:
@@ -175,6 +148,31 @@ def test_a_curve_rises_to_the_totals() -> None:
     assert isinstance(counts, Curve)
     np.testing.assert_array_equal(counts.hits, [[1, 3]])
     np.testing.assert_array_equal(counts.alarms, [[1, 1]])
+
+
+def test_folds_are_scored_by_themselves_and_averaged() -> None:
+    """The second network's logits are higher by 10, so that pooled, its negatives outrank the first one's positives."""
+    first, second = np.array([3.0, 1, 2, 0]), np.array([13.0, 12, 11])
+    truth = np.array([True, True, False, False]), np.array([False, True, False])
+    ones = np.ones((1, 7))
+    curves = [
+        curve(ranking(scores, flags), ones[:, : len(flags)])
+        for scores, flags in zip((first, second), truth, strict=True)
+    ]
+    assert CURVE_SCORES["auroc"](curves)[0] == pytest.approx((3 + 1) / (4 + 2))  # pairs within a fold
+    assert once("auroc", np.concatenate([first, second]), np.concatenate(truth))[0] == pytest.approx(6 / 12)
+    precision = [average_precision_score(flags, scores) for scores, flags in zip((first, second), truth, strict=True)]
+    assert CURVE_SCORES["auprc"](curves)[0] == pytest.approx((2 * precision[0] + precision[1]) / 3)
+    assert CURVE_SCORES["prevalence"](curves)[0] == pytest.approx(3 / 7)
+    assert CURVE_SCORES["specificity_at_sensitivity_0.90"](curves)[0] == pytest.approx((2 * 0.5 + 2 * 0.5) / 4)
+
+
+def test_a_fold_without_positives_does_not_count() -> None:
+    ones = np.ones((1, 2))
+    curves = [curve(ranking(np.array([1.0, 2.0]), np.array([False, truth])), ones) for truth in (True, False)]
+    assert CURVE_SCORES["auroc"](curves)[0] == 1
+    assert CURVE_SCORES["specificity_at_sensitivity_0.90"](curves)[0] == 1
+    assert np.isnan(CURVE_SCORES["auroc"](curves[1:] * 2)[0])
 
 
 def test_unknown_targets_are_excluded() -> None:

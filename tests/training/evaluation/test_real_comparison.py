@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.labels import LABELS
 from training.data.chestxray14 import read
 from training.evaluation.comparison import read_tables
 from training.evaluation.localisation import localisation
@@ -19,7 +20,7 @@ def whole(realdata: Path) -> Part:
     cases = tuple(read(folder, "test", 224).cases)
     boxes = np.tile(np.array([0.0, 0.0, 1.0, 1.0], np.float32), (len(cases), 1))
     predicted = Predictions(np.zeros((3, len(cases), 14), np.float32), boxes, np.full((len(cases), 2), 0.5), cases)
-    return Part("test", predicted, read_tables([folder / "chexnet_predictions.csv"], cases))
+    return Part("test", predicted, read_tables([folder / "chexnet_predictions.csv"], cases, LABELS))
 
 
 def macro_auroc(part: Part) -> float:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,9 +8,19 @@ from sklearn.metrics import roc_auc_score
 
 from model.labels import LABELS
 from tests.training.cases import cases, predicted
+from training.evaluation.bootstrap import resamples
+from training.evaluation.label_scores import PROBABILITY_SCORES
 from training.evaluation.metrics import CURVE_SCORES
 from training.evaluation.scores import Part, Reading, differences, resampled_scores, score_rows
 from training.report.summary import number, summary_lines
+
+COUNT = 200
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer resamples are faster."""
+    monkeypatch.setattr("training.evaluation.scores.resamples", partial(resamples, count=COUNT))
 
 
 def part(better: float = 0.0, seed: int = 0) -> Part:
@@ -38,11 +49,21 @@ def scored(samples: Part) -> dict[tuple[str, str], dict[str, object]]:
 
 def test_every_score_of_every_label_has_a_value_within_its_interval() -> None:
     rows = scored(part())
-    assert set(rows) == {(name, label) for name in (*CURVE_SCORES, "brier", "ece") for label in (*LABELS, "macro")}
-    for name in ("auroc", "auprc", "brier", "prevalence", "specificity_at_sensitivity_0.90"):
+    assert set(rows) == {
+        (name, label) for name in (*CURVE_SCORES, *PROBABILITY_SCORES, "ece") for label in (*LABELS, "macro")
+    }
+    for name in ("auroc", "auprc", "prevalence", "specificity_at_sensitivity_0.90", *PROBABILITY_SCORES):
         for label in ("Atelectasis", "macro"):
             low, high = rows[name, label]["interval"]  # type: ignore[misc]
             assert low < rows[name, label]["value"] < high
+
+
+def test_the_customary_calibration_error_has_no_interval() -> None:
+    """Its resamples are biased, as a test of `calibration_error` shows; the error without bias has one."""
+    rows = scored(part())
+    assert rows["ece", "Atelectasis"]["interval"] is None
+    low, high = rows["calibration_error", "Atelectasis"]["interval"]  # type: ignore[misc]
+    assert 0 <= low <= rows["calibration_error", "Atelectasis"]["value"] <= high
 
 
 def test_undefined_scores_are_null() -> None:
@@ -56,12 +77,50 @@ def test_undefined_scores_are_null() -> None:
 
 def test_macro_is_the_mean_over_the_labels_it_names() -> None:
     rows = scored(part())
-    for name, count in (("auroc", 13), ("sensitivity_at_specificity_0.90", 12), ("prevalence", 14)):
+    for name in ("auroc", "sensitivity_at_specificity_0.90", "prevalence", "brier"):
         row = rows[name, "macro"]
         over = row["labels"]
-        assert len(over) == count  # type: ignore[arg-type]
+        assert over == [label for label in LABELS if label not in ("Fibrosis", "Hernia")]  # five and no positives
         assert row["value"] == pytest.approx(np.mean([rows[name, label]["value"] for label in over]))  # type: ignore[attr-defined]
         assert row["positives"] == sum(rows[name, label]["positives"] for label in over)  # type: ignore[attr-defined,misc]
+
+
+def test_the_macro_average_of_every_resample_is_over_the_same_labels() -> None:
+    """Ten positives of Hernia are in one patient's images, so that a third of the resamples have none."""
+    whole, hernia = part(), LABELS.index("Hernia")
+    rows = [
+        replace(case, patient="one", findings=(*case.findings[:hernia], 1.0)) if number < 10 else case
+        for number, case in enumerate(whole.predictions.cases)
+    ]
+    whole = replace(whole, predictions=replace(whole.predictions, cases=tuple(rows)))
+    reading = whole.readings[0]
+    draws = resampled_scores(whole, reading)["auroc"]
+    row = scored(whole)["auroc", "macro"]
+    over = [LABELS.index(label) for label in row["labels"]]  # type: ignore[attr-defined]
+    assert hernia in over
+    undefined = np.isnan(draws[1:, hernia])
+    assert 0.25 < undefined.mean() < 0.5
+    assert row["resamples"] == COUNT - undefined.sum()
+    expected = np.percentile(draws[1:][~undefined][:, over].mean(1), [2.5, 97.5])
+    np.testing.assert_allclose(row["interval"], expected)  # type: ignore[arg-type]
+
+
+def test_folds_are_ranked_by_themselves() -> None:
+    """The second network's logits are all higher, which ranks its images above the first one's when pooled."""
+    whole = part()
+    folds = np.arange(200) // 100
+    logits = whole.predictions.logits + 3 * folds[None, :, None].astype(np.float32)
+    predictions = replace(whole.predictions, logits=logits, folds=folds)
+    shifted = Part("out-of-fold", predictions, (Reading("fusion", logits[0]),))
+    rows = scored(shifted)
+    truth = predictions.targets[:, 0]
+    pairs = [int((truth[folds == k] == 1).sum() * (truth[folds == k] == 0).sum()) for k in (0, 1)]
+    within = [roc_auc_score(truth[folds == k], logits[0, folds == k, 0]) for k in (0, 1)]
+    value = rows["auroc", "Atelectasis"]["value"]
+    assert value == pytest.approx(np.average(within, weights=pairs))
+    assert roc_auc_score(truth, logits[0, :, 0]) < value - 0.05  # type: ignore[operator]
+    low, high = rows["auroc", "Atelectasis"]["interval"]  # type: ignore[misc]
+    assert low < value < high
 
 
 def test_unknown_targets_are_not_scored() -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from tests.training.cases import cases, predicted
 from training.data.sample import Case
+from training.evaluation.bootstrap import resamples
 from training.evaluation.scores import Part, Reading
 from training.evaluation.subgroups import band, groups, subgroups
 
@@ -32,7 +34,8 @@ def test_groups_are_ordered_and_unknown_is_shown_only_if_present() -> None:
     }
 
 
-def test_each_group_is_scored_on_its_own_images() -> None:
+def test_each_group_is_scored_on_its_own_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.evaluation.scores.resamples", partial(resamples, count=100))
     generator = np.random.default_rng(0)
     targets = (generator.random((60, 14)) < 0.4).astype(float)
     targets[:, 13] = 0

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ FEW = 40  # resamples
 
 @pytest.fixture(autouse=True)
 def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scores, "resamples", lambda patients: resamples(patients, FEW))
+    monkeypatch.setattr(scores, "resamples", partial(resamples, count=FEW))
 
 
 def run(seed: int, gain: float) -> Predictions:

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from model.agcnn import Agcnn
 from model.labels import LABELS
-from service.artefact.file import OUTPUTS
+from service.artefact.file import OUTPUTS, load
 from tests.artefacts import CANVAS, CONFIG, calibration, evaluated, smooth_canvases, tiny_network
 from tests.model.thin import thin
 from training.evaluation.calibration import Calibration
@@ -154,17 +154,20 @@ def test_an_output_for_no_finding_is_not_served() -> None:
     np.testing.assert_array_equal(outputs["class_maps"], plain.class_maps[:, :14])
 
 
-def test_fifteen_outputs_are_exported_as_fourteen_and_the_card_describes_the_network(tmp_path: Path) -> None:
-    network = tiny_network(config=replace(CONFIG, findings=15, statistic="l2", crop_from="input"))
+def test_labels_of_their_own_are_exported_without_no_finding_and_the_card_describes_them(tmp_path: Path) -> None:
+    labels = ("Effusion", "Fracture", "Lung lesion", "Pneumothorax", "Pacemaker")
+    network = tiny_network(config=replace(CONFIG, findings=6, statistic="l2", crop_from="input"))
+    codes = {concept: {"value": "1", "scheme": "99SITE", "meaning": concept} for concept in ("finding", "site")}
+    own = {"labels": labels, "codes": {"Fracture": codes}, "untrained": ["Pacemaker"]}
     path = tmp_path / "agcnn.onnx"
-    export(network, calibration(), evaluated() | {"model_card": {"any": "thing"}}, IMAGES, path)
+    export(network, calibration(5), evaluated(labels) | own, IMAGES, path)
     model = onnx.load(path)
     dims = {tensor.name: tensor.type.tensor_type.shape.dim for tensor in model.graph.output}
-    assert [dims[name][1].dim_value for name in ("fusion", "global", "local", "class_maps")] == [14] * 4
-    card = json.loads(model.metadata_props[0].value)
-    assert card["labels"] == list(LABELS)
-    assert (card["network"]["statistic"], card["network"]["crop_from"]) == ("l2", "input")
-    assert card["model_card"] == {"any": "thing"}
+    assert [dims[name][1].dim_value for name in ("fusion", "global", "local", "class_maps")] == [5] * 4
+    card = load(path).card
+    assert (card.labels, card.untrained) == (labels, ("Pacemaker",))
+    assert card.codes["Fracture"].site.meaning == "site"
+    assert (card.network.statistic, card.network.crop_from) == ("l2", "input")
 
 
 def test_calibration_is_in_the_graph() -> None:

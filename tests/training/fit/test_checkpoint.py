@@ -68,6 +68,49 @@ def test_a_network_with_other_findings_provides_only_its_trunks(tmp_path: Path) 
     assert torch.equal(network.local_branch.features[0].weight, other.local_branch.features[0].weight)
 
 
+def saved_run(folder: Path, labels: list[str], findings: int) -> Agcnn:
+    """A run with these labels."""
+    network = Agcnn(replace(CONFIG, findings=findings))
+    for layer in (network.global_branch, network.local_branch, network.fusion):
+        torch.nn.init.uniform_(layer.classifier.bias)
+    checkpoint.save(folder, network, {"labels": labels})
+    return network
+
+
+def test_classifiers_of_a_run_are_matched_by_label(tmp_path: Path) -> None:
+    other = saved_run(tmp_path, ["Mass", "Cyst", "Hernia"], 4)  # with No Finding
+    network = Agcnn(replace(CONFIG, findings=3))
+    own = {name: value.clone() for name, value in network.state_dict().items()}
+    unmatched = checkpoint.initialise(network, tmp_path / checkpoint.WEIGHTS, ["Fracture", "Hernia", "Mass"])
+    assert unmatched == [
+        "label Fracture: not in the starting weights",
+        "label Cyst: only in the starting weights",
+        "label No Finding: only in the starting weights",
+    ]
+    theirs = other.state_dict()
+    for part in ("global_branch", "local_branch", "fusion"):
+        for name in (f"{part}.classifier.weight", f"{part}.classifier.bias"):
+            expected = torch.stack([own[name][0], theirs[name][2], theirs[name][0]])
+            assert torch.equal(network.state_dict()[name], expected)
+
+
+def test_labels_in_another_order_are_not_mixed_up(tmp_path: Path) -> None:
+    other = saved_run(tmp_path, ["Mass", "Cyst"], 2)
+    network = Agcnn(replace(CONFIG, findings=2))
+    assert checkpoint.initialise(network, tmp_path / checkpoint.WEIGHTS, ["Cyst", "Mass"]) == []
+    assert torch.equal(network.fusion.classifier.weight, other.fusion.classifier.weight.flip(0))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_classifier_of_unknown_labels_is_not_loaded_for_other_labels(tmp_path: Path, whole: bool) -> None:
+    checkpoint.save_weights(tmp_path / "w.safetensors", Agcnn(CONFIG) if whole else Branch("squeezenet1_1"))
+    network = Agcnn(CONFIG)
+    own = network.global_branch.classifier.weight.clone()
+    unmatched = checkpoint.initialise(network, tmp_path / "w.safetensors", [f"finding {n}" for n in range(14)])
+    assert torch.equal(network.global_branch.classifier.weight, own)
+    assert ("global_branch." if whole else "") + "classifier.weight" in unmatched
+
+
 def test_weights_of_a_branch_initialise_only_the_global_branch(tmp_path: Path) -> None:
     network, trunk = Agcnn(CONFIG), Branch("squeezenet1_1")
     kept = {name: value.clone() for name, value in network.local_branch.state_dict().items()}

@@ -63,3 +63,6 @@ def test_the_network_has_the_settings_of_the_run() -> None:
     network = TrainConfig(statistic="l1", crop_from="input", tau=0.6, no_finding=True).network
     assert (network.statistic, network.crop_from, network.tau, network.findings) == ("l1", "input", 0.6, 15)
     assert TrainConfig().network.findings == 14
+    assert TrainConfig().network_for(("Effusion", "Fracture")).findings == 2
+    with pytest.raises(TrainingError, match="no_finding: the data have a label No Finding of their own"):
+        TrainConfig(no_finding=True).network_for(("Effusion", "No Finding"))

@@ -10,6 +10,7 @@ import torch
 
 from model.agcnn import Agcnn
 from model.branch import Branch
+from model.labels import LABELS
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.fit import checkpoint
@@ -156,14 +157,25 @@ def test_a_plan_may_change_until_something_is_trained(plan: Plan, quick: TrainCo
 def test_a_file_at_the_path_of_the_run_is_refused(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(TrainingError, match="run: File exists"):
-        claim(tmp_path / "run", plan, quick, resume=False)
+        claim(tmp_path / "run", plan, quick, LABELS, resume=False)
 
 
 def test_a_run_can_be_resumed_with_other_workers(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     run, short = tmp_path / "run", replace(quick, stages=("global",))
-    claim(run, plan, short, resume=False)
+    claim(run, plan, short, LABELS, resume=False)
     (run / LAST).touch()
-    claim(run, plan, replace(short, workers=1), resume=True)
+    claim(run, plan, replace(short, workers=1), LABELS, resume=True)
+
+
+def test_a_run_is_resumed_with_its_own_labels_only(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    claim(run, plan, quick, LABELS, resume=False)
+    (run / LAST).touch()
+    with pytest.raises(TrainingError, match=r"another configuration \(labels\)"):
+        claim(run, plan, quick, ("Effusion", "Fracture"), resume=True)
+    planned = checkpoint.read_json(run / "plan.json")
+    checkpoint.write_json(run / "plan.json", {name: planned[name] for name in planned if name != "labels"})
+    claim(run, plan, quick, LABELS, resume=True)  # a plan of an older version
 
 
 def test_an_invalid_network_is_refused_before_anything_is_read(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:

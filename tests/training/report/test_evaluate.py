@@ -5,9 +5,11 @@ import sys
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from model.labels import LABELS
 from service.artefact.card import Metric
@@ -20,18 +22,22 @@ from training.evaluation.assessment import out_of_fold_part
 from training.evaluation.bootstrap import resamples
 from training.evaluation.calibration import calibrate
 from training.evaluation.comparison import read_table
+from training.evaluation.label_scores import PROBABILITY_SCORES
 from training.evaluation.metrics import CURVE_SCORES
 from training.evaluation.predictions import Predictions
 from training.fit import checkpoint
 from training.fit.config import TrainConfig
 from training.fit.run import Plan, train
 from training.report import evaluate
+from training.report.calibration_source import held_out_predictions
 from training.report.checklist import answers, contains, guidelines, markdown
 from training.report.evaluate import Evaluation
+from training.report.report_files import CHECKLIST, REPORT
 from training.report.sections import SECTIONS
 from training.report.summary import summary_lines
 
-NAMES = {"brier", "ece", "brier_uncalibrated", "ece_uncalibrated"}
+UNCALIBRATED_NAMES = {name + "_uncalibrated" for name in (*PROBABILITY_SCORES, "ece")}
+NAMES = {*PROBABILITY_SCORES, "ece"} | UNCALIBRATED_NAMES
 
 
 def random_predictions(count: int, seed: int, better: float = 0.0) -> Predictions:
@@ -66,7 +72,9 @@ def test_the_card_has_the_entries_that_export_requires(evaluation: tuple[Path, E
     run, plan = evaluation
     evaluate.evaluate(run, plan)
     card = json.loads((run / evaluate.CARD).read_text())
-    assert set(card) == {"operating_points", "training_data", "metrics", "statistics", "model_card"}
+    entries = {"operating_points", "training_data", "metrics", "statistics", "model_card"}
+    assert set(card) == entries | {"labels", "untrained"}
+    assert card["labels"] == list(LABELS)
     ModelCard.model_validate_json(json.dumps(card["model_card"]))
     assert len(card["operating_points"]) == len(LABELS)
     assert set(card["statistics"]["probability"]) == set(LABELS)
@@ -77,7 +85,7 @@ def test_the_card_has_the_entries_that_export_requires(evaluation: tuple[Path, E
         "test": 8,
         "test, collection B": 2,
     }
-    assert len(card["metrics"]) == len(splits) * 15 * (3 + 3 + 1 + 1)
+    assert len(card["metrics"]) == len(splits) * 15 * (3 + 3 + 1 + 1 + 1 + 1 + 1)
     for metric in card["metrics"]:
         Metric.model_validate_json(json.dumps(metric))
     assert card["metrics"][0]["name"] == "auroc"
@@ -105,14 +113,14 @@ def test_the_documents_have_every_section(evaluation: tuple[Path, Evaluation], t
     assert {row["by"] for row in metrics["subgroups"]} == {"sex", "age", "view", "collection"}
     assert {(row["split"], row["boxes"]) for row in metrics["localisation"]} >= {("test", 2)}
     assert [line for line in summary_lines(metrics) if line.startswith("test, peer minus fusion: macro AUROC ")]
-    page = (run / evaluate.REPORT).read_text()
+    page = (run / REPORT).read_text()
     assert "peer" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     # What a reviewer asks for.
     assert {row["split"] for row in metrics["characteristics"]} == {"train", "val", "test", "test, collection B"}
     assert [use["use"] for use in metrics["flow"]["uses"]] == [
         "trained on",
-        "calibrated on, out of fold",
+        "calibrated on: out-of-fold, train+val",
         "scored",
     ]
     assert metrics["failures_of"] == "test, collection B"
@@ -123,7 +131,7 @@ def test_the_documents_have_every_section(evaluation: tuple[Path, Evaluation], t
     probabilities = evaluate.load_calibration(run).probabilities(predictions.load(run / "test.npz").logits)[0]
     reading = read_table(run / evaluate.TABLE, read(plan.data, "test", 64).cases)
     np.testing.assert_allclose(reading.scores, probabilities, rtol=1e-8)
-    text = (run / evaluate.CHECKLIST).read_text()
+    text = (run / CHECKLIST).read_text()
     documents = {"metrics": metrics, "card": json.loads((run / evaluate.CARD).read_text())}
     documents |= {name: json.loads((run / f"{name}.json").read_text()) for name in ("run", "plan")}
     assert text == markdown(answers(documents), SECTIONS)
@@ -133,12 +141,12 @@ def test_the_documents_have_every_section(evaluation: tuple[Path, Evaluation], t
 
 
 def pooled(plan: Evaluation) -> Predictions:
-    return predictions.pool([evaluate.held_out_predictions(fold) for fold in plan.folds])
+    return predictions.pool([held_out_predictions(fold) for fold in plan.folds])
 
 
 def test_out_of_fold_calibration_is_fitted_on_the_other_folds(evaluation: tuple[Path, Evaluation]) -> None:
     _, plan = evaluation
-    folds = [evaluate.held_out_predictions(fold) for fold in plan.folds]
+    folds = [held_out_predictions(fold) for fold in plan.folds]
     whole = out_of_fold_part(folds, plan.collection)
     first, second = (predictions.load(fold / "held_out.npz") for fold in plan.folds)
     expected = calibrate(second.within("B")).probabilities(first.logits)[0]
@@ -189,12 +197,12 @@ def test_patients_of_the_starting_weights_are_left_out(
     (first).mkdir()
     earlier = {"data": str(published), "split": "train", "fold": None, "init": None, "teachers": []}
     checkpoint.write_json(first / "plan.json", earlier)  # trained on the patients 0 to 11
-    checkpoint.write_json(fold / "plan.json", earlier | {"init": str(first / "network.safetensors")})
+    checkpoint.write_json(fold / "plan.json", earlier | {"init": str(first / "network.safetensors"), "fold": [0, 2]})
     held_out = predictions.load(fold / "held_out.npz")
     known = tuple(replace(case, patient=str(number % 24)) for number, case in enumerate(held_out.cases))
     predictions.save(fold / "held_out.npz", replace(held_out, cases=known))
-    assert len(evaluate.held_out_predictions(fold)) == 60
-    assert set(evaluate.held_out_predictions(fold).patients) == {str(number) for number in range(12, 24)}
+    assert len(held_out_predictions(fold)) == 60
+    assert set(held_out_predictions(fold).patients) == {str(number) for number in range(12, 24)}
     predictions.save(
         fold / "held_out.npz", replace(held_out, cases=tuple(replace(case, patient="3") for case in known))
     )
@@ -205,7 +213,7 @@ def test_patients_of_the_starting_weights_are_left_out(
 def test_a_collection_without_images_is_refused(evaluation: tuple[Path, Evaluation]) -> None:
     run, plan = evaluation
     for command in (lambda plan: evaluate.evaluate(run, plan), evaluate.cross_validate):
-        with pytest.raises(TrainingError, match="folds: no image of collection C"):
+        with pytest.raises(TrainingError, match="calibration: no image of collection C"):
             command(replace(plan, collection="C"))
 
 
@@ -218,10 +226,11 @@ def test_scores_of_a_test_list_without_positives_are_undefined(evaluation: tuple
     (plan.data / "BBox_List_2017.csv").unlink()
     metrics = evaluate.evaluate(run, replace(plan, collection=""))
     tested = [row for row in metrics["metrics"] if row["split"] == "test"]
-    assert {row["name"] for row in tested if row["value"] is not None} == {"prevalence", *NAMES}
+    defined = {name for name in ("prevalence", *NAMES) if not name.startswith(("calibration_slope", "calibration_in"))}
+    assert {row["name"] for row in tested if row["value"] is not None} == defined
     assert metrics["operating_points_on_test"] == []
     assert "test, 8 images, fusion: macro AUROC n/a over 0 findings" in list(summary_lines(metrics))
-    assert "n/a" in (run / evaluate.REPORT).read_text()
+    assert "n/a" in (run / REPORT).read_text()
 
 
 @pytest.mark.timeout(300)
@@ -246,7 +255,11 @@ def test_two_processes_give_the_same_scores_as_one(evaluation: tuple[Path, Evalu
 
 def test_thresholds_come_from_the_folds_within_the_collection(evaluation: tuple[Path, Evaluation]) -> None:
     run, plan = evaluation
-    point = evaluate.evaluate(run, plan)["operating_points"][0]
+    metrics = evaluate.evaluate(run, plan)
+    point = metrics["operating_points"][0]
+    assert [table["split"] for table in metrics["triage"]] == ["test", "test, collection B"]
+    without = [label for label, point in zip(LABELS, metrics["operating_points"], strict=True) if point is None]
+    assert list(metrics["operating_points_missing"]) == without
     assert point["source"] == "out-of-fold, tiny train+val, collection B"
     assert point["positives"] + point["negatives"] == 120
     assert point["specificity"] >= 0.95
@@ -257,16 +270,78 @@ def test_thresholds_come_from_the_folds_within_the_collection(evaluation: tuple[
     assert hits == pytest.approx(point["sensitivity"])
 
 
-def test_the_macro_average_is_the_mean_of_the_defined_labels(evaluation: tuple[Path, Evaluation]) -> None:
+def test_the_macro_average_is_the_mean_of_the_labels_with_ten_positives(evaluation: tuple[Path, Evaluation]) -> None:
     run, plan = evaluation
-    for split in ("test", "out-of-fold, train+val, collection B"):
+    rows = evaluate.evaluate(run, plan)["metrics"]
+    for split, count in (("test", 0), ("out-of-fold, train+val, collection B", 14)):
         scores = {
-            metric["label"]: metric["value"]
-            for metric in evaluate.evaluate(run, plan)["metrics"]
-            if (metric["name"], metric["split"], metric["branch"]) == ("auroc", split, "local")
+            row["label"]: row for row in rows if (row["name"], row["split"], row["branch"]) == ("auroc", split, "local")
         }
-        defined = [value for label, value in scores.items() if label != "macro" and value is not None]
-        assert scores["macro"] == pytest.approx(np.mean(defined))
+        over = scores["macro"]["labels"]
+        assert len(over) == count  # the test list has eight images
+        mean = np.mean([scores[label]["value"] for label in over]) if over else None
+        assert scores["macro"]["value"] == (mean and pytest.approx(mean))
+
+
+def test_scores_out_of_fold_are_computed_within_folds(evaluation: tuple[Path, Evaluation]) -> None:
+    _, plan = evaluation
+    folds = [held_out_predictions(fold) for fold in plan.folds]
+    shifted = replace(folds[1], logits=folds[1].logits + 5)  # another network, whose logits are higher
+    predictions.save(plan.folds[1] / "held_out.npz", shifted)
+    row = next(row for row in evaluate.cross_validate(plan)["metrics"] if row["label"] == LABELS[0])
+    pairs = [(fold.targets[:, 0] == 1).sum() * (fold.targets[:, 0] == 0).sum() for fold in folds]
+    areas = [roc_auc_score(fold.targets[:, 0], fold.logits[0, :, 0]) for fold in folds]
+    assert (row["name"], row["branch"]) == ("auroc", "fusion")
+    assert row["value"] == pytest.approx(np.average(areas, weights=pairs))
+
+
+def test_a_run_alone_is_calibrated_on_its_validation_list(evaluation: tuple[Path, Evaluation]) -> None:
+    run, plan = evaluation
+    alone = replace(plan, folds=(), collection="")
+    held_out = predictions.load(run / "held_out.npz")
+    many = random_predictions(60, 3)
+    predictions.save(run / "held_out.npz", many)  # with eight images there would be no operating point
+    metrics = evaluate.evaluate(run, alone)
+    assert metrics["calibration"] == {"source": "validation, tiny val", "images": 60}
+    assert {row["split"] for row in metrics["metrics"]} == {"validation", "test"}
+    validation = {row["name"] for row in metrics["metrics"] if row["split"] == "validation"}
+    assert validation == {*CURVE_SCORES, *UNCALIBRATED_NAMES}  # calibration was fitted on all of these images
+    assert {point["source"] for point in metrics["operating_points"] if point} == {"validation, tiny val"}
+    np.testing.assert_array_equal(evaluate.load_calibration(run).slope, calibrate(many).slope)
+    assert (run / evaluate.CARD).is_file()
+    checkpoint.write_json(run / "plan.json", checkpoint.read_json(run / "plan.json") | {"fold": [1, 4]})
+    predictions.save(run / "held_out.npz", held_out)
+    fold = evaluate.evaluate(run, alone)
+    assert fold["calibration"] == {"source": "held-out part 2 of 4, tiny train+val", "images": 8}
+
+
+def test_validation_is_never_called_out_of_fold(evaluation: tuple[Path, Evaluation]) -> None:
+    run, plan = evaluation
+    with pytest.raises(TrainingError, match="--fold and --run name the same run"):
+        evaluate.evaluate(run, replace(plan, folds=(run.parent / "." / "run",)))
+    with pytest.raises(TrainingError, match="it was trained without --fold"):
+        evaluate.cross_validate(replace(plan, folds=(run,)))
+    checkpoint.write_json(plan.folds[0] / "plan.json", {"fold": None})
+    with pytest.raises(TrainingError, match="fold1: it was trained without --fold"):
+        evaluate.evaluate(run, plan)
+
+
+def test_predictive_values_decision_curves_and_group_rates(evaluation: tuple[Path, Evaluation]) -> None:
+    run, plan = evaluation
+    test = random_predictions(60, 8)
+    stated = replace(plan, prevalence={"Mass": 0.05})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate.predictions, "predict_distributed", lambda *_: test)
+        patch.setattr(evaluate, "write_report", lambda *_: None)
+        metrics = evaluate.evaluate(run, stated)
+    values = metrics["predictive_values"]
+    assert {(row["label"], row["prevalence"]) for row in values if row["basis"] == "stated"} == {("Mass", 0.05)}
+    for section in ("predictive_values", "decision_curves"):
+        assert {row["split"] for row in metrics[section]} == {"test", "test, collection B"}
+    assert {row["by"] for row in metrics["group_rates"]} == {"collection"}
+    json.dumps(metrics, allow_nan=False)
+    with pytest.raises(TrainingError, match="--prevalence: unknown label 'Masses'"):
+        evaluate.evaluate(run, replace(plan, prevalence={"Masses": 0.05}))
 
 
 def test_statistics_are_computed_on_the_validation_images(evaluation: tuple[Path, Evaluation]) -> None:
@@ -279,6 +354,20 @@ def test_statistics_are_computed_on_the_validation_images(evaluation: tuple[Path
     assert statistics["probability"]["Mass"] == pytest.approx([calibrated[:, 4].mean(), calibrated[:, 4].std()])
 
 
+def check_uncalibrated(run: Path, metrics: dict[str, Any]) -> None:
+    """Without folds, a run on train and val has scores, but neither calibration nor card, not even earlier ones."""
+    assert metrics["calibration"] == {"source": None, "images": 0}
+    assert {row["split"] for row in metrics["metrics"]} == {"test", "test, collection B"}
+    assert {row["name"] for row in metrics["metrics"]} == {*CURVE_SCORES, *UNCALIBRATED_NAMES}
+    assert metrics["operating_points"] == [None] * 14
+    assert {len(metrics[name]) for name in ("operating_points_on_test", "predictive_values", "group_rates")} == {0}
+    assert not (run / evaluate.CARD).exists()
+    assert (run / REPORT).is_file()
+    assert "not calibrated" in next(summary_lines(metrics))
+    with pytest.raises(TrainingError, match="it is not calibrated"):
+        evaluate.load_calibration(run)
+
+
 def test_a_run_on_train_and_val_takes_its_statistics_from_the_folds(
     evaluation: tuple[Path, Evaluation], small: TrainConfig, tmp_path: Path
 ) -> None:
@@ -289,6 +378,8 @@ def test_a_run_on_train_and_val_takes_its_statistics_from_the_folds(
     evaluate.evaluate(run, plan)
     statistics = checkpoint.read_json(run / evaluate.CARD)["statistics"]
     calibrated = evaluate.load_calibration(run).probabilities(pooled(plan).logits)[0]
+    alone = evaluate.evaluate(run, replace(plan, folds=()))
+    check_uncalibrated(run, alone)
     assert statistics["probability"]["Edema"] == pytest.approx([calibrated[:, 9].mean(), calibrated[:, 9].std()])
     assert statistics["pixel_mean"][0] == pytest.approx(
         canvases(plan.data, "train+val", 64, plan.cache).pixels.mean() / 255

@@ -34,7 +34,7 @@ def test_a_folder_by_hand() -> None:
 
 def test_training_leaves_out_the_patients_of_another_folder() -> None:
     plan = {"split": "train+val", "fold": None, "without": "/data/theirs"}
-    row = trained(plan, {"images": 4, "patients": 2}, listed())
+    row = trained(plan, {"images": 4, "patients": 2}, [listed()])
     assert row == {
         "use": "trained on",
         "splits": ["train", "val"],
@@ -42,7 +42,7 @@ def test_training_leaves_out_the_patients_of_another_folder() -> None:
         "patients": 2,
         "excluded": [{"reason": "patients of theirs", "images": 2, "patients": 1}],
     }
-    assert trained(plan, {"images": 4, "patients": 2}, None)["excluded"] == []  # the folder is gone
+    assert trained(plan, {"images": 4, "patients": 2}, [])["excluded"] == []  # the folder is gone
 
 
 def flow(*used: tuple[str, ...]) -> dict[str, Any]:

@@ -1,0 +1,126 @@
+"""The predictions that calibrate a run: of its folds, or on the images that it kept apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.agcnn import AgcnnConfig
+from training.errors import TrainingError
+from training.evaluation import predictions
+from training.evaluation.assessment import out_of_fold_part, readings
+from training.evaluation.predictions import Predictions
+from training.evaluation.scores import Part
+from training.fit import checkpoint
+from training.fit.lineage import PLAN, earlier_patients
+from training.fit.run import HELD_OUT
+
+VALIDATION = "validation"
+
+
+@dataclass(frozen=True)
+class CalibrationSource:
+    """Predictions on images that were not trained on.
+
+    Attributes
+    ----------
+    name
+        Where they come from, for the documents, such as `validation, chestxray14 val`.
+    part
+        The images, as they are scored.
+    """
+
+    name: str
+    part: Part
+
+    @property
+    def predictions(self) -> Predictions:
+        """The predictions of the part."""
+        return self.part.predictions
+
+
+def from_folds(folds: Sequence[Path], data: str, collection: str, second_look: bool) -> CalibrationSource:
+    """Read the held-out predictions of finished folds."""
+    held_out = [held_out_predictions(fold, second_look) for fold in folds]
+    part = out_of_fold_part(held_out, collection)
+    return CalibrationSource(f"out-of-fold, {data} train+val", part)
+
+
+def from_run(run: Path, data: str, second_look: bool) -> CalibrationSource | None:
+    """Read a run's predictions on its validation list or, if the run is a fold, on the images that it held out.
+
+    They are scored without calibration, which is fitted on all of them. None if the run was trained on train and val.
+    """
+    if not (run / HELD_OUT).is_file():
+        return None
+    predicted, fold = held_out_predictions(run, second_look), fold_of(run)
+    split, lists = (VALIDATION, "val") if fold is None else (f"held-out part {fold[0] + 1} of {fold[1]}", "train+val")
+    part = Part(split, predicted, readings(predicted, None))
+    return CalibrationSource(f"{split}, {data} {lists}", part)
+
+
+def held_out_predictions(run: Path, second_look: bool = True) -> Predictions:
+    """Read a run's predictions on its held-out images, or those of its global branch alone.
+
+    Patients on whom its starting weights or teachers were trained are left out.
+
+    Raises
+    ------
+    TrainingError
+        None is left.
+    """
+    held_out, earlier = predictions.load(run / HELD_OUT), earlier_patients(run)
+    unseen = np.flatnonzero([patient not in earlier for patient in held_out.patients])
+    if not len(unseen):
+        raise TrainingError(f"{run}: --init or --teacher was trained on every patient that it held out")
+    chosen = held_out.subset(unseen)
+    return chosen if second_look else predictions.without_second_look(chosen)
+
+
+def check_folds(folds: Sequence[Path], run: Path | None) -> None:
+    """Check that the folds are folds, so that nothing else is called out-of-fold.
+
+    Raises
+    ------
+    TrainingError
+        One of them is the run itself, or was trained without `--fold`: its held-out images are the validation list,
+        which selected its epochs.
+    """
+    for fold in folds:
+        if run is not None and fold.resolve() == run.resolve():
+            raise TrainingError(
+                f"{fold}: --fold and --run name the same run; leave out --fold to calibrate it on its held-out images"
+            )
+        if (fold / PLAN).is_file() and fold_of(fold) is None:
+            raise TrainingError(
+                f"{fold}: it was trained without --fold, so that its held-out images are validation, not out-of-fold; "
+                "evaluate it with --run"
+            )
+
+
+def check_source(runs: Sequence[Path], document: dict[str, Any], test_patients: Sequence[str]) -> None:
+    """Check that the held-out images of runs can calibrate the run of a document, if they have any.
+
+    Raises
+    ------
+    TrainingError
+        A run has another network or other labels, or held out a patient of the test list.
+    """
+    for run in runs:
+        other = checkpoint.read_json(run / checkpoint.DOCUMENT)
+        # Documents of older versions lack fields that have defaults since.
+        if AgcnnConfig(**other["network"]) != AgcnnConfig(**document["network"]):
+            raise TrainingError(f"{run}: its network differs from the run's, so it cannot calibrate it")
+        if checkpoint.labels_of(other) != checkpoint.labels_of(document):
+            raise TrainingError(f"{run}: its labels differ from the run's, so it cannot calibrate it")
+        held_out = predictions.load(run / HELD_OUT).patients if (run / HELD_OUT).is_file() else ()
+        if shared := set(held_out).intersection(test_patients):
+            raise TrainingError(f"{run}: {len(shared)} patients that it held out are in the test list too")
+
+
+def fold_of(run: Path) -> tuple[int, int] | None:
+    """Return (k, n) of a run that is part k, counted from 0, of n folds; None for other runs."""
+    fold = checkpoint.read_json(run / PLAN).get("fold") if (run / PLAN).is_file() else None
+    return None if fold is None else (fold[0], fold[1])
