@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
+from model.labels import LABELS
 from tests.training.cases import cases, predicted
 from training.evaluation import predictions_table
 from training.evaluation.comparison import read_table
@@ -17,7 +18,7 @@ def test_the_table_is_read_back_by_compare(tmp_path: Path) -> None:
     rows = cases((generator.random((6, 14)) < 0.5).astype(float), ("A", ""))
     probabilities = expit(2.0 * logits)
     predictions_table.write(tmp_path / "predictions.csv", predicted(logits, rows), probabilities)
-    reading = read_table(tmp_path / "predictions.csv", rows[::-1])
+    reading = read_table(tmp_path / "predictions.csv", rows[::-1], LABELS)
     assert reading.name == "predictions"
     np.testing.assert_allclose(reading.scores, probabilities[0, ::-1], rtol=1e-8)
 

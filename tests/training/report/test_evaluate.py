@@ -129,7 +129,7 @@ def test_the_documents_have_every_section(evaluation: tuple[Path, Evaluation], t
     for row in metrics["failures"]:
         assert f"Radiograph {row['image']}, labelled {row['kind']} for {row['label'].replace('_', ' ')}," in page
     probabilities = evaluate.load_calibration(run).probabilities(predictions.load(run / "test.npz").logits)[0]
-    reading = read_table(run / evaluate.TABLE, read(plan.data, "test", 64).cases)
+    reading = read_table(run / evaluate.TABLE, read(plan.data, "test", 64).cases, LABELS)
     np.testing.assert_allclose(reading.scores, probabilities, rtol=1e-8)
     text = (run / CHECKLIST).read_text()
     documents = {"metrics": metrics, "card": json.loads((run / evaluate.CARD).read_text())}
@@ -349,7 +349,7 @@ def test_statistics_are_computed_on_the_validation_images(evaluation: tuple[Path
     evaluate.evaluate(run, plan)
     statistics = checkpoint.read_json(run / evaluate.CARD)["statistics"]
     images = canvases(plan.data, "val", 64, plan.cache)
-    assert statistics["pixel_mean"][0] == pytest.approx(images.pixels.mean() / 255)
+    assert statistics["pixel_mean"][0] == pytest.approx(images.pixels[images.rows].mean() / 255)
     calibrated = evaluate.load_calibration(run).probabilities(predictions.load(run / "held_out.npz").logits)[0]
     assert statistics["probability"]["Mass"] == pytest.approx([calibrated[:, 4].mean(), calibrated[:, 4].std()])
 
