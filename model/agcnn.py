@@ -47,6 +47,9 @@ class AgcnnConfig:
     second_look
         Whether there are a local branch and a fusion layer, as in the paper. Without them the fusion logits are those
         of the global branch.
+    mirror
+        Whether the global branch sees the canvas and its mirror image, and decides by the mean of both, except while it
+        is trained itself.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class AgcnnConfig:
     pixel_mean: float = GREY_MEAN
     pixel_std: float = GREY_STD
     second_look: bool = True
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
@@ -179,7 +183,8 @@ class Agcnn(nn.Module):
     def _locate(self, canvas: Tensor) -> tuple[Tensor, BranchOutput, Tensor, Tensor]:
         """Return the global branch's input and output, its heat map and its box."""
         small = self.shrink(canvas)
-        output = self.global_branch(small)
+        look = self.global_branch.forward_with_mirror if self.config.mirror else self.global_branch
+        output = look(small)
         heat = heat_map(output.features, self.config.statistic)
         return small, output, heat, region(heat.detach(), self.config.tau)
 

@@ -109,7 +109,18 @@ class Branch(nn.Module):
 
     def forward(self, image: Tensor) -> BranchOutput:
         """Classify display values `[B, 1, H, W] float32 in [0, 1]`, with any H and W that the backbone supports."""
-        features = self.features(normalise(image, self.scale))
+        return self.classify(self.features(normalise(image, self.scale)))
+
+    def forward_with_mirror(self, image: Tensor) -> BranchOutput:
+        """Classify the mean of the features of an image and of its mirror image, mirrored back.
+
+        With average pooling, the logits are the means of the two images' logits.
+        """
+        plain, mirrored = (self.features(normalise(each, self.scale)) for each in (image, image.flip(3)))
+        return self.classify((plain + mirrored.flip(3)) / 2)
+
+    def classify(self, features: Tensor) -> BranchOutput:
+        """Pool and classify features `[B, C, h, w]`."""
         pooled = features.amax((2, 3)) if self.pooling == "max" else features.mean((2, 3))
         return BranchOutput(features, pooled, self.classifier(pooled))
 

@@ -14,6 +14,7 @@ from service.triage.default_rule import HIGH, STAT
 PREFIX = "TRIAGE_"
 ROOT_PATH = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$"  # no segment begins with a dot
 ORIGIN = r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"  # RFC 6454 6.2, without a wildcard
+_NO_JSON = "a setting that holds a list must be JSON, as in TRIAGE_TRIAGE__STAT='[\"Mass\"]'"
 SHIPPED_ARTEFACT = Path(__file__).parent / "assets" / "agcnn.onnx"
 
 Origin = Annotated[str, Field(pattern=ORIGIN)]
@@ -206,13 +207,13 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "tuple_type":  # text that is not JSON, in a list that may be missing
+            raise ConfigurationError(_NO_JSON) from None
         where = [str(part) for part in first["loc"]]
         inside = f"{'.'.join(where[2:])}: " if where[2:] else ""  # the place in a list, as in 0.port
         raise ConfigurationError(f"{variable_name(*where[:2])}: {inside}{first['msg']}") from None
     except SettingsError:
-        raise ConfigurationError(
-            "a setting that holds a list must be JSON, as in TRIAGE_TRIAGE__STAT='[\"Mass\"]'"
-        ) from None
+        raise ConfigurationError(_NO_JSON) from None
 
 
 def names() -> tuple[str, ...]:

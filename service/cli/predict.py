@@ -198,7 +198,7 @@ def _row(item: Item, count: int) -> list[object]:
         item["status"],
         "",
         prediction["priority"],
-        " ".join(prediction["reason"]),
+        " ".join(label.replace(" ", "_") for label in prediction["reason"]),  # so that spaces separate labels
         " ".join(prediction["flags"]),
         *("" if probability is None else f"{probability:.6f}" for probability in probabilities),
     ]

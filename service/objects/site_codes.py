@@ -11,7 +11,9 @@ from service.errors import ConfigurationError
 from service.objects.codes import Coded, row
 
 SETTING = "TRIAGE_OBJECTS__CODES"
-_FINDING, _SITE = ("value", "scheme", "meaning"), ("site_value", "site_scheme", "site_meaning")
+_FINDING, _SITE = (
+    tuple(f"{concept}_{part}" for part in ("value", "scheme", "meaning")) for concept in ("finding", "site")
+)
 COLUMNS = ("label", *_FINDING, *_SITE)
 
 Codes = Mapping[str, LabelCodes]

@@ -207,3 +207,16 @@ def test_shrinking_and_cropping_the_whole_canvas_agree() -> None:
     attention = network.attend(canvas)
     assert attention.box.tolist() == [[0.0, 0.0, 1.0, 1.0]]
     assert torch.allclose(attention.crop, functional.avg_pool2d(canvas, 4), atol=1e-5)
+
+
+def test_with_a_mirror_an_image_and_its_mirror_image_have_equal_logits_and_mirrored_maps() -> None:
+    torch.manual_seed(0)
+    network = Agcnn(replace(SMALL, pooling="average", mirror=True)).eval()
+    canvas = torch.rand(2, 1, 128, 128)
+    with torch.no_grad():
+        output, mirrored = network(canvas), network(canvas.flip(3))
+        single = [network.global_branch(network.shrink(image)) for image in (canvas, canvas.flip(3))]
+    torch.testing.assert_close(output.global_, (single[0].logits + single[1].logits) / 2)
+    torch.testing.assert_close(output.global_, mirrored.global_)
+    torch.testing.assert_close(output.class_maps, mirrored.class_maps.flip(3))
+    torch.testing.assert_close(output.box[:, [0, 2]], 1 - mirrored.box[:, [2, 0]])

@@ -31,19 +31,20 @@ def export(network: Agcnn, side: int) -> onnx.ModelProto:
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # raised inside torch's exporter
 @pytest.mark.parametrize(
-    ("backbone", "statistic"),
+    ("backbone", "statistic", "mirror"),
     [  # a network with gates also has every operator of the plain one
-        ("squeezenet1_1", "max"),
-        ("se_densenet121", "l1"),
-        ("se_resnet50", "l2"),
-        ("nonlocal_resnet50", "max"),
+        ("squeezenet1_1", "max", False),
+        ("se_densenet121", "l1", False),
+        ("se_resnet50", "l2", False),
+        ("nonlocal_resnet50", "max", False),
+        ("efficientnet_lite0", "max", True),
     ],
 )
 def test_the_exported_graph_has_standard_operators_and_equals_the_network(
-    backbone: str, statistic: Statistic, monkeypatch: pytest.MonkeyPatch
+    backbone: str, statistic: Statistic, mirror: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thin(monkeypatch)
-    network = Agcnn(AgcnnConfig(backbone=backbone, canvas_size=256, input_size=128, statistic=statistic))
+    network = Agcnn(AgcnnConfig(backbone=backbone, canvas_size=256, input_size=128, statistic=statistic, mirror=mirror))
     by_hand.trained(network)
     proto = export(network, 256)
     assert not proto.functions

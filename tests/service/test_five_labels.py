@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 
+from service.objects.site_codes import COLUMNS
 from service.settings import Objects
 from tests.five_labels import ACCENTED, CODED, LABELS, LONG, PNEUMOTHORAX, UNTRAINED
 from tests.service.conftest import Run
 from tests.service.serving import Client, serving, settings_for
 from tests.service.web.running import radiograph
 
-SITE_TABLE = (
-    "label,value,scheme,meaning,site_value,site_scheme,site_meaning\nPneumothorax,P-1,99SITE,Pneumothorax rechts,,,\n"
-)
+SITE_TABLE = ",".join(COLUMNS) + "\nPneumothorax,P-1,99SITE,Pneumothorax rechts,,,\n"
 CODES = {
     PNEUMOTHORAX: ("P-1", "99SITE", "Pneumothorax rechts"),
     LONG: ("ENLARGED_CA_1E6C", "99AGCNN", LONG),

@@ -83,6 +83,13 @@ def evaluate(  # noqa: PLR0913 - options
             "above chance.",
         ),
     ] = 0.05,
+    adjudicated: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV table of labels that radiologists adjudicated, as Google Health published for ChestX-ray14: a "
+            "column `Image Index`, and columns of YES and NO; needs --run."
+        ),
+    ] = None,
 ) -> None:
     """Calibrate on images that were not trained on, then score a run on the test list.
 
@@ -107,7 +114,10 @@ def evaluate(  # noqa: PLR0913 - options
             least_sensitivity,
             second_look=not without_second_look,
             prevalence=shares(prevalence or ()),
+            adjudicated=adjudicated,
         )
+        if adjudicated and not run:
+            raise TrainingError("--adjudicated is compared on the test list; name a run with --run")
         metrics = evaluation.evaluate(run, plan) if run else evaluation.cross_validate(plan)
         for line in summary_lines(metrics) if metrics else ():  # empty in all processes but the first
             typer.echo(line)

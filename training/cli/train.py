@@ -74,6 +74,10 @@ def train(  # noqa: PLR0913 - options
     crop_from: Annotated[
         CropFrom | None, typer.Option(help="Source of the crop: the canvas or the global branch's input.")
     ] = None,
+    mirror: Annotated[
+        bool | None,
+        typer.Option(help="Whether the global branch decides by the mean of the canvas and its mirror image."),
+    ] = None,
     no_finding: Annotated[
         bool | None,
         typer.Option(
@@ -141,6 +145,7 @@ def train(  # noqa: PLR0913 - options
             "statistic": statistic,
             "tau": tau,
             "crop_from": crop_from,
+            "mirror": mirror,
             "no_finding": no_finding,
             "positive_weight": positive_weight,
             "distil": distil,

@@ -41,6 +41,8 @@ class TrainConfig:
         `adamw`, or `sgd` with `momentum`.
     schedule
         `cosine`: a warm-up, then half a cosine; `step`: a tenth of the rate after `step_epochs`.
+    mirror
+        Whether the global branch decides by the mean of the canvas and its mirror image, at twice the cost.
     no_finding
         Whether to train an additional output for radiographs without findings; it is neither scored nor served.
     positive_weight
@@ -71,6 +73,7 @@ class TrainConfig:
     tau: float = 0.7
     statistic: Statistic = "max"
     crop_from: CropFrom = "canvas"
+    mirror: bool = False
     stages: tuple[str, ...] = STAGES
     epochs: tuple[int, int, int] = (12, 8, 4)
     learning_rates: tuple[float, float, float] = (3e-4, 3e-4, 1e-3)

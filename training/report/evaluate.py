@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from model.agcnn import without_second_look
+from model.agcnn import Agcnn, without_second_look
 from training.data.relabel import relabel
 from training.data.sources import canvases
 from training.errors import TrainingError
 from training.evaluation import predictions, predictions_table
+from training.evaluation.adjudicated import assess_adjudicated, read_adjudicated
 from training.evaluation.assessment import (
     assess,
     assess_decisions,
@@ -21,6 +22,7 @@ from training.evaluation.assessment import (
     suffix,
 )
 from training.evaluation.calibration import Calibration, calibrate
+from training.evaluation.class_maps import class_map_quantiles
 from training.evaluation.comparison import read_tables
 from training.evaluation.operating_points import LEAST_SENSITIVITY, Choice, Terms, choose
 from training.evaluation.predictions import BRANCHES, Predictions
@@ -70,6 +72,8 @@ class Evaluation:
         False: the local branch and the fusion layer are left out, and the global branch decides.
     prevalence
         Label to a prevalence for which predictive values are computed too.
+    adjudicated
+        Table of adjudicated labels, for images of the test list.
     """
 
     folds: tuple[Path, ...]
@@ -81,6 +85,7 @@ class Evaluation:
     least_sensitivity: float = LEAST_SENSITIVITY
     second_look: bool = True
     prevalence: Mapping[str, float] = field(default_factory=dict)
+    adjudicated: Path | None = None
 
 
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
@@ -109,6 +114,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         images = relabel(canvases(evaluation.data, "test", size, evaluation.cache), labels)
     check_source(evaluation.folds or (run,), document, images.patients)
     others = read_tables(evaluation.compare, images.cases, labels)
+    adjudicated = read_adjudicated(evaluation.adjudicated, images.cases) if evaluation.adjudicated else None
     test = predictions.predict_distributed(fabric, network, images)
     if not fabric.is_global_zero:
         return {}
@@ -141,6 +147,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         **study(plan, document, evaluation.data, Scored(source.part if source else None, test, collection)),
         **failure_entries(tested[-1], drawn),
     }
+    if adjudicated:
+        metrics["adjudicated"] = assess_adjudicated(tested[0], points, adjudicated)
     checkpoint.write_json(run / METRICS, metrics)
     for stale in (CARD, CALIBRATION):
         (run / stale).unlink(missing_ok=True)
@@ -153,7 +161,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
             "operating_points": metrics["operating_points"],
             "training_data": document["training_data"],
             "metrics": card_metrics(metrics["metrics"], second_look),
-            "statistics": statistics(run, evaluation, calibration, source.predictions),
+            "statistics": statistics(run, network, evaluation, calibration, source.predictions),
             "model_card": model_card.model_card(document, metrics),
             **({} if second_look else {"second_look": False}),
         }
@@ -204,23 +212,27 @@ def card_metrics(rows: Iterable[dict[str, Any]], second_look: bool = True) -> li
     ]
 
 
-def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pooled: Predictions) -> dict[str, Any]:
-    """Mean and standard deviation of the images' mean pixel and of each fusion probability.
+def statistics(
+    run: Path, network: Agcnn, evaluation: Evaluation, calibration: Calibration, pooled: Predictions
+) -> dict[str, Any]:
+    """Mean and deviation of the images' mean pixel and of each fusion probability; the height of class maps.
 
     They are computed on the run's held-out images, or on those of the folds if it has none.
     """
-    validation, size = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
+    validation, document = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)
     predicted = predictions.load(validation) if validation.is_file() else pooled
     if not evaluation.second_look:
         predicted = predictions.without_second_look(predicted)
-    split = "val" if validation.is_file() else "train+val"
-    images = canvases(evaluation.data, split, size, evaluation.cache)
+    split = "val" if validation.is_file() and "adopted" not in document else "train+val"
+    source = canvases(evaluation.data, split, document["network"]["canvas_size"], evaluation.cache)
+    images = relabel(source, predicted.labels)
     fusion = calibration.probabilities(predicted.logits)[0]
     return {
         "pixel_mean": mean_and_deviation(images.means()),
         "probability": {
             label: mean_and_deviation(column) for label, column in zip(predicted.labels, fusion.T, strict=True)
         },
+        "class_map_quantile": class_map_quantiles(network, images),
     }
 
 

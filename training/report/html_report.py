@@ -15,6 +15,7 @@ from training.evaluation.calibration import Calibration
 from training.evaluation.predictions import BRANCHES, Predictions
 from training.fit.overlay import overlay
 from training.report.checklist import Answer, Guideline, tally
+from training.report.decision_tables import decision_tables
 from training.report.panels import DRAWN_BRANCHES, plots
 from training.report.sections import present
 from training.report.study_tables import study_tables
@@ -118,6 +119,7 @@ def render(metrics: Row, test: Predictions, calibration: Calibration, shown: Sho
         checklists=shown.checklists,
         **study_tables(metrics, test.labels),
         failure_pictures=shown.failures,
+        **decision_tables(metrics),
     )
 
 

@@ -10,7 +10,18 @@ from training.evaluation.metrics import CONFIDENCE
 from training.fit.checkpoint import plain
 
 MACHINE = ("devices", "num_nodes", "threads", "workers")  # settings of the machine, not of the network
-UNITARY = ("auroc", "auprc", "prevalence", "sensitivity_at_specificity_0.95", "brier", "ece_uncalibrated", "ece")
+UNITARY = (
+    "auroc",
+    "auprc",
+    "prevalence",
+    "sensitivity_at_specificity_0.95",
+    "brier",
+    "calibration_slope",
+    "calibration_intercept",
+    "calibration_error",
+    "ece_uncalibrated",
+    "ece",
+)
 GROUPED = ("auroc", "prevalence")
 DECIMALS = 4
 
@@ -19,6 +30,11 @@ DESCRIPTION = (
     "and gives a heat map; a local branch reads the region where that map is high, cropped from the canvas or from the "
     "global branch's input (`crop_from`); a fusion layer combines both. Each gives one calibrated probability per "
     "finding."
+)
+SINGLE_DESCRIPTION = (
+    "A convolutional network for frontal chest radiographs: the global branch of an attention-guided network, without "
+    "its second look. It reads the whole image and gives a heat map, the region where that map is high, and one "
+    "calibrated probability per finding."
 )
 REFERENCES = (
     "Guan et al., Diagnose like a Radiologist: Attention Guided Convolutional Neural Network for Thorax Disease "
@@ -59,13 +75,16 @@ FACTORS = {
 MEASURES = {
     "performance": (
         "AUROC: the probability that an image with the finding is ranked above one without it. The macro average is "
-        "the mean over the findings for which it is defined.",
+        "the mean over the findings with at least ten positives and ten negatives. Out of fold, images are ranked "
+        "within each fold, and the folds averaged, as logits of different networks cannot be compared.",
         "AUPRC, to be compared with the prevalence, which is its value for a random ranking.",
-        "Brier score and expected calibration error, before and after calibration.",
+        "Brier score; calibration slope, 1 at best, and intercept, 0 at best; calibration error, the root of the mean "
+        "squared distance of probability and frequency in bins, without the part that chance adds; and the customary "
+        "expected calibration error (ece), which is too high by chance.",
     ),
     "thresholds": (
-        "Chosen at a fixed specificity on out-of-fold predictions of the training lists, then fixed and applied to the "
-        "test list once. A finding with too few positives has none, nor has one "
+        "Chosen at a fixed specificity on images that were not trained on, which each operating point names as its "
+        "source, then fixed and applied to the test list once. A finding with too few positives has none, nor has one "
         "whose sensitivity is not shown to be better than chance.",
     ),
     "variation": (
@@ -95,6 +114,7 @@ ETHICS = (
     "Ordering by score can hide the effect of wrong labels: the network learns what reports mention, which may differ "
     "from what the image shows.",
 )
+LOCAL_CAVEAT = "It is not established that the local branch helps: see the paired differences, with their intervals."
 CAVEATS = (
     "Labels extracted from reports are partly wrong; agreement with them is not diagnostic accuracy.",
     "In ChestX-ray14 many radiographs with a pneumothorax show the drain that treats it: the network may detect the "
@@ -103,9 +123,19 @@ CAVEATS = (
     "conclusions.",
     "The subsets are small and partly enriched: scores of rare findings are based on very few images, and the "
     "probabilities are valid for the prevalence of the calibration images. Recalibrate for other images.",
-    "It is not established that the local branch helps: see the paired differences, with their intervals.",
+    LOCAL_CAVEAT,
     "For research only. Do not show the output to anyone who decides about a patient.",
 )
+
+ADOPTED_DESCRIPTION = (
+    "Both branches have the weights of a published network, which was not trained here; the fusion layer gives the "
+    "global branch's decision."
+)
+ADOPTED_TRAINING = (
+    "The weights were published by others. The entry above is what the person who adopted them stated; nothing of it "
+    "was checked, and it is not known whether images of the evaluation were among the training images.",
+)
+ADOPTED_LICENCE = "that of the published weights; ask their publisher"
 
 Row = Mapping[str, Any]
 
@@ -120,15 +150,18 @@ def model_card(document: Row, metrics: Row) -> dict[str, Any]:
     metrics
         Content of `metrics.json`.
     """
+    adopted, second_look = document.get("adopted"), document["network"].get("second_look", True)
+    description = DESCRIPTION if second_look else SINGLE_DESCRIPTION
     card = {
         "model_details": {
             "name": f"agcnn-{document['network']['backbone']}",
-            "description": DESCRIPTION,
+            "description": f"{description} {ADOPTED_DESCRIPTION}" if adopted else description,
             "commit": document["commit"],
             "network": document["network"],
-            "training": {name: value for name, value in document["config"].items() if name not in MACHINE},
+            "training": {name: value for name, value in document["config"].items() if name not in MACHINE}
+            | ({"adopted": adopted} if adopted else {}),
             "references": REFERENCES,
-            "licence": "Apache-2.0",
+            "licence": ADOPTED_LICENCE if adopted else "Apache-2.0",
         },
         "intended_use": INTENDED_USE,
         "factors": FACTORS,
@@ -138,7 +171,10 @@ def model_card(document: Row, metrics: Row) -> dict[str, Any]:
             "motivation": MOTIVATION,
             "preprocessing": PREPROCESSING,
         },
-        "training_data": {"datasets": document["training_data"], "description": TRAINING},
+        "training_data": {
+            "datasets": document["training_data"],
+            "description": ADOPTED_TRAINING if adopted else TRAINING,
+        },
         "quantitative_analyses": {
             "unitary": {
                 "labels": by_label(metrics["metrics"]),
@@ -148,7 +184,7 @@ def model_card(document: Row, metrics: Row) -> dict[str, Any]:
             "intersectional": INTERSECTIONAL,
         },
         "ethical_considerations": ETHICS,
-        "caveats_and_recommendations": CAVEATS,
+        "caveats_and_recommendations": [caveat for caveat in CAVEATS if second_look or caveat != LOCAL_CAVEAT],
     }
     return dict(plain(card))
 

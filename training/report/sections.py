@@ -14,7 +14,7 @@ SECTIONS: Mapping[str, str] = {
     "triage": "Triage",
     "groups": "Subgroups (fusion branch)",
     "adjudicated": "Against radiologists",
-    "external": "External images",
+    "external": "External sets",
     "differences": "Does the local branch help?",
     "places": "Where the network looks",
     "failures": "Failures",

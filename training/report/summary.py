@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from training.evaluation.scores import Row
+from training.report.adjudicated_summary import adjudicated_lines
 from training.report.triage_summary import triage_lines
 
 SUMMARY_IOU = 0.3
@@ -37,6 +38,7 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
                 shares = ", ".join(f"{name} {number(row)}" for name, row in by.items())
                 yield f"{split}, {by['attention']['boxes']} boxes, {words}: {shares}"
     yield from triage_lines(metrics)
+    yield from adjudicated_lines(metrics)
 
 
 def number(row: Row, sign: str = "") -> str:

@@ -54,7 +54,7 @@ def test_a_row_without_a_site_keeps_the_site_of_the_finding(table: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("label,value\n", "expected the columns label,value,scheme,meaning,site_value,site_scheme,site_meaning"),
+        ("label,value\n", "expected the columns label,finding_value,finding_scheme,finding_meaning,site_value,"),
         (f"{HEADER}\nMass,1,99S,m\n", "line 2: expected 7 columns"),
         (f"{HEADER}\nMass,1,99S,m,,,\nMass,2,99S,m,,,\n", "line 3: 'Mass' is in the table twice"),
         (f"{HEADER}\nMass,{'1' * 17},99S,m,,,\n", "line 2: value: String should have at most 16 characters"),

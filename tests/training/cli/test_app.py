@@ -142,6 +142,11 @@ def test_a_folder_without_data_gives_one_line(tmp_path: Path) -> None:
     assert (answer.exit_code, "no Data_Entry_2017_v2020.csv" in answer.stderr) == (2, True)
 
 
+def test_adjudicated_labels_without_a_run_are_refused(published: Path, tmp_path: Path) -> None:
+    answer = agcnn("evaluate", "--data", published, "--fold", tmp_path, "--adjudicated", tmp_path / "labels.csv")
+    assert (answer.exit_code, "name a run with --run" in answer.stderr) == (2, True)
+
+
 def test_export_of_a_run_that_was_not_evaluated_gives_one_line(published: Path, tmp_path: Path) -> None:
     answer = agcnn("export", "--run", tmp_path, "--data", published, "--out", tmp_path / "x.onnx")
     assert (answer.exit_code, "not a finished run" in answer.stderr) == (2, True)

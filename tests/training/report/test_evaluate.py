@@ -21,6 +21,7 @@ from training.evaluation import predictions
 from training.evaluation.assessment import out_of_fold_part
 from training.evaluation.bootstrap import resamples
 from training.evaluation.calibration import calibrate
+from training.evaluation.class_maps import class_map_quantiles
 from training.evaluation.comparison import read_table
 from training.evaluation.label_scores import PROBABILITY_SCORES
 from training.evaluation.metrics import CURVE_SCORES
@@ -28,6 +29,7 @@ from training.evaluation.predictions import Predictions
 from training.fit import checkpoint
 from training.fit.config import TrainConfig
 from training.fit.run import Plan, train
+from training.fit.served_weights import as_served
 from training.report import evaluate
 from training.report.calibration_source import held_out_predictions
 from training.report.checklist import answers, contains, guidelines, markdown
@@ -68,6 +70,23 @@ def evaluation(published: Path, small: TrainConfig, tmp_path: Path) -> tuple[Pat
     return tmp_path / "run", Evaluation(folds, published, tmp_path / "cache", "B")
 
 
+def test_without_a_second_look_the_card_is_about_the_global_branch(evaluation: tuple[Path, Evaluation]) -> None:
+    run, plan = evaluation
+    for fold in plan.folds:  # as an earlier version wrote it
+        document = checkpoint.read_json(fold / "run.json")
+        del document["network"]["second_look"]
+        checkpoint.write_json(fold / "run.json", document)
+    evaluate.evaluate(run, replace(plan, second_look=False))
+    card = json.loads((run / evaluate.CARD).read_text())
+    scores = {(row["name"], row["split"], row["label"], row["branch"]): row["value"] for row in card["metrics"]}
+    assert card["second_look"] is False
+    assert {branch for *_, branch in scores} == {"fusion", "global"}
+    assert all(scores[(*key, "fusion")] == value for (*key, branch), value in scores.items() if branch == "global")
+    calibration = evaluate.load_calibration(run)
+    assert np.array_equal(calibration.slope[0], calibration.slope[1])
+    assert card["model_card"]["model_details"]["network"]["second_look"] is False
+
+
 def test_the_card_has_the_entries_that_export_requires(evaluation: tuple[Path, Evaluation]) -> None:
     run, plan = evaluation
     evaluate.evaluate(run, plan)
@@ -98,8 +117,11 @@ def test_the_documents_have_every_section(evaluation: tuple[Path, Evaluation], t
     values = np.random.default_rng(0).random((len(images), 14))
     lines = [",".join([image, *map(str, row)]) for image, row in zip(images, values, strict=True)]
     (tmp_path / "peer.csv").write_text("\n".join([",".join(names), *lines]))
-    evaluate.evaluate(run, replace(plan, compare=(tmp_path / "peer.csv",)))
+    (tmp_path / "read.csv").write_text(f"Image Index,Pneumothorax\n{images[0]},YES\n{images[3]},NO\n")
+    evaluate.evaluate(run, replace(plan, compare=(tmp_path / "peer.csv",), adjudicated=tmp_path / "read.csv"))
     metrics = json.loads((run / evaluate.METRICS).read_text())
+    assert (metrics["adjudicated"]["source"], metrics["adjudicated"]["images"]) == ("read.csv", 2)
+    assert [line for line in summary_lines(metrics) if line.startswith("test, 2 adjudicated images, Pneumothorax: ")]
     assert metrics["data"]["test"] == {"images": 8, "patients": 4}
     assert {row["name"] for row in metrics["metrics"]} == {*CURVE_SCORES, *NAMES}
     assert {row["branch"] for row in metrics["metrics"]} == {"fusion", "global", "local"}
@@ -352,6 +374,7 @@ def test_statistics_are_computed_on_the_validation_images(evaluation: tuple[Path
     assert statistics["pixel_mean"][0] == pytest.approx(images.pixels[images.rows].mean() / 255)
     calibrated = evaluate.load_calibration(run).probabilities(predictions.load(run / "held_out.npz").logits)[0]
     assert statistics["probability"]["Mass"] == pytest.approx([calibrated[:, 4].mean(), calibrated[:, 4].std()])
+    assert statistics["class_map_quantile"] == class_map_quantiles(as_served(checkpoint.load(run)[0]), images)
 
 
 def check_uncalibrated(run: Path, metrics: dict[str, Any]) -> None:
