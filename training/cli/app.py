@@ -1,4 +1,4 @@
-"""The command `agcnn`: evaluate, export, typical; the others are in `training.cli.train`, `.adopt` and `.data`."""
+"""The command `agcnn`: evaluate, export, typical; the other commands are in the modules beside this one."""
 
 import os
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from training.cli.adopt import adopt
+from training.cli.compare import compare as compare_runs
 from training.cli.data import CACHE_HELP, CacheFolder, Data, DataFolders, check, phantom
 from training.cli.train import train
 from training.errors import TrainingError, one_line
@@ -229,6 +230,7 @@ def typical(
             typer.echo(f"flagged of {row['source']}, {row['images']} images: {row['value']:.1%} ({low:.1%}-{high:.1%})")
 
 
+app.command("compare", short_help="Compare evaluated runs.")(compare_runs)
 app.command(short_help="Check a folder of images before training.")(check)
 app.command(short_help="Draw synthetic radiographs.")(phantom)
 

@@ -12,7 +12,7 @@ from training.data.cache import Canvases
 from training.data.relabel import relabel
 from training.data.sources import joined_canvases
 from training.errors import TrainingError
-from training.evaluation import predictions
+from training.evaluation import predictions, predictions_table
 from training.evaluation.adjudicated import assess_adjudicated, read_adjudicated
 from training.evaluation.assessment import (
     assess,
@@ -32,13 +32,15 @@ from training.fit import checkpoint
 from training.fit.loop import create_fabric
 from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
-from training.report import html_report, model_card
+from training.report import model_card
 from training.report.calibration_source import CalibrationSource, check_folds, check_source, from_folds, from_run
 from training.report.drift import drift_statistics
 from training.report.external import external_scores, open_external_sets, predict_external
-from training.report.pictures import pictures
+from training.report.report_files import Drawn, write_report
+from training.report.study import Scored, failure_entries, read_plan, study
 
-METRICS, CARD, CALIBRATION, REPORT = "metrics.json", "card.json", "calibration.json", "report.html"
+METRICS, CARD, CALIBRATION = "metrics.json", "card.json", "calibration.json"
+TEST, TABLE = "test.npz", "predictions.csv"
 CARD_SCORES = {  # name to branches
     "auroc": BRANCHES,
     "auprc": BRANCHES,
@@ -135,9 +137,9 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     predicted = predict_external(fabric, network, external)
     if not fabric.is_global_zero:
         return {}
-    predictions.save(run / "test.npz", test)
+    predictions.save(run / TEST, test)
 
-    document = {**document, "network": asdict(network.config)}
+    plan, document = read_plan(run), {**document, "network": asdict(network.config)}
     collection, second_look = evaluation.collection, network.config.second_look
     source = calibration_source(run, evaluation)
     chosen = restrict(source.predictions, collection) if source else None
@@ -149,6 +151,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     points = [choice.point for choice in choices]
     calibrated = calibration.probabilities(test.logits) if calibration else None
     tested = parts(Part("test", test, (*readings(test, calibrated), *others)), collection)
+    drawn = calibration or Calibration.identity(len(test.labels))
+    predictions_table.write(run / TABLE, test, drawn.probabilities(test.logits))
     metrics = {
         "calibration": {
             "source": source.name + suffix(collection) if source else None,
@@ -159,6 +163,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         "operating_points_missing": {choice.label: choice.reason for choice in choices if choice.reason},
         **assess_decisions(tested, points, evaluation.prevalence),
         "triage": [triage_table(part, points, default_rule(test.labels)) for part in tested] if calibration else [],
+        **study(plan, document, evaluation.data, Scored(source.part if source else None, test, collection)),
+        **failure_entries(tested[-1], drawn),
     }
     if adjudicated:
         metrics["adjudicated"] = assess_adjudicated(tested[0], points, adjudicated)
@@ -167,6 +173,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     checkpoint.write_json(run / METRICS, metrics)
     for stale in (CARD, CALIBRATION):
         (run / stale).unlink(missing_ok=True)
+    card: dict[str, Any] = {}
     if source and calibration:
         save_calibration(run, calibration)
         card = {
@@ -180,10 +187,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
             **({} if second_look else {"second_look": False}),
         }
         checkpoint.write_json(run / CARD, card)
-    drawn = calibration or Calibration.identity(len(test.labels))
-    content = {name: document[name] for name in ("network", "commit", "training_data")} | metrics
-    page = html_report.render(content, test, drawn, pictures(network, images, test, drawn))
-    (run / REPORT).write_text(page, encoding="utf-8")
+    documents = {"run": document, "plan": plan or {}, "metrics": metrics, "card": card}
+    write_report(run, documents, Drawn(network, images, test, drawn))
     return metrics
 
 

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,8 +14,11 @@ from training.data.sample import Floats
 from training.evaluation.calibration import Calibration
 from training.evaluation.predictions import BRANCHES, Predictions
 from training.fit.overlay import overlay
+from training.report.checklist import Answer, Guideline, tally
 from training.report.decision_tables import decision_tables
 from training.report.panels import DRAWN_BRANCHES, plots
+from training.report.sections import present
+from training.report.study_tables import study_tables
 
 WITHIN = ", collection "  # between the names of a split and of a collection
 SIDE = 512  # longest side of a picture, pixels
@@ -53,7 +56,26 @@ class Picture:
     findings: tuple[str, ...]
 
 
-def render(metrics: Row, test: Predictions, calibration: Calibration, pictures: Sequence[Picture]) -> str:
+@dataclass(frozen=True)
+class Shown:
+    """What the report shows beside scores and curves.
+
+    Attributes
+    ----------
+    pictures
+        Some radiographs of the test list.
+    failures
+        Name of an image to its small picture, for every image of `failures` in `metrics.json`.
+    checklists
+        Guidelines with the answers that the run's documents give.
+    """
+
+    pictures: Sequence[Picture] = ()
+    failures: Mapping[str, Picture] = field(default_factory=dict)
+    checklists: Sequence[tuple[Guideline, list[Answer]]] = ()
+
+
+def render(metrics: Row, test: Predictions, calibration: Calibration, shown: Shown) -> str:
     """Render the scores, the curves of the test list, and some of its radiographs.
 
     Parameters
@@ -70,7 +92,9 @@ def render(metrics: Row, test: Predictions, calibration: Calibration, pictures: 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {function.__name__: function for function in (number, span, signed, verdict, words, jpeg)}
+    environment.filters |= {
+        function.__name__: function for function in (number, short, span, signed, verdict, words, jpeg, tally)
+    }
     splits = unique(row["split"] for row in metrics["metrics"])
     relevant = [split for split in splits if WITHIN in split] or splits
     test_splits = sorted(
@@ -90,8 +114,12 @@ def render(metrics: Row, test: Predictions, calibration: Calibration, pictures: 
         test_rates={(row["source"], row["label"]): row for row in metrics["operating_points_on_test"]},
         groups=groups(metrics.get("subgroups", [])),
         overlaps=overlaps(metrics.get("localisation", [])),
+        pictures=[(picture, leading(picture)) for picture in shown.pictures],
+        sections=present(metrics, bool(shown.checklists)),
+        checklists=shown.checklists,
+        **study_tables(metrics, test.labels),
+        failure_pictures=shown.failures,
         **decision_tables(metrics),
-        pictures=[(picture, leading(picture)) for picture in pictures],
     )
 
 
@@ -152,6 +180,11 @@ def jpeg(picture: Picture) -> str:
 def span(interval: Sequence[float] | None, form: str = ".3f") -> str:
     """Format an interval in brackets; nothing if there is none."""
     return f"({interval[0]:{form}} to {interval[1]:{form}})" if interval else ""
+
+
+def short(value: float) -> str:
+    """Format a number of years or images: without decimals if it has none."""
+    return f"{value:.1f}".removesuffix(".0")
 
 
 def number(value: float | None) -> str:

@@ -41,6 +41,9 @@ REFERENCES = (
     "Classification, 2018 (arXiv:1801.09927)",
     "Wang et al., ChestX-ray8: Hospital-scale Chest X-ray Database and Benchmarks, CVPR 2017",
     "Mitchell et al., Model Cards for Model Reporting, 2019 (arXiv:1810.03993)",
+    "Tejani et al., Checklist for Artificial Intelligence in Medical Imaging (CLAIM): 2024 Update, Radiology: "
+    "Artificial Intelligence 2024",
+    "Collins et al., TRIPOD+AI statement, BMJ 2024",
 )
 INTENDED_USE = {
     "primary_uses": (
@@ -90,6 +93,8 @@ MEASURES = {
     ),
 }
 MOTIVATION = (
+    "The evaluation report of the run shows the patient flow, the patients and images of every split (Table 1), and "
+    "pictures of the images that the network gets most wrong; predictions.csv has every prediction on the test list.",
     "Patient-disjoint lists of the same source as the training data. Where the data have several collections, the "
     "score within a collection is the relevant one.",
     "Out-of-fold: each image was scored by a network that was not trained on its patient. Nothing was chosen on the "

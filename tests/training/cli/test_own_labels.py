@@ -21,6 +21,7 @@ from training.fit.config import TrainConfig
 from training.fit.run import HELD_OUT, Plan, train
 from training.report import evaluate
 from training.report.evaluate import Evaluation
+from training.report.report_files import REPORT
 
 LABELS = ("Effusion", "Fracture", "Lung lesion", "Pneumothorax", "Pacemaker")
 CODES = "Fracture,125605004,SCT,Fracture of bone,51299004,SCT,Clavicle"
@@ -66,7 +67,7 @@ def test_five_labels_reach_the_export(tmp_path: Path, small: TrainConfig, monkey
     folds = tuple(fold(tmp_path / f"fold{seed}", config, seed) for seed in range(2))
     metrics = evaluate.evaluate(run, Evaluation(folds, data, cache))
     assert {row["label"] for row in metrics["metrics"]} == {*LABELS, "macro"}
-    assert "Lung lesion" in (run / evaluate.REPORT).read_text()
+    assert "Lung lesion" in (run / REPORT).read_text()
 
     exported: dict[str, Any] = {}
     report = ExportReport(0.0, 0.0, 0.0, 0)

@@ -23,6 +23,7 @@ from training.evaluation.assessment import out_of_fold_part
 from training.evaluation.bootstrap import resamples
 from training.evaluation.calibration import calibrate
 from training.evaluation.class_maps import class_map_quantiles
+from training.evaluation.comparison import read_table
 from training.evaluation.label_scores import PROBABILITY_SCORES
 from training.evaluation.metrics import CURVE_SCORES
 from training.evaluation.predictions import Predictions
@@ -32,7 +33,10 @@ from training.fit.run import Plan, train
 from training.fit.served_weights import as_served
 from training.report import evaluate
 from training.report.calibration_source import held_out_predictions
+from training.report.checklist import answers, contains, guidelines, markdown
 from training.report.evaluate import Evaluation
+from training.report.report_files import CHECKLIST, REPORT
+from training.report.sections import SECTIONS
 from training.report.summary import summary_lines
 
 UNCALIBRATED_NAMES = {name + "_uncalibrated" for name in (*PROBABILITY_SCORES, "ece")}
@@ -132,9 +136,31 @@ def test_the_documents_have_every_section(evaluation: tuple[Path, Evaluation], t
     assert {row["by"] for row in metrics["subgroups"]} == {"sex", "age", "view", "collection"}
     assert {(row["split"], row["boxes"]) for row in metrics["localisation"]} >= {("test", 2)}
     assert [line for line in summary_lines(metrics) if line.startswith("test, peer minus fusion: macro AUROC ")]
-    page = (run / evaluate.REPORT).read_text()
+    page = (run / REPORT).read_text()
     assert "peer" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+    # What a reviewer asks for.
+    assert {row["split"] for row in metrics["characteristics"]} == {"train", "val", "test", "test, collection B"}
+    assert [use["use"] for use in metrics["flow"]["uses"]] == [
+        "trained on",
+        "calibrated on: out-of-fold, train+val",
+        "scored",
+    ]
+    assert metrics["failures_of"] == "test, collection B"
+    inside = {case.image for case in read(plan.data, "test", 64).cases if case.collection == "B"}
+    assert {row["image"] for row in metrics["failures"]} == inside
+    for row in metrics["failures"]:
+        assert f"Radiograph {row['image']}, labelled {row['kind']} for {row['label'].replace('_', ' ')}," in page
+    probabilities = evaluate.load_calibration(run).probabilities(predictions.load(run / "test.npz").logits)[0]
+    reading = read_table(run / evaluate.TABLE, read(plan.data, "test", 64).cases, LABELS)
+    np.testing.assert_allclose(reading.scores, probabilities, rtol=1e-8)
+    text = (run / CHECKLIST).read_text()
+    documents = {"metrics": metrics, "card": json.loads((run / evaluate.CARD).read_text())}
+    documents |= {name: json.loads((run / f"{name}.json").read_text()) for name in ("run", "plan")}
+    assert text == markdown(answers(documents), SECTIONS)
+    others = {"metrics.adjudicated", "metrics.external"}  # need data that this folder lacks
+    paths = {path for guideline in guidelines() for item in guideline.items for path in item.needs}
+    assert {path for path in paths if not contains(documents, path)} == others
 
 
 def pooled(plan: Evaluation) -> Predictions:
@@ -227,7 +253,7 @@ def test_scores_of_a_test_list_without_positives_are_undefined(evaluation: tuple
     assert {row["name"] for row in tested if row["value"] is not None} == defined
     assert metrics["operating_points_on_test"] == []
     assert "test, 8 images, fusion: macro AUROC n/a over 0 findings" in list(summary_lines(metrics))
-    assert "n/a" in (run / evaluate.REPORT).read_text()
+    assert "n/a" in (run / REPORT).read_text()
 
 
 @pytest.mark.timeout(300)
@@ -329,7 +355,7 @@ def test_predictive_values_decision_curves_and_group_rates(evaluation: tuple[Pat
     stated = replace(plan, prevalence={"Mass": 0.05})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate.predictions, "predict_distributed", lambda *_: test)
-        patch.setattr(evaluate, "pictures", lambda *_: [])
+        patch.setattr(evaluate, "write_report", lambda *_: None)
         metrics = evaluate.evaluate(run, stated)
     values = metrics["predictive_values"]
     assert {(row["label"], row["prevalence"]) for row in values if row["basis"] == "stated"} == {("Mass", 0.05)}
@@ -360,7 +386,7 @@ def check_uncalibrated(run: Path, metrics: dict[str, Any]) -> None:
     assert metrics["operating_points"] == [None] * 14
     assert {len(metrics[name]) for name in ("operating_points_on_test", "predictive_values", "group_rates")} == {0}
     assert not (run / evaluate.CARD).exists()
-    assert (run / evaluate.REPORT).is_file()
+    assert (run / REPORT).is_file()
     assert "not calibrated" in next(summary_lines(metrics))
     with pytest.raises(TrainingError, match="it is not calibrated"):
         evaluate.load_calibration(run)

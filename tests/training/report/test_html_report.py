@@ -9,8 +9,11 @@ from model.labels import LABELS
 from tests.training.cases import cases, predicted
 from tests.training.report.documents import SPLITS, document, metrics_document
 from training.evaluation.calibration import Calibration
+from training.evaluation.characteristics import characteristics
 from training.evaluation.predictions import Predictions
-from training.report.html_report import NOTICE, Picture, leading, render, signed, verdict
+from training.report.checklist import answers, tally
+from training.report.flow import step
+from training.report.html_report import NOTICE, Picture, Shown, leading, render, signed, verdict
 
 PLANTED = "<script>alert(1)</script>"
 VOID = {"meta", "img", "br"}
@@ -33,7 +36,9 @@ def picture(name: str = "00000001_000.png", findings: tuple[str, ...] = ("Mass",
 
 
 def rendered(metrics: dict[str, Any], *pictures: Picture) -> str:
-    return render(metrics, predictions_of_test_list(), Calibration(np.ones((3, 14)), np.zeros((3, 14))), pictures)
+    return render(
+        metrics, predictions_of_test_list(), Calibration(np.ones((3, 14)), np.zeros((3, 14))), Shown(pictures)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +89,10 @@ def read(page: str) -> Reader:
 
 def test_loads_nothing_from_other_hosts(page: str, read: Reader) -> None:
     assert not re.search(r"https?:|url\(|@import", page)
-    sources = [value for _, attributes in read.tags for name, value in attributes.items() if name in {"src", "href"}]
+    attributes = [pair for _, pairs in read.tags for pair in pairs.items()]
+    sources = [value for name, value in attributes if name == "src"]
     assert len(sources) == 2
+    assert all(value and value.startswith("#") for name, value in attributes if name == "href")
     assert all(source and source.startswith("data:image/jpeg;base64,") for source in sources)
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in read.tags}
 
@@ -172,6 +179,52 @@ def test_missing_sections_are_named() -> None:
     page = rendered(bare)
     for words in ("none was computed", "no image has a drawn box", "none was drawn"):
         assert words in page
+
+
+def test_patient_flow_table_1_failures_and_checklists() -> None:
+    """One of two patients of unknown age; every second image has a Mass."""
+    test = predictions_of_test_list()
+    truth = cases(np.tile([[0.0], [np.nan], [1.0], [1.0]], (1, 14)))
+    numbers = {"images": 4, "patients": 3}
+    metrics = {
+        **metrics_document(),
+        "flow": {
+            "folders": [
+                {
+                    "name": "ours",
+                    "used": ["test"],
+                    "source": numbers,
+                    "excluded": [],
+                    "splits": [{"split": "test", **numbers}],
+                }
+            ],
+            "training_folders": [],
+            "uses": [step("scored", "test", numbers, numbers, "")],
+        },
+        "characteristics": characteristics({"train": (), "test": truth}, LABELS),
+        "failures": [{"label": "Mass", "kind": "negative", "image": "1.png", "probability": 0.9}],
+        "failures_of": "test",
+    }
+    filled = answers({"metrics": metrics})
+    shown = Shown(failures={"1.png": picture("1.png")}, checklists=filled)
+    page = render(metrics, test, Calibration(np.ones((3, 14)), np.zeros((3, 14))), shown)
+    reader = Reader()
+    reader.feed(page)
+    assert not reader.open
+    assert "Patient flow: scored 4 images of 3 patients" in page
+    assert "The training data were not found" in page
+    assert reader.row("Age missing, patients") == ["Age missing, patients", "0", "4 (100.0 %)"]
+    assert reader.row("Age in years, median") == ["Age in years, median", "n/a", "n/a"]
+    assert reader.row("Hernia", "unknown") == ["Hernia", "0", "2 (66.7 %), 1 unknown"]
+    assert "Radiograph 1.png, labelled negative for Mass, with the heat map" in page
+    assert "<strong>absent, 0.900</strong>" in page
+    assert "<small>threshold 0.310</small>" in page
+    answered = sum(tally(each)["answered"] for _, each in filled)
+    assert len([row for row in reader.rows if len(row) == 5 and row[2] == "answered"]) == answered > 0
+    ids = {attributes["id"] for _, attributes in reader.tags if "id" in attributes}
+    targets = {str(attributes["href"]) for tag, attributes in reader.tags if tag == "a"}
+    assert {target.removeprefix("#") for target in targets} <= ids
+    assert {"#flow", "#table-one", "#failures", "#checklists"} <= targets
 
 
 @pytest.mark.parametrize(
