@@ -1,7 +1,8 @@
 """What the artefact that ships does at natural prevalence, for the README: `python -m bench.prevalence [--write]`.
 
-Runs the file as the service does on the test list of nih-128 (consecutive patients; the folder is in AGCNN_REALDATA,
-../shared/data by default), and applies its own operating points and the default rule. Minutes on two cores.
+Runs the file as the service does on the test list of nih-128 (consecutive patients), and applies its own operating
+points and the default rule. Images and labels that radiologists adjudicated are read from AGCNN_REALDATA,
+../shared/data by default. Minutes on two cores.
 """
 
 import os
@@ -12,14 +13,16 @@ from pathlib import Path
 import numpy as np
 from scipy.special import logit
 
+from bench.adjudicated_columns import KEPT, realigned
 from bench.scores import between, cell, table
 from service.artefact.card import Card
-from service.artefact.file import load
+from service.artefact.file import Artefact, load
 from service.dicom.canvas import canvas, grey_values
 from service.inference.session import Session
 from service.settings import SHIPPED_ARTEFACT
 from training.data.pixel_path import Radiographs
 from training.data.sources import read
+from training.evaluation.adjudicated import Adjudicated, assess_adjudicated
 from training.evaluation.bootstrap import entry
 from training.evaluation.calibration import MIN_POSITIVES
 from training.evaluation.metrics import Numbers, auroc, curve, macro, ranking
@@ -61,28 +64,30 @@ def aurocs(images: Part) -> Numbers:
     return images.resamples.evaluate(lambda weights: np.stack([auroc(curve(each, weights)) for each in ranked], 1))
 
 
-def section(card: Card, images: Part) -> str:
+def section(artefact: Artefact, images: Part) -> str:
     """The section of the README: macro AUROC, triage table and order of the worklist."""
-    labels, samples = images.predictions.labels, aurocs(images)
+    card, labels, samples = artefact.card, images.predictions.labels, aurocs(images)
     outcome = triage_table(images, card.operating_points, default_rule(labels))
     each = {label: cell(entry(column)) for label, column in zip(labels, samples.T, strict=True)}
     parts = [
-        headline(card, images, samples),
+        headline(artefact, images, samples),
         table([["images with", "images", "AUROC", "STAT", "HIGH", "ROUTINE", "alerted"], *triage_rows(outcome, each)]),
         table([["worklist's order for", "prevalence", "AUROC", *precision_head(outcome)], *order_rows(outcome)]),
         rule_line(outcome),
+        *against_radiologists(images, card),
     ]
     return "\n\n".join(parts)
 
 
-def headline(card: Card, images: Part, samples: Numbers) -> str:
+def headline(artefact: Artefact, images: Part, samples: Numbers) -> str:
     """The macro AUROC, from the samples `[1 + R, K]` of each finding, and the findings that it averages."""
-    predicted = images.predictions
+    predicted, card = images.predictions, artefact.card
     chosen = predicted.targets.sum(0) >= MIN_POSITIVES
     names = [label for label, is_chosen in zip(predicted.labels, chosen, strict=True) if is_chosen]
     count = f"{len(predicted):,} images of {len(set(predicted.patients)):,} patients"
     return (
-        f"`{card.name}` {card.version} on {images.split}: {count}, in their natural prevalence. Macro AUROC "
+        f"`{card.name}` {card.version} (SHA-256 `{artefact.sha256[:12]}…`) on {images.split}: {count}, in their "
+        "natural prevalence. Macro AUROC "
         f"**{cell(entry(macro(samples[:, chosen])))}** over the {len(names)} findings with at least {MIN_POSITIVES} "
         f"positives: {', '.join(names)}."
     )
@@ -96,6 +101,24 @@ def rule_line(outcome: Row) -> str:
         f"The rule: STAT for {stat}; HIGH for {high}. *Urgent* means that one of these is present. "
         f"Without an operating point, and so without effect: {without}."
     )
+
+
+def against_radiologists(images: Part, card: Card) -> Iterator[str]:
+    """A sentence for each finding of which at least ten images are positive by the adjudicated labels."""
+    rows, findings = realigned(DATA / "adjudicated" / "google2019.csv", DATA), KEPT[1:]
+    values = {Path(row[KEPT[0]]).stem: tuple(float(row[name] == "YES") for name in findings) for row in rows}
+    document = assess_adjudicated(images, card.operating_points, Adjudicated("google2019.csv", findings, values))
+    for row in document["agreement"]:
+        if row["adjudicated"] < MIN_POSITIVES:
+            continue
+        by = {score["against"]: score for score in document["scores"] if score["finding"] == row["finding"]}
+        yield (
+            f"Against radiologists: of these images, {document['images']} were adjudicated by Google Health. For "
+            f"{row['finding']}, scored by the highest probability of {', '.join(row['labels'])}, AUROC is "
+            f"**{cell(by['adjudicated']['auroc'])}** against the radiologists ({row['adjudicated']} positive) and "
+            f"{cell(by['published']['auroc'])} against the labels of the data set ({row['published']} positive), which "
+            f"agree with the radiologists by a Cohen's κ of {cell(row['kappa'])}."
+        )
 
 
 def triage_rows(outcome: Row, scores: dict[str, str]) -> Iterator[list[str]]:
@@ -124,10 +147,9 @@ def order_rows(outcome: Row) -> Iterator[list[str]]:
 
 def main() -> None:
     """Print the section, and write it to the README if asked to."""
-    session = Session(load(SHIPPED_ARTEFACT))
-    card = session.artefact.card
-    radiographs = read(DATA / FOLDER, "test", card.preprocessing.canvas_size)
-    text = section(card, part(radiographs, probabilities(session, radiographs)))
+    artefact = load(SHIPPED_ARTEFACT)
+    radiographs = read(DATA / FOLDER, "test", artefact.card.preprocessing.canvas_size)
+    text = section(artefact, part(radiographs, probabilities(Session(artefact), radiographs)))
     if "--write" in sys.argv:
         between(ROOT / "README.md", MARK, text)
     print(text)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple, get_args
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -117,8 +116,7 @@ class Branch(nn.Module):
 
         With average pooling, the logits are the means of the two images' logits.
         """
-        both = self.features(normalise(torch.cat([image, image.flip(3)]), self.scale))  # [2B, C, h, w]
-        plain, mirrored = both.chunk(2)
+        plain, mirrored = (self.features(normalise(each, self.scale)) for each in (image, image.flip(3)))
         return self.classify((plain + mirrored.flip(3)) / 2)
 
     def classify(self, features: Tensor) -> BranchOutput:

@@ -70,6 +70,7 @@ def adopt(  # noqa: PLR0913 - options
         if data:
             images = canvases(data, "train+val", network.config.canvas_size, cache or out.parent / "cache")
             adoption.hold_out(out, network, relabel(images, document["labels"]))
+            document["held_out"] = images.name
         checkpoint.save(out, network, document)
     typer.echo(f"{out}: {len(document['labels'])} findings: {', '.join(document['labels'])}")
     if dropped := [name or "untrained" for name in document["adopted"]["outputs"] if name not in document["labels"]]:

@@ -118,8 +118,9 @@ def rates_on_test(part: Part, points: Sequence[OperatingPoint | None]) -> list[d
     return [
         {"label": part.predictions.labels[label], **rates(scores, positive, point.threshold, part.split).model_dump()}
         for label, point in enumerate(points)
+        if point  # else there may be no calibrated probabilities either
         for scores, positive in [select_known(part.readings[0].probabilities[""], part.predictions.targets, label)]
-        if point and positive.any() and not positive.all()
+        if positive.any() and not positive.all()
     ]
 
 

@@ -20,7 +20,7 @@ RESAMPLES = 1000
 ELEMENTS = 2**16  # elements of one block of weights: half a megabyte, which fits the cache of a processor
 CHUNK = 100  # resamples of one task of a process; fixed, so that sums are the same for any number of processes
 CACHED = 11  # blocks of draws that are kept, those of a thousand resamples: 100 bytes a patient each
-SMALL = 10**9  # images times resamples, over all measures, that are faster without further processes: seconds
+SMALL = 3 * 10**7  # images times resamples, over all measures, that one process does in seconds
 
 Measure = Callable[[Numbers], Numbers]  # from weights [B, N], how often each image counts, to [B, ...]
 
@@ -114,7 +114,7 @@ def evaluate_all(tasks: Sequence[tuple[Resamples, Measure]], processes: int | No
         `[1 + R, ...]` for each task.
     """
     work = sum(len(drawn.owner) * (1 + drawn.count) for drawn, _ in tasks)
-    processes = processes or (1 if work < SMALL else len(os.sched_getaffinity(0)))
+    processes = processes or (1 if work < SMALL else available())
     pieces = [
         (drawn, measure, start, min(start + CHUNK, 1 + drawn.count))
         for drawn, measure in tasks
@@ -131,6 +131,11 @@ def evaluate_all(tasks: Sequence[tuple[Resamples, Measure]], processes: int | No
                 )
     parts = iter(done)
     return [np.concatenate([next(parts) for _ in range(0, 1 + drawn.count, CHUNK)]) for drawn, _ in tasks]
+
+
+def available() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def evaluate_piece(piece: tuple[Resamples, Measure, int, int]) -> Numbers:

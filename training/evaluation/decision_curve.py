@@ -7,10 +7,11 @@ t / (1 − t) of what a hit is worth. Acting on no image has net benefit 0; acti
 import numpy as np
 
 from training.evaluation.bootstrap import interval
-from training.evaluation.metrics import Numbers, select_known
+from training.evaluation.metrics import Numbers, quotient, select_known
 from training.evaluation.scores import Part, Row, enough, known_resamples
 
 THRESHOLDS = np.arange(1, 51) / 100
+ODDS = THRESHOLDS / (1 - THRESHOLDS)
 
 
 def decision_curves(part: Part) -> list[Row]:
@@ -29,9 +30,6 @@ def decision_curves(part: Part) -> list[Row]:
         counts = np.concatenate([alert & positive[:, None], alert & ~positive[:, None], np.ones_like(alert)], 1)
         hits, alarms, images = np.split(known_resamples(part, label).totals(counts), 3, 1)  # [1 + R, T] each
         samples = net_benefit(hits, alarms, images)
-        everything = net_benefit(
-            *(np.array([float(count)]) for count in (positive.sum(), (~positive).sum(), len(alert)))
-        )
         rows.append({
             "split": part.split,
             "label": part.predictions.labels[label],
@@ -40,11 +38,16 @@ def decision_curves(part: Part) -> list[Row]:
             "thresholds": THRESHOLDS.tolist(),
             "net_benefit": samples[0].tolist(),
             "intervals": [list(interval(column)) for column in samples.T],
-            "treat_all": everything.tolist(),
+            "treat_all": treat_all(positive.mean()).tolist(),
         })  # fmt: skip
     return rows
 
 
 def net_benefit(hits: Numbers, alarms: Numbers, images: Numbers) -> Numbers:
-    """Net benefit at each threshold, from numbers of hits, false alarms and images `[..., T]`: `[..., T]`."""
-    return np.asarray((hits - alarms * THRESHOLDS / (1 - THRESHOLDS)) / images)
+    """Net benefit at each threshold, from numbers of hits, false alarms and images `[1 + R, T]`; NaN without images."""
+    return quotient(hits - alarms * ODDS, images)
+
+
+def treat_all(prevalence: float) -> Numbers:
+    """Net benefit of acting on every image, at each threshold: `[T]`."""
+    return np.asarray(prevalence - (1 - prevalence) * ODDS)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor
 
 from model.agcnn import Agcnn
@@ -98,13 +100,18 @@ def predict(network: Agcnn, canvases: Canvases) -> Predictions:
 
 
 def predict_distributed(fabric: Fabric, network: Agcnn, canvases: Canvases) -> Predictions:
-    """Return the same as `predict`, with the batches shared among the processes; every process returns all images."""
+    """Return the same as `predict`, with the batches shared among the processes; every process returns all images.
+
+    The first process shows a progress bar.
+    """
     count = len(canvases)
     whole = Predictions(*empty(count, len(canvases.labels)), canvases.cases, canvases.labels)
     network = network.to(fabric.device)
-    for chunk in np.split(np.arange(count), range(BATCH, count, BATCH))[fabric.global_rank :: fabric.world_size]:
-        part = predict(network, canvases.subset(chunk))
-        whole.logits[:, chunk], whole.boxes[chunk], whole.peaks[chunk] = part.logits, part.boxes, part.peaks
+    chunks = np.split(np.arange(count), range(BATCH, count, BATCH))[fabric.global_rank :: fabric.world_size]
+    with Progress(console=Console(stderr=True), transient=True, disable=not fabric.is_global_zero) as progress:
+        for chunk in progress.track(chunks, description="predicting"):
+            part = predict(network, canvases.subset(chunk))
+            whole.logits[:, chunk], whole.boxes[chunk], whole.peaks[chunk] = part.logits, part.boxes, part.peaks
 
     def summed(values: Floats) -> Floats:
         """Add `[...]` of all processes; each row was computed by one of them and is 0 in the others."""

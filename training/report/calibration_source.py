@@ -51,14 +51,19 @@ def from_folds(folds: Sequence[Path], data: str, collection: str, second_look: b
 def from_run(run: Path, data: str, second_look: bool) -> CalibrationSource | None:
     """Read a run's predictions on its validation list or, if the run is a fold, on the images that it held out.
 
+    An adopted run states in its document which images these are, as it was trained on none of train and val.
+
     They are scored without calibration, which is fitted on all of them. None if the run was trained on train and val.
     """
     if not (run / HELD_OUT).is_file():
         return None
     predicted, fold = held_out_predictions(run, second_look), fold_of(run)
-    split, lists = (VALIDATION, "val") if fold is None else (f"held-out part {fold[0] + 1} of {fold[1]}", "train+val")
+    if fold is None:
+        split, images = VALIDATION, checkpoint.read_json(run / checkpoint.DOCUMENT).get("held_out", f"{data} val")
+    else:
+        split, images = f"held-out part {fold[0] + 1} of {fold[1]}", f"{data} train+val"
     part = Part(split, predicted, readings(predicted, None))
-    return CalibrationSource(f"{split}, {data} {lists}", part)
+    return CalibrationSource(f"{split}, {images}", part)
 
 
 def held_out_predictions(run: Path, second_look: bool = True) -> Predictions:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from model.agcnn import without_second_look
+from model.agcnn import Agcnn, without_second_look
+from training.data.cache import Canvases
 from training.data.relabel import relabel
-from training.data.sources import canvases
+from training.data.sources import joined_canvases
 from training.errors import TrainingError
 from training.evaluation import predictions
+from training.evaluation.adjudicated import assess_adjudicated, read_adjudicated
 from training.evaluation.assessment import (
     assess,
     assess_decisions,
@@ -32,6 +34,8 @@ from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
 from training.report import html_report, model_card
 from training.report.calibration_source import CalibrationSource, check_folds, check_source, from_folds, from_run
+from training.report.drift import drift_statistics
+from training.report.external import external_scores, open_external_sets, predict_external
 from training.report.pictures import pictures
 
 METRICS, CARD, CALIBRATION, REPORT = "metrics.json", "card.json", "calibration.json", "report.html"
@@ -68,6 +72,12 @@ class Evaluation:
         False: the local branch and the fusion layer are left out, and the global branch decides.
     prevalence
         Label to a prevalence for which predictive values are computed too.
+    adjudicated
+        Table of adjudicated labels, for images of the test list.
+    further
+        Further folders of data, used together with `data`.
+    also
+        Other folders of data, whose test lists are scored in a section of their own.
     """
 
     folds: tuple[Path, ...]
@@ -79,12 +89,24 @@ class Evaluation:
     least_sensitivity: float = LEAST_SENSITIVITY
     second_look: bool = True
     prevalence: Mapping[str, float] = field(default_factory=dict)
+    adjudicated: Path | None = None
+    further: tuple[Path, ...] = ()
+    also: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Names of all folders."""
+        return " + ".join(folder.name for folder in (self.data, *self.further))
+
+    def canvases(self, split: str, size: int, labels: tuple[str, ...]) -> Canvases:
+        """Return the canvases of one split of all folders, with the labels of the run."""
+        return relabel(joined_canvases((self.data, *self.further), split, size, self.cache), labels)
 
 
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
     """Score the held-out predictions of the folds, without the test list."""
     check_folds(evaluation.folds, None)
-    part = from_folds(evaluation.folds, evaluation.data.name, evaluation.collection, evaluation.second_look).part
+    part = from_folds(evaluation.folds, evaluation.name, evaluation.collection, evaluation.second_look).part
     return assess(parts(part, evaluation.collection))
 
 
@@ -104,10 +126,13 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     fabric = create_fabric(evaluation.devices)
     fabric.launch()
     with fabric.rank_zero_first():
-        images = relabel(canvases(evaluation.data, "test", size, evaluation.cache), labels)
+        images = evaluation.canvases("test", size, labels)
+        external = open_external_sets(evaluation.also, run, labels, size, evaluation.cache)
     check_source(evaluation.folds or (run,), document, images.patients)
     others = read_tables(evaluation.compare, images.cases, labels)
+    adjudicated = read_adjudicated(evaluation.adjudicated, images.cases) if evaluation.adjudicated else None
     test = predictions.predict_distributed(fabric, network, images)
+    predicted = predict_external(fabric, network, external)
     if not fabric.is_global_zero:
         return {}
     predictions.save(run / "test.npz", test)
@@ -135,6 +160,10 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
         **assess_decisions(tested, points, evaluation.prevalence),
         "triage": [triage_table(part, points, default_rule(test.labels)) for part in tested] if calibration else [],
     }
+    if adjudicated:
+        metrics["adjudicated"] = assess_adjudicated(tested[0], points, adjudicated)
+    if predicted:
+        metrics["external"] = external_scores(predicted, calibration, points)
     checkpoint.write_json(run / METRICS, metrics)
     for stale in (CARD, CALIBRATION):
         (run / stale).unlink(missing_ok=True)
@@ -146,7 +175,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
             "operating_points": metrics["operating_points"],
             "training_data": document["training_data"],
             "metrics": card_metrics(metrics["metrics"], second_look),
-            "statistics": statistics(run, evaluation, calibration, source.predictions),
+            "statistics": statistics(run, network, evaluation, calibration, source.predictions),
             "model_card": model_card.model_card(document, metrics),
             **({} if second_look else {"second_look": False}),
         }
@@ -160,7 +189,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
 
 def calibration_source(run: Path, evaluation: Evaluation) -> CalibrationSource | None:
     """Read the predictions that calibrate a run: of the folds, or its own; None if it kept no image apart."""
-    data, second_look = evaluation.data.name, evaluation.second_look
+    data, second_look = evaluation.name, evaluation.second_look
     if evaluation.folds:
         return from_folds(evaluation.folds, data, evaluation.collection, second_look)
     return from_run(run, data, second_look)
@@ -199,26 +228,17 @@ def card_metrics(rows: Iterable[dict[str, Any]], second_look: bool = True) -> li
     ]
 
 
-def statistics(run: Path, evaluation: Evaluation, calibration: Calibration, pooled: Predictions) -> dict[str, Any]:
-    """Mean and standard deviation of the images' mean pixel and of each fusion probability.
+def statistics(
+    run: Path, network: Agcnn, evaluation: Evaluation, calibration: Calibration, pooled: Predictions
+) -> dict[str, Any]:
+    """Mean and deviation of the images' mean pixel and of each fusion probability; the height of class maps.
 
     They are computed on the run's held-out images, or on those of the folds if it has none.
     """
-    validation, size = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
+    validation, document = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)
     predicted = predictions.load(validation) if validation.is_file() else pooled
     if not evaluation.second_look:
         predicted = predictions.without_second_look(predicted)
-    split = "val" if validation.is_file() else "train+val"
-    images = canvases(evaluation.data, split, size, evaluation.cache)
-    fusion = calibration.probabilities(predicted.logits)[0]
-    return {
-        "pixel_mean": mean_and_deviation(images.means()),
-        "probability": {
-            label: mean_and_deviation(column) for label, column in zip(predicted.labels, fusion.T, strict=True)
-        },
-    }
-
-
-def mean_and_deviation(values: Any) -> list[float]:
-    """Return mean and standard deviation of an array."""
-    return [float(np.mean(values)), float(np.std(values))]
+    split = "val" if validation.is_file() and "adopted" not in document else "train+val"
+    images = evaluation.canvases(split, document["network"]["canvas_size"], predicted.labels)
+    return drift_statistics(network, images, predicted.labels, calibration.probabilities(predicted.logits)[0])

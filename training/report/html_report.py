@@ -14,6 +14,7 @@ from training.data.sample import Floats
 from training.evaluation.calibration import Calibration
 from training.evaluation.predictions import BRANCHES, Predictions
 from training.fit.overlay import overlay
+from training.report.decision_tables import decision_tables
 from training.report.panels import DRAWN_BRANCHES, plots
 
 WITHIN = ", collection "  # between the names of a split and of a collection
@@ -89,6 +90,7 @@ def render(metrics: Row, test: Predictions, calibration: Calibration, pictures: 
         test_rates={(row["source"], row["label"]): row for row in metrics["operating_points_on_test"]},
         groups=groups(metrics.get("subgroups", [])),
         overlaps=overlaps(metrics.get("localisation", [])),
+        **decision_tables(metrics),
         pictures=[(picture, leading(picture)) for picture in pictures],
     )
 

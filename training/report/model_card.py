@@ -10,7 +10,18 @@ from training.evaluation.metrics import CONFIDENCE
 from training.fit.checkpoint import plain
 
 MACHINE = ("devices", "num_nodes", "threads", "workers")  # settings of the machine, not of the network
-UNITARY = ("auroc", "auprc", "prevalence", "sensitivity_at_specificity_0.95", "brier", "ece_uncalibrated", "ece")
+UNITARY = (
+    "auroc",
+    "auprc",
+    "prevalence",
+    "sensitivity_at_specificity_0.95",
+    "brier",
+    "calibration_slope",
+    "calibration_intercept",
+    "calibration_error",
+    "ece_uncalibrated",
+    "ece",
+)
 GROUPED = ("auroc", "prevalence")
 DECIMALS = 4
 
@@ -61,13 +72,16 @@ FACTORS = {
 MEASURES = {
     "performance": (
         "AUROC: the probability that an image with the finding is ranked above one without it. The macro average is "
-        "the mean over the findings for which it is defined.",
+        "the mean over the findings with at least ten positives and ten negatives. Out of fold, images are ranked "
+        "within each fold, and the folds averaged, as logits of different networks cannot be compared.",
         "AUPRC, to be compared with the prevalence, which is its value for a random ranking.",
-        "Brier score and expected calibration error, before and after calibration.",
+        "Brier score; calibration slope, 1 at best, and intercept, 0 at best; calibration error, the root of the mean "
+        "squared distance of probability and frequency in bins, without the part that chance adds; and the customary "
+        "expected calibration error (ece), which is too high by chance.",
     ),
     "thresholds": (
-        "Chosen at a fixed specificity on out-of-fold predictions of the training lists, then fixed and applied to the "
-        "test list once. A finding with too few positives has none, nor has one "
+        "Chosen at a fixed specificity on images that were not trained on, which each operating point names as its "
+        "source, then fixed and applied to the test list once. A finding with too few positives has none, nor has one "
         "whose sensitivity is not shown to be better than chance.",
     ),
     "variation": (
@@ -108,6 +122,16 @@ CAVEATS = (
     "For research only. Do not show the output to anyone who decides about a patient.",
 )
 
+ADOPTED_DESCRIPTION = (
+    "Both branches have the weights of a published network, which was not trained here; the fusion layer gives the "
+    "global branch's decision."
+)
+ADOPTED_TRAINING = (
+    "The weights were published by others. The entry above is what the person who adopted them stated; nothing of it "
+    "was checked, and it is not known whether images of the evaluation were among the training images.",
+)
+ADOPTED_LICENCE = "that of the published weights; ask their publisher"
+
 Row = Mapping[str, Any]
 
 
@@ -121,16 +145,18 @@ def model_card(document: Row, metrics: Row) -> dict[str, Any]:
     metrics
         Content of `metrics.json`.
     """
-    second_look = document["network"].get("second_look", True)
+    adopted, second_look = document.get("adopted"), document["network"].get("second_look", True)
+    description = DESCRIPTION if second_look else SINGLE_DESCRIPTION
     card = {
         "model_details": {
             "name": f"agcnn-{document['network']['backbone']}",
-            "description": DESCRIPTION if second_look else SINGLE_DESCRIPTION,
+            "description": f"{description} {ADOPTED_DESCRIPTION}" if adopted else description,
             "commit": document["commit"],
             "network": document["network"],
-            "training": {name: value for name, value in document["config"].items() if name not in MACHINE},
+            "training": {name: value for name, value in document["config"].items() if name not in MACHINE}
+            | ({"adopted": adopted} if adopted else {}),
             "references": REFERENCES,
-            "licence": "Apache-2.0",
+            "licence": ADOPTED_LICENCE if adopted else "Apache-2.0",
         },
         "intended_use": INTENDED_USE,
         "factors": FACTORS,
@@ -140,7 +166,10 @@ def model_card(document: Row, metrics: Row) -> dict[str, Any]:
             "motivation": MOTIVATION,
             "preprocessing": PREPROCESSING,
         },
-        "training_data": {"datasets": document["training_data"], "description": TRAINING},
+        "training_data": {
+            "datasets": document["training_data"],
+            "description": ADOPTED_TRAINING if adopted else TRAINING,
+        },
         "quantitative_analyses": {
             "unitary": {
                 "labels": by_label(metrics["metrics"]),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from training.evaluation.scores import Row
+from training.report.adjudicated_summary import adjudicated_lines
 from training.report.triage_summary import triage_lines
 
 SUMMARY_IOU = 0.3
@@ -37,6 +38,16 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
                 shares = ", ".join(f"{name} {number(row)}" for name, row in by.items())
                 yield f"{split}, {by['attention']['boxes']} boxes, {words}: {shares}"
     yield from triage_lines(metrics)
+    yield from adjudicated_lines(metrics)
+
+
+def external_lines(metrics: dict[str, Any]) -> Iterator[str]:
+    """Yield the macro AUROC of every branch on each external set, and how many findings have one."""
+    for section in metrics.get("external", {}).values():
+        for row in section["metrics"]:
+            if (row["name"], row["label"]) == ("auroc", "macro"):
+                where = f"external, {row['split']}, {row['images']} images, {row['branch']}"
+                yield f"{where}: macro AUROC {number(row)} over {len(row['labels'])} findings"
 
 
 def number(row: Row, sign: str = "") -> str:

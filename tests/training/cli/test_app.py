@@ -41,6 +41,11 @@ def test_from_a_folder_to_a_card(published: Path, tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "cache").is_dir()
 
 
+def test_external_sets_need_a_run(published: Path) -> None:
+    answer = agcnn("evaluate", "--data", published, "--fold", published, "--also", published)
+    assert (answer.exit_code, answer.stderr) == (2, "agcnn: --also needs --run: folds have no network for other sets\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -140,6 +145,11 @@ def test_options_override_the_file(published: Path, tmp_path: Path) -> None:
 def test_a_folder_without_data_gives_one_line(tmp_path: Path) -> None:
     answer = agcnn("train", "--data", tmp_path, "--out", tmp_path / "run")
     assert (answer.exit_code, "no Data_Entry_2017_v2020.csv" in answer.stderr) == (2, True)
+
+
+def test_adjudicated_labels_without_a_run_are_refused(published: Path, tmp_path: Path) -> None:
+    answer = agcnn("evaluate", "--data", published, "--fold", tmp_path, "--adjudicated", tmp_path / "labels.csv")
+    assert (answer.exit_code, "name a run with --run" in answer.stderr) == (2, True)
 
 
 def test_export_of_a_run_that_was_not_evaluated_gives_one_line(published: Path, tmp_path: Path) -> None:

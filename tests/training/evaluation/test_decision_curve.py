@@ -26,6 +26,23 @@ def test_net_benefit_is_that_of_counting_images() -> None:
     assert (row["images"], row["positives"]) == (100, truth.sum())
 
 
+def test_a_resample_without_images_of_a_known_label_does_not_count() -> None:
+    """Mass is known for two patients only, so that some resamples have neither."""
+    whole = part(60, images_per_patient=20)
+    mass = LABELS.index("Mass")
+    cases = [
+        replace(
+            case,
+            findings=(*case.findings[:mass], float(n % 2) if n >= 20 else float("nan"), *case.findings[mass + 1 :]),
+        )
+        for n, case in enumerate(whole.predictions.cases)
+    ]
+    whole = replace(whole, predictions=replace(whole.predictions, cases=tuple(cases)))
+    row = next(row for row in decision_curves(whole) if row["label"] == "Mass")
+    assert row["images"] == 40
+    assert np.isfinite(row["intervals"]).all()
+
+
 def test_at_the_prevalence_acting_on_all_is_worth_nothing() -> None:
     """Fifty images, of which ten are positive."""
     few = part().subset("test", np.arange(50))

@@ -130,6 +130,17 @@ def test_unknown_targets_are_not_scored() -> None:
     assert scored(whole)["auroc", "Mass"]["value"] == pytest.approx(expected)
 
 
+def test_a_label_that_is_unknown_for_all_images_has_no_scores() -> None:
+    whole, mass = part(), LABELS.index("Mass")
+    cases = [
+        replace(case, findings=(*case.findings[:mass], float("nan"), *case.findings[mass + 1 :]))
+        for case in whole.predictions.cases
+    ]
+    rows = scored(replace(whole, predictions=replace(whole.predictions, cases=tuple(cases))))
+    assert {row["value"] for (_, label), row in rows.items() if label == "Mass"} == {None}
+    assert "Mass" not in rows["auroc", "macro"]["labels"]  # type: ignore[operator]
+
+
 def test_differences_are_paired() -> None:
     better = part(better=1.5)
     draws = {reading.name: resampled_scores(better, reading) for reading in better.readings}

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
-from service.settings import Triage
+from service.triage.default_rule import HIGH, STAT
 from service.triage.rule import Rule
 from tests.service.records import operating_point
 from tests.training.cases import cases, predicted
@@ -112,9 +112,8 @@ def test_precision_by_hand() -> None:
     assert precision(np.ones(4), positive, 5) is None
 
 
-def test_the_default_rule_is_that_of_the_settings_within_the_labels() -> None:
-    everything = (*Triage().stat, *Triage().high)
-    assert default_rule(everything) == Rule(Triage().stat, Triage().high)
+def test_the_default_rule_is_that_of_the_service_within_the_labels() -> None:
+    assert default_rule((*HIGH, *STAT)) == Rule(STAT, HIGH)
     assert default_rule(("Fracture", "Edema")) == Rule((), ("Edema",))
 
 

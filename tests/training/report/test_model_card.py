@@ -55,6 +55,17 @@ def test_the_details_are_those_of_the_run_without_machine_settings(card: dict[st
     assert card["evaluation_data"]["datasets"][1] == {"split": "test, collection B", "images": 20, "patients": 30}
 
 
+def test_the_card_of_an_adopted_network_claims_neither_its_training_nor_its_licence(card: dict[str, Any]) -> None:
+    entry = {"name": "somebody's weights", "images": None, "patients": None, "role": "published weights"}
+    adopted = {"form": "chexnet", "sha256": "0" * 64}
+    document = documents.document() | {"config": {}, "adopted": adopted, "training_data": [entry]}
+    other = model_card(document, documents.metrics_document())
+    assert ModelCard.model_validate_json(json.dumps(other)).training_data.datasets[0].images is None
+    assert other["model_details"]["training"] == {"adopted": adopted}
+    for section, entry_name in (("model_details", "licence"), ("training_data", "description")):
+        assert other[section][entry_name] != card[section][entry_name]
+
+
 def test_every_finding_has_its_scores(card: dict[str, Any]) -> None:
     results = card["quantitative_analyses"]["unitary"]["labels"]
     assert len(results) == 2 * (len(LABELS) + 3)  # splits; the macro average of three branches
