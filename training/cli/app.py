@@ -9,7 +9,7 @@ import typer
 
 from training.cli.adopt import adopt
 from training.cli.compare import compare as compare_runs
-from training.cli.data import CACHE_HELP, CacheFolder, Data, check, phantom
+from training.cli.data import CACHE_HELP, CacheFolder, Data, DataFolders, check, phantom
 from training.cli.train import train
 from training.errors import TrainingError, one_line
 
@@ -38,7 +38,7 @@ app.command(short_help="Make a run of a published network.")(adopt)
 
 @app.command(short_help="Calibrate and score a trained network.")
 def evaluate(  # noqa: PLR0913 - options
-    data: Data,
+    data: DataFolders,
     folds: Annotated[
         list[Path] | None,
         typer.Option(
@@ -62,6 +62,14 @@ def evaluate(  # noqa: PLR0913 - options
             metavar="<path>",
             help="CSV table of another model's predictions on the test list, with a column `image` and one for each "
             "finding; may be repeated.",
+        ),
+    ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="<path>",
+            help="Another folder of data, whose test list is scored in a section of its own; the card does not change. "
+            "May be repeated.",
         ),
     ] = None,
     prevalence: Annotated[
@@ -98,15 +106,17 @@ def evaluate(  # noqa: PLR0913 - options
     report.html and, if calibrated, calibration.json and card.json.
     """
     from training.report import evaluate as evaluation
-    from training.report.summary import summary_lines
+    from training.report.summary import external_lines, summary_lines
 
     with one_line():
         runs = [*(folds or ()), *([run] if run else ())]
         if not runs:
             raise TrainingError("evaluate: give --run, --fold, or both")
+        if also and run is None:
+            raise TrainingError("--also needs --run: folds have no network for other sets")
         plan = evaluation.Evaluation(
             tuple(folds or ()),
-            data,
+            data[0],
             cache or runs[0].parent / "cache",
             collection,
             tuple(compare or ()),
@@ -115,12 +125,14 @@ def evaluate(  # noqa: PLR0913 - options
             second_look=not without_second_look,
             prevalence=shares(prevalence or ()),
             adjudicated=adjudicated,
+            further=tuple(data[1:]),
+            also=tuple(also or ()),
         )
         if adjudicated and not run:
             raise TrainingError("--adjudicated is compared on the test list; name a run with --run")
         metrics = evaluation.evaluate(run, plan) if run else evaluation.cross_validate(plan)
-        for line in summary_lines(metrics) if metrics else ():  # empty in all processes but the first
-            typer.echo(line)
+        for line in (*summary_lines(metrics), *external_lines(metrics)) if metrics else ():
+            typer.echo(line)  # only the first process has metrics
 
 
 def shares(texts: Sequence[str]) -> dict[str, float]:

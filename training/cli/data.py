@@ -7,9 +7,14 @@ import typer
 
 from training.errors import one_line
 
-Data = Annotated[
-    Path,
-    typer.Option(help="Folder of ChestX-ray14 in its published format, or of your own labels.csv and images/."),
+DATA_HELP = (
+    "Folder of ChestX-ray14, CheXpert, MIMIC-CXR-JPG, PadChest or VinDr-CXR in its published format, or of your own "
+    "labels.csv and images/."
+)
+Data = Annotated[Path, typer.Option(help=DATA_HELP)]
+DataFolders = Annotated[
+    list[Path],
+    typer.Option("--data", metavar="<path>", help=f"{DATA_HELP} May be repeated: the folders are used together."),
 ]
 
 CACHE_HELP = "Folder of decoded canvases, kept between runs."
@@ -20,13 +25,15 @@ def check(
     data: Data,
     workers: Annotated[int, typer.Option(min=1, help="Number of threads that read images.")] = 2,
 ) -> None:
-    """Count the images and findings of a folder, and name every image that the service would refuse.
+    """Name the format of a folder, count its images and findings, and name every image that the service would refuse.
 
     The exit status is 2 if it would refuse any.
     """
     from training.data.inventory import inventory, summary
+    from training.data.sources import format_of
 
     with one_line():
+        typer.echo(f"{data}: {format_of(data)}")
         contents = inventory(data, workers)
     for line in summary(contents.labels, contents.splits):
         typer.echo(line)

@@ -17,15 +17,16 @@ from training.cli.choices import (
     Select,
     Split,
     Statistic,
+    Uncertain,
 )
-from training.cli.data import CacheFolder, Data
+from training.cli.data import CacheFolder, DataFolders
 from training.errors import TrainingError, one_line
 
 THREE = "G,L,F"  # one value for each stage
 
 
 def train(  # noqa: PLR0913 - options
-    data: Data,
+    data: DataFolders,
     out: Annotated[Path, typer.Option(help="Run folder, to which weights, history and results are written.")],
     recipe: Annotated[Recipe, typer.Option(help="Named settings; paper: those of Guan et al.")] = "modern",
     config: Annotated[
@@ -98,6 +99,10 @@ def train(  # noqa: PLR0913 - options
     without: Annotated[
         Path | None, typer.Option(help="Another folder of data, whose patients are excluded from training.")
     ] = None,
+    uncertain: Annotated[
+        Uncertain,
+        typer.Option(help="Value of uncertain labels of CheXpert and MIMIC-CXR-JPG: present, absent or unknown."),
+    ] = "ignore",
     average: Annotated[
         float | None, typer.Option(help="Decay of the moving average of the weights; 0 for no average.")
     ] = None,
@@ -159,8 +164,9 @@ def train(  # noqa: PLR0913 - options
             "threads": threads,
         }
         settings = resolve_config(recipe, config, {name: value for name, value in options.items() if value is not None})
-        plan = run.Plan(data, cache or out.parent / "cache", split, part(fold) if fold else None, init)
-        run.train(replace(plan, teachers=tuple(teachers or ()), without=without), settings, out, resume)
+        plan = run.Plan(data[0], cache or out.parent / "cache", split, part(fold) if fold else None, init)
+        plan = replace(plan, teachers=tuple(teachers or ()), without=without, further=tuple(data[1:]))
+        run.train(replace(plan, uncertain=uncertain), settings, out, resume)
 
 
 def numbers(text: str, kind: type) -> tuple[Any, ...]:

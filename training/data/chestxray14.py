@@ -134,13 +134,17 @@ def box_table(folder: Path) -> dict[str, dict[str, tuple[Box, ...]]]:
 
 
 def names_in_list(folder: Path, split: str) -> list[str]:
-    """Return the image names of one split, in the list's order."""
+    """Return the image names of one split, in the list's order.
+
+    A folder that has only some of the separate lists, such as one for training alone, has no image in the other splits.
+    """
     if split not in LISTS:
         raise TrainingError(f"split {split!r}: expected one of {', '.join(LISTS)}")
-    of_both = split != "test" and not has_validation(folder)
+    separate = has_validation(folder)
+    of_both = split != "test" and not separate
     names = (PUBLISHED_TRAIN_VAL,) if of_both else LISTS[split]
     files = [find(folder, name) for name in names]
-    if None in files:
+    if None in files and not separate:
         raise TrainingError(f"{folder}: no {' and '.join(LISTS[split])}" + f", nor {PUBLISHED_TRAIN_VAL}" * of_both)
     return [line.split()[0] for file in files if file for line in lines(file) if line.strip()]
 

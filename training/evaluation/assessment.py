@@ -97,6 +97,11 @@ def assess_decisions(
     stated
         Label to a prevalence for which predictive values are wanted too.
 
+    Returns
+    -------
+    dict
+        Lists of rows, which are empty without calibrated probabilities.
+
     Raises
     ------
     TrainingError
@@ -105,6 +110,8 @@ def assess_decisions(
     labels = parts[0].predictions.labels
     if unknown := [label for label in stated if label not in labels]:
         raise TrainingError(f"--prevalence: unknown label {unknown[0]!r}; expected one of {', '.join(labels)}")
+    calibrated = "" in parts[0].readings[0].probabilities
+    parts = parts if calibrated else ()
     return {
         "operating_points_on_test": [row for part in parts for row in rates_on_test(part, points)],
         "predictive_values": [row for part in parts for row in predictive_values(part, points, stated)],
@@ -118,8 +125,9 @@ def rates_on_test(part: Part, points: Sequence[OperatingPoint | None]) -> list[d
     return [
         {"label": part.predictions.labels[label], **rates(scores, positive, point.threshold, part.split).model_dump()}
         for label, point in enumerate(points)
+        if point  # else there may be no calibrated probabilities either
         for scores, positive in [select_known(part.readings[0].probabilities[""], part.predictions.targets, label)]
-        if point and positive.any() and not positive.all()
+        if positive.any() and not positive.all()
     ]
 
 

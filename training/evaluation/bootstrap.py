@@ -20,7 +20,7 @@ RESAMPLES = 1000
 ELEMENTS = 2**16  # elements of one block of weights: half a megabyte, which fits the cache of a processor
 CHUNK = 100  # resamples of one task of a process; fixed, so that sums are the same for any number of processes
 CACHED = 11  # blocks of draws that are kept, those of a thousand resamples: 100 bytes a patient each
-SMALL = 10**9  # images times resamples, over all measures, that are faster without further processes: seconds
+SMALL = 3 * 10**7  # images times resamples, over all measures, that one process does in seconds
 
 Measure = Callable[[Numbers], Numbers]  # from weights [B, N], how often each image counts, to [B, ...]
 

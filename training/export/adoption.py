@@ -98,6 +98,7 @@ def adopt(publication: Publication) -> tuple[Agcnn, dict[str, Any]]:
         "labels": [names[index] for index in kept],
         "config": {},
         "trained": list(STAGES),
+        "untrained": [],  # an output that was not trained is not kept
         "training_data": [{"name": publication.source, "images": None, "patients": None, "role": ROLE}],
         "history": [],
         "adopted": {

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.data.sources import read
+from training.data.sources import patients
 from training.errors import TrainingError
 from training.fit import checkpoint
 
 PLAN = "plan.json"
 SPLITS = ("train+val", "test")
-SIDE = 8  # pixels; no image is read here, so any size will do
 
 
 def earlier_training_data(init: Path | None, teachers: Sequence[Path]) -> list[dict[str, Any]]:
@@ -29,8 +28,8 @@ def inherited_entries(run: Path, role: str) -> list[dict[str, Any]]:
 
 
 def all_patients(folder: Path) -> set[str]:
-    """Return all patients of a folder of data, in any split."""
-    return {case.patient for split in SPLITS for case in read(folder, split, SIDE).cases}
+    """Return all patients of a folder of data, in any split, under all their names (see `patients`)."""
+    return {name for split in SPLITS for name in patients([folder], split)}
 
 
 def earlier_patients(run: Path) -> set[str]:
@@ -52,7 +51,7 @@ def training_patients(run: Path) -> set[str]:
     plan, earlier = checkpoint.read_json(run / PLAN), earlier_patients(run)
     try:
         lists = "train+val" if plan["fold"] else plan["split"]
-        own = {case.patient for case in read(Path(plan["data"]), lists, SIDE).cases}
+        own = patients([Path(plan["data"]), *map(Path, plan.get("further", []))], lists)
         return earlier | own - (all_patients(Path(plan["without"])) if plan.get("without") else set())
     except TrainingError:
         return earlier

@@ -11,8 +11,9 @@ import torch
 from model.agcnn import Agcnn
 from model.labels import LABELS
 from training.data.cache import Canvases
+from training.data.chexpert import Uncertain
 from training.data.order import fold
-from training.data.sources import canvases, read
+from training.data.sources import joined_canvases, joined_labels
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.fit import checkpoint
@@ -47,6 +48,10 @@ class Plan:
         Folders of finished runs for distillation.
     without
         Another folder of data, whose patients are excluded from training, so that a later run can be scored on them.
+    further
+        Further folders of data, used together with `data`.
+    uncertain
+        Value of uncertain labels, see `training.data.sources.read`.
     """
 
     data: Path
@@ -56,6 +61,17 @@ class Plan:
     init: Path | None = None
     teachers: tuple[Path, ...] = ()
     without: Path | None = None
+    further: tuple[Path, ...] = ()
+    uncertain: Uncertain = "ignore"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders of data."""
+        return (self.data, *self.further)
+
+    def canvases(self, split: str, size: int) -> Canvases:
+        """Return the canvases of one split of all folders."""
+        return joined_canvases(self.folders, split, size, self.cache, self.uncertain)
 
 
 def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
@@ -69,7 +85,7 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
     if bool(plan.teachers) != bool(config.distil):
         raise TrainingError("--teacher and --distil must be given together")
     _ = config.network  # raises before anything is written or read
-    labels = read(plan.data, "train", config.canvas_size).labels
+    labels = joined_labels(plan.folders)
     architecture = checkpoint.with_scale_of(config.network_for(labels), plan.init)
     fabric = create_fabric_for(config)
     if fabric.node_rank == fabric.local_rank == 0:
@@ -131,6 +147,10 @@ def claim(run: Path, plan: Plan, config: TrainConfig, labels: Sequence[str], res
     places["teachers"] = [teacher.resolve() for teacher in plan.teachers]
     if plan.without:
         places["without"] = plan.without.resolve()
+    if plan.further:
+        places["further"] = [folder.resolve() for folder in plan.further]
+    if plan.uncertain != "ignore":
+        places["uncertain"] = plan.uncertain
     choices = {"split": plan.split, "fold": plan.fold, "labels": labels}
     planned = checkpoint.plain({"config": asdict(config), **choices, **places})
     if not (run / PLAN).is_file() or not any((run / left).is_file() for left in (LAST, checkpoint.DOCUMENT)):
@@ -175,14 +195,14 @@ def load_data(plan: Plan, config: TrainConfig) -> Data:
         The data do not fit, or there are too few patients for the folds.
     """
     if plan.fold:
-        both = canvases(plan.data, "train+val", config.canvas_size, plan.cache)
+        both = plan.canvases("train+val", config.canvas_size)
         chosen, rest = fold(both, *plan.fold, FOLD_SEED)
         train, held_out = both.subset(chosen), both.subset(rest)
         if not (len(train) and len(held_out)):
             raise TrainingError(f"fold: {len(set(both.patients))} patients are too few for {plan.fold[1]} folds")
         return Data(without(train, plan), held_out)
     splits = ("train+val",) if plan.split == "train+val" else (plan.split, "val")
-    parts = [canvases(plan.data, split, config.canvas_size, plan.cache) for split in splits]
+    parts = [plan.canvases(split, config.canvas_size) for split in splits]
     return Data(without(parts[0], plan), parts[1] if len(parts) > 1 else None)
 
 

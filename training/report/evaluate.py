@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from model.agcnn import Agcnn, without_second_look
+from training.data.cache import Canvases
 from training.data.relabel import relabel
-from training.data.sources import canvases
+from training.data.sources import joined_canvases
 from training.errors import TrainingError
 from training.evaluation import predictions, predictions_table
 from training.evaluation.adjudicated import assess_adjudicated, read_adjudicated
@@ -22,7 +23,6 @@ from training.evaluation.assessment import (
     suffix,
 )
 from training.evaluation.calibration import Calibration, calibrate
-from training.evaluation.class_maps import class_map_quantiles
 from training.evaluation.comparison import read_tables
 from training.evaluation.operating_points import LEAST_SENSITIVITY, Choice, Terms, choose
 from training.evaluation.predictions import BRANCHES, Predictions
@@ -34,6 +34,8 @@ from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
 from training.report import model_card
 from training.report.calibration_source import CalibrationSource, check_folds, check_source, from_folds, from_run
+from training.report.drift import drift_statistics
+from training.report.external import external_scores, open_external_sets, predict_external
 from training.report.report_files import Drawn, write_report
 from training.report.study import Scored, failure_entries, read_plan, study
 
@@ -74,6 +76,10 @@ class Evaluation:
         Label to a prevalence for which predictive values are computed too.
     adjudicated
         Table of adjudicated labels, for images of the test list.
+    further
+        Further folders of data, used together with `data`.
+    also
+        Other folders of data, whose test lists are scored in a section of their own.
     """
 
     folds: tuple[Path, ...]
@@ -86,12 +92,23 @@ class Evaluation:
     second_look: bool = True
     prevalence: Mapping[str, float] = field(default_factory=dict)
     adjudicated: Path | None = None
+    further: tuple[Path, ...] = ()
+    also: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Names of all folders."""
+        return " + ".join(folder.name for folder in (self.data, *self.further))
+
+    def canvases(self, split: str, size: int, labels: tuple[str, ...]) -> Canvases:
+        """Return the canvases of one split of all folders, with the labels of the run."""
+        return relabel(joined_canvases((self.data, *self.further), split, size, self.cache), labels)
 
 
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
     """Score the held-out predictions of the folds, without the test list."""
     check_folds(evaluation.folds, None)
-    part = from_folds(evaluation.folds, evaluation.data.name, evaluation.collection, evaluation.second_look).part
+    part = from_folds(evaluation.folds, evaluation.name, evaluation.collection, evaluation.second_look).part
     return assess(parts(part, evaluation.collection))
 
 
@@ -111,17 +128,19 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     fabric = create_fabric(evaluation.devices)
     fabric.launch()
     with fabric.rank_zero_first():
-        images = relabel(canvases(evaluation.data, "test", size, evaluation.cache), labels)
+        images = evaluation.canvases("test", size, labels)
+        external = open_external_sets(evaluation.also, run, labels, size, evaluation.cache)
     check_source(evaluation.folds or (run,), document, images.patients)
     others = read_tables(evaluation.compare, images.cases, labels)
     adjudicated = read_adjudicated(evaluation.adjudicated, images.cases) if evaluation.adjudicated else None
     test = predictions.predict_distributed(fabric, network, images)
+    predicted = predict_external(fabric, network, external)
     if not fabric.is_global_zero:
         return {}
     predictions.save(run / TEST, test)
 
     plan, document = read_plan(run), {**document, "network": asdict(network.config)}
-    collection, second_look = evaluation.collection, evaluation.second_look
+    collection, second_look = evaluation.collection, network.config.second_look
     source = calibration_source(run, evaluation)
     chosen = restrict(source.predictions, collection) if source else None
     calibration = calibrate(chosen) if chosen else None
@@ -149,6 +168,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     }
     if adjudicated:
         metrics["adjudicated"] = assess_adjudicated(tested[0], points, adjudicated)
+    if predicted:
+        metrics["external"] = external_scores(predicted, calibration, points)
     checkpoint.write_json(run / METRICS, metrics)
     for stale in (CARD, CALIBRATION):
         (run / stale).unlink(missing_ok=True)
@@ -173,7 +194,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
 
 def calibration_source(run: Path, evaluation: Evaluation) -> CalibrationSource | None:
     """Read the predictions that calibrate a run: of the folds, or its own; None if it kept no image apart."""
-    data, second_look = evaluation.data.name, evaluation.second_look
+    data, second_look = evaluation.name, evaluation.second_look
     if evaluation.folds:
         return from_folds(evaluation.folds, data, evaluation.collection, second_look)
     return from_run(run, data, second_look)
@@ -224,18 +245,5 @@ def statistics(
     if not evaluation.second_look:
         predicted = predictions.without_second_look(predicted)
     split = "val" if validation.is_file() and "adopted" not in document else "train+val"
-    source = canvases(evaluation.data, split, document["network"]["canvas_size"], evaluation.cache)
-    images = relabel(source, predicted.labels)
-    fusion = calibration.probabilities(predicted.logits)[0]
-    return {
-        "pixel_mean": mean_and_deviation(images.means()),
-        "probability": {
-            label: mean_and_deviation(column) for label, column in zip(predicted.labels, fusion.T, strict=True)
-        },
-        "class_map_quantile": class_map_quantiles(network, images),
-    }
-
-
-def mean_and_deviation(values: Any) -> list[float]:
-    """Return mean and standard deviation of an array."""
-    return [float(np.mean(values)), float(np.std(values))]
+    images = evaluation.canvases(split, document["network"]["canvas_size"], predicted.labels)
+    return drift_statistics(network, images, predicted.labels, calibration.probabilities(predicted.logits)[0])

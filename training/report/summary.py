@@ -41,6 +41,15 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
     yield from adjudicated_lines(metrics)
 
 
+def external_lines(metrics: dict[str, Any]) -> Iterator[str]:
+    """Yield the macro AUROC of every branch on each external set, and how many findings have one."""
+    for section in metrics.get("external", {}).values():
+        for row in section["metrics"]:
+            if (row["name"], row["label"]) == ("auroc", "macro"):
+                where = f"external, {row['split']}, {row['images']} images, {row['branch']}"
+                yield f"{where}: macro AUROC {number(row)} over {len(row['labels'])} findings"
+
+
 def number(row: Row, sign: str = "") -> str:
     """Format a value and its interval as `0.801 (0.780-0.822)`, or n/a."""
     if row["value"] is None:

@@ -46,7 +46,18 @@ def test_the_answer_has_the_members_of_the_contract(client: Client) -> None:
     assert response.status_code == 200
     assert list(body) == [
         *("schema", "notice", "id", "created", "study_instance_uid", "series_instance_uid", "sop_instance_uid"),
-        *("accession_number", "priority", "reason", "findings", "box", "flags", "model", "links", "timings_ms"),
+        *(
+            "accession_number",
+            "priority",
+            "reason",
+            "findings",
+            "box",
+            "second_look",
+            "flags",
+            "model",
+            "links",
+            "timings_ms",
+        ),
     ]
     finding = ["label", "probability", "threshold", "positive", "sensitivity", "specificity", "global", "local"]
     assert [list(item) for item in body["findings"]] == [finding] * 14

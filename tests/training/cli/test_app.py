@@ -41,6 +41,11 @@ def test_from_a_folder_to_a_card(published: Path, tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "cache").is_dir()
 
 
+def test_external_sets_need_a_run(published: Path) -> None:
+    answer = agcnn("evaluate", "--data", published, "--fold", published, "--also", published)
+    assert (answer.exit_code, answer.stderr) == (2, "agcnn: --also needs --run: folds have no network for other sets\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

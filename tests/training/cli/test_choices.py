@@ -6,6 +6,7 @@ from model.agcnn import CropFrom
 from model.branch import BACKBONES, Pooling
 from model.heat_map import Statistic
 from training.cli import choices
+from training.data import chexpert
 from training.export.published_form import FORMS
 from training.fit import config
 from training.fit.recipe import recipe_names
@@ -33,6 +34,7 @@ def test_the_recipes_are_the_files_of_the_folder() -> None:
         (choices.Schedule, config.Schedule),
         (choices.Select, config.Select),
         (choices.Precision, config.Precision),
+        (choices.Uncertain, chexpert.Uncertain),
     ],
 )
 def test_options_have_the_choices_of_the_configuration(option: Any, setting: Any) -> None:

@@ -29,7 +29,7 @@ def test_check_names_what_is_refused_and_exits_2(tmp_path: Path) -> None:
     own = folder(tmp_path)
     answer = agcnn("check", "--data", own)
     assert answer.exit_code == 0
-    assert "train: 2 images of 1 patients" in answer.output
+    assert answer.output.splitlines()[:2] == [f"{own}: labels.csv", "train: 2 images of 1 patients"]
     for name in ("4.png", "a/2.jpg"):
         (own / "images" / name).write_bytes(b"no picture")
     answer = agcnn("check", "--data", own)

@@ -201,6 +201,7 @@ def test_the_document_states_file_form_and_origin(tmp_path: Path) -> None:
     _, document = adopt(publication(tmp_path, published.torchxrayvision(FEW, NIH), "torchxrayvision", **SMALL))
     entry = {"name": "somebody's weights", "images": None, "patients": None, "role": "published weights"}
     assert document["training_data"] == [entry]
+    assert (document["trained"], document["untrained"]) == (["global", "local", "fusion"], [])
     adopted = document["adopted"]
     assert adopted["sha256"] == hashlib.sha256((tmp_path / "w.pt").read_bytes()).hexdigest()
     assert (adopted["form"], adopted["file"]) == ("torchxrayvision", "w.pt")

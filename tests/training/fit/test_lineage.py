@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.training.folder import folder
 from training.fit import checkpoint
 from training.fit.lineage import all_patients, earlier_training_data, inherited_entries, training_patients
 
@@ -17,7 +18,8 @@ def left(run: Path, data: Path, /, **plan: object) -> Path:
 
 
 def patients(numbers: range) -> set[str]:
-    return {str(number) for number in numbers}
+    """Names of these patients in a run on one folder, and in one on several."""
+    return {name for number in numbers for name in (str(number), f"ChestX-ray14/{number}")}
 
 
 def test_all_patients_of_a_folder(published: Path) -> None:
@@ -42,6 +44,12 @@ def test_training_patients_include_those_of_earlier_runs(published: Path, tmp_pa
     teacher = left(tmp_path / "teacher", published, split="test")
     run = {"init": str(first / "network.safetensors"), "teachers": [str(teacher)]}
     assert training_patients(left(tmp_path / "run", published, data="gone", **run)) == patients(range(12, 20))
+
+
+def test_training_patients_of_a_run_on_several_folders(published: Path, tmp_path: Path) -> None:
+    own = folder(tmp_path / "own")  # p1 is in train, p2 in val
+    run = left(tmp_path / "run", published, further=[str(own)], split="train+val")
+    assert training_patients(run) == patients(range(16)) | {"p1", "own/p1", "p2", "own/p2"}
 
 
 def test_weights_of_other_projects_have_no_known_patients(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from model.agcnn import Agcnn
 from model.branch import Branch
 from model.labels import LABELS
+from tests.training.folder import folder
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.fit import checkpoint
@@ -126,7 +127,7 @@ def test_patients_of_another_folder_can_be_left_out(plan: Plan, quick: TrainConf
     train(without, short, tmp_path / "run", resume=False)
     _, document = checkpoint.load(tmp_path / "run")
     assert document["training_data"][0]["name"] == "tiny train without other"
-    assert training_patients(tmp_path / "run") == set(data.train.patients)
+    assert {name for name in training_patients(tmp_path / "run") if "/" not in name} == set(data.train.patients)
     with pytest.raises(TrainingError, match="no image is left"):
         load_data(replace(plan, without=plan.data), quick)
 
@@ -247,3 +248,35 @@ def test_a_fifteenth_output_is_trained_and_not_scored(plan: Plan, quick: TrainCo
     assert network.fusion.classifier.out_features == 15
     assert all(record["auroc"] is not None for record in document["history"])
     assert predictions.load(tmp_path / "run" / HELD_OUT).logits.shape == (3, 8, 14)
+
+
+def test_several_folders_are_trained_on_together(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    own = folder(tmp_path / "own")
+    both = replace(plan, further=(own,))
+    data, alone = load_data(both, quick), load_data(plan, quick)
+    assert data.held_out is not None
+    assert data.train.collections == (*(case.collection for case in alone.train.cases), "own", "own")
+    assert data.train.patients[-3:] == ("ChestX-ray14/11", "own/p1", "own/p1")
+    assert data.train.name == "tiny train + own train"
+    np.testing.assert_array_equal(data.train.targets[:24], alone.train.targets)
+    torch.testing.assert_close(data.train.read(np.arange(24)), alone.train.read(np.arange(24)), rtol=0, atol=0)
+    assert data.held_out.patients[-1] == "own/p2"
+    without = load_data(replace(both, without=own), quick)
+    assert without.train.patients == data.train.patients[:24]
+    folds = [load_data(replace(both, fold=(part, 2)), quick) for part in range(2)]
+    assert not set(folds[0].train.patients) & set(folds[1].train.patients)
+    assert sum(len(fold.train) for fold in folds) == 32 + 3
+
+
+def test_a_plan_remembers_its_folders_and_policy(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    claim(run, plan, quick, LABELS, resume=False)
+    assert {"further", "uncertain"}.isdisjoint(json.loads((run / "plan.json").read_text()))
+    both = replace(plan, further=(tmp_path / "own",), uncertain="ones")
+    claim(run, both, quick, LABELS, resume=False)
+    planned = json.loads((run / "plan.json").read_text())
+    assert (planned["further"], planned["uncertain"]) == ([str((tmp_path / "own").resolve())], "ones")
+    (run / LAST).touch()
+    claim(run, both, quick, LABELS, resume=True)
+    with pytest.raises(TrainingError, match=r"another configuration \(further\)"):
+        claim(run, replace(both, further=()), quick, LABELS, resume=True)

@@ -15,6 +15,7 @@ from model.labels import LABELS
 from service.artefact.card import Metric
 from service.artefact.model_card import ModelCard
 from tests.training.cases import cases, predicted
+from tests.training.data_sets import chexpert
 from training.data.sources import canvases, read
 from training.errors import TrainingError
 from training.evaluation import predictions
@@ -371,7 +372,7 @@ def test_statistics_are_computed_on_the_validation_images(evaluation: tuple[Path
     evaluate.evaluate(run, plan)
     statistics = checkpoint.read_json(run / evaluate.CARD)["statistics"]
     images = canvases(plan.data, "val", 64, plan.cache)
-    assert statistics["pixel_mean"][0] == pytest.approx(images.pixels[images.rows].mean() / 255)
+    assert statistics["pixel_mean"][0] == pytest.approx(images.means().mean())
     calibrated = evaluate.load_calibration(run).probabilities(predictions.load(run / "held_out.npz").logits)[0]
     assert statistics["probability"]["Mass"] == pytest.approx([calibrated[:, 4].mean(), calibrated[:, 4].std()])
     assert statistics["class_map_quantile"] == class_map_quantiles(as_served(checkpoint.load(run)[0]), images)
@@ -404,15 +405,28 @@ def test_a_run_on_train_and_val_takes_its_statistics_from_the_folds(
     alone = evaluate.evaluate(run, replace(plan, folds=()))
     check_uncalibrated(run, alone)
     assert statistics["probability"]["Edema"] == pytest.approx([calibrated[:, 9].mean(), calibrated[:, 9].std()])
-    assert statistics["pixel_mean"][0] == pytest.approx(
-        canvases(plan.data, "train+val", 64, plan.cache).pixels.mean() / 255
-    )
+    assert statistics["pixel_mean"][0] == pytest.approx(canvases(plan.data, "train+val", 64, plan.cache).means().mean())
+
+
+def test_an_external_set_is_a_section_of_its_own_and_leaves_the_card_alone(
+    evaluation: tuple[Path, Evaluation], tmp_path: Path
+) -> None:
+    run, plan = evaluation
+    alone = evaluate.evaluate(run, plan)
+    card = (run / evaluate.CARD).read_bytes()
+    assert "External sets" not in (run / evaluate.REPORT).read_text()
+    metrics = evaluate.evaluate(run, replace(plan, also=(chexpert(tmp_path / "stanford"),)))
+    assert (run / evaluate.CARD).read_bytes() == card
+    assert {name: value for name, value in metrics.items() if name != "external"} == alone
+    assert metrics["external"]["stanford"]["data"] == {"stanford test": {"images": 2, "patients": 2}}
+    assert json.loads((run / evaluate.METRICS).read_text())["external"] == metrics["external"]
+    assert "stanford: 2 images of 2 patients" in (run / evaluate.REPORT).read_text()
 
 
 def test_cross_validation_does_not_read_the_test_list(
     evaluation: tuple[Path, Evaluation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "canvases", lambda *_: pytest.fail("opened a split"))
+    monkeypatch.setattr(evaluate, "joined_canvases", lambda *_: pytest.fail("opened a split"))
     metrics = evaluate.cross_validate(evaluation[1])
     assert {score["split"] for score in metrics["metrics"]} == {
         "out-of-fold, train+val",
