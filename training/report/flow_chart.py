@@ -119,4 +119,4 @@ def used(row: Row) -> tuple[str, ...]:
     ]
     inside = row.get("within")
     within = (f"of which collection {inside['collection']}:", *counted(inside)) if inside else ()
-    return (*wrap(row["use"], LETTERS - 4), *counted(row), *within, *left_out)
+    return (*wrap(row["use"], LETTERS - 4, break_on_hyphens=False), *counted(row), *within, *left_out)
