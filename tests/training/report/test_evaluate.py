@@ -414,13 +414,13 @@ def test_an_external_set_is_a_section_of_its_own_and_leaves_the_card_alone(
     run, plan = evaluation
     alone = evaluate.evaluate(run, plan)
     card = (run / evaluate.CARD).read_bytes()
-    assert "External sets" not in (run / evaluate.REPORT).read_text()
+    assert "External sets" not in (run / REPORT).read_text()
     metrics = evaluate.evaluate(run, replace(plan, also=(chexpert(tmp_path / "stanford"),)))
     assert (run / evaluate.CARD).read_bytes() == card
     assert {name: value for name, value in metrics.items() if name != "external"} == alone
     assert metrics["external"]["stanford"]["data"] == {"stanford test": {"images": 2, "patients": 2}}
     assert json.loads((run / evaluate.METRICS).read_text())["external"] == metrics["external"]
-    assert "stanford: 2 images of 2 patients" in (run / evaluate.REPORT).read_text()
+    assert "stanford: 2 images of 2 patients" in (run / REPORT).read_text()
 
 
 def test_cross_validation_does_not_read_the_test_list(
