@@ -20,7 +20,7 @@ from torch import Tensor
 
 from model.agcnn import Agcnn
 from training.data.cache import Canvases
-from training.data.loader import load
+from training.data.loader import augmented, load
 from training.data.order import Indices, epoch_order
 from training.errors import TrainingError
 from training.evaluation.inference import all_reduce, logits, macro_auroc
@@ -139,11 +139,11 @@ class Loop:
         learning_rate, started = 0.0, perf_counter()
         learner.view.train()
         loaded = load(train, batches, seed, self.config.augmentation, self.config.workers)
-        for step, (canvas, target) in enumerate(loaded):
+        for step, batch in enumerate(loaded):
             number = epoch * len(batches) + step
             learning_rate = stage.learning_rate * rate(self.config, number, stage.epochs * len(batches), epoch)
-            logits = learner.view(canvas.to(device, non_blocking=True))
-            batch_loss, known = loss(logits, target.to(device, non_blocking=True))
+            canvas, target = augmented(batch, train.factor, device)
+            batch_loss, known = loss(learner.view(canvas), target)
             total += torch.stack([batch_loss.detach(), known]).double()
             learner.step(batch_loss / self.divisor(known), learning_rate, number)
             self.progress.advance(task)
