@@ -78,9 +78,11 @@ def export(
     from training.data.sources import canvases
     from training.export import export as artefact
     from training.fit import checkpoint
+    from training.fit.lineage import require_trained
     from training.report import evaluate as evaluation
 
     with one_line():
+        require_trained(run)
         network, _ = checkpoint.load(run)
         size, cache = network.config.canvas_size, cache or run.parent / "cache"
         images = canvases(data, "val", size, cache)

@@ -18,7 +18,7 @@ from model.labels import LABELS
 from training.data.cache import Canvases
 from training.data.sample import Case, Floats, targets
 from training.errors import TrainingError
-from training.evaluation.inference import all_reduce
+from training.evaluation.inference import all_reduce, full_float32
 
 BRANCHES = ("fusion", "global", "local")
 BATCH = 32
@@ -71,6 +71,7 @@ class Predictions:
         return Predictions(self.logits[:, indices], self.boxes[indices], self.peaks[indices], cases, self.labels)
 
 
+@full_float32()
 @torch.no_grad()
 def predict(network: Agcnn, canvases: Canvases) -> Predictions:
     """Run the network in evaluation mode on every image; logits without a label are left out."""

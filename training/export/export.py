@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -109,6 +110,7 @@ def _check(
     size, findings = config.canvas_size, len(LABELS)
     missing = [name for name in REQUIRED_ENTRIES if name not in card]
     _require(not missing, f"the card has no {', '.join(missing)}")
+    _require(_is_scored(card), "the card has no AUROC of any label: evaluate the run on images with findings")
     fits = config.findings in (findings, findings + 1)
     _require(fits, f"expected {findings} findings, or {findings + 1} with No Finding, got {config.findings}")
     _require(size % SQUARE == 0, f"canvas_size must be a multiple of {SQUARE}, got {size}")
@@ -120,6 +122,10 @@ def _check(
         fits = image.shape == (1, size, size) and image.dtype == np.float32
         _require(fits, f"image {number}: expected float32 [1, {size}, {size}], got {image.dtype} {list(image.shape)}")
         _require(_is_smooth(image[0]), f"image {number} is flat or noise, expected a radiograph or phantom")
+
+
+def _is_scored(card: Mapping[str, Any]) -> bool:
+    return any(row["name"] == "auroc" and row["value"] is not None for row in card["metrics"])
 
 
 def _require(holds: bool, message: str) -> None:

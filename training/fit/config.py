@@ -12,7 +12,8 @@ from training.errors import TrainingError
 
 Select = Literal["best", "last"]
 SecondLook = Literal["global", "init"]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+Accelerator = Literal["auto", "cpu", "cuda"]
 Optimiser = Literal["adamw", "sgd"]
 Schedule = Literal["cosine", "step"]
 STAGES = ("global", "local", "fusion")
@@ -20,6 +21,7 @@ CHOICES = {
     "select": Select,
     "second_look": SecondLook,
     "precision": Precision,
+    "accelerator": Accelerator,
     "optimiser": Optimiser,
     "schedule": Schedule,
 }
@@ -54,7 +56,12 @@ class TrainConfig:
         Epoch of each stage whose weights are kept. `best`: that of highest macro AUROC on the held-out images; `last`:
         the last one, which keeps later scores on the held-out images unbiased.
     precision
-        Precision, by its name in Lightning Fabric.
+        Precision, by its name in Lightning Fabric; `auto`: bf16-mixed if the device has instructions for it, else
+        32-true.
+    accelerator
+        `cpu`, `cuda` for GPUs, or `auto` for GPUs if there are any.
+    deterministic
+        Whether torch shall use deterministic kernels where it has them; on a processor it always does.
     devices
         Number of processes on each of `num_nodes` machines, one per GPU if there are GPUs.
     workers
@@ -87,7 +94,9 @@ class TrainConfig:
     average: float = 0.0
     select: Select = "last"
     augmentation: Augmentation = field(default_factory=Augmentation)
-    precision: Precision = "32-true"
+    precision: Precision = "auto"
+    accelerator: Accelerator = "auto"
+    deterministic: bool = False
     devices: int = 1
     num_nodes: int = 1
     workers: int = 2

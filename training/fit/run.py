@@ -9,18 +9,35 @@ import torch
 
 from model.agcnn import Agcnn
 from training.data.cache import Canvases
+from training.data.examples import count_examples, missing_lines, require_examples
 from training.data.order import fold
-from training.data.sources import canvases
+from training.data.sample import targets
+from training.data.sources import canvases, read
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.fit import checkpoint
-from training.fit.config import TrainConfig
+from training.fit.claim import claim, precision_before
+from training.fit.config import STAGES, TrainConfig
+from training.fit.devices import (
+    create_fabric_for,
+    describe_devices,
+    device_lines,
+    find_hardware,
+    make_deterministic,
+    with_precision,
+)
 from training.fit.distillation import distil_targets
-from training.fit.lineage import PLAN, all_patients, earlier_patients, earlier_training_data
-from training.fit.loop import LAST, Data, create_fabric_for, fit
+from training.fit.lineage import (
+    all_patients,
+    earlier_patients,
+    earlier_training_data,
+    inherited_stages,
+    require_global,
+)
+from training.fit.loop import Data, fit
 from training.fit.loss import Loss
 from training.fit.served_weights import as_served
-from training.fit.stages import start_at_prevalence
+from training.fit.stages import fill_untrained, start_at_prevalence
 
 HELD_OUT = "held_out.npz"
 PART = "held_out.part.npz"  # HELD_OUT while it is written
@@ -66,19 +83,28 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
     if bool(plan.teachers) != bool(config.distil):
         raise TrainingError("--teacher and --distil must be given together")
     architecture = config.network  # raises before anything is written
+    if config.deterministic:
+        make_deterministic()
+    hardware = find_hardware(config.accelerator)
+    config = with_precision(config, hardware, precision_before(run))
     fabric = create_fabric_for(config)
     if fabric.node_rank == fabric.local_rank == 0:
-        claim(run, plan, config, resume)
+        claim(run, planned_document(plan, config), resume)
     if (run / checkpoint.DOCUMENT).is_file():
         fabric.print(f"{run}: finished")
         return
     # Before the other processes start, so that an error is reported once and the others find the canvases in the cache.
-    if plan.init and fabric.local_rank == 0:
-        initialise_network(Agcnn(architecture), plan.init, config)
+    if fabric.local_rank == 0:
+        if plan.init:
+            initialise_network(Agcnn(architecture), plan.init, config)
+        for line in check_tables(plan, config):
+            fabric.print(line)
+    trained = require_global(config, inherited_stages(plan.init))
     first = load_data(plan, config) if fabric.local_rank == 0 else None
     fabric.launch()
     if config.threads:
         torch.set_num_threads(config.threads)
+    fabric.print(*device_lines(config, hardware), sep="\n")
     data = first or load_data(plan, config)
     torch.manual_seed(config.seed)
     network, used = Agcnn(architecture), split_for_selection(data, plan, config)
@@ -86,13 +112,22 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
     if plan.init:
         unmatched = initialise_network(network, plan.init, config)
         fabric.print(f"{plan.init}: {len(unmatched)} names did not match", *unmatched, sep="\n  ")
+    untrained = set(STAGES) - trained
+    fill_untrained(network, untrained)
     if data.held_out is not None and (known := earlier_patients(run).intersection(data.held_out.patients)):
         fabric.print(f"held-out patients on whom --init or --teacher was trained, excluded from scores: {len(known)}")
     if config.distil:
         used = replace(used, train=distil_targets(fabric, used.train, plan.teachers, config.distil))
-    history = fit(fabric, network, used, config, run)
+    examples = count_examples(used.train.targets, used.train.labels)
+    require_examples(examples, used.train.name)
+    for line in missing_lines(examples, used.train.name):
+        fabric.print(line)
+    history = fit(fabric, network, used, config, run, untrained)
     document = {
         "config": asdict(config),
+        "trained": [stage for stage in STAGES if stage in trained],
+        "devices": describe_devices(config, hardware),
+        "examples": {label: asdict(counts) for label, counts in examples.items()},
         "training_data": [*earlier_training_data(plan.init, plan.teachers), data_entry(used.train, config)],
         "history": [asdict(epoch) for epoch in history],
     }
@@ -107,42 +142,31 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
     fabric.print(f"{run}: finished")
 
 
-def claim(run: Path, plan: Plan, config: TrainConfig, resume: bool) -> None:
-    """Create the run folder, or check that an existing one has the same plan; before the first epoch it may change.
-
-    Raises
-    ------
-    TrainingError
-        The folder cannot be created, or contains another run, or one that is not to be resumed.
-    """
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"{run}: {error.strerror}") from error
+def planned_document(plan: Plan, config: TrainConfig) -> dict[str, Any]:
+    """Return what a run is going to do, as it is written to its folder before the first epoch."""
     places: dict[str, Any] = {"data": plan.data.resolve(), "init": plan.init and plan.init.resolve()}
     places["teachers"] = [teacher.resolve() for teacher in plan.teachers]
     if plan.without:
         places["without"] = plan.without.resolve()
-    planned = checkpoint.plain({"config": asdict(config), "split": plan.split, "fold": plan.fold, **places})
-    if not (run / PLAN).is_file() or not any((run / left).is_file() for left in (LAST, checkpoint.DOCUMENT)):
-        return checkpoint.write_json(run / PLAN, planned)
-    if not resume:
-        raise TrainingError(f"{run} contains a run already: resume it with --resume, or choose another --out")
-    if changed := changed_names(flatten(checkpoint.read_json(run / PLAN)), flatten(planned)):
-        where = f"{run / PLAN} has another configuration ({', '.join(changed)})"
-        raise TrainingError(f"{where}: a run can only be resumed with its own")
-    return None
+    return {"config": asdict(config), "split": plan.split, "fold": plan.fold, **places}
 
 
-def flatten(planned: dict[str, Any]) -> dict[str, Any]:
-    """Merge a plan and its configuration into one table, without `workers`, which do not change the result."""
-    table = {**planned, **planned["config"]}
-    return {name: value for name, value in table.items() if name not in ("config", "workers")}
+def check_tables(plan: Plan, config: TrainConfig) -> list[str]:
+    """Check before any image is decoded that the training list can teach something, and that the test list is whole.
 
+    Returns warnings to print.
 
-def changed_names(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """Return the names whose values differ, sorted."""
-    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+    Raises
+    ------
+    TrainingError
+        A table or list is broken, a listed image does not exist, or there is nothing to learn.
+    """
+    images = read(plan.data, "train+val" if plan.fold else plan.split, config.canvas_size)
+    if not config.distil:  # teachers also label images of which nothing is known
+        require_examples(count_examples(targets(images.cases), images.labels), images.name)
+    if not len(read(plan.data, "test", config.canvas_size)):
+        return [f"warning: {plan.data}: no test images, which agcnn evaluate --run will need"]
+    return []
 
 
 def initialise_network(network: Agcnn, init: Path, config: TrainConfig) -> list[str]:
@@ -189,15 +213,16 @@ def without(images: Canvases, plan: Plan) -> Canvases:
 
 
 def split_for_selection(data: Data, plan: Plan, config: TrainConfig) -> Data:
-    """Return the images to train on, and those by which epochs are selected.
+    """Return the images to train on, and those that are scored after every epoch and may select one.
 
-    A fold's held-out images are scored and calibrated on afterwards, so they must not select epochs. Some of the
-    fold's training patients do that instead.
+    A fold's held-out images are calibrated on and scored afterwards, so they must not select epochs: neither the
+    program nor a person who sees their scores rise and fall. Some of the fold's training patients do that instead, if
+    epochs are selected; else nothing is scored. The validation list is always scored.
     """
-    if config.select == "last":
-        return replace(data, held_out=None)
     if plan.fold is None:
         return data
+    if config.select == "last":
+        return replace(data, held_out=None)
     rest, chosen = fold(data.train, 0, SELECTION_FOLDS, FOLD_SEED)
     return Data(data.train.subset(rest), data.train.subset(chosen))
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.labels import LABELS
+from training.data.examples import count_examples, require_examples
 from training.data.sources import canvases
 from training.errors import TrainingError
 from training.evaluation import predictions
@@ -25,8 +26,8 @@ from training.evaluation.comparison import read_tables
 from training.evaluation.predictions import BRANCHES, Predictions
 from training.evaluation.scores import Part
 from training.fit import checkpoint
-from training.fit.lineage import earlier_patients
-from training.fit.loop import create_fabric
+from training.fit.devices import create_fabric
+from training.fit.lineage import earlier_patients, require_trained
 from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
 from training.report import html_report, model_card
@@ -65,6 +66,8 @@ class Evaluation:
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
     """Score the pooled held-out predictions of the folds, without the test list."""
     folds = [held_out_predictions(fold) for fold in evaluation.folds]
+    pooled = predictions.pool(folds)
+    require_examples(count_examples(pooled.targets, pooled.labels), "held-out images of the folds")
     return assess(parts(out_of_fold_part(folds, evaluation.collection), evaluation.collection))
 
 
@@ -73,6 +76,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
 
     With several devices every process predicts, and the first does the rest; the others return nothing.
     """
+    require_trained(run)
     network, document = checkpoint.load(run)
     network, size = as_served(network), network.config.canvas_size
     fabric = create_fabric(evaluation.devices)
@@ -88,6 +92,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
 
     folds = [held_out_predictions(fold) for fold in evaluation.folds]
     pooled = predictions.pool(folds)
+    require_examples(count_examples(pooled.targets, pooled.labels), "held-out images of the folds")
     chosen = restrict(pooled, evaluation.collection)
     calibration = calibrate(chosen)
     source = f"out-of-fold, {evaluation.data.name} train+val" + suffix(evaluation.collection)
@@ -129,8 +134,9 @@ def held_out_predictions(fold: Path) -> Predictions:
     Raises
     ------
     TrainingError
-        None is left.
+        None is left, or the fold has parts that were never trained.
     """
+    require_trained(fold)
     held_out, earlier = predictions.load(fold / HELD_OUT), earlier_patients(fold)
     unseen = np.flatnonzero([patient not in earlier for patient in held_out.patients])
     if not len(unseen):

@@ -9,8 +9,8 @@ from model.agcnn import Agcnn
 from training.data.cache import Canvases
 from training.errors import TrainingError
 from training.fit import checkpoint, distillation
-from training.fit import loop as fit
 from training.fit.config import TrainConfig
+from training.fit.devices import create_fabric_for
 
 
 def teacher(folder: Path, small: TrainConfig, bias: float) -> Path:
@@ -32,14 +32,14 @@ def test_targets_are_mixed_with_the_teachers_probabilities(
     labels = canvases.targets.copy()
     labels[0, 0] = np.nan
     cases = (replace(canvases.cases[0], findings=tuple(labels[0].tolist())), *canvases.cases[1:])
-    fabric = fit.create_fabric_for(small)
+    fabric = create_fabric_for(small)
     targets = distillation.distil_targets(fabric, replace(canvases, cases=cases), teachers, 0.25).targets
     expected = np.where(np.isnan(labels), probability, 0.75 * labels + 0.25 * probability)
     np.testing.assert_allclose(targets, expected, rtol=1e-5)
 
 
 def test_invalid_input_gives_one_line(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
-    fabric = fit.create_fabric_for(small)
+    fabric = create_fabric_for(small)
     with pytest.raises(TrainingError, match="at least one --teacher"):
         distillation.distil_targets(fabric, canvases, (), 0.5)
     with pytest.raises(TrainingError, match="not a finished run"):
