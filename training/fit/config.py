@@ -52,6 +52,9 @@ class TrainConfig:
         Weight of the teachers' probabilities in the targets, in [0, 1]; 0 for training without teachers.
     average
         Decay, per step, of the moving average of weights that is scored and saved; 0 for no average.
+    fusion_views
+        Number of augmented views of every image that the fusion stage learns from, one after the other; 0 for a new one
+        in every epoch. The branches are frozen, so a view is computed once for all its epochs.
     select
         Epoch of each stage whose weights are kept. `best`: that of highest macro AUROC on the held-out images; `last`:
         the last one, which keeps later scores on the held-out images unbiased.
@@ -92,6 +95,7 @@ class TrainConfig:
     balance: bool = True
     distil: float = 0.0
     average: float = 0.0
+    fusion_views: int = 0
     select: Select = "last"
     augmentation: Augmentation = field(default_factory=Augmentation)
     precision: Precision = "auto"
@@ -110,7 +114,7 @@ class TrainConfig:
             values = getattr(self, name)
             if len(values) != len(STAGES) or not all(isinstance(value, kind) and value > 0 for value in values):
                 raise TrainingError(f"{name}: expected three positive numbers, for global, local and fusion")
-        for name, least in (("devices", 1), ("num_nodes", 1), ("step_epochs", 1), ("workers", 0)):
+        for name, least in (("devices", 1), ("num_nodes", 1), ("step_epochs", 1), ("workers", 0), ("fusion_views", 0)):
             if getattr(self, name) < least:
                 raise TrainingError(f"{name}: expected at least {least}, got {getattr(self, name)}")
         if self.weight_decay < 0 or not 0 <= self.momentum < 1:

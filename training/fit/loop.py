@@ -4,7 +4,7 @@ All randomness derives from (seed, stage, epoch, place in the epoch), and the st
 atomically. So a run that was killed at any moment and resumed at its last epoch ends with the same tensors.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -29,6 +29,7 @@ from training.fit.learner import Learner, unwrapped
 from training.fit.logs import Epoch, Logs
 from training.fit.loss import Loss
 from training.fit.optimiser import rate
+from training.fit.pooled import PooledVectors
 from training.fit.stages import Stage, fill_untrained, stages
 from training.fit.time_left import epoch_work, format_left, total_work
 
@@ -89,6 +90,7 @@ class Loop:
         self.history = [Epoch(**record) for record in self.saved["history"]] if self.saved else []
         self.logs = Logs(run, len(self.history)) if fabric.is_global_zero else None
         self.images, self.whole = (0, 0), TaskID(0)
+        self.pooled = PooledVectors(fabric, config)
 
     def expect(self, plan: Sequence[Stage], data: Data) -> None:
         """Start to measure the work of the whole run, of which finished epochs are a part."""
@@ -137,19 +139,16 @@ class Loop:
 
     def epoch(self, learner: Learner, train: Canvases, loss: Loss, epoch: int) -> tuple[float, float]:
         """Train for one pass over the images; returns the mean loss and the last learning rate."""
-        stage, device = learner.stage, self.fabric.device
-        seed = (self.config.seed, STAGES.index(stage.name), epoch)
+        stage, seed = learner.stage, self.seed(learner.stage, epoch)
         batches = self.batches(epoch_order(train, seed, self.config.balance), stage.batch_size)
         task = self.progress.add_task(f"{stage.name} {epoch + 1}/{stage.epochs}", total=len(batches), now="")
-        total = torch.zeros(2, dtype=torch.float64, device=device)
+        total = torch.zeros(2, dtype=torch.float64, device=self.fabric.device)
         learning_rate, started = 0.0, perf_counter()
         learner.view.train()
-        loaded = load(train, batches, seed, self.config.augmentation, self.config.workers)
-        for step, batch in enumerate(loaded):
+        for step, (inputs, target) in enumerate(self.inputs(learner, train, batches, epoch)):
             number = epoch * len(batches) + step
             learning_rate = stage.learning_rate * rate(self.config, number, stage.epochs * len(batches), epoch)
-            canvas, target = augmented(batch, train.factor, device)
-            batch_loss, known = loss(learner.view(canvas), target)
+            batch_loss, known = loss(learner.view(inputs), target)
             total += torch.stack([batch_loss.detach(), known]).double()
             learner.step(batch_loss / self.divisor(known), learning_rate, number)
             self.progress.advance(task)
@@ -165,6 +164,24 @@ class Loop:
             advice = "try a lower rate (--rates) or --precision 32-true"
             raise TrainingError(f"{stage.name}, epoch {epoch + 1}: the loss is not finite; {advice}")
         return total_loss / max(1, total_known), learning_rate
+
+    def seed(self, stage: Stage, number: int) -> tuple[int, int, int]:
+        """Return the seed of an epoch, or of a view, of a stage."""
+        return self.config.seed, STAGES.index(stage.name), number
+
+    def inputs(
+        self, learner: Learner, train: Canvases, batches: Sequence[tuple[Indices, Indices]], epoch: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield, on the device, a step's canvases `[B, 1, S, S]` or vectors `[B, 2C]`, and targets `[B, K]`."""
+        stage, views = learner.stage, self.config.fusion_views
+        if stage.name == "fusion" and views:
+            view = self.seed(stage, epoch * views // stage.epochs)
+            vectors = self.pooled.train(learner.network, train, view)
+            targets = torch.from_numpy(train.targets).to(self.fabric.device)
+            yield from ((vectors[indices], targets[indices]) for _, indices in batches)
+        else:
+            loaded = load(train, batches, self.seed(stage, epoch), self.config.augmentation, self.config.workers)
+            yield from (augmented(batch, train.factor, self.fabric.device) for batch in loaded)
 
     def divisor(self, known: Tensor) -> Tensor:
         """Return the divisor `[]` of a process's loss, so that the mean gradient is that of the mean over all targets.
@@ -190,6 +207,10 @@ class Loop:
         """Return the macro AUROC of the stage's logits; None if it is undefined for all labels."""
         view = unwrapped(learner.view)
         view.eval()
+        if learner.stage.name == "fusion" and self.config.fusion_views:
+            with torch.no_grad():
+                scores = view(self.pooled.held_out(learner.network, held_out)).float().cpu().numpy()
+            return macro_auroc(scores[:, : held_out.targets.shape[1]], held_out.targets)
         return macro_auroc(logits(self.fabric, view, held_out), held_out.targets)
 
     def log(self, network: Agcnn, pictured: Canvases) -> None:

@@ -55,9 +55,9 @@ class StageView(nn.Module):
         self.network = network
         self.stage = stage
 
-    def forward(self, canvas: Tensor) -> Tensor:
-        """Map `[B, 1, S, S] float32 in [0, 1]` to logits `[B, K]`."""
-        return self.stage.logits(self.network, canvas)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map canvases `[B, 1, S, S] float32 in [0, 1]`, or what `stage.logits` takes for them, to logits `[B, K]`."""
+        return self.stage.logits(self.network, inputs)
 
     def trained(self) -> list[nn.Parameter]:
         """Return the parameters of the part that this stage trains."""
@@ -109,13 +109,18 @@ def local_logits(network: Agcnn, canvas: Tensor) -> Tensor:
     return logits
 
 
-def fusion_logits(network: Agcnn, canvas: Tensor) -> Tensor:
-    """Return the fusion layer's logits `[B, K]` of canvases `[B, 1, S, S]`; both branches are frozen."""
-    with torch.no_grad():
-        attention = network.attend(canvas)
-        local = network.local_branch(attention.crop)
-    logits: Tensor = network.fusion(attention.branch.pooled, local.pooled)
+def fusion_logits(network: Agcnn, inputs: Tensor) -> Tensor:
+    """Return the fusion layer's logits `[B, K]` of canvases `[B, 1, S, S]`, or of their pooled vectors `[B, 2C]`."""
+    pooled = inputs if inputs.ndim == 2 else pooled_vectors(network, inputs)
+    logits: Tensor = network.fusion.classifier(pooled)
     return logits
+
+
+@torch.no_grad()
+def pooled_vectors(network: Agcnn, canvas: Tensor) -> Tensor:
+    """Return the pooled vectors of both branches, `[B, 2C]`, of canvases `[B, 1, S, S]`."""
+    attention = network.attend(canvas)
+    return torch.cat([attention.branch.pooled, network.local_branch(attention.crop).pooled], 1)
 
 
 def keep_weights(network: Agcnn) -> None:

@@ -18,7 +18,8 @@ from training.fit.devices import create_fabric, create_fabric_for
 from training.fit.learner import Learner
 from training.fit.logs import Epoch
 from training.fit.loop import Data, Loop, best
-from training.fit.stages import stages
+from training.fit.pooled import UNCHANGED, PooledVectors
+from training.fit.stages import pooled_vectors, stages
 
 
 def start(config: TrainConfig) -> Agcnn:
@@ -68,6 +69,37 @@ def test_training_learns(canvases: Canvases, small: TrainConfig, tmp_path: Path)
         create_fabric_for(config), start(config), Data(labelled(canvases, targets), None), config, tmp_path / "run"
     )
     assert history[-1].loss < 0.6 * history[0].loss
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_kept_vectors_teach_the_fusion_layer_the_same(
+    canvases: Canvases, small: TrainConfig, tmp_path: Path, views: int
+) -> None:
+    """Without augmentation a view is the same in every epoch, so that keeping it changes nothing but the time."""
+    config = replace(small, stages=("fusion",), epochs=(1, 1, 3), augmentation=UNCHANGED, optimiser="sgd")
+    config = replace(config, learning_rates=(1.0, 1.0, 0.1))
+    networks, scores = [], []
+    for fusion_views in (0, views):
+        run, network = tmp_path / str(fusion_views), start(config)
+        run.mkdir()
+        settings = replace(config, fusion_views=fusion_views)
+        history = fit.fit(create_fabric_for(config), network, Data(canvases, canvases), settings, run)
+        networks.append(network.fusion.classifier.weight)
+        scores.append([(epoch.loss, epoch.auroc) for epoch in history])
+    torch.testing.assert_close(networks[1], networks[0], atol=1e-5, rtol=1e-4)
+    assert (networks[0] - start(config).fusion.classifier.weight).abs().max() > 0.01
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-4)
+
+
+def test_a_view_is_computed_once_and_augmented(canvases: Canvases, small: TrainConfig) -> None:
+    network = start(small).eval()
+    pooled = PooledVectors(create_fabric_for(small), small)
+    first = pooled.train(network, canvases, (7, 2, 0))
+    assert pooled.train(network, canvases, (7, 2, 0)) is first
+    assert not torch.allclose(pooled.train(network, canvases, (7, 2, 1)), first)
+    plain = pooled.held_out(network, canvases)
+    torch.testing.assert_close(plain, pooled_vectors(network, canvases.batch(np.arange(20))[0]))
+    assert not torch.allclose(plain, first)
 
 
 def test_select_best_keeps_the_weights_of_the_best_epoch(
