@@ -37,7 +37,8 @@ def train(  # noqa: PLR0913 - options
     init: Annotated[
         Path | None,
         typer.Option(
-            help="Starting weights: network.safetensors of a run, or published backbone weights (.npz, .pth)."
+            help="Starting weights: network.safetensors of a run, an artefact (.onnx), or published backbone weights "
+            "(.npz, .pth)."
         ),
     ] = None,
     split: Annotated[

@@ -16,6 +16,7 @@ from model.agcnn import Agcnn, AgcnnConfig
 from model.branch import load_trunk
 from model.squeezenet import read_trunk
 from training.errors import TrainingError
+from training.fit.artefact_weights import SUFFIX, read_artefact, require_whole_parts, unfold_batch_norms
 
 WEIGHTS = "network.safetensors"
 DOCUMENT = "run.json"
@@ -67,6 +68,9 @@ def initialise(network: Agcnn, path: Path) -> list[str]:
         The file cannot be read, or contains fewer than half of the global branch's tensors.
     """
     state = read_state(path)
+    if path.suffix == SUFFIX:
+        state = unfold_batch_norms(network, state)
+        require_whole_parts(network, state, path)
     whole = any(name.startswith("global_branch.") for name in state)
     try:
         unmatched = load_network(network, state) if whole else load_trunk(network.global_branch, state)
@@ -95,16 +99,19 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Parameters
     ----------
     path
-        `.npz` of SqueezeNet; `.safetensors`; or a file of `torch.save` as `.pth`, `.pt` or `.pth.tar`: a state dict, or
-        a dictionary with one as `state_dict`. Code in the file is not run.
+        `.npz` of SqueezeNet; `.onnx` of an artefact, whose batch norms are folded; `.safetensors`; or a file of
+        `torch.save` as `.pth`, `.pt` or `.pth.tar`: a state dict, or a dictionary with one as `state_dict`. Code in the
+        file is not run.
 
     Raises
     ------
     TrainingError
         The suffix is another one, the file cannot be read, or it contains no weights.
     """
-    if path.suffix not in (".npz", ".safetensors", *PICKLED):
-        raise TrainingError(f"{path}: weights must be .npz, .safetensors, .pth, .pt or .pth.tar")
+    if path.suffix not in (".npz", ".safetensors", SUFFIX, *PICKLED):
+        raise TrainingError(f"{path}: weights must be .onnx, .npz, .safetensors, .pth, .pt or .pth.tar")
+    if path.suffix == SUFFIX:
+        return read_artefact(path)[0]
     try:
         if path.suffix == ".npz":
             return read_trunk(path)

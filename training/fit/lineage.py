@@ -7,6 +7,7 @@ from typing import Any
 from training.data.sources import read
 from training.errors import TrainingError
 from training.fit import checkpoint
+from training.fit.artefact_weights import SUFFIX, read_artefact
 from training.fit.config import STAGES, TrainConfig
 from training.fit.stages import PARTS
 
@@ -17,14 +18,15 @@ SIDE = 8  # pixels; no image is read here, so any size will do
 
 def earlier_training_data(init: Path | None, teachers: Sequence[Path]) -> list[dict[str, Any]]:
     """Return the card's entries for the training data of starting weights and teachers."""
-    runs = [("pretraining", init.parent)] if init else []
+    runs = [("pretraining", init.parent if init.suffix != SUFFIX else init)] if init else []
     runs += [("teacher", teacher) for teacher in teachers]
     return [entry for role, run in runs for entry in inherited_entries(run, role)]
 
 
 def inherited_entries(run: Path, role: str) -> list[dict[str, Any]]:
-    """Return the entries of one folder with their role; none if the folder is not a run of this project."""
-    entries = document_of(run).get("training_data", [])
+    """Return the entries of a run's folder or of an artefact with their role; none if it is neither."""
+    document = read_artefact(run)[1] if run.suffix == SUFFIX else document_of(run)
+    entries = document.get("training_data", [])
     return [{**entry, "role": f"{role}, " + entry["role"].removeprefix(f"{role}, ")} for entry in entries]
 
 
@@ -77,7 +79,8 @@ def inherited_stages(init: Path | None) -> set[str]:
     names = checkpoint.read_state(init).keys() if init.is_file() else [f"{part}." for part in PARTS.values()]
     parts = {stage for stage, part in PARTS.items() if any(name.startswith(f"{part}.") for name in names)}
     last = STAGES.index(init.stem) if init.stem in STAGES else len(STAGES)  # a file that a run wrote after a stage
-    return parts & trained_stages(init.parent) & set(STAGES[: last + 1])
+    before = set(STAGES) if init.suffix == SUFFIX else trained_stages(init.parent)
+    return parts & before & set(STAGES[: last + 1])
 
 
 def require_global(config: TrainConfig, inherited: set[str]) -> set[str]:

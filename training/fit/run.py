@@ -16,6 +16,7 @@ from training.data.sources import canvases, read
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.fit import checkpoint
+from training.fit.artefact_weights import MEASURED, SUFFIX, measure_batch_norms
 from training.fit.claim import claim, precision_before
 from training.fit.config import STAGES, TrainConfig
 from training.fit.devices import (
@@ -112,6 +113,9 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
     if plan.init:
         unmatched = initialise_network(network, plan.init, config)
         fabric.print(f"{plan.init}: {len(unmatched)} names did not match", *unmatched, sep="\n  ")
+        if plan.init.suffix == SUFFIX:
+            spread = np.linspace(0, len(used.train) - 1, min(MEASURED, len(used.train))).astype(np.int64)
+            measure_batch_norms(network, used.train.read(spread))
     untrained = set(STAGES) - trained
     fill_untrained(network, untrained)
     if data.held_out is not None and (known := earlier_patients(run).intersection(data.held_out.patients)):
