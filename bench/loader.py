@@ -1,8 +1,8 @@
 """Whether the loader keeps a device busy: `python -m bench.loader --data FOLDER [--workers N] [--device cuda] …`.
 
 It measures images per second of decoding into the cache (which delays the first epoch), of the loader from the cache,
-of the augmentation on one thread, and of a training step on the device; for the global stage on shrunk canvases and for
-the local stage on full ones. If the last column is above 1, the device never waits.
+of the augmentation on the device, and of a training step on the device; for the global stage on shrunk canvases and for
+the local stage on full ones. The device augments and trains; if the last column is above 1, it never waits.
 """
 
 import argparse
@@ -19,10 +19,9 @@ from lightning_fabric import Fabric
 from bench.scores import table
 from model.agcnn import Agcnn
 from training.data.cache import Canvases, cache_canvases
-from training.data.loader import load
+from training.data.loader import Batch, augmented, load
 from training.data.order import epoch_order
 from training.data.sources import read
-from training.data.transforms import augment, draw_change
 from training.fit.config import TrainConfig
 from training.fit.learner import Learner
 from training.fit.loss import masked_loss
@@ -41,7 +40,8 @@ class Speed:
 
     @property
     def ratio(self) -> float:
-        return self.loader / self.step
+        """The loader's speed divided by the device's."""
+        return self.loader * (1 / self.augmentation + 1 / self.step)
 
 
 def per_second(work: Callable[[], int], synchronise: Callable[[], None]) -> float:
@@ -68,12 +68,10 @@ def measure(canvases: Canvases, stage: Stage, network: Agcnn, config: TrainConfi
     def epoch() -> int:
         return count(load(canvases, batches, (config.seed,), config.augmentation, config.workers))
 
-    first_batch = list(canvases.read(order[: stage.batch_size]))
+    first = next(load(canvases, batches[:1], (config.seed,), config.augmentation, 0))
 
     def augmentation() -> int:
-        for place, canvas in enumerate(first_batch):
-            augment(canvas, draw_change((config.seed,), place, config.augmentation))
-        return len(first_batch)
+        return len(augmented(first, canvases.factor, fabric.device)[0])
 
     learner = Learner(fabric, network, stage, config)
     learner.view.train()
@@ -84,17 +82,12 @@ def measure(canvases: Canvases, stage: Stage, network: Agcnn, config: TrainConfi
         learner.step(loss / known, 1e-4, 0)
         return len(canvas)
 
-    loader = per_second(epoch, lambda: None)
-    training = per_second(step, synchronise)
-    torch.set_num_threads(1)
-    augmented = per_second(augmentation, lambda: None)
-    torch.set_num_threads(config.threads)
-    return Speed(loader, augmented, training)
+    return Speed(per_second(epoch, lambda: None), per_second(augmentation, synchronise), per_second(step, synchronise))
 
 
-def count(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> int:
+def count(batches: Iterable[Batch]) -> int:
     """Number of images in all batches."""
-    return sum(len(canvas) for canvas, _ in batches)
+    return sum(len(batch.pixels) for batch in batches)
 
 
 def arguments() -> argparse.Namespace:
@@ -135,7 +128,7 @@ def main() -> None:
         started = perf_counter()
         canvases = cache_canvases(source, Path(folder))
         decoded = len(canvases) / (perf_counter() - started)
-        rows = [["stage", "canvas", "decode and cache", "loader", "augmentation", "step", "loader / step"]]
+        rows = [["stage", "canvas", "decode and cache", "loader", "augmentation", "step", "loader / device"]]
         for stage in stages(config)[:2]:
             speed = measure(canvases, stage, network, config, fabric)
             numbers = (decoded, speed.loader, speed.augmentation, speed.step)

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,15 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from model.agcnn import AgcnnConfig
 from model.labels import LABELS
 from service.cli import app as service
-from tests.artefacts import tiny_network
 from tests.conftest import ROOT
 from tests.factories import dicom_bytes, noise
 from training.cli import app as training
 from training.export.export import MIN_IMAGES
-from training.fit.checkpoint import save_weights
+from training.fit.artefact_weights import read_artefact
 
 PAGE = (ROOT / "docs" / "finetune.md").read_text(encoding="utf-8")
 SETTINGS = re.search(r"^ {4}backbone = .*\n(?: {4}\w+ = .*\n)+", PAGE, re.MULTILINE)
@@ -32,7 +32,7 @@ SIZES = {"train": 24, "val": MIN_IMAGES, "test": 12}
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder in which the page's commands run, with `mine`, `start` and `finetune.toml`."""
+    """The folder in which the page's commands run, with `mine`, the shipped artefact and `finetune.toml`."""
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -49,9 +49,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         else:
             (images / name).write_bytes(dicom_bytes(noise(256, 256)))
     (tmp_path / "mine" / "labels.csv").write_text("\n".join(rows) + "\n")
-    (tmp_path / "start").mkdir()
-    config = AgcnnConfig("squeezenet1_1", canvas_size=64, input_size=32, pooling="average")
-    save_weights(tmp_path / "start" / "network.safetensors", tiny_network(config=config))
+    (tmp_path / "service" / "assets").mkdir(parents=True)
+    shutil.copy(ROOT / "service" / "assets" / "agcnn.onnx", tmp_path / "service" / "assets")
     assert SETTINGS
     settings = "\n".join(line.strip() for line in SETTINGS[0].splitlines())
     for name, value in TINY.items():
@@ -101,3 +100,12 @@ def test_every_file_it_names_exists() -> None:
     names = re.findall(r"`((?:docs|model|training)/[\w./]+)`", PAGE)
     missing = {name for name in names if not (ROOT / name).exists()}
     assert missing <= {"docs/training.md"}
+
+
+def test_its_settings_are_those_of_the_shipped_network() -> None:
+    assert SETTINGS
+    settings = tomllib.loads(re.sub(r"(?m)^ {4}", "", SETTINGS[0]))
+    _, card = read_artefact(ROOT / "service" / "assets" / "agcnn.onnx")
+    network = card["network"] | card["preprocessing"]
+    for name in ("backbone", "pooling", "canvas_size", "input_size"):
+        assert settings[name] == network[name], name

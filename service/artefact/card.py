@@ -49,6 +49,9 @@ class Network(Part):
     statistic: Literal["max", "l1", "l2"] = "max"
     crop_from: Literal["canvas", "input"] = "canvas"
     second_look: bool = Field(True, exclude_if=bool)
+    mirror: bool = Field(False, exclude_if=lambda mirror: not mirror)
+    pixel_mean: float | None = Field(None, exclude_if=lambda mean: mean is None)
+    pixel_std: float | None = Field(None, gt=0, exclude_if=lambda deviation: deviation is None)
 
 
 class Code(Part):

@@ -72,4 +72,12 @@ def canvases() -> Canvases:
 @pytest.fixture
 def small() -> TrainConfig:
     """A run that takes seconds: SqueezeNet on canvases of 64 pixels."""
-    return TrainConfig(canvas_size=64, input_size=32, epochs=(2, 2, 2), batch_sizes=(8, 8, 8), workers=0, threads=1)
+    return TrainConfig(
+        canvas_size=64,
+        input_size=32,
+        epochs=(2, 2, 2),
+        batch_sizes=(8, 8, 8),
+        precision="32-true",  # the same on every machine
+        workers=0,
+        threads=1,
+    )

@@ -181,9 +181,11 @@ def export(
     from training.export import export as artefact
     from training.export.codes import TABLE, read_codes
     from training.fit import checkpoint
+    from training.fit.lineage import require_trained
     from training.report import evaluate as evaluation
 
     with one_line():
+        require_trained(run, not without_second_look)
         network, document = checkpoint.load(run)
         calibration, card = evaluation.load_calibration(run), checkpoint.read_json(run / evaluation.CARD)
         if without_second_look:

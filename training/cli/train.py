@@ -1,5 +1,6 @@
 """The command `agcnn train`."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from training.cli.choices import (
+    Accelerator,
     Backbone,
     CropFrom,
     Optimiser,
@@ -20,6 +22,7 @@ from training.cli.choices import (
     Uncertain,
 )
 from training.cli.data import CacheFolder, DataFolders
+from training.cli.interruption import resumable
 from training.errors import TrainingError, one_line
 
 THREE = "G,L,F"  # one value for each stage
@@ -35,7 +38,8 @@ def train(  # noqa: PLR0913 - options
     init: Annotated[
         Path | None,
         typer.Option(
-            help="Starting weights: network.safetensors of a run, or published backbone weights (.npz, .pth)."
+            help="Starting weights: network.safetensors of a run, an artefact (.onnx), or published backbone weights "
+            "(.npz, .pth)."
         ),
     ] = None,
     split: Annotated[
@@ -116,8 +120,21 @@ def train(  # noqa: PLR0913 - options
             help="Number of machines; start the same command on each, by torchrun or with NODE_RANK and MASTER_ADDR."
         ),
     ] = None,
+    accelerator: Annotated[
+        Accelerator | None, typer.Option(help="Processor or GPU; auto: a GPU if there is one.")
+    ] = None,
     precision: Annotated[
-        Precision | None, typer.Option(help="Floating-point precision; 16-mixed requires a GPU.")
+        Precision | None,
+        typer.Option(
+            help="Floating-point precision; auto: bf16-mixed if the device has instructions for it; "
+            "16-mixed requires a GPU."
+        ),
+    ] = None,
+    deterministic: Annotated[
+        bool | None,
+        typer.Option(
+            "--deterministic/--fastest", help="Whether a GPU uses deterministic kernels where torch has them."
+        ),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Number of loader processes of each training process.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed; equal seeds and data give equal weights.")] = None,
@@ -132,6 +149,7 @@ def train(  # noqa: PLR0913 - options
     Options override the settings of --config, which override those of --recipe.
     """
     from training.fit import run
+    from training.fit.plan import Plan
     from training.fit.recipe import resolve_config
 
     with one_line():
@@ -158,15 +176,18 @@ def train(  # noqa: PLR0913 - options
             "select": select,
             "devices": devices,
             "num_nodes": num_nodes,
+            "accelerator": accelerator,
             "precision": precision,
+            "deterministic": deterministic,
             "workers": workers,
             "seed": seed,
             "threads": threads,
         }
         settings = resolve_config(recipe, config, {name: value for name, value in options.items() if value is not None})
-        plan = run.Plan(data[0], cache or out.parent / "cache", split, part(fold) if fold else None, init)
+        plan = Plan(data[0], cache or out.parent / "cache", split, part(fold) if fold else None, init)
         plan = replace(plan, teachers=tuple(teachers or ()), without=without, further=tuple(data[1:]))
-        run.train(replace(plan, uncertain=uncertain), settings, out, resume)
+        with resumable(sys.argv[1:]):
+            run.train(replace(plan, uncertain=uncertain), settings, out, resume)
 
 
 def numbers(text: str, kind: type) -> tuple[Any, ...]:

@@ -68,8 +68,11 @@ class Canvases:
 
     def read(self, indices: NDArray[np.int64]) -> Tensor:
         """Read the images at indices `[B]`: `[B, 1, S, S] float32 in [0, 1]`."""
-        values = torch.from_numpy(self.pixels[self.rows[indices]]).unsqueeze(1).float().div_(255)
-        return avg_pool2d(values, self.factor) if self.factor > 1 else values
+        return display_values(self.stored(indices), self.factor)
+
+    def stored(self, indices: NDArray[np.int64]) -> Tensor:
+        """Read the images at indices `[B]` as they are stored: `[B, 1, S', S'] uint8`."""
+        return torch.from_numpy(self.pixels[self.rows[indices]]).unsqueeze(1)
 
     def batch(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Read images and targets at indices `[B]`: `[B, 1, S, S] float32 in [0, 1]` and `[B, K] float32`."""
@@ -100,6 +103,12 @@ class Canvases:
     def __setstate__(self, state: dict[str, Any]) -> None:
         pixels = state["pixels"]
         self.__dict__.update(state | ({"pixels": open_pixels(*pixels)} if isinstance(pixels, tuple) else {}))
+
+
+def display_values(pixels: Tensor, factor: int) -> Tensor:
+    """Return display values `[B, 1, S, S] float32 in [0, 1]` of `[B, 1, S', S'] uint8`, shrunk by a factor S' / S."""
+    values = pixels.float().div_(255)
+    return avg_pool2d(values, factor) if factor > 1 else values
 
 
 def cache_canvases(source: Radiographs, folder: Path, workers: int | None = None) -> Canvases:

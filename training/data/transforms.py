@@ -1,22 +1,18 @@
 """Augmentation of whole canvases, before shrinking and cropping, so that both branches see the same image.
 
-MONAI's transforms are called with numbers drawn here, so that an augmented image depends only on the seed and its place
-in the epoch, not on a process, a batch or global state. All spatial changes are one bilinear sampling.
+The changes of an image are drawn on the host and depend only on the seed and its place in the epoch, not on a process,
+a batch or global state. They are applied to whole batches on the device; all spatial changes are one bilinear sampling.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from math import exp, log, radians, sqrt
+from math import cos, exp, log, radians, sin, sqrt
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from monai.data.meta_obj import get_track_meta, set_track_meta
-from monai.transforms.compose import Compose
-from monai.transforms.intensity.array import AdjustContrast, ScaleIntensity, ShiftIntensity
-from monai.transforms.spatial.array import Affine
 from torch import Tensor
+from torch.nn.functional import grid_sample, interpolate
 
 from training.errors import TrainingError
 
@@ -45,11 +41,14 @@ class Augmentation:
         Smallest share of the area that a random resized crop keeps, its sides 3:4 to 4:3; 1 for no crop.
     flip
         Whether to mirror images with probability 0.5. Off by default, as it moves the heart to the other side.
+    blur
+        Probability with which an image is shrunk by a factor of 1 to 2 and enlarged again, as if taken with fewer
+        pixels; for training on images of different resolution together.
 
     Raises
     ------
     TrainingError
-        `crop` is not a share.
+        `crop` is not a share, or `blur` not a probability.
     """
 
     rotation: float = 7.0
@@ -61,8 +60,11 @@ class Augmentation:
     gamma: float = 0.2
     crop: float = 1.0
     flip: bool = False
+    blur: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.blur <= 1:
+            raise TrainingError(f"augmentation: blur must be between 0 and 1, got {self.blur}")
         if not 0 < self.crop <= 1:
             raise TrainingError(f"augmentation: crop must be above 0 and at most 1, got {self.crop}")
 
@@ -80,6 +82,8 @@ class Change:
         the side.
     contrast, brightness, gamma
         Factor about middle grey, offset added after it, and exponent.
+    coarseness
+        Factor by which the image is shrunk and enlarged again.
     """
 
     angle: float = 0.0
@@ -88,6 +92,25 @@ class Change:
     contrast: float = 1.0
     brightness: float = 0.0
     gamma: float = 1.0
+    coarseness: float = 1.0
+
+
+class Changes(NamedTuple):
+    """The changes of a batch.
+
+    Attributes
+    ----------
+    motion
+        `[B, 2, 3] float32`, from (x, y, 1) in the new image to (x, y) in the old one, both in [-1, 1].
+    exposure
+        `[B, 3] float32`: contrast, brightness, gamma.
+    coarseness
+        `[B] float32`, on the host.
+    """
+
+    motion: Tensor
+    exposure: Tensor
+    coarseness: Tensor
 
 
 def draw_change(seed: tuple[int, ...], place: int, limits: Augmentation) -> Change:
@@ -104,6 +127,7 @@ def draw_change(seed: tuple[int, ...], place: int, limits: Augmentation) -> Chan
         exp(contrast * limits.contrast),
         brightness * limits.brightness,
         exp(gamma * limits.gamma),
+        1 + generator.random() if limits.blur and generator.random() < limits.blur else 1.0,
     )
 
 
@@ -116,45 +140,62 @@ def draw_crop(generator: np.random.Generator, smallest: float) -> tuple[float, f
     return height, width, low, left
 
 
-def augment(canvas: Tensor, change: Change) -> Tensor:
-    """Apply changes to one canvas.
+def collect(changes: Sequence[Change]) -> Changes:
+    """Collect the changes of the images of a batch."""
+    motion = [motion_of(change) for change in changes]
+    exposure = [(change.contrast, change.brightness, change.gamma) for change in changes]
+    coarseness = [change.coarseness for change in changes]
+    return Changes(torch.tensor(motion), torch.tensor(exposure), torch.tensor(coarseness))
+
+
+def motion_of(change: Change) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return the two rows of a change's motion, for x and y: scale about the centre, shift, then rotate."""
+    (height, width), (down, along) = change.scale, change.shift
+    cosine, sine = cos(change.angle), sin(change.angle)
+    return (
+        (cosine * width, sine * height, 2 * (sine * down + cosine * along)),
+        (-sine * width, cosine * height, 2 * (cosine * down - sine * along)),
+    )
+
+
+def augment(canvases: Tensor, changes: Changes) -> Tensor:
+    """Apply the changes of a batch on the device of the canvases.
 
     Parameters
     ----------
-    canvas
-        `[1, S, S] float32 in [0, 1]`.
+    canvases
+        `[B, 1, S, S] float32 in [0, 1]`.
 
     Returns
     -------
     Tensor
-        `[1, S, S] float32 in [0, 1]`; outside the canvas its edge is repeated.
+        `[B, 1, S, S] float32 in [0, 1]`; outside the canvas its edge is repeated.
     """
-    side = canvas.shape[-1]
-    move = Affine(
-        rotate_params=change.angle,
-        translate_params=[side * part for part in change.shift],
-        scale_params=change.scale,
-        padding_mode="border",
-        image_only=True,
-    )
-    expose = (
-        ScaleIntensity(None, None, factor=change.contrast - 1),
-        ShiftIntensity(0.5 - 0.5 * change.contrast + change.brightness),
-        partial(torch.clamp_, min=0, max=1),
-        AdjustContrast(change.gamma),
-        partial(torch.clamp_, min=0, max=1),
-    )
-    with plain_tensors():
-        changed: Tensor = Compose((move, *expose))(canvas)
-    return changed
+    coarse = lower_resolution(canvases, changes.coarseness.tolist())
+    grid = sampling_grid(changes.motion, canvases.shape[-1])
+    moved = grid_sample(coarse, grid, "bilinear", "border", align_corners=False)
+    contrast, brightness, gamma = changes.exposure.T[:, :, None, None, None]
+    return moved.sub_(0.5).mul_(contrast).add_(0.5 + brightness).clamp_(0, 1).pow_(gamma)
 
 
-@contextmanager
-def plain_tensors() -> Iterator[None]:
-    """Stop MONAI from recording its transforms, which takes twice as long and is not used."""
-    before = get_track_meta()
-    set_track_meta(False)
-    try:
-        yield
-    finally:
-        set_track_meta(before)
+def sampling_grid(motion: Tensor, side: int) -> Tensor:
+    """Return where to sample each pixel: `[B, S, S, 2]`, (x, y) in [-1, 1], from `[B, 2, 3]`.
+
+    Written out, as a matrix product may be rounded to TF32 and depend on the size of the batch.
+    """
+    centres = (torch.arange(side, device=motion.device) + 0.5) * (2 / side) - 1
+    along, down, offset = motion[:, :, :, None, None].unbind(2)  # [B, 2, 1, 1]
+    return (along * centres + down * centres[:, None] + offset).permute(0, 2, 3, 1)
+
+
+def lower_resolution(canvases: Tensor, coarseness: Sequence[float]) -> Tensor:
+    """Shrink each of the canvases `[B, 1, S, S]` by its factor and enlarge it again; those with 1 are not changed."""
+    if max(coarseness) <= 1:
+        return canvases
+    side, result = canvases.shape[-1], canvases.clone()
+    for place, factor in enumerate(coarseness):
+        if factor > 1:
+            one = canvases[place : place + 1]
+            small = interpolate(one, (round(side / factor),) * 2, mode="bilinear", antialias=True)
+            result[place : place + 1] = interpolate(small, (side, side), mode="bilinear")
+    return result

@@ -1,6 +1,7 @@
 """Logits of a network on many images, computed by all processes of a run together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, cast
 
 import numpy as np
@@ -13,6 +14,21 @@ from training.data.sample import Floats
 from training.evaluation.metrics import aurocs, macro
 
 BATCH = 32  # independent of the number of processes, so that the logits are too
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Forbid NVIDIA's TF32, which rounds factors to 10 bits and is on for convolutions by default.
+
+    Predictions that are calibrated or evaluated must equal those that are served.
+    """
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32, cudnn.allow_tf32 = False, False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 @torch.no_grad()

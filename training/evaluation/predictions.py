@@ -20,7 +20,7 @@ from model.labels import LABELS
 from training.data.cache import Canvases
 from training.data.sample import Case, Floats, targets
 from training.errors import TrainingError
-from training.evaluation.inference import all_reduce
+from training.evaluation.inference import all_reduce, full_float32
 
 BRANCHES = ("fusion", "global", "local")
 BATCH = 32
@@ -82,6 +82,7 @@ def without_second_look(predicted: Predictions) -> Predictions:
     return replace(predicted, logits=np.repeat(predicted.logits[1:2], len(BRANCHES), 0))
 
 
+@full_float32()
 @torch.no_grad()
 def predict(network: Agcnn, canvases: Canvases) -> Predictions:
     """Run the network in evaluation mode on every image; logits without a label are left out."""

@@ -111,6 +111,7 @@ def _check(
     size, findings = config.canvas_size, len(_labels(card))
     missing = [name for name in REQUIRED_ENTRIES if name not in card]
     _require(not missing, f"the card has no {', '.join(missing)}")
+    _require(_is_scored(card), "the card has no AUROC of any label: evaluate the run on images with findings")
     fits = config.findings in (findings, findings + 1)
     _require(fits, f"expected {findings} findings, or {findings + 1} with No Finding, got {config.findings}")
     _require(size % SQUARE == 0, f"canvas_size must be a multiple of {SQUARE}, got {size}")
@@ -134,6 +135,10 @@ def _check_second_look(config: AgcnnConfig, calibration: Calibration, card: Mapp
     _require(fits, f"the run was {hint}; give --without-second-look to both commands or to neither")
     equal = all(np.array_equal(values[0], values[1]) for values in (calibration.slope, calibration.bias))
     _require(config.second_look or equal, "calibration: without a second look, fusion's must equal global's")
+
+
+def _is_scored(card: Mapping[str, Any]) -> bool:
+    return any(row["name"] == "auroc" and row["value"] is not None for row in card["metrics"])
 
 
 def _require(holds: bool, message: str) -> None:
@@ -200,9 +205,12 @@ def _card(
 
 
 def _network(config: AgcnnConfig) -> dict[str, object]:
-    """Return the card's entry; that there is a second look is not written, as older services do not know the field."""
-    names = [name for name in Network.model_fields if name != "second_look"]
-    return {name: getattr(config, name) for name in names} | ({} if config.second_look else {"second_look": False})
+    """Return the card's entry; later fields with their defaults are not written, as older services do not know them."""
+    default = AgcnnConfig()
+    optional = ("second_look", "mirror", "pixel_mean", "pixel_std")
+    names = [name for name in Network.model_fields if name not in optional]
+    names += [name for name in optional if getattr(config, name) != getattr(default, name)]
+    return {name: getattr(config, name) for name in names}
 
 
 def _labels(evaluated: Mapping[str, Any]) -> tuple[str, ...]:

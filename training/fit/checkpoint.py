@@ -17,6 +17,7 @@ from model.branch import load_trunk
 from model.labels import LABELS
 from model.squeezenet import read_trunk
 from training.errors import TrainingError
+from training.fit.artefact_weights import SUFFIX, read_artefact, require_whole_parts, unfold_batch_norms
 from training.fit.classifier_rows import CLASSIFIERS, differences, match_rows, output_names
 
 WEIGHTS = "network.safetensors"
@@ -74,6 +75,9 @@ def initialise(network: Agcnn, path: Path, labels: Sequence[str] = LABELS) -> li
         The file cannot be read, or contains fewer than half of the global branch's tensors.
     """
     state = read_state(path)
+    if path.suffix == SUFFIX:
+        state = unfold_batch_norms(network, state)
+        require_whole_parts(network, state, path)
     whole = any(name.startswith("global_branch.") for name in state)
     try:
         unmatched = load_whole(network, path, state, labels) if whole else load_branch(network, state, labels)
@@ -89,21 +93,36 @@ def initialise(network: Agcnn, path: Path, labels: Sequence[str] = LABELS) -> li
 
 
 def with_scale_of(config: AgcnnConfig, weights: Path | None) -> AgcnnConfig:
-    """Return a configuration with the scale of the run that wrote the starting weights; unchanged for other weights."""
-    if weights is None or not (weights.parent / DOCUMENT).is_file():
+    """Return a configuration with the scale of the run or artefact of the starting weights; unchanged for others."""
+    if weights is None:
         return config
-    start = AgcnnConfig(**read_json(weights.parent / DOCUMENT)["network"])
-    return replace(config, pixel_mean=start.pixel_mean, pixel_std=start.pixel_std)
+    if weights.suffix == SUFFIX:
+        start = read_artefact(weights)[1]["network"]
+    elif (weights.parent / DOCUMENT).is_file():
+        start = read_json(weights.parent / DOCUMENT)["network"]
+    else:
+        return config
+    default = AgcnnConfig()
+    mean, std = start.get("pixel_mean", default.pixel_mean), start.get("pixel_std", default.pixel_std)
+    return replace(config, pixel_mean=mean, pixel_std=std)
+
+
+def stated_labels(path: Path) -> tuple[str, ...] | None:
+    """Return the labels that an artefact, or the document beside a run's weights, states; None if there is neither."""
+    if path.suffix == SUFFIX:
+        return tuple(read_artefact(path)[1]["labels"])
+    document = path.parent / DOCUMENT
+    return labels_of(read_json(document)) if document.is_file() else None
 
 
 def load_whole(network: Agcnn, path: Path, state: Mapping[str, Tensor], labels: Sequence[str]) -> list[str]:
     """Load the weights of a run's network, in place; returns the names and labels that did not match."""
-    own, document = network.state_dict(), path.parent / DOCUMENT
-    if not document.is_file():
+    own, stated = network.state_dict(), stated_labels(path)
+    if stated is None:
         known = state if tuple(labels) == LABELS else {name: state[name] for name in state if name not in CLASSIFIERS}
         return load_network(network, known)
     outputs = len(state.get(CLASSIFIERS[0], ()))
-    theirs, ours = output_names(labels_of(read_json(document)), outputs), output_names(labels, network.config.findings)
+    theirs, ours = output_names(stated, outputs), output_names(labels, network.config.findings)
     return load_network(network, match_rows(state, own, theirs, ours)) + differences(theirs, ours)
 
 
@@ -132,16 +151,19 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Parameters
     ----------
     path
-        `.npz` of SqueezeNet; `.safetensors`; or a file of `torch.save` as `.pth`, `.pt` or `.pth.tar`: a state dict, or
-        a dictionary with one under a name of `NESTED`. Code in the file is not run.
+        `.npz` of SqueezeNet; `.onnx` of an artefact, whose batch norms are folded; `.safetensors`; or a file of
+        `torch.save` as `.pth`, `.pt` or `.pth.tar`: a state dict, or a dictionary with one under a name of `NESTED`.
+        Code in the file is not run.
 
     Raises
     ------
     TrainingError
         The suffix is another one, the file cannot be read, or it contains no weights.
     """
-    if path.suffix not in (".npz", ".safetensors", *PICKLED):
-        raise TrainingError(f"{path}: weights must be .npz, .safetensors, .pth, .pt or .pth.tar")
+    if path.suffix not in (".npz", ".safetensors", SUFFIX, *PICKLED):
+        raise TrainingError(f"{path}: weights must be .onnx, .npz, .safetensors, .pth, .pt or .pth.tar")
+    if path.suffix == SUFFIX:
+        return read_artefact(path)[0]
     try:
         if path.suffix == ".npz":
             return read_trunk(path)

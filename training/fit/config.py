@@ -13,7 +13,8 @@ from training.errors import TrainingError
 
 Select = Literal["best", "last"]
 SecondLook = Literal["global", "init"]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+Accelerator = Literal["auto", "cpu", "cuda"]
 Optimiser = Literal["adamw", "sgd"]
 Schedule = Literal["cosine", "step"]
 STAGES = ("global", "local", "fusion")
@@ -21,6 +22,7 @@ CHOICES = {
     "select": Select,
     "second_look": SecondLook,
     "precision": Precision,
+    "accelerator": Accelerator,
     "optimiser": Optimiser,
     "schedule": Schedule,
 }
@@ -53,11 +55,19 @@ class TrainConfig:
         Weight of the teachers' probabilities in the targets, in [0, 1]; 0 for training without teachers.
     average
         Decay, per step, of the moving average of weights that is scored and saved; 0 for no average.
+    fusion_views
+        Number of augmented views of every image that the fusion stage learns from, one after the other; 0 for a new one
+        in every epoch. The branches are frozen, so a view is computed once for all its epochs.
     select
         Epoch of each stage whose weights are kept. `best`: that of highest macro AUROC on the held-out images; `last`:
         the last one, which keeps later scores on the held-out images unbiased.
     precision
-        Precision, by its name in Lightning Fabric.
+        Precision, by its name in Lightning Fabric; `auto`: bf16-mixed if the device has instructions for it, else
+        32-true.
+    accelerator
+        `cpu`, `cuda` for GPUs, or `auto` for GPUs if there are any.
+    deterministic
+        Whether torch shall use deterministic kernels where it has them; on a processor it always does.
     devices
         Number of processes on each of `num_nodes` machines, one per GPU if there are GPUs.
     workers
@@ -89,9 +99,12 @@ class TrainConfig:
     balance: bool = True
     distil: float = 0.0
     average: float = 0.0
+    fusion_views: int = 0
     select: Select = "last"
     augmentation: Augmentation = field(default_factory=Augmentation)
-    precision: Precision = "32-true"
+    precision: Precision = "auto"
+    accelerator: Accelerator = "auto"
+    deterministic: bool = False
     devices: int = 1
     num_nodes: int = 1
     workers: int = 2
@@ -105,7 +118,7 @@ class TrainConfig:
             values = getattr(self, name)
             if len(values) != len(STAGES) or not all(isinstance(value, kind) and value > 0 for value in values):
                 raise TrainingError(f"{name}: expected three positive numbers, for global, local and fusion")
-        for name, least in (("devices", 1), ("num_nodes", 1), ("step_epochs", 1), ("workers", 0)):
+        for name, least in (("devices", 1), ("num_nodes", 1), ("step_epochs", 1), ("workers", 0), ("fusion_views", 0)):
             if getattr(self, name) < least:
                 raise TrainingError(f"{name}: expected at least {least}, got {getattr(self, name)}")
         if self.weight_decay < 0 or not 0 <= self.momentum < 1:

@@ -4,7 +4,7 @@ All randomness derives from (seed, stage, epoch, place in the epoch), and the st
 atomically. So a run that was killed at any moment and resumed at its last epoch ends with the same tensors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -14,26 +14,28 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from model.agcnn import Agcnn
 from training.data.cache import Canvases
-from training.data.loader import load
+from training.data.loader import augmented, load
 from training.data.order import Indices, epoch_order
 from training.errors import TrainingError
 from training.evaluation.inference import all_reduce, logits, macro_auroc
 from training.fit import checkpoint
-from training.fit.config import STAGES, Precision, TrainConfig
+from training.fit.config import STAGES, TrainConfig
 from training.fit.learner import Learner, unwrapped
 from training.fit.logs import Epoch, Logs
 from training.fit.loss import Loss
 from training.fit.optimiser import rate
-from training.fit.stages import Stage, stages
+from training.fit.pooled import PooledVectors
+from training.fit.stages import Stage, fill_untrained, stages
+from training.fit.time_left import epoch_work, format_left, total_work
 
 LAST = "last.ckpt"
 SHOWN = 10  # steps between updates of the displayed loss, each of which waits for the device
+PERIOD = 600.0  # seconds over which the speed is averaged for the time left; several epochs of a short stage
 
 
 @dataclass(frozen=True)
@@ -44,33 +46,25 @@ class Data:
     held_out: Canvases | None
 
 
-def create_fabric_for(config: TrainConfig) -> Fabric:
-    """Create the Fabric of a run: one process for each device of each machine, not started yet.
+def fit(
+    fabric: Fabric,
+    network: Agcnn,
+    data: Data,
+    config: TrainConfig,
+    run: Path,
+    untrained: Collection[str] = (),
+) -> list[Epoch]:
+    """Train the stages in order, in place, continuing after the last epoch saved in the run folder.
 
-    Raises
-    ------
-    TrainingError
-        There are not enough devices, or they do not support the precision.
+    Parameters
+    ----------
+    untrained
+        Stages of which the network has neither learned before nor learns now, see `fill_untrained`.
     """
-    if config.precision == "16-mixed" and not torch.cuda.is_available():
-        raise TrainingError("precision: 16-mixed requires a GPU; without one, use bf16-mixed or 32-true")
-    return create_fabric(config.devices, config.num_nodes, config.precision)
-
-
-def create_fabric(count: int, num_nodes: int = 1, precision: Precision = "32-true") -> Fabric:
-    """Create a Fabric on NVIDIA or AMD GPUs if there are any, else on the processor; Apple's GPUs lack float64."""
-    try:
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-        return Fabric(accelerator=accelerator, devices=count, num_nodes=num_nodes, precision=precision)
-    except MisconfigurationException as error:
-        raise TrainingError(f"devices: {error}".partition("\n")[0]) from error
-
-
-def fit(fabric: Fabric, network: Agcnn, data: Data, config: TrainConfig, run: Path) -> list[Epoch]:
-    """Train the stages in order, in place, continuing after the last epoch saved in the run folder."""
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     with progress_bar(fabric.global_rank > 0) as progress:
-        loop = Loop(fabric, config, run, progress)
+        loop = Loop(fabric, config, run, progress, untrained)
+        loop.expect(stages(config), data)
         for stage in stages(config):
             loop.train(network, stage, data)
     if loop.logs:
@@ -81,17 +75,29 @@ def fit(fabric: Fabric, network: Agcnn, data: Data, config: TrainConfig, run: Pa
 def progress_bar(hidden: bool) -> Progress:
     """Create the progress bar of a run: steps, time left, speed and loss of the epoch."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[now]}"), transient=True, disable=hidden)
+    text = TextColumn("{task.fields[now]}")
+    return Progress(*columns, text, transient=True, disable=hidden, speed_estimate_period=PERIOD)
 
 
 class Loop:
     """The state of a run over all stages: devices, folder, progress bar, logs, history."""
 
-    def __init__(self, fabric: Fabric, config: TrainConfig, run: Path, progress: Progress) -> None:
-        self.fabric, self.config, self.run, self.progress = fabric, config, run, progress
+    def __init__(
+        self, fabric: Fabric, config: TrainConfig, run: Path, progress: Progress, untrained: Collection[str]
+    ) -> None:
+        self.fabric, self.config, self.run, self.progress, self.untrained = fabric, config, run, progress, untrained
         self.saved: dict[str, Any] | None = checkpoint.load_state(run / LAST)
         self.history = [Epoch(**record) for record in self.saved["history"]] if self.saved else []
         self.logs = Logs(run, len(self.history)) if fabric.is_global_zero else None
+        self.images, self.whole = (0, 0), TaskID(0)
+        self.pooled = PooledVectors(fabric, config)
+
+    def expect(self, plan: Sequence[Stage], data: Data) -> None:
+        """Start to measure the work of the whole run, of which finished epochs are a part."""
+        self.images = len(data.train), len(data.held_out or ())
+        done = sum(epoch_work(record.stage, *self.images) for record in self.history)
+        total = total_work(plan, *self.images)
+        self.whole = self.progress.add_task("run", total=total, completed=done, visible=False)
 
     def train(self, network: Agcnn, stage: Stage, data: Data) -> None:
         """Train one stage and load its selected weights into the network."""
@@ -108,12 +114,14 @@ class Loop:
             speed = round(len(train) / (perf_counter() - started), 1)
             with learner.averaged():
                 score = None if held_out is None else self.score(learner, held_out)
+                self.progress.advance(self.whole, epoch_work(stage.name, 0, self.images[1]))
                 self.history.append(Epoch(stage.name, epoch, mean, score, speed, learning_rate))
                 if self.config.select == "last" or self.history[-1] is best(self.history, stage.name):
                     learner.select()
-                self.log(network, data.held_out)
+                self.log(network, data.held_out or data.train)
             self.save(learner)
         learner.finish()
+        fill_untrained(network, self.untrained)
         if self.fabric.is_global_zero:
             checkpoint.save_weights(self.run / f"{stage.name}.safetensors", network)
 
@@ -131,25 +139,24 @@ class Loop:
 
     def epoch(self, learner: Learner, train: Canvases, loss: Loss, epoch: int) -> tuple[float, float]:
         """Train for one pass over the images; returns the mean loss and the last learning rate."""
-        stage, device = learner.stage, self.fabric.device
-        seed = (self.config.seed, STAGES.index(stage.name), epoch)
+        stage, seed = learner.stage, self.seed(learner.stage, epoch)
         batches = self.batches(epoch_order(train, seed, self.config.balance), stage.batch_size)
         task = self.progress.add_task(f"{stage.name} {epoch + 1}/{stage.epochs}", total=len(batches), now="")
-        total = torch.zeros(2, dtype=torch.float64, device=device)
+        total = torch.zeros(2, dtype=torch.float64, device=self.fabric.device)
         learning_rate, started = 0.0, perf_counter()
         learner.view.train()
-        loaded = load(train, batches, seed, self.config.augmentation, self.config.workers)
-        for step, (canvas, target) in enumerate(loaded):
+        for step, (inputs, target) in enumerate(self.inputs(learner, train, batches, epoch)):
             number = epoch * len(batches) + step
             learning_rate = stage.learning_rate * rate(self.config, number, stage.epochs * len(batches), epoch)
-            logits = learner.view(canvas.to(device, non_blocking=True))
-            batch_loss, known = loss(logits, target.to(device, non_blocking=True))
+            batch_loss, known = loss(learner.view(inputs), target)
             total += torch.stack([batch_loss.detach(), known]).double()
             learner.step(batch_loss / self.divisor(known), learning_rate, number)
             self.progress.advance(task)
+            self.progress.advance(self.whole, epoch_work(stage.name, self.images[0], 0) / len(batches))
             if step % SHOWN == 0 and not self.progress.disable:
                 speed = (step + 1) * stage.batch_size * self.fabric.world_size / (perf_counter() - started)
-                self.progress.update(task, now=f"{speed:.0f} images/s  loss {(total[0] / total[1]).item():.4f}")
+                now = f"{speed:.0f} images/s  loss {(total[0] / total[1]).item():.4f}{self.time_left()}"
+                self.progress.update(task, now=now)
         self.progress.remove_task(task)
         learner.synchronise_statistics()
         total_loss, total_known = all_reduce(self.fabric, total, "sum").tolist()
@@ -157,6 +164,24 @@ class Loop:
             advice = "try a lower rate (--rates) or --precision 32-true"
             raise TrainingError(f"{stage.name}, epoch {epoch + 1}: the loss is not finite; {advice}")
         return total_loss / max(1, total_known), learning_rate
+
+    def seed(self, stage: Stage, number: int) -> tuple[int, int, int]:
+        """Return the seed of an epoch, or of a view, of a stage."""
+        return self.config.seed, STAGES.index(stage.name), number
+
+    def inputs(
+        self, learner: Learner, train: Canvases, batches: Sequence[tuple[Indices, Indices]], epoch: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield, on the device, a step's canvases `[B, 1, S, S]` or vectors `[B, 2C]`, and targets `[B, K]`."""
+        stage, views = learner.stage, self.config.fusion_views
+        if stage.name == "fusion" and views:
+            view = self.seed(stage, epoch * views // stage.epochs)
+            vectors = self.pooled.train(learner.network, train, view)
+            targets = torch.from_numpy(train.targets).to(self.fabric.device)
+            yield from ((vectors[indices], targets[indices]) for _, indices in batches)
+        else:
+            loaded = load(train, batches, self.seed(stage, epoch), self.config.augmentation, self.config.workers)
+            yield from (augmented(batch, train.factor, self.fabric.device) for batch in loaded)
 
     def divisor(self, known: Tensor) -> Tensor:
         """Return the divisor `[]` of a process's loss, so that the mean gradient is that of the mean over all targets.
@@ -182,15 +207,22 @@ class Loop:
         """Return the macro AUROC of the stage's logits; None if it is undefined for all labels."""
         view = unwrapped(learner.view)
         view.eval()
+        if learner.stage.name == "fusion" and self.config.fusion_views:
+            with torch.no_grad():
+                scores = view(self.pooled.held_out(learner.network, held_out)).float().cpu().numpy()
+            return macro_auroc(scores[:, : held_out.targets.shape[1]], held_out.targets)
         return macro_auroc(logits(self.fabric, view, held_out), held_out.targets)
 
-    def log(self, network: Agcnn, held_out: Canvases | None) -> None:
+    def log(self, network: Agcnn, pictured: Canvases) -> None:
         """Log the epoch before it is saved: after a crash in between, the epoch is trained and logged again."""
         if self.logs:
             self.logs.numbers(self.history)
-            if held_out is not None:
-                self.logs.pictures(network, held_out, len(self.history) - 1)
-            self.progress.console.print(line(self.history[-1]))
+            self.logs.pictures(network, pictured, len(self.history) - 1)
+            self.progress.console.print(line(self.history[-1]) + self.time_left())
+
+    def time_left(self) -> str:
+        """Return the time left for all stages as text; nothing at first."""
+        return format_left(next(task.time_remaining for task in self.progress.tasks if task.id == self.whole))
 
     def save(self, learner: Learner) -> None:
         """Write the state that a resumed run needs, atomically, as one file."""

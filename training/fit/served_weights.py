@@ -46,7 +46,7 @@ def fold_batch_norms(trunk: nn.Module) -> int:
     trunk
         Layers of a branch in evaluation mode.
     """
-    pairs = _pairs(trunk)
+    pairs = norms_after_convolutions(trunk)
     for before, after in pairs:
         convolution, norm = trunk.get_submodule(before), trunk.get_submodule(after)
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
@@ -84,7 +84,7 @@ class _Tracer(fx.Tracer):
         return not holds or super().is_leaf_module(m, module_qualified_name)
 
 
-def _pairs(trunk: nn.Module) -> list[tuple[str, str]]:
+def norms_after_convolutions(trunk: nn.Module) -> list[tuple[str, str]]:
     """Return the names of each convolution and of the batch norm that is the only user of its output."""
     kinds = {name: type(module) for name, module in trunk.named_modules()}
     calls = [node for node in _Tracer().trace(trunk).nodes if node.op == "call_module"]

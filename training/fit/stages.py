@@ -1,6 +1,6 @@
 """The three stages of the paper's training (G_L_F): global branch, local branch, fusion layer; the rest frozen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from model.agcnn import Agcnn, freeze
 from training.data.sample import Floats
 from training.fit.config import TrainConfig
+
+PARTS = {"global": "global_branch", "local": "local_branch", "fusion": "fusion"}  # stage to the part that it trains
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class StageView(nn.Module):
         self.network = network
         self.stage = stage
 
-    def forward(self, canvas: Tensor) -> Tensor:
-        """Map `[B, 1, S, S] float32 in [0, 1]` to logits `[B, K]`."""
-        return self.stage.logits(self.network, canvas)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map canvases `[B, 1, S, S] float32 in [0, 1]`, or what `stage.logits` takes for them, to logits `[B, K]`."""
+        return self.stage.logits(self.network, inputs)
 
     def trained(self) -> list[nn.Parameter]:
         """Return the parameters of the part that this stage trains."""
@@ -68,13 +70,13 @@ def stages(config: TrainConfig) -> tuple[Stage, ...]:
     local_start = copy_global if from_global else keep_weights
     fusion_start = start_from_global if from_global else keep_weights
     parts = {
-        "global": ("global_branch", (), global_logits, keep_weights),
-        "local": ("local_branch", ("global_branch",), local_logits, local_start),
-        "fusion": ("fusion", ("global_branch", "local_branch"), fusion_logits, fusion_start),
+        "global": ((), global_logits, keep_weights),
+        "local": (("global_branch",), local_logits, local_start),
+        "fusion": (("global_branch", "local_branch"), fusion_logits, fusion_start),
     }
     sizes = {"global": shrunk_size(config.canvas_size, config.input_size)}
     return tuple(
-        Stage(name, *parts[name], epochs, rate, batch, sizes.get(name, config.canvas_size))
+        Stage(name, PARTS[name], *parts[name], epochs, rate, batch, sizes.get(name, config.canvas_size))
         for name, epochs, rate, batch in zip(
             parts, config.epochs, config.learning_rates, config.batch_sizes, strict=True
         )
@@ -107,13 +109,18 @@ def local_logits(network: Agcnn, canvas: Tensor) -> Tensor:
     return logits
 
 
-def fusion_logits(network: Agcnn, canvas: Tensor) -> Tensor:
-    """Return the fusion layer's logits `[B, K]` of canvases `[B, 1, S, S]`; both branches are frozen."""
-    with torch.no_grad():
-        attention = network.attend(canvas)
-        local = network.local_branch(attention.crop)
-    logits: Tensor = network.fusion(attention.branch.pooled, local.pooled)
+def fusion_logits(network: Agcnn, inputs: Tensor) -> Tensor:
+    """Return the fusion layer's logits `[B, K]` of canvases `[B, 1, S, S]`, or of their pooled vectors `[B, 2C]`."""
+    pooled = inputs if inputs.ndim == 2 else pooled_vectors(network, inputs)
+    logits: Tensor = network.fusion.classifier(pooled)
     return logits
+
+
+@torch.no_grad()
+def pooled_vectors(network: Agcnn, canvas: Tensor) -> Tensor:
+    """Return the pooled vectors of both branches, `[B, 2C]`, of canvases `[B, 1, S, S]`."""
+    attention = network.attend(canvas)
+    return torch.cat([attention.branch.pooled, network.local_branch(attention.crop).pooled], 1)
 
 
 def keep_weights(network: Agcnn) -> None:
@@ -131,6 +138,22 @@ def start_from_global(network: Agcnn) -> None:
     classifier, fusion = network.global_branch.classifier, network.fusion.classifier
     fusion.weight.copy_(torch.cat([classifier.weight, torch.zeros_like(classifier.weight)], 1))
     fusion.bias.copy_(classifier.bias)
+
+
+def fill_untrained(network: Agcnn, untrained: Collection[str]) -> None:
+    """Give the parts that no stage trains the global branch's weights, so that none is random.
+
+    The local branch becomes a copy of the global one, and the fusion layer decides as the global branch does.
+
+    Parameters
+    ----------
+    untrained
+        Names of stages that neither the run nor its starting weights include.
+    """
+    if "local" in untrained:
+        copy_global(network)
+    if "fusion" in untrained:
+        start_from_global(network)
 
 
 @torch.no_grad()

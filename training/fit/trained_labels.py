@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training.data.cache import Canvases
 from training.fit import checkpoint
+from training.fit.artefact_weights import SUFFIX, read_artefact
 
 
 def untrained_labels(images: Canvases, earlier: Iterable[Path]) -> tuple[str, ...]:
@@ -15,8 +16,8 @@ def untrained_labels(images: Canvases, earlier: Iterable[Path]) -> tuple[str, ..
     Parameters
     ----------
     earlier
-        Folders of starting weights and teachers. One that is not a run of this project, or that was written before runs
-        stated their untrained labels, counts as having seen none.
+        Files of starting weights and folders of teachers. One that is neither an artefact nor of a run of this project,
+        or that was written before runs stated their untrained labels, counts as having seen none.
     """
     present = (images.targets == 1).any(0)
     seen = {label for label, is_present in zip(images.labels, present, strict=True) if is_present}
@@ -24,8 +25,12 @@ def untrained_labels(images: Canvases, earlier: Iterable[Path]) -> tuple[str, ..
     return tuple(label for label in images.labels if label not in seen)
 
 
-def stated_labels(run: Path) -> set[str]:
-    """Return the labels that a run and the runs before it have seen, as it states them; none if it does not."""
+def stated_labels(earlier: Path) -> set[str]:
+    """Return the labels that an artefact, or a run and those before it, has seen; none if it does not state them."""
+    if earlier.suffix == SUFFIX:
+        card = read_artefact(earlier)[1]
+        return set(card["labels"]) - set(card.get("untrained", ()))
+    run = earlier if earlier.is_dir() else earlier.parent
     if not (run / checkpoint.DOCUMENT).is_file():
         return set()
     document = checkpoint.read_json(run / checkpoint.DOCUMENT)

@@ -1,6 +1,6 @@
 """The command `agcnn evaluate`: calibrate on images kept apart, score once on the test list, write all documents."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 from model.agcnn import Agcnn, without_second_look
 from training.data.cache import Canvases
+from training.data.examples import count_examples, require_examples
 from training.data.relabel import relabel
 from training.data.sources import joined_canvases
 from training.errors import TrainingError
@@ -25,15 +26,17 @@ from training.evaluation.assessment import (
 from training.evaluation.calibration import Calibration, calibrate
 from training.evaluation.comparison import read_tables
 from training.evaluation.operating_points import LEAST_SENSITIVITY, Choice, Terms, choose
-from training.evaluation.predictions import BRANCHES, Predictions
+from training.evaluation.predictions import Predictions
 from training.evaluation.scores import Part
 from training.evaluation.triage_table import default_rule, triage_table
 from training.fit import checkpoint
-from training.fit.loop import create_fabric
+from training.fit.devices import create_fabric
+from training.fit.lineage import require_trained
 from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
 from training.report import model_card
 from training.report.calibration_source import CalibrationSource, check_folds, check_source, from_folds, from_run
+from training.report.card_scores import card_metrics
 from training.report.drift import drift_statistics
 from training.report.external import external_scores, open_external_sets, predict_external
 from training.report.report_files import Drawn, write_report
@@ -41,16 +44,6 @@ from training.report.study import Scored, failure_entries, read_plan, study
 
 METRICS, CARD, CALIBRATION = "metrics.json", "card.json", "calibration.json"
 TEST, TABLE = "test.npz", "predictions.csv"
-CARD_SCORES = {  # name to branches
-    "auroc": BRANCHES,
-    "auprc": BRANCHES,
-    "brier": BRANCHES[:1],
-    "calibration_slope": BRANCHES[:1],
-    "calibration_intercept": BRANCHES[:1],
-    "calibration_error": BRANCHES[:1],
-    "ece": BRANCHES[:1],
-}
-CARD_FIELDS = ("name", "split", "images", "branch", "label", "value", "interval", "positives")
 
 
 @dataclass(frozen=True)
@@ -108,8 +101,9 @@ class Evaluation:
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
     """Score the held-out predictions of the folds, without the test list."""
     check_folds(evaluation.folds, None)
-    part = from_folds(evaluation.folds, evaluation.name, evaluation.collection, evaluation.second_look).part
-    return assess(parts(part, evaluation.collection))
+    source = from_folds(evaluation.folds, evaluation.name, evaluation.collection, evaluation.second_look)
+    require_scored(source)
+    return assess(parts(source.part, evaluation.collection))
 
 
 def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
@@ -120,6 +114,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
 
     With several devices every process predicts, and the first does the rest; the others return nothing.
     """
+    require_trained(run, evaluation.second_look)
     network, document = checkpoint.load(run)
     if not evaluation.second_look:
         network = without_second_look(network)
@@ -142,6 +137,8 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     plan, document = read_plan(run), {**document, "network": asdict(network.config)}
     collection, second_look = evaluation.collection, network.config.second_look
     source = calibration_source(run, evaluation)
+    if source:
+        require_scored(source)
     chosen = restrict(source.predictions, collection) if source else None
     calibration = calibrate(chosen) if chosen else None
     if source and calibration:
@@ -192,6 +189,12 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     return metrics
 
 
+def require_scored(source: CalibrationSource) -> None:
+    """Refuse to calibrate on images of which no finding is known; see `require_examples`."""
+    predicted = source.predictions
+    require_examples(count_examples(predicted.targets, predicted.labels), source.name)
+
+
 def calibration_source(run: Path, evaluation: Evaluation) -> CalibrationSource | None:
     """Read the predictions that calibrate a run: of the folds, or its own; None if it kept no image apart."""
     data, second_look = evaluation.name, evaluation.second_look
@@ -220,17 +223,6 @@ def load_calibration(run: Path) -> Calibration:
         )
     document = checkpoint.read_json(run / CALIBRATION)
     return Calibration(np.array(document["slope"]), np.array(document["bias"]))
-
-
-def card_metrics(rows: Iterable[dict[str, Any]], second_look: bool = True) -> list[dict[str, Any]]:
-    """Select the scores for the artefact's card, AUROC first; without a second look there are none of `local`."""
-    rows = list(rows)
-    return [
-        {field: row[field] for field in CARD_FIELDS}
-        for name, branches in CARD_SCORES.items()
-        for row in rows
-        if row["name"] == name and row["branch"] in branches and (second_look or row["branch"] != "local")
-    ]
 
 
 def statistics(

@@ -18,7 +18,8 @@ from training.export.codes import COLUMNS
 from training.export.export import ExportReport
 from training.fit import checkpoint
 from training.fit.config import TrainConfig
-from training.fit.run import HELD_OUT, Plan, train
+from training.fit.plan import Plan
+from training.fit.run import HELD_OUT, train
 from training.report import evaluate
 from training.report.evaluate import Evaluation
 from training.report.report_files import REPORT

@@ -1,5 +1,6 @@
 """Oracles: scipy's affine transform, whole pixels, quarter turns, the definitions by hand."""
 
+from dataclasses import replace
 from math import exp, log, pi
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.data.meta_obj import get_track_meta, set_track_meta
+from PIL import Image
 from scipy import ndimage
 
-from training.data.transforms import Augmentation, Change, augment, draw_change
+from training.data import transforms
+from training.data.transforms import Augmentation, Change, collect, draw_change
 from training.errors import TrainingError
 
 NOTHING = Augmentation(0, 0, 0, 0, 0, 0, 0)
@@ -18,10 +20,13 @@ MOST = Augmentation(crop=0.3, flip=True)
 
 
 def image(side: int = 16, seed: int = 0) -> torch.Tensor:
-    """[1, side, side] that holds both 0 and 1, so that gamma is what its formula says."""
-    canvas = torch.rand(1, side, side, generator=torch.Generator().manual_seed(seed))
-    canvas[0, 0, :2] = torch.tensor([0.0, 1.0])
-    return canvas
+    """[1, side, side]"""
+    return torch.rand(1, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def augment(canvas: torch.Tensor, change: Change) -> torch.Tensor:
+    """One canvas [1, S, S] as a batch."""
+    return transforms.augment(canvas[None], collect([change]))[0]
 
 
 def changes(most: Augmentation, count: int = 300) -> list[Change]:
@@ -40,6 +45,9 @@ def test_a_new_kind_leaves_the_others_as_they_are_drawn() -> None:
     """This makes recipes comparable that differ in one kind of augmentation."""
     plain, cropped = draw_change((1,), 5, Augmentation()), draw_change((1,), 5, MOST)
     assert (plain.angle, plain.contrast, plain.gamma) == (cropped.angle, cropped.contrast, cropped.gamma)
+    blurred = draw_change((1,), 5, Augmentation(blur=1))
+    assert replace(blurred, coarseness=1) == plain
+    assert 1 < blurred.coarseness < 2
 
 
 def test_nothing_is_drawn_where_nothing_may_change() -> None:
@@ -105,8 +113,36 @@ def test_exposure_by_hand() -> None:
 
 
 def test_a_flat_canvas_stays_flat() -> None:
-    flat = augment(torch.full((1, 8, 8), 0.25), Change(gamma=2, angle=0.3))
-    torch.testing.assert_close(flat, torch.full((1, 8, 8), 0.25))
+    flat = augment(torch.full((1, 8, 8), 0.25), Change(gamma=2, angle=0.3, coarseness=1.5))
+    torch.testing.assert_close(flat, torch.full((1, 8, 8), 0.25**2))
+
+
+def test_images_of_a_batch_do_not_depend_on_each_other() -> None:
+    canvases = torch.stack([image(24, number) for number in range(7)])
+    changes = [draw_change((5,), place, Augmentation(crop=0.4, flip=True, blur=0.5)) for place in range(7)]
+    together = transforms.augment(canvases, collect(changes))
+    for canvas, change, result in zip(canvases, changes, together, strict=True):
+        torch.testing.assert_close(augment(canvas, change), result, rtol=0, atol=1e-6)
+
+
+def test_coarse_images_lack_fine_detail_and_keep_the_rest() -> None:
+    stripes = torch.tensor([0.0, 1.0]).repeat(32).expand(1, 64, 64).contiguous()  # the finest detail there is
+    coarse = augment(stripes, Change(coarseness=2))
+    assert coarse[0, 8:-8, 8:-8].std() < 0.02
+    ramp = torch.linspace(0, 1, 64).expand(1, 64, 64).contiguous()
+    torch.testing.assert_close(augment(ramp, Change(coarseness=1.7))[0, :, 4:-4], ramp[0, :, 4:-4], atol=0.01, rtol=0)
+    shrunk = Image.fromarray(image(48, 3)[0].numpy()).resize((32, 32), Image.Resampling.BILINEAR)
+    expected = np.asarray(shrunk.resize((48, 48), Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(augment(image(48, 3), Change(coarseness=1.5))[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.3, 1.0])
+def test_blur_is_a_probability(blur: float) -> None:
+    coarse = [done.coarseness for done in changes(Augmentation(blur=blur))]
+    assert abs(sum(factor > 1 for factor in coarse) / 300 - blur) < 0.1
+    assert max(coarse) <= 2
+    with pytest.raises(TrainingError, match="blur must be between 0 and 1"):
+        Augmentation(blur=blur + 1.5)
 
 
 def test_departures_stay_within_their_limits_and_use_them() -> None:
@@ -154,21 +190,11 @@ def test_values_stay_display_values(place: int) -> None:
     canvas = image(12, place)
     before = canvas.clone()
     augmented = augment(
-        canvas, draw_change((1,), place, Augmentation(brightness=0.5, contrast=2, gamma=2, crop=0.1, flip=True))
+        canvas,
+        draw_change((1,), place, Augmentation(brightness=0.5, contrast=2, gamma=2, crop=0.1, flip=True, blur=0.5)),
     )
     assert augmented.shape == canvas.shape
     assert type(augmented) is torch.Tensor
     assert augmented.dtype == torch.float32
     assert 0 <= augmented.min() <= augmented.max() <= 1
     torch.testing.assert_close(canvas, before, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("on", [True, False])
-def test_monai_s_switch_is_as_it_was(on: bool) -> None:
-    before = get_track_meta()
-    try:
-        set_track_meta(on)
-        augment(image(), Change())
-        assert get_track_meta() is on
-    finally:
-        set_track_meta(before)

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import torch
 from lightning_fabric import Fabric
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.data.cache import Canvases
+from training.evaluation import predictions
 from training.evaluation.inference import logits, macro_auroc
 
 
@@ -26,3 +28,23 @@ def test_the_macro_score_is_sklearn_s_mean() -> None:
     expected = np.mean([roc_auc_score(targets[:, label], scores[:, label]) for label in range(3)])
     assert macro_auroc(scores, targets) == pytest.approx(expected)
     assert macro_auroc(scores, np.zeros_like(targets)) is None
+
+
+def test_predictions_are_computed_without_tf32(canvases: Canvases) -> None:
+    """Only the switches are tested: TF32 exists on NVIDIA's GPUs alone."""
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+
+    class Seen(nn.Linear):
+        def forward(self, canvas: Tensor) -> Tensor:
+            raise RuntimeError([backend.allow_tf32 for backend in backends])
+
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = True
+    try:
+        with pytest.raises(RuntimeError, match=r"\[False, False\]"):
+            predictions.predict(Seen(1, 1), canvases)  # type: ignore[arg-type]
+        assert all(backend.allow_tf32 for backend in backends)
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed

@@ -218,6 +218,13 @@ class TestRefusals:
         with pytest.raises(ExportError, match="the card has no statistics"):
             export(tiny_network(), calibration(), card, IMAGES, path)
 
+    def test_a_card_without_any_score(self, path: Path) -> None:
+        """As of a run whose images have no finding."""
+        card = evaluated()
+        card["metrics"] = [row | {"value": None} for row in card["metrics"]]
+        with pytest.raises(ExportError, match="the card has no AUROC of any label"):
+            export(tiny_network(), calibration(), card, IMAGES, path)
+
     @pytest.mark.parametrize("bias", [np.zeros((3, 13)), np.full((3, 14), np.nan)])
     def test_a_calibration_that_does_not_fit(self, path: Path, bias: np.ndarray) -> None:
         with pytest.raises(ExportError, match=r"calibration: bias must be finite and \[3, 14\]"):

@@ -10,8 +10,8 @@ from model.labels import LABELS
 from training.data.cache import Canvases
 from training.errors import TrainingError
 from training.fit import checkpoint, distillation
-from training.fit import loop as fit
 from training.fit.config import TrainConfig
+from training.fit.devices import create_fabric_for
 
 
 def teacher(folder: Path, small: TrainConfig, bias: float) -> Path:
@@ -33,7 +33,7 @@ def test_targets_are_mixed_with_the_teachers_probabilities(
     labels = canvases.targets.copy()
     labels[0, 0] = np.nan
     cases = (replace(canvases.cases[0], findings=tuple(labels[0].tolist())), *canvases.cases[1:])
-    fabric = fit.create_fabric_for(small)
+    fabric = create_fabric_for(small)
     targets = distillation.distil_targets(fabric, replace(canvases, cases=cases), teachers, 0.25).targets
     expected = np.where(np.isnan(labels), probability, 0.75 * labels + 0.25 * probability)
     np.testing.assert_allclose(targets, expected, rtol=1e-5)
@@ -49,18 +49,18 @@ def test_teachers_are_matched_by_label(canvases: Canvases, small: TrainConfig, t
     checkpoint.save(folder, network, {"labels": reversed_labels})
     other = teacher(tmp_path / "two", small, 1.0)
     checkpoint.save(other, checkpoint.load(other)[0], {"labels": ["Mass", *(f"finding {n}" for n in range(13))]})
-    targets = distillation.distil_targets(fit.create_fabric_for(small), own, [folder, other], 1.0).targets
+    targets = distillation.distil_targets(create_fabric_for(small), own, [folder, other], 1.0).targets
     np.testing.assert_array_equal(targets[:, 0], canvases.targets[:, 0])  # no teacher knows fractures
     np.testing.assert_allclose(targets[0, 13], 1 / 2, rtol=1e-5)  # Hernia is the teacher's first label
     mass = LABELS.index("Mass")
     np.testing.assert_allclose(targets[0, mass], 1 / (1 + np.exp(-(13 - mass + 1) / 2)), rtol=1e-5)
     strange = replace(canvases, labels=tuple(f"other {n}" for n in range(14)))
     with pytest.raises(TrainingError, match="two: has none of the labels other 0, "):
-        distillation.distil_targets(fit.create_fabric_for(small), strange, [other], 1.0)
+        distillation.distil_targets(create_fabric_for(small), strange, [other], 1.0)
 
 
 def test_invalid_input_gives_one_line(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
-    fabric = fit.create_fabric_for(small)
+    fabric = create_fabric_for(small)
     with pytest.raises(TrainingError, match="at least one --teacher"):
         distillation.distil_targets(fabric, canvases, (), 0.5)
     with pytest.raises(TrainingError, match="not a finished run"):

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from model.agcnn import Agcnn
 from training.fit.config import TrainConfig
+from training.fit.devices import create_fabric_for
 from training.fit.learner import Learner
-from training.fit.loop import create_fabric_for
 from training.fit.stages import stages
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from dataclasses import replace
 from itertools import combinations
@@ -10,15 +11,14 @@ import torch
 
 from model.agcnn import Agcnn
 from model.branch import Branch
-from model.labels import LABELS
-from tests.training.folder import folder
+from tests.training.folder import ROWS, folder
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.fit import checkpoint
 from training.fit.config import TrainConfig, with_changes
 from training.fit.lineage import all_patients, training_patients
-from training.fit.loop import LAST
-from training.fit.run import HELD_OUT, Plan, claim, initialise_network, load_data, split_for_selection, train
+from training.fit.plan import Plan
+from training.fit.run import HELD_OUT, initialise_network, load_data, split_for_selection, train
 from training.fit.served_weights import as_served
 
 
@@ -41,6 +41,10 @@ def test_a_run_writes_weights_document_and_held_out_predictions(plan: Plan, quic
         {"name": "tiny train", "images": 24, "patients": 12, "role": "stages global, local, fusion"}
     ]
     assert document["config"]["epochs"] == [1, 1, 1]
+    assert document["trained"] == ["global", "local", "fusion"]
+    assert (document["devices"]["threads"], document["devices"]["precision"]) == (1, "32-true")
+    assert document["examples"]["Hernia"] == {"present": 3, "absent": 21}
+    assert all(0 <= record["auroc"] <= 1 for record in document["history"])
     held_out = predictions.load(run / HELD_OUT)
     assert len(held_out) == 8
     again = predictions.predict(as_served(network), load_data(plan, quick).held_out)  # type: ignore[arg-type]
@@ -76,8 +80,14 @@ def test_a_folder_of_another_run_is_refused(plan: Plan, quick: TrainConfig, tmp_
 def test_pretraining_is_used_and_recorded(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     first, second = tmp_path / "pretrain", tmp_path / "run"
     train(plan, replace(quick, stages=("global",)), first, resume=False)
+    alone, document = checkpoint.load(first)
+    assert document["trained"] == ["global"]
+    output = alone(torch.rand(2, 1, 64, 64))
+    torch.testing.assert_close(output.fusion, output.global_, atol=1e-5, rtol=1e-5)
+    assert torch.equal(alone.local_branch.classifier.weight, alone.global_branch.classifier.weight)
     init = first / checkpoint.WEIGHTS
     train(replace(plan, init=init), replace(quick, stages=("fusion",)), second, resume=False)
+    assert checkpoint.load(second)[1]["trained"] == ["global", "fusion"]
     before, after = (checkpoint.load(run)[0].global_branch.state_dict() for run in (first, second))
     assert all(np.array_equal(before[name], after[name]) for name in before)
     roles = [entry["role"] for entry in json.loads((second / checkpoint.DOCUMENT).read_text())["training_data"]]
@@ -105,7 +115,7 @@ def test_held_out_images_of_a_fold_do_not_select_epochs(plan: Plan, quick: Train
     assert [len(each & other) for each, other in combinations(people, 2)] == [0, 0, 0]
     assert len(split.train) + len(split.held_out) == len(data.train)
     assert split_for_selection(data, part, quick).held_out is None
-    assert split_for_selection(data, plan, config) is data
+    assert split_for_selection(data, plan, config) is split_for_selection(data, plan, quick) is data
 
 
 def test_more_folds_than_patients_are_refused(plan: Plan, quick: TrainConfig) -> None:
@@ -155,30 +165,6 @@ def test_a_plan_may_change_until_something_is_trained(plan: Plan, quick: TrainCo
         train(plan, replace(short, seed=8), run, resume=True)
 
 
-def test_a_file_at_the_path_of_the_run_is_refused(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
-    (tmp_path / "run").touch()
-    with pytest.raises(TrainingError, match="run: File exists"):
-        claim(tmp_path / "run", plan, quick, LABELS, resume=False)
-
-
-def test_a_run_can_be_resumed_with_other_workers(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
-    run, short = tmp_path / "run", replace(quick, stages=("global",))
-    claim(run, plan, short, LABELS, resume=False)
-    (run / LAST).touch()
-    claim(run, plan, replace(short, workers=1), LABELS, resume=True)
-
-
-def test_a_run_is_resumed_with_its_own_labels_only(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    claim(run, plan, quick, LABELS, resume=False)
-    (run / LAST).touch()
-    with pytest.raises(TrainingError, match=r"another configuration \(labels\)"):
-        claim(run, plan, quick, ("Effusion", "Fracture"), resume=True)
-    planned = checkpoint.read_json(run / "plan.json")
-    checkpoint.write_json(run / "plan.json", {name: planned[name] for name in planned if name != "labels"})
-    claim(run, plan, quick, LABELS, resume=True)  # a plan of an older version
-
-
 def test_an_invalid_network_is_refused_before_anything_is_read(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="canvas_size must be a multiple"):
         train(plan, replace(quick, canvas_size=65), tmp_path / "run", resume=False)
@@ -186,6 +172,40 @@ def test_an_invalid_network_is_refused_before_anything_is_read(plan: Plan, quick
     with pytest.raises(TrainingError, match="weights of squeezenet1_1"):
         train(replace(plan, init=tmp_path / "trunk.safetensors"), quick, tmp_path / "run", resume=False)
     assert not plan.cache.exists()
+
+
+def test_a_folder_without_a_finding_is_refused_before_anything_is_decoded(
+    plan: Plan, quick: TrainConfig, tmp_path: Path
+) -> None:
+    table = plan.data / "Data_Entry_2017_v2020.csv"
+    table.write_text("\n".join(re.sub(r"(png),[^,]+", r"\1,No Finding", row) for row in table.read_text().split("\n")))
+    with pytest.raises(TrainingError, match="tiny train: no image has a finding"):
+        train(plan, quick, tmp_path / "run", resume=False)
+    assert not plan.cache.exists()
+
+
+def test_a_folder_with_blank_labels_is_refused(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    blank = folder(tmp_path / "blank", rows=[row.rsplit(",", 2)[0] + ",u," for row in ROWS])
+    with pytest.raises(TrainingError, match="blank train: no label is known for any image"):
+        train(replace(plan, data=blank), quick, tmp_path / "run", resume=False)
+
+
+def test_a_test_list_with_a_missing_image_is_refused_before_training(
+    plan: Plan, quick: TrainConfig, tmp_path: Path
+) -> None:
+    next((plan.data / "images").glob("00000016_*")).unlink()
+    with pytest.raises(TrainingError, match="1 of 8 images of the test list are not in the image folders"):
+        train(plan, quick, tmp_path / "run", resume=False)
+    assert not plan.cache.exists()
+
+
+def test_stages_on_a_random_global_branch_are_refused(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
+    later = replace(quick, stages=("local", "fusion"))
+    with pytest.raises(TrainingError, match="stages: local, fusion need a trained global branch"):
+        train(plan, later, tmp_path / "run", resume=False)
+    checkpoint.save_weights(tmp_path / "trunk.safetensors", Branch("squeezenet1_1", 3))
+    with pytest.raises(TrainingError, match="need a trained global branch"):
+        train(replace(plan, init=tmp_path / "trunk.safetensors"), later, tmp_path / "run", resume=False)
 
 
 def test_train_and_val_together_hold_out_nothing(plan: Plan, quick: TrainConfig) -> None:
@@ -266,17 +286,3 @@ def test_several_folders_are_trained_on_together(plan: Plan, quick: TrainConfig,
     folds = [load_data(replace(both, fold=(part, 2)), quick) for part in range(2)]
     assert not set(folds[0].train.patients) & set(folds[1].train.patients)
     assert sum(len(fold.train) for fold in folds) == 32 + 3
-
-
-def test_a_plan_remembers_its_folders_and_policy(plan: Plan, quick: TrainConfig, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    claim(run, plan, quick, LABELS, resume=False)
-    assert {"further", "uncertain"}.isdisjoint(json.loads((run / "plan.json").read_text()))
-    both = replace(plan, further=(tmp_path / "own",), uncertain="ones")
-    claim(run, both, quick, LABELS, resume=False)
-    planned = json.loads((run / "plan.json").read_text())
-    assert (planned["further"], planned["uncertain"]) == ([str((tmp_path / "own").resolve())], "ones")
-    (run / LAST).touch()
-    claim(run, both, quick, LABELS, resume=True)
-    with pytest.raises(TrainingError, match=r"another configuration \(further\)"):
-        claim(run, replace(both, further=()), quick, LABELS, resume=True)

@@ -10,6 +10,7 @@ from training.fit.loss import masked_loss
 from training.fit.stages import (
     StageView,
     copy_global,
+    fill_untrained,
     global_logits,
     shrunk_size,
     stages,
@@ -76,6 +77,21 @@ def test_the_fusion_layer_starts_as_the_global_classifier(network: Agcnn) -> Non
     start_from_global(network)
     output = network.eval()(torch.rand(3, 1, 64, 64))
     torch.testing.assert_close(output.fusion, output.global_, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("untrained", [(), ("fusion",), ("local", "fusion")])
+def test_parts_that_no_stage_trains_take_the_global_branch_s_weights(
+    network: Agcnn, untrained: tuple[str, ...]
+) -> None:
+    local, fusion = (part.state_dict() for part in (Agcnn(network.config).local_branch, network.fusion))
+    network.local_branch.load_state_dict(local)
+    own = fusion["classifier.weight"].clone()
+    fill_untrained(network, untrained)
+    copied = torch.equal(network.local_branch.classifier.weight, network.global_branch.classifier.weight)
+    assert copied == ("local" in untrained)
+    assert torch.equal(network.fusion.classifier.weight, own) == ("fusion" not in untrained)
+    output = network.eval()(torch.rand(2, 1, 64, 64))
+    assert torch.allclose(output.fusion, output.global_, atol=1e-5) == ("fusion" in untrained)
 
 
 def test_the_bias_starts_at_the_log_odds(network: Agcnn) -> None:

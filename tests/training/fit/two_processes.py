@@ -14,7 +14,8 @@ from training.data.sample import Case
 from training.data.transforms import Augmentation
 from training.fit.checkpoint import save_weights
 from training.fit.config import TrainConfig
-from training.fit.loop import Data, create_fabric_for, fit
+from training.fit.devices import create_fabric_for
+from training.fit.loop import Data, fit
 
 ONE = TrainConfig(
     canvas_size=64,
@@ -26,6 +27,7 @@ ONE = TrainConfig(
     balance=False,
     select="best",
     augmentation=Augmentation(0, 0, 0, 0, 0, 0, 0),
+    precision="32-true",
     workers=0,
     threads=1,
 )

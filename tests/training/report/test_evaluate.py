@@ -29,7 +29,8 @@ from training.evaluation.metrics import CURVE_SCORES
 from training.evaluation.predictions import Predictions
 from training.fit import checkpoint
 from training.fit.config import TrainConfig
-from training.fit.run import Plan, train
+from training.fit.plan import Plan
+from training.fit.run import train
 from training.fit.served_weights import as_served
 from training.report import evaluate
 from training.report.calibration_source import held_out_predictions
@@ -161,6 +162,28 @@ def test_the_documents_have_every_section(evaluation: tuple[Path, Evaluation], t
     others = {"metrics.external"}  # needs a folder that this evaluation lacks
     paths = {path for guideline in guidelines() for item in guideline.items for path in item.needs}
     assert {path for path in paths if not contains(documents, path)} == others
+
+
+def test_folds_without_a_finding_are_refused(evaluation: tuple[Path, Evaluation]) -> None:
+    run, plan = evaluation
+    for seed, fold in enumerate(plan.folds):
+        predictions.save(
+            fold / "held_out.npz", predicted(np.zeros((3, 9, 14)), cases(np.zeros((9, 14)), prefix=f"{seed}-"))
+        )
+    for score in (evaluate.cross_validate, partial(evaluate.evaluate, run)):
+        with pytest.raises(TrainingError, match="held-out images of the folds: no image has a finding"):
+            score(plan)
+    assert not (run / evaluate.CARD).exists()
+
+
+def test_an_earlier_run_with_a_random_fusion_layer_is_refused(evaluation: tuple[Path, Evaluation]) -> None:
+    run, plan = evaluation
+    document = checkpoint.read_json(run / "run.json")
+    document["config"]["stages"] = ["global"]
+    del document["trained"]
+    checkpoint.write_json(run / "run.json", document)
+    with pytest.raises(TrainingError, match="stage fusion was never trained"):
+        evaluate.evaluate(run, plan)
 
 
 def pooled(plan: Evaluation) -> Predictions:
