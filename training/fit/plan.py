@@ -24,7 +24,7 @@ class Plan:
     fold
         (k, n): train on all but part k, counted from 0, of n patient-grouped parts of train + val, and score on part k.
     init
-        File of starting weights, see `checkpoint.initialise`.
+        File of starting weights, see `starting_weights.initialise`.
     teachers
         Folders of finished runs for distillation.
     without

@@ -16,7 +16,7 @@ from training.data.order import fold
 from training.data.sources import joined_labels
 from training.errors import TrainingError
 from training.evaluation import predictions
-from training.fit import checkpoint
+from training.fit import checkpoint, starting_weights
 from training.fit.artefact_weights import MEASURED, SUFFIX, measure_batch_norms
 from training.fit.claim import claim, precision_before
 from training.fit.config import STAGES, TrainConfig
@@ -61,7 +61,7 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
         raise TrainingError("--teacher and --distil must be given together")
     _ = config.network  # raises before anything is written or read
     labels = joined_labels(plan.folders)
-    architecture = checkpoint.with_scale_of(config.network_for(labels), plan.init)
+    architecture = starting_weights.with_scale_of(config.network_for(labels), plan.init)
     if config.deterministic:
         make_deterministic()
     hardware = find_hardware(config.accelerator)
@@ -132,7 +132,7 @@ def initialise_network(network: Agcnn, init: Path, config: TrainConfig, labels: 
 
     A published trunk goes into the local branch too, unless the local branch is to be copied from the global one.
     """
-    unmatched = checkpoint.initialise(network, init, labels)
+    unmatched = starting_weights.initialise(network, init, labels)
     whole = any(name.startswith("global_branch.") for name in checkpoint.read_state(init))
     if config.second_look == "init" and not whole:
         network.local_branch.features.load_state_dict(network.global_branch.features.state_dict())

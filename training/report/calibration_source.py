@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from model.agcnn import AgcnnConfig
+from training.data.examples import count_examples, require_examples
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.evaluation.assessment import out_of_fold_part, readings
 from training.evaluation.predictions import Predictions
 from training.evaluation.scores import Part
 from training.fit import checkpoint
-from training.fit.lineage import PLAN, earlier_patients
+from training.fit.lineage import PLAN, earlier_patients, require_trained
 from training.fit.run import HELD_OUT
 
 VALIDATION = "validation"
@@ -44,6 +45,7 @@ class CalibrationSource:
 def from_folds(folds: Sequence[Path], data: str, collection: str, second_look: bool) -> CalibrationSource:
     """Read the held-out predictions of finished folds."""
     held_out = [held_out_predictions(fold, second_look) for fold in folds]
+    require_findings(predictions.pool(held_out), "held-out images of the folds")
     part = out_of_fold_part(held_out, collection)
     return CalibrationSource(f"out-of-fold, {data} train+val", part)
 
@@ -62,8 +64,14 @@ def from_run(run: Path, data: str, second_look: bool) -> CalibrationSource | Non
         split, images = VALIDATION, checkpoint.read_json(run / checkpoint.DOCUMENT).get("held_out", f"{data} val")
     else:
         split, images = f"held-out part {fold[0] + 1} of {fold[1]}", f"{data} train+val"
+    require_findings(predicted, f"{split}, {images}")
     part = Part(split, predicted, readings(predicted, None))
     return CalibrationSource(f"{split}, {images}", part)
+
+
+def require_findings(predicted: Predictions, images: str) -> None:
+    """Refuse to score images of which no finding is known, see `require_examples`."""
+    require_examples(count_examples(predicted.targets, predicted.labels), images)
 
 
 def held_out_predictions(run: Path, second_look: bool = True) -> Predictions:
@@ -74,8 +82,9 @@ def held_out_predictions(run: Path, second_look: bool = True) -> Predictions:
     Raises
     ------
     TrainingError
-        None is left.
+        None is left, or a part of the network was never trained.
     """
+    require_trained(run, second_look)
     held_out, earlier = predictions.load(run / HELD_OUT), earlier_patients(run)
     unseen = np.flatnonzero([patient not in earlier for patient in held_out.patients])
     if not len(unseen):

@@ -9,7 +9,6 @@ import numpy as np
 
 from model.agcnn import Agcnn, without_second_look
 from training.data.cache import Canvases
-from training.data.examples import count_examples, require_examples
 from training.data.relabel import relabel
 from training.data.sources import joined_canvases
 from training.errors import TrainingError
@@ -101,9 +100,8 @@ class Evaluation:
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
     """Score the held-out predictions of the folds, without the test list."""
     check_folds(evaluation.folds, None)
-    source = from_folds(evaluation.folds, evaluation.name, evaluation.collection, evaluation.second_look)
-    require_scored(source)
-    return assess(parts(source.part, evaluation.collection))
+    part = from_folds(evaluation.folds, evaluation.name, evaluation.collection, evaluation.second_look).part
+    return assess(parts(part, evaluation.collection))
 
 
 def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
@@ -137,8 +135,6 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     plan, document = read_plan(run), {**document, "network": asdict(network.config)}
     collection, second_look = evaluation.collection, network.config.second_look
     source = calibration_source(run, evaluation)
-    if source:
-        require_scored(source)
     chosen = restrict(source.predictions, collection) if source else None
     calibration = calibrate(chosen) if chosen else None
     if source and calibration:
@@ -187,12 +183,6 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     documents = {"run": document, "plan": plan or {}, "metrics": metrics, "card": card}
     write_report(run, documents, Drawn(network, images, test, drawn))
     return metrics
-
-
-def require_scored(source: CalibrationSource) -> None:
-    """Refuse to calibrate on images of which no finding is known; see `require_examples`."""
-    predicted = source.predictions
-    require_examples(count_examples(predicted.targets, predicted.labels), source.name)
 
 
 def calibration_source(run: Path, evaluation: Evaluation) -> CalibrationSource | None:

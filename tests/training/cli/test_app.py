@@ -103,7 +103,8 @@ def test_an_invalid_option_or_file_gives_one_line(
         ("statistic", ["max", "l1", "l2"]),
         ("crop-from", ["canvas", "input"]),
         ("select", ["best", "last"]),
-        ("precision", ["32-true", "bf16-mixed", "16-mixed"]),
+        ("precision", ["auto", "32-true", "bf16-mixed", "16-mixed"]),
+        ("accelerator", ["auto", "cpu", "cuda"]),
     ],
 )
 def test_an_unknown_value_of_an_option_is_refused_with_the_choices(

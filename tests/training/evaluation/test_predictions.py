@@ -92,7 +92,9 @@ def test_batches_are_divided_and_reassembled_in_order(
             return tensor
 
         device = torch.device("cpu")
-        return SimpleNamespace(world_size=processes, global_rank=rank, device=device, all_reduce=all_reduce)
+        return SimpleNamespace(
+            world_size=processes, global_rank=rank, is_global_zero=rank == 0, device=device, all_reduce=all_reduce
+        )
 
     for rank in range(processes):
         sent.append([])

@@ -23,17 +23,18 @@ def whole(realdata: Path) -> Part:
     return Part("test", predicted, read_tables([folder / "chexnet_predictions.csv"], cases, LABELS))
 
 
-def macro_auroc(part: Part) -> float:
+def mean_auroc(part: Part) -> float:
     reading = part.readings[0]
     rows = score_rows(part, reading, resampled_scores(part, reading))
-    return next(float(row["value"]) for row in rows if (row["name"], row["label"]) == ("auroc", "macro"))
+    # The published mean is over all findings, the macro average over those with enough positives.
+    return float(np.mean([row["value"] for row in rows if row["name"] == "auroc" and row["label"] != "macro"]))
 
 
 def test_chexnet_s_published_predictions_have_their_known_scores(whole: Part) -> None:
     within = np.flatnonzero([case.collection == "B" for case in whole.predictions.cases])
     assert len(whole.predictions) == 258
-    assert round(macro_auroc(whole), 3) == 0.823
-    assert round(macro_auroc(whole.subset("B", within)), 3) == 0.748
+    assert round(mean_auroc(whole), 3) == 0.823
+    assert round(mean_auroc(whole.subset("B", within)), 3) == 0.748
 
 
 def test_every_published_box_is_scored(realdata: Path) -> None:

@@ -21,7 +21,7 @@ from tests.model.thin import thin
 from tests.training.export.published_reading import XRV_LABELS, densenet, resnet, to_1024, to_imagenet
 from training.errors import TrainingError
 from training.export.adoption import Publication, adopt, widen
-from training.fit import checkpoint
+from training.fit import checkpoint, starting_weights
 from training.fit.served_weights import as_served
 
 State = Mapping[str, Tensor]
@@ -215,10 +215,10 @@ def test_the_document_states_file_form_and_origin(tmp_path: Path) -> None:
 def test_training_that_starts_from_a_run_keeps_its_scale(tmp_path: Path) -> None:
     network, document = adopt(publication(tmp_path, published.torchxrayvision(FEW), "torchxrayvision", **SMALL))
     checkpoint.save(tmp_path, network, document)
-    start = checkpoint.with_scale_of(published_config := type(network.config)(), tmp_path / checkpoint.WEIGHTS)
+    start = starting_weights.with_scale_of(published_config := type(network.config)(), tmp_path / checkpoint.WEIGHTS)
     assert start.scale == (0.5, 0.25)
-    assert checkpoint.with_scale_of(published_config, tmp_path / "elsewhere" / "w.pth") == published_config
-    assert checkpoint.with_scale_of(published_config, None) == published_config
+    assert starting_weights.with_scale_of(published_config, tmp_path / "elsewhere" / "w.pth") == published_config
+    assert starting_weights.with_scale_of(published_config, None) == published_config
     assert checkpoint.load(tmp_path)[0].config == network.config
 
 

@@ -19,9 +19,9 @@ from training.fit.artefact_weights import (
     require_whole_parts,
     unfold_batch_norms,
 )
-from training.fit.checkpoint import initialise, load_network
 from training.fit.lineage import earlier_training_data, inherited_stages
 from training.fit.served_weights import folded
+from training.fit.starting_weights import initialise, load_network
 
 SHIPPED = ROOT / "service" / "assets" / "agcnn.onnx"
 CONFIG = AgcnnConfig("resnet50", canvas_size=64, input_size=32, pooling="average")
