@@ -20,6 +20,7 @@ from service.artefact.file import Artefact, load
 from service.dicom.canvas import canvas, grey_values
 from service.inference.session import Session
 from service.settings import SHIPPED_ARTEFACT
+from service.triage.site_rule import default_rule
 from training.data.pixel_path import Radiographs
 from training.data.sources import read
 from training.evaluation.adjudicated import Adjudicated, assess_adjudicated
@@ -28,7 +29,7 @@ from training.evaluation.calibration import MIN_POSITIVES
 from training.evaluation.metrics import Numbers, auroc, curve, macro, ranking
 from training.evaluation.predictions import Predictions, empty
 from training.evaluation.scores import Part, Reading, Row
-from training.evaluation.triage_table import NO_FINDING, URGENT, default_rule, triage_table
+from training.evaluation.triage_table import NO_FINDING, URGENT, triage_table
 from training.report.triage_summary import share
 
 ROOT = Path(__file__).parents[1]

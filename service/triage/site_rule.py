@@ -1,5 +1,7 @@
 """The site's triage rule: what it sets, and the default for what it does not set."""
 
+from collections.abc import Sequence
+
 from service.artefact.card import Card
 from service.errors import ConfigurationError
 from service.triage.default_rule import HIGH, STAT
@@ -11,6 +13,12 @@ Labels = tuple[str, ...] | None
 def site_rule(stat: Labels, high: Labels) -> Rule:
     """Return the rule of the settings, whatever the artefact; None is a list that is not set."""
     return Rule(STAT if stat is None else stat, HIGH if high is None else high)
+
+
+def default_rule(labels: Sequence[str]) -> Rule:
+    """Return the default rule as far as its labels are among these."""
+    stat, high = (tuple(label for label in names if label in labels) for names in (STAT, HIGH))
+    return Rule(stat, high)
 
 
 def rule_for(card: Card, stat: Labels, high: Labels) -> Rule:
@@ -26,14 +34,11 @@ def rule_for(card: Card, stat: Labels, high: Labels) -> Rule:
     if untrained := [label for label in (*(stat or ()), *(high or ())) if label in card.untrained]:
         raise ConfigurationError(f"the triage rule names {untrained[0]!r}, which the artefact was not trained on")
     trained = [label for label in card.labels if label not in card.untrained]
-    rule = Rule(_default(STAT, trained) if stat is None else stat, _default(HIGH, trained) if high is None else high)
+    default = default_rule(trained)
+    rule = Rule(default.stat if stat is None else stat, default.high if high is None else high)
     if not rule.labels and (stat is None or high is None):
         raise ConfigurationError(
             "no label of the artefact is in the default triage rule, so that every radiograph would be ROUTINE; set "
             f"TRIAGE_TRIAGE__STAT or TRIAGE_TRIAGE__HIGH to some of {', '.join(trained)}, or both to []"
         )
     return rule
-
-
-def _default(labels: tuple[str, ...], trained: list[str]) -> tuple[str, ...]:
-    return tuple(label for label in labels if label in trained)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from service.artefact.card import OperatingPoint
-from service.triage.default_rule import HIGH, STAT
 from service.triage.rule import PRIORITIES, Probabilities, Rule, TriageResult, triage
 from training.evaluation.bootstrap import Resamples, entry
 from training.evaluation.metrics import Flags, Numbers, auroc, curve, quotient, ranking
@@ -14,12 +13,6 @@ from training.evaluation.scores import Part, Row
 URGENT, NO_FINDING = "urgent", "No Finding"
 FIRST = (10, 20, 50)  # entries of a worklist that are read before the others
 ROUTINE = PRIORITIES.index("ROUTINE")
-
-
-def default_rule(labels: Sequence[str]) -> Rule:
-    """Return the service's default rule as far as its labels are among these."""
-    stat, high = (tuple(label for label in names if label in labels) for names in (STAT, HIGH))
-    return Rule(stat, high)
 
 
 def triage_table(part: Part, points: Sequence[OperatingPoint | None], rule: Rule) -> Row:

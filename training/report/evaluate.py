@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.agcnn import Agcnn, without_second_look
+from service.triage.site_rule import default_rule
 from training.data.cache import Canvases
 from training.data.relabel import relabel
 from training.data.sources import joined_canvases
@@ -27,7 +28,7 @@ from training.evaluation.comparison import read_tables
 from training.evaluation.operating_points import LEAST_SENSITIVITY, Choice, Terms, choose
 from training.evaluation.predictions import Predictions
 from training.evaluation.scores import Part
-from training.evaluation.triage_table import default_rule, triage_table
+from training.evaluation.triage_table import triage_table
 from training.fit import checkpoint
 from training.fit.devices import create_fabric
 from training.fit.lineage import require_trained

@@ -6,7 +6,7 @@ import pytest
 from service.errors import ConfigurationError
 from service.triage.default_rule import HIGH, STAT
 from service.triage.rule import Rule
-from service.triage.site_rule import rule_for, site_rule
+from service.triage.site_rule import default_rule, rule_for, site_rule
 
 
 def card(*labels: str, untrained: tuple[str, ...] = ()) -> Any:
@@ -43,3 +43,8 @@ def test_an_artefact_of_other_labels_needs_a_rule() -> None:
     assert rule_for(other, (), ()) == Rule((), ())  # the site wants no priorities
     with pytest.raises(ConfigurationError):
         rule_for(other, (), None)
+
+
+def test_the_default_rule_has_only_labels_that_exist() -> None:
+    assert default_rule((*HIGH, *STAT)) == Rule(STAT, HIGH)
+    assert default_rule(("Fracture", "Edema")) == Rule((), ("Edema",))

@@ -7,12 +7,11 @@ import pytest
 from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
-from service.triage.default_rule import HIGH, STAT
 from service.triage.rule import Rule
 from tests.service.records import operating_point
 from tests.training.cases import cases, predicted
 from training.evaluation.scores import Part, Reading, Row
-from training.evaluation.triage_table import apply, default_rule, precision, present, triage_table, urgency
+from training.evaluation.triage_table import apply, precision, present, triage_table, urgency
 
 LABELS = ("Cardiomegaly", "Mass", "Pneumothorax")
 POINTS = tuple(operating_point(0.5) for _ in LABELS)
@@ -110,11 +109,6 @@ def test_precision_by_hand() -> None:
     assert precision(np.array([4.0, 1, 1, 1]), positive, 2) == pytest.approx((1 + 1 / 3) / 2)  # a third is drawn
     assert precision(np.ones(4), positive, 4) == 0.5
     assert precision(np.ones(4), positive, 5) is None
-
-
-def test_the_default_rule_is_that_of_the_service_within_the_labels() -> None:
-    assert default_rule((*HIGH, *STAT)) == Rule(STAT, HIGH)
-    assert default_rule(("Fracture", "Edema")) == Rule((), ("Edema",))
 
 
 def test_a_label_set_without_any_of_the_rules_findings_has_no_urgent_image() -> None:
