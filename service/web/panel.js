@@ -103,8 +103,8 @@ function bar(finding, chooseMap) {
  * @param {Finding} finding
  */
 function untrained(finding) {
-  const words = element("span", { class: "quiet" }, "not evaluated: not in the training data");
-  return element("li", { class: "untrained" }, element("span", { class: "label" }, label(finding.label)), words);
+  const reason = element("span", { class: "quiet" }, "not evaluated: not in the training data");
+  return element("li", { class: "untrained" }, element("span", { class: "label" }, label(finding.label)), reason);
 }
 
 /** @param {Prediction} prediction */

@@ -182,12 +182,13 @@ def export(
     from training.export.codes import TABLE, read_codes
     from training.fit import checkpoint
     from training.fit.lineage import require_trained
+    from training.report import decision
     from training.report import evaluate as evaluation
 
     with one_line():
         require_trained(run, not without_second_look)
         network, document = checkpoint.load(run)
-        calibration, card = evaluation.load_calibration(run), checkpoint.read_json(run / evaluation.CARD)
+        calibration, card = decision.load_calibration(run), checkpoint.read_json(run / evaluation.CARD)
         if without_second_look:
             network = agcnn.without_second_look(network)
         if codes or (data / TABLE).is_file():

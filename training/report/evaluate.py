@@ -5,14 +5,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from model.agcnn import Agcnn, without_second_look
 from service.triage.site_rule import default_rule
 from training.data.cache import Canvases
 from training.data.relabel import relabel
 from training.data.sources import joined_canvases
-from training.errors import TrainingError
 from training.evaluation import predictions, predictions_table
 from training.evaluation.adjudicated import assess_adjudicated, read_adjudicated
 from training.evaluation.assessment import (
@@ -20,13 +17,10 @@ from training.evaluation.assessment import (
     assess_decisions,
     parts,
     readings,
-    restrict,
-    suffix,
 )
-from training.evaluation.calibration import Calibration, calibrate
+from training.evaluation.calibration import Calibration
 from training.evaluation.comparison import read_tables
-from training.evaluation.operating_points import LEAST_SENSITIVITY, Choice, Terms, choose
-from training.evaluation.predictions import Predictions
+from training.evaluation.operating_points import LEAST_SENSITIVITY
 from training.evaluation.scores import Part
 from training.evaluation.triage_table import triage_table
 from training.fit import checkpoint
@@ -37,12 +31,13 @@ from training.fit.served_weights import as_served
 from training.report import model_card
 from training.report.calibration_source import CalibrationSource, check_folds, check_source, from_folds, from_run
 from training.report.card_scores import card_metrics
+from training.report.decision import CALIBRATION, Decision, decide, decision_rows, save_calibration
 from training.report.drift import drift_statistics
 from training.report.external import external_scores, open_external_sets, predict_external
 from training.report.report_files import Drawn, write_report
 from training.report.study import Scored, failure_entries, read_plan, study
 
-METRICS, CARD, CALIBRATION = "metrics.json", "card.json", "calibration.json"
+METRICS, CARD = "metrics.json", "card.json"
 TEST, TABLE = "test.npz", "predictions.csv"
 
 
@@ -134,56 +129,51 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     predictions.save(run / TEST, test)
 
     plan, document = read_plan(run), {**document, "network": asdict(network.config)}
-    collection, second_look = evaluation.collection, network.config.second_look
-    source = calibration_source(run, evaluation)
-    chosen = restrict(source.predictions, collection) if source else None
-    calibration = calibrate(chosen) if chosen else None
-    if source and calibration:
-        choices = choose(source.predictions, calibration, Terms(source.name, collection, evaluation.least_sensitivity))
-    else:
-        choices = [Choice(label, None, "not calibrated") for label in test.labels]
-    points = [choice.point for choice in choices]
-    calibrated = calibration.probabilities(test.logits) if calibration else None
-    tested = parts(Part("test", test, (*readings(test, calibrated), *others)), collection)
-    drawn = calibration or Calibration.identity(len(test.labels))
-    predictions_table.write(run / TABLE, test, drawn.probabilities(test.logits))
+    collection, source = evaluation.collection, calibration_source(run, evaluation)
+    decision = decide(source, collection, evaluation.least_sensitivity) if source else None
+    drawn = decision.calibration if decision else Calibration.identity(len(test.labels))
+    calibrated = drawn.probabilities(test.logits)
+    predictions_table.write(run / TABLE, test, calibrated)
+    tested = parts(Part("test", test, (*readings(test, calibrated if decision else None), *others)), collection)
+    points = decision.points if decision else [None] * len(test.labels)
     metrics = {
-        "calibration": {
-            "source": source.name + suffix(collection) if source else None,
-            "images": len(chosen) if chosen else 0,
-        },
+        **decision_rows(decision, test.labels),
         **assess([*(parts(source.part, collection) if source else ()), *tested]),
-        "operating_points": [point and point.model_dump() for point in points],
-        "operating_points_missing": {choice.label: choice.reason for choice in choices if choice.reason},
         **assess_decisions(tested, points, evaluation.prevalence),
-        "triage": [triage_table(part, points, default_rule(test.labels)) for part in tested] if calibration else [],
+        "triage": [triage_table(part, points, default_rule(test.labels)) for part in tested] if decision else [],
         **study(plan, document, evaluation.data, Scored(source.part if source else None, test, collection)),
         **failure_entries(tested[-1], drawn),
     }
     if adjudicated:
         metrics["adjudicated"] = assess_adjudicated(tested[0], points, adjudicated)
     if predicted:
-        metrics["external"] = external_scores(predicted, calibration, points)
+        metrics["external"] = external_scores(predicted, decision.calibration if decision else None, points)
     checkpoint.write_json(run / METRICS, metrics)
     for stale in (CARD, CALIBRATION):
         (run / stale).unlink(missing_ok=True)
     card: dict[str, Any] = {}
-    if source and calibration:
-        save_calibration(run, calibration)
-        card = {
-            "labels": labels,
-            "untrained": document.get("untrained", []),
-            "operating_points": metrics["operating_points"],
-            "training_data": document["training_data"],
-            "metrics": card_metrics(metrics["metrics"], second_look),
-            "statistics": statistics(run, network, evaluation, calibration, source.predictions),
-            "model_card": model_card.model_card(document, metrics),
-            **({} if second_look else {"second_look": False}),
-        }
+    if decision:
+        save_calibration(run, decision.calibration)
+        card = card_of(document, metrics, statistics(run, network, evaluation, decision))
         checkpoint.write_json(run / CARD, card)
     documents = {"run": document, "plan": plan or {}, "metrics": metrics, "card": card}
     write_report(run, documents, Drawn(network, images, test, drawn))
     return metrics
+
+
+def card_of(document: dict[str, Any], metrics: dict[str, Any], statistics: dict[str, Any]) -> dict[str, Any]:
+    """Return what the artefact's card takes from an evaluation."""
+    second_look = document["network"]["second_look"]
+    return {
+        "labels": checkpoint.labels_of(document),
+        "untrained": document.get("untrained", []),
+        "operating_points": metrics["operating_points"],
+        "training_data": document["training_data"],
+        "metrics": card_metrics(metrics["metrics"], second_look),
+        "statistics": statistics,
+        "model_card": model_card.model_card(document, metrics),
+        **({} if second_look else {"second_look": False}),
+    }
 
 
 def calibration_source(run: Path, evaluation: Evaluation) -> CalibrationSource | None:
@@ -194,39 +184,16 @@ def calibration_source(run: Path, evaluation: Evaluation) -> CalibrationSource |
     return from_run(run, data, second_look)
 
 
-def save_calibration(run: Path, calibration: Calibration) -> None:
-    """Write the calibration of a run."""
-    checkpoint.write_json(run / CALIBRATION, {"slope": calibration.slope.tolist(), "bias": calibration.bias.tolist()})
-
-
-def load_calibration(run: Path) -> Calibration:
-    """Read the calibration of an evaluated run.
-
-    Raises
-    ------
-    TrainingError
-        The run was evaluated without calibration, or not at all.
-    """
-    if (run / METRICS).is_file() and not (run / CALIBRATION).is_file():
-        raise TrainingError(
-            f"{run}: it is not calibrated, so that it has no probabilities to serve: evaluate it with --fold, or train "
-            "it with --split train, which keeps val apart for calibration"
-        )
-    document = checkpoint.read_json(run / CALIBRATION)
-    return Calibration(np.array(document["slope"]), np.array(document["bias"]))
-
-
-def statistics(
-    run: Path, network: Agcnn, evaluation: Evaluation, calibration: Calibration, pooled: Predictions
-) -> dict[str, Any]:
+def statistics(run: Path, network: Agcnn, evaluation: Evaluation, decision: Decision) -> dict[str, Any]:
     """Mean and deviation of the images' mean pixel and of each fusion probability; the height of class maps.
 
     They are computed on the run's held-out images, or on those of the folds if it has none.
     """
     validation, document = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)
-    predicted = predictions.load(validation) if validation.is_file() else pooled
+    predicted = predictions.load(validation) if validation.is_file() else decision.predictions
     if not evaluation.second_look:
         predicted = predictions.without_second_look(predicted)
     split = "val" if validation.is_file() and "adopted" not in document else "train+val"
     images = evaluation.canvases(split, document["network"]["canvas_size"], predicted.labels)
-    return drift_statistics(network, images, predicted.labels, calibration.probabilities(predicted.logits)[0])
+    probabilities = decision.calibration.probabilities(predicted.logits)[0]
+    return drift_statistics(network, images, predicted.labels, probabilities)

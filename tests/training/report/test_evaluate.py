@@ -35,6 +35,7 @@ from training.fit.served_weights import as_served
 from training.report import evaluate
 from training.report.calibration_source import held_out_predictions
 from training.report.checklist import answers, contains, guidelines, markdown
+from training.report.decision import load_calibration
 from training.report.evaluate import Evaluation
 from training.report.report_files import CHECKLIST, REPORT
 from training.report.sections import SECTIONS
@@ -84,7 +85,7 @@ def test_without_a_second_look_the_card_is_about_the_global_branch(evaluation: t
     assert card["second_look"] is False
     assert {branch for *_, branch in scores} == {"fusion", "global"}
     assert all(scores[(*key, "fusion")] == value for (*key, branch), value in scores.items() if branch == "global")
-    calibration = evaluate.load_calibration(run)
+    calibration = load_calibration(run)
     assert np.array_equal(calibration.slope[0], calibration.slope[1])
     assert card["model_card"]["model_details"]["network"]["second_look"] is False
 
@@ -152,7 +153,7 @@ def test_the_documents_have_every_section(evaluation: tuple[Path, Evaluation], t
     assert {row["image"] for row in metrics["failures"]} == inside
     for row in metrics["failures"]:
         assert f"Radiograph {row['image']}, labelled {row['kind']} for {row['label'].replace('_', ' ')}," in page
-    probabilities = evaluate.load_calibration(run).probabilities(predictions.load(run / "test.npz").logits)[0]
+    probabilities = load_calibration(run).probabilities(predictions.load(run / "test.npz").logits)[0]
     reading = read_table(run / evaluate.TABLE, read(plan.data, "test", 64).cases, LABELS)
     np.testing.assert_allclose(reading.scores, probabilities, rtol=1e-8)
     text = (run / CHECKLIST).read_text()
@@ -204,7 +205,7 @@ def test_out_of_fold_calibration_is_fitted_on_the_other_folds(evaluation: tuple[
 def test_the_test_list_is_calibrated_with_the_written_calibration(evaluation: tuple[Path, Evaluation]) -> None:
     run, plan = evaluation
     metrics = evaluate.evaluate(run, plan)
-    test, calibration = predictions.load(run / "test.npz"), evaluate.load_calibration(run)
+    test, calibration = predictions.load(run / "test.npz"), load_calibration(run)
     fitted = calibrate(pooled(plan).within("B"))
     np.testing.assert_array_equal(calibration.slope, fitted.slope)
     row = next(
@@ -309,7 +310,7 @@ def test_thresholds_come_from_the_folds_within_the_collection(evaluation: tuple[
     assert point["source"] == "out-of-fold, tiny train+val, collection B"
     assert point["positives"] + point["negatives"] == 120
     assert point["specificity"] >= 0.95
-    calibration = evaluate.load_calibration(run)
+    calibration = load_calibration(run)
     folds = pooled(plan).within("B")
     probabilities = calibration.probabilities(folds.logits)[0, :, 0]
     hits = (probabilities[folds.targets[:, 0] == 1] >= point["threshold"]).mean()
@@ -353,7 +354,7 @@ def test_a_run_alone_is_calibrated_on_its_validation_list(evaluation: tuple[Path
     validation = {row["name"] for row in metrics["metrics"] if row["split"] == "validation"}
     assert validation == {*CURVE_SCORES, *UNCALIBRATED_NAMES}  # calibration was fitted on all of these images
     assert {point["source"] for point in metrics["operating_points"] if point} == {"validation, tiny val"}
-    np.testing.assert_array_equal(evaluate.load_calibration(run).slope, calibrate(many).slope)
+    np.testing.assert_array_equal(load_calibration(run).slope, calibrate(many).slope)
     assert (run / evaluate.CARD).is_file()
     checkpoint.write_json(run / "plan.json", checkpoint.read_json(run / "plan.json") | {"fold": [1, 4]})
     predictions.save(run / "held_out.npz", held_out)
@@ -396,7 +397,7 @@ def test_statistics_are_computed_on_the_validation_images(evaluation: tuple[Path
     statistics = checkpoint.read_json(run / evaluate.CARD)["statistics"]
     images = canvases(plan.data, "val", 64, plan.cache)
     assert statistics["pixel_mean"][0] == pytest.approx(images.means().mean())
-    calibrated = evaluate.load_calibration(run).probabilities(predictions.load(run / "held_out.npz").logits)[0]
+    calibrated = load_calibration(run).probabilities(predictions.load(run / "held_out.npz").logits)[0]
     assert statistics["probability"]["Mass"] == pytest.approx([calibrated[:, 4].mean(), calibrated[:, 4].std()])
     assert statistics["class_map_quantile"] == class_map_quantiles(as_served(checkpoint.load(run)[0]), images)
 
@@ -412,7 +413,7 @@ def check_uncalibrated(run: Path, metrics: dict[str, Any]) -> None:
     assert (run / REPORT).is_file()
     assert "not calibrated" in next(summary_lines(metrics))
     with pytest.raises(TrainingError, match="it is not calibrated"):
-        evaluate.load_calibration(run)
+        load_calibration(run)
 
 
 def test_a_run_on_train_and_val_takes_its_statistics_from_the_folds(
@@ -424,7 +425,7 @@ def test_a_run_on_train_and_val_takes_its_statistics_from_the_folds(
     train(Plan(plan.data, plan.cache, "train+val"), config, run, resume=False)
     evaluate.evaluate(run, plan)
     statistics = checkpoint.read_json(run / evaluate.CARD)["statistics"]
-    calibrated = evaluate.load_calibration(run).probabilities(pooled(plan).logits)[0]
+    calibrated = load_calibration(run).probabilities(pooled(plan).logits)[0]
     alone = evaluate.evaluate(run, replace(plan, folds=()))
     check_uncalibrated(run, alone)
     assert statistics["probability"]["Edema"] == pytest.approx([calibrated[:, 9].mean(), calibrated[:, 9].std()])
