@@ -21,7 +21,7 @@ from training.fit.lineage import PLAN
 from training.report.calibration_source import VALIDATION
 from training.report.flow import folder, size, size_of, step, trained
 
-PACKAGES = ("torch", "lightning-fabric", "monai", "numpy", "scipy", "pillow")
+PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "pillow")
 NOT_HELD_OUT = "not held out, or patients of the starting weights or teachers"
 
 Row = dict[str, Any]
