@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import distributed
 
 from training.errors import TrainingError
 from training.fit.config import Accelerator, Precision, TrainConfig
@@ -94,6 +95,16 @@ def create_fabric(
         return Fabric(accelerator=kind, devices=count, num_nodes=num_nodes, precision=chosen)
     except MisconfigurationException as error:
         raise TrainingError(f"devices: {error}".partition("\n")[0]) from error
+
+
+def end_connection(fabric: Fabric) -> None:
+    """Wait for all processes of a Fabric, then close the connection between them.
+
+    A process that exits with an open connection can abort in its destructor, and Fabric then kills the others.
+    """
+    fabric.barrier()
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def describe_devices(config: TrainConfig, hardware: Hardware) -> dict[str, object]:

@@ -24,6 +24,7 @@ from training.fit.devices import (
     create_fabric_for,
     describe_devices,
     device_lines,
+    end_connection,
     find_hardware,
     make_deterministic,
     with_precision,
@@ -123,7 +124,7 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
             (run / PART).replace(run / HELD_OUT)
     if fabric.is_global_zero:
         checkpoint.save(run, network, document)
-    fabric.barrier()
+    end_connection(fabric)
     fabric.print(f"{run}: finished")
 
 

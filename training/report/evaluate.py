@@ -24,7 +24,7 @@ from training.evaluation.operating_points import LEAST_SENSITIVITY
 from training.evaluation.scores import Part
 from training.evaluation.triage_table import triage_table
 from training.fit import checkpoint
-from training.fit.devices import create_fabric
+from training.fit.devices import create_fabric, end_connection
 from training.fit.lineage import require_trained
 from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
@@ -124,6 +124,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     adjudicated = read_adjudicated(evaluation.adjudicated, images.cases) if evaluation.adjudicated else None
     test = predictions.predict_distributed(fabric, network, images)
     predicted = predict_external(fabric, network, external)
+    end_connection(fabric)
     if not fabric.is_global_zero:
         return {}
     predictions.save(run / TEST, test)

@@ -1,10 +1,13 @@
 import os
 from dataclasses import replace
-from types import MappingProxyType
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import distributed
 
 from training.errors import TrainingError
 from training.fit import devices
@@ -15,6 +18,7 @@ from training.fit.devices import (
     create_fabric_for,
     describe_devices,
     device_lines,
+    end_connection,
     find_hardware,
     make_deterministic,
     with_precision,
@@ -90,3 +94,13 @@ def test_deterministic_kernels_are_asked_for(monkeypatch: pytest.MonkeyPatch) ->
     finally:
         torch.use_deterministic_algorithms(False)
         monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+
+
+def test_the_connection_of_several_processes_is_closed_after_all_have_arrived(tmp_path: Path) -> None:
+    states = []
+    fabric: Any = SimpleNamespace(barrier=lambda: states.append(distributed.is_initialized()))
+    end_connection(fabric)  # one process has none
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    end_connection(fabric)
+    assert states == [False, True]
+    assert not distributed.is_initialized()
