@@ -66,7 +66,7 @@ def test_predictive_values_name_their_prevalence(read: Reader) -> None:
 def test_groups_have_rates_and_differences(read: Reader) -> None:
     rate, difference = "0.300 (0.200 to 0.400)", "−0.100 (−0.300 to +0.100)"
     rows = [[" ".join(cell.split()) for cell in row] for row in read.rows]
-    assert ["sex", "F", rate + "1 findings", difference, rate + "1 findings", difference] in rows
+    assert ["sex", "F", rate + "1 finding", difference, rate + "1 finding", difference] in rows
     assert ["sex", "M", rate + "12 images", "n/a", rate + "12 images", "n/a"] in rows
 
 
