@@ -3,7 +3,7 @@
 In such a table, made from Google Health's labels for ChestX-ray14, every value stands two columns to the right of its
 name: the pixel spacing under Fracture and Pneumothorax, Fracture under Airspace opacity, Pneumothorax under Nodule or
 mass, and Airspace opacity under Set Id; Nodule or mass itself is lost. That happens where the names that hold a comma,
-`OriginalImage[Width,Height]` and `OriginalImagePixelSpacing[x,y]`, count as one column each. Such a table is told by
+`OriginalImage[Width,Height]` and `OriginalImagePixelSpacing[x,y]`, count as one column each. Such a table is known by
 the pixel spacing, which must be that of the published table of the images, in DATA.
 """
 

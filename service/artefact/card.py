@@ -12,7 +12,7 @@ MeanAndDeviation = tuple[float, Annotated[float, Field(ge=0)]]
 Schema = Literal["agcnn-triage/artefact/1"]
 Notice = Literal["Research use only. Not a medical device."]
 
-_LABEL_LENGTH = 64  # of an LO, PS3.5 6.2, and of the worklist's filter
+_LABEL_LENGTH = 64  # an LO has at most 64 characters (PS3.5 6.2), as has the worklist's filter
 _LABEL = f"expected at most {_LABEL_LENGTH} printable characters, without backslash, bar and outer spaces"
 
 SCHEMA: Schema = "agcnn-triage/artefact/1"

@@ -52,7 +52,7 @@ def test_the_answer(client: Client, answer: dict[str, Any]) -> None:
     assert (answer["priority"], answer["reason"]) == (
         "STAT",
         [PNEUMOTHORAX],
-    )  # of the default rule's labels the only one
+    )  # the only label that the default rule names
     findings = {finding["label"]: finding for finding in answer["findings"]}
     assert tuple(findings) == LABELS
     assert {finding["local"] for finding in findings.values()} == {None}

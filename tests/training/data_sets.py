@@ -82,7 +82,7 @@ def mimic_cxr(root: Path, suffix: str = ".csv.gz") -> Path:
         ("8061113f", "11000898", "50771383", "PA", "test"),
         ("9a1f2b3c", "11000899", "50771999", "AP", "train"),
     ]
-    labels = {  # of each study, by the columns of the header
+    labels = {  # one row per study, in the header's order
         "50414267": ",,,,,,,,1.0,,,,,",
         "53189527": "-1.0,1.0,,0.0,,,,,,,,,,1.0",
         "57375967": ",,,,,,,,,1.0,,-1.0,0.0,",

@@ -474,4 +474,4 @@ def test_migrated_records_are_listed_as_unread(old: Database, make: Make) -> Non
     with old.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(WORKLIST)) == 1203
         (urgency,) = connection.scalars(sa.select(WORKLIST.c.urgency).distinct())
-        assert urgency == pytest.approx(-math.log(3))  # of Mass, over its threshold: revision 0009
+        assert urgency == pytest.approx(-math.log(3))  # Mass over its threshold, as revision 0009 computes it

@@ -40,7 +40,7 @@ def test_an_artefact_of_other_labels_needs_a_rule() -> None:
         rule_for(other, None, None)
     assert "TRIAGE_TRIAGE__STAT" in caught.value.message
     assert rule_for(other, None, ("Tuberculosis",)) == Rule((), ("Tuberculosis",))
-    assert rule_for(other, (), ()) == Rule((), ())  # the site wants no priorities
+    assert rule_for(other, (), ()) == Rule((), ())  # the site has switched priorities off
     with pytest.raises(ConfigurationError):
         rule_for(other, (), None)
 

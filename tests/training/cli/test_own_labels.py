@@ -29,7 +29,7 @@ CODES = "Fracture,125605004,SCT,Fracture of bone,51299004,SCT,Clavicle"
 
 
 def own_folder(root: Path) -> Path:
-    """Twenty images of as many patients; nobody has a pacemaker in train."""
+    """Twenty images of as many patients; no patient of train has a pacemaker."""
     (root / "images").mkdir(parents=True)
     rows = [",".join(["image", "patient", "split", *LABELS])]
     for number in range(20):

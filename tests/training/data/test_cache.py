@@ -142,7 +142,7 @@ def test_lists_share_a_file_and_no_image_is_read_twice(
     whole, indices = both.read(np.arange(32)), np.arange(24)
     torch.testing.assert_close(whole[:24], parts[1].read(indices), rtol=0, atol=0)
     torch.testing.assert_close(whole[24:], parts[0].read(indices[:8]), rtol=0, atol=0)
-    cache_canvases(read(published, "val", 32), folder)  # of another size
+    cache_canvases(read(published, "val", 32), folder)  # another canvas size
     assert len(reads) == 40
 
 

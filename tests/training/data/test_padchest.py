@@ -55,7 +55,7 @@ def test_frontal_images_with_chestxray14_s_names_of_their_findings(tmp_path: Pat
         "8.png": {"Mass"},
     }
     assert set(cases["2.png"].findings) == {0.0}
-    assert np.isnan(cases["6.png"].findings).all()  # unchanged since an image that is not told
+    assert np.isnan(cases["6.png"].findings).all()  # "unchanged" refers to an image that the table does not name
     assert (cases["3.png"].sex, cases["3.png"].age, cases["3.png"].view) == ("F", 84.0, "AP")
     assert cases["2.png"].view == "AP"
 
