@@ -25,8 +25,8 @@ def relabel(images: Canvases, labels: Sequence[str]) -> Canvases:
     return replace(images, cases=cases, labels=tuple(labels))
 
 
-def relabel_case(case: Case, labels: Sequence[str], wanted: Sequence[str]) -> Case:
-    """Return a case with the findings and boxes of the wanted labels; findings of others than `labels` are NaN."""
+def relabel_case(case: Case, labels: Sequence[str], chosen: Sequence[str]) -> Case:
+    """Return a case with the findings and boxes of the chosen labels; a label that is not among `labels` is NaN."""
     known = dict(zip(labels, case.findings, strict=True))
-    boxes = {label: drawn for label, drawn in case.boxes.items() if label in wanted}
-    return replace(case, findings=tuple(known.get(label, nan) for label in wanted), boxes=boxes)
+    boxes = {label: drawn for label, drawn in case.boxes.items() if label in chosen}
+    return replace(case, findings=tuple(known.get(label, nan) for label in chosen), boxes=boxes)

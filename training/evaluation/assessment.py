@@ -95,7 +95,7 @@ def assess_decisions(
     parts
         Images that chose neither calibration nor thresholds.
     stated
-        Label to a prevalence for which predictive values are wanted too.
+        Label to a prevalence for which predictive values are computed too.
 
     Returns
     -------

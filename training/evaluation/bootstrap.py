@@ -1,6 +1,5 @@
 """Intervals by a cluster bootstrap: patients are resampled with all their images, which are correlated."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from scipy.sparse import csr_array
 
+from training.data.processors import processors
 from training.evaluation.metrics import CONFIDENCE, Flags, Interval, Numbers
 
 RESAMPLES = 1000
@@ -114,7 +114,7 @@ def evaluate_all(tasks: Sequence[tuple[Resamples, Measure]], processes: int | No
         `[1 + R, ...]` for each task.
     """
     work = sum(len(drawn.owner) * (1 + drawn.count) for drawn, _ in tasks)
-    processes = processes or (1 if work < SMALL else available())
+    processes = processes or (1 if work < SMALL else processors())
     pieces = [
         (drawn, measure, start, min(start + CHUNK, 1 + drawn.count))
         for drawn, measure in tasks
@@ -131,11 +131,6 @@ def evaluate_all(tasks: Sequence[tuple[Resamples, Measure]], processes: int | No
                 )
     parts = iter(done)
     return [np.concatenate([next(parts) for _ in range(0, 1 + drawn.count, CHUNK)]) for drawn, _ in tasks]
-
-
-def available() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def evaluate_piece(piece: tuple[Resamples, Measure, int, int]) -> Numbers:

@@ -13,7 +13,13 @@ SEEDS = 32
 NOISE = 1e-5
 MAX_CHANGE = 5e-4  # in probability and heat map
 MAX_BOX_CHANGE = 0.5  # canvas pixels
-NAMES = ("fusion", "global", "local", "heat_map", "box")  # of the outputs kept; without a second look no `local`
+NAMES = (
+    "fusion",
+    "global",
+    "local",
+    "heat_map",
+    "box",
+)  # outputs in the golden entry; there is no `local` without a second look
 
 Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 

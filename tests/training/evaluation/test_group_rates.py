@@ -83,5 +83,5 @@ def test_with_few_cases_or_nothing_outside_there_is_no_difference() -> None:
 def test_without_operating_points_or_groups_there_are_no_rows() -> None:
     whole = part(40)
     assert group_rates(whole, points()) == []
-    nobody = tuple(replace(case, sex="", view="") for case in whole.predictions.cases)
-    assert group_rates(replace(whole, predictions=replace(whole.predictions, cases=nobody)), points("Edema")) == []
+    unknown = tuple(replace(case, sex="", view="") for case in whole.predictions.cases)
+    assert group_rates(replace(whole, predictions=replace(whole.predictions, cases=unknown)), points("Edema")) == []

@@ -26,7 +26,7 @@ from training.fit.served_weights import as_served
 
 State = Mapping[str, Tensor]
 
-FEW, FEW_BLOCKS = (1, 1, 1, 1), (1, 1, 2, 1)  # of `thin`
+FEW, FEW_BLOCKS = (1, 1, 1, 1), (1, 1, 2, 1)  # blocks of the thinned DenseNet and ResNet
 NIH = (14, 15, 16, 17)  # outputs that `densenet121-res224-nih` never trained
 SMALL: dict[str, Any] = {"input_size": 64, "canvas_size": 128}
 
@@ -121,8 +121,8 @@ def test_torchxrayvisions_resnet_at_512_pixels(tmp_path: Path, saved: str) -> No
     assert (network.config.backbone, network.config.input_size, network.config.canvas_size) == ("resnet50", 512, 1024)
     assert document["labels"] == [*LABELS, "Fracture", "Lung Opacity"]
     expected = by_label(resnet(plain, to_1024(picture)), XRV_LABELS)
-    wanted = {label: expected[label] for label in document["labels"]}
-    assert logits(network, document, picture) == pytest.approx(wanted, abs=1e-3)
+    kept = {label: expected[label] for label in document["labels"]}
+    assert logits(network, document, picture) == pytest.approx(kept, abs=1e-3)
 
 
 def renamed(state: State, old: str, new: str) -> dict[str, Tensor]:

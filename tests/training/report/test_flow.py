@@ -46,7 +46,7 @@ def test_training_leaves_out_the_patients_of_another_folder() -> None:
 
 
 def flow(*used: tuple[str, ...]) -> dict[str, Any]:
-    """Folders of one name, whose splits were used as told."""
+    """Folders with equal names, and what each of their splits was used for."""
     uses = [
         step("trained on", "train", {"images": 4, "patients": 2}, {"images": 4, "patients": 2}, ""),
         step("calibrated on", "train+val", {"images": 3, "patients": 2}, {"images": 6, "patients": 3}, "other " * 20),
