@@ -78,7 +78,7 @@ class MobileBlock(nn.Module):
         return x + narrow if self.has_shortcut else narrow
 
 
-def efficientnet_lite(width: float, depth: float) -> nn.Sequential:
+def efficientnet_lite(width: float, depth: float, output_stride: int = 32) -> nn.Sequential:
     """Build the trunk from one normalised grey channel to non-negative features.
 
     `[B, 1, H, W]` to `[B, 1280, ceil(H / 32), ceil(W / 32)]`, with He initialisation. Stem, head and the repeats of the
@@ -88,11 +88,15 @@ def efficientnet_lite(width: float, depth: float) -> nn.Sequential:
     ----------
     width, depth
         Factors of the channels and of the repeats of a stage.
+    output_stride
+        Side of the image over that of the features, at most: later stages have stride 1, without dilation.
     """
     blocks: list[nn.Module] = []
-    channels = STEM
-    for number, (kernel, repeats, out, expansion, stride) in enumerate(STAGES):
+    channels, reached = STEM, 2
+    for number, (kernel, repeats, out, expansion, full) in enumerate(STAGES):
         is_scaled = 0 < number < len(STAGES) - 1
+        stride = full if reached * full <= output_stride else 1
+        reached *= stride
         for repeat in range(ceil(depth * repeats) if is_scaled else repeats):
             blocks.append(MobileBlock(channels, scaled(out, width), kernel, expansion, stride if repeat == 0 else 1))
             channels = scaled(out, width)
@@ -123,6 +127,7 @@ def scaled(channels: int, width: float) -> int:
 
 BUILD: dict[str, Callable[[], nn.Sequential]] = {
     "efficientnet_lite0": partial(efficientnet_lite, 1.0, 1.0),
+    "efficientnet_lite0_stride16": partial(efficientnet_lite, 1.0, 1.0, output_stride=16),
     "efficientnet_lite1": partial(efficientnet_lite, 1.0, 1.1),
     "efficientnet_lite2": partial(efficientnet_lite, 1.1, 1.2),
 }

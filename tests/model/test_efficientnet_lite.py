@@ -19,7 +19,13 @@ LITE0 = (
     *((5, 2, False), (5, 1, True), (5, 1, True), (5, 1, True)),
     (3, 1, False),
 )
-LAST = {"efficientnet_lite0": (15, 320), "efficientnet_lite1": (20, 320), "efficientnet_lite2": (20, 352)}
+STRIDE16 = tuple((kernel, 1 if number == 11 else stride, cut) for number, (kernel, stride, cut) in enumerate(LITE0))
+LAST = {
+    "efficientnet_lite0": (15, 320),
+    "efficientnet_lite0_stride16": (15, 320),
+    "efficientnet_lite1": (20, 320),
+    "efficientnet_lite2": (20, 352),
+}
 
 
 def published_name(name: str) -> str:
@@ -56,7 +62,9 @@ def conv(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
     return functional.conv2d(x, weight, None, stride, groups=groups)
 
 
-def reference(image: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+def reference(
+    image: Tensor, state: dict[str, Tensor], blocks: tuple[tuple[int, int, bool], ...]
+) -> tuple[Tensor, Tensor]:
     """Compute stem and features of `[B, 1, H, W]` in [0, 1] with weights for three colours, (255 x - 127) / 128."""
 
     def norm(x: Tensor, name: str) -> Tensor:
@@ -67,7 +75,7 @@ def reference(image: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
 
     x = ((255 * image - 127) / 128).expand(-1, 3, -1, -1)
     stem = x = norm(conv(x, state["_conv_stem.weight"], 2), "_bn0").clamp(0, 6)
-    for number, (_, stride, shortcut) in enumerate(LITE0):
+    for number, (_, stride, shortcut) in enumerate(blocks):
         block, start = f"_blocks.{number}", x
         if f"{block}._expand_conv.weight" in state:
             x = norm(conv(x, state[f"{block}._expand_conv.weight"]), f"{block}._bn0").clamp(0, 6)
@@ -77,13 +85,16 @@ def reference(image: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     return stem, norm(conv(x, state["_conv_head.weight"]), "_bn1").clamp(0, 6)
 
 
-def test_one_channel_gives_the_features_of_three() -> None:
+@pytest.mark.parametrize(
+    ("backbone", "blocks"), [("efficientnet_lite0", LITE0), ("efficientnet_lite0_stride16", STRIDE16)]
+)
+def test_one_channel_gives_the_features_of_three(backbone: str, blocks: tuple[tuple[int, int, bool], ...]) -> None:
     state = random_state()
-    branch = Branch("efficientnet_lite0").eval()
+    branch = Branch(backbone).eval()
     assert load_trunk(branch, state) == ["classifier.bias", "classifier.weight"]
     image = torch.rand(2, 1, 61, 63, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        stem, expected = reference(image, state)
+        stem, expected = reference(image, state, blocks)
         own_stem = branch.features[:4](normalise(image))
         assert (own_stem - stem)[..., 1:-1, 1:-1].abs().max() < 1e-5
         actual = branch.features[4:](stem)

@@ -8,6 +8,7 @@ Split = Literal["train", "train+val"]
 Backbone = Literal[
     "densenet121",
     "efficientnet_lite0",
+    "efficientnet_lite0_stride16",
     "efficientnet_lite1",
     "efficientnet_lite2",
     "hybrid_resnet50",
