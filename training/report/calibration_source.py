@@ -9,6 +9,7 @@ import numpy as np
 
 from model.agcnn import AgcnnConfig
 from training.data.examples import count_examples, require_examples
+from training.data.sources import read
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.evaluation.assessment import out_of_fold_part, readings
@@ -50,23 +51,46 @@ def from_folds(folds: Sequence[Path], data: str, collection: str, second_look: b
     return CalibrationSource(f"out-of-fold, {data} train+val", part)
 
 
-def from_run(run: Path, data: str, second_look: bool) -> CalibrationSource | None:
-    """Read a run's predictions on its validation list or, if the run is a fold, on the images that it held out.
+def from_run(run: Path, folders: Sequence[Path], second_look: bool) -> CalibrationSource | None:
+    """Read a run's predictions on the validation lists of folders or, if it is a fold, on what it held out of them.
 
     An adopted run states in its document which images these are, as it was trained on none of train and val.
 
     They are scored without calibration, which is fitted on all of them. None if the run was trained on train and val.
+
+    Raises
+    ------
+    TrainingError
+        The run held out no image of these folders, or `held_out_predictions` refuses it.
     """
     if not (run / HELD_OUT).is_file():
         return None
     predicted, fold = held_out_predictions(run, second_look), fold_of(run)
+    data = " + ".join(folder.name for folder in folders)
+    adopted = checkpoint.read_json(run / checkpoint.DOCUMENT).get("held_out")
+    if adopted is None:
+        predicted = within_lists(run, predicted, folders, "val" if fold is None else "train+val")
     if fold is None:
-        split, images = VALIDATION, checkpoint.read_json(run / checkpoint.DOCUMENT).get("held_out", f"{data} val")
+        split, images = VALIDATION, adopted or f"{data} val"
     else:
         split, images = f"held-out part {fold[0] + 1} of {fold[1]}", f"{data} train+val"
     require_findings(predicted, f"{split}, {images}")
     part = Part(split, predicted, readings(predicted, None))
     return CalibrationSource(f"{split}, {images}", part)
+
+
+def within_lists(run: Path, predicted: Predictions, folders: Sequence[Path], split: str) -> Predictions:
+    """Return the predictions for the images that one of the folders has in a split."""
+    size = checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
+    listed = {case.image for folder in folders for case in read(folder, split, size).cases}
+    chosen = np.flatnonzero([case.image in listed for case in predicted.cases])
+    if not len(chosen):
+        names = ", ".join(map(str, folders))
+        raise TrainingError(
+            f"{run}: it held out no image of {split} of {names}; give the folder that it was trained "
+            "on with --data, and other folders with --also"
+        )
+    return predicted.subset(chosen)
 
 
 def require_findings(predicted: Predictions, images: str) -> None:

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from model.agcnn import Agcnn, without_second_look
 from service.triage.site_rule import default_rule
 from training.data.cache import Canvases
@@ -26,10 +28,16 @@ from training.evaluation.triage_table import triage_table
 from training.fit import checkpoint
 from training.fit.devices import create_fabric, end_connection
 from training.fit.lineage import require_trained
-from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
 from training.report import model_card
-from training.report.calibration_source import CalibrationSource, check_folds, check_source, from_folds, from_run
+from training.report.calibration_source import (
+    CalibrationSource,
+    check_folds,
+    check_source,
+    fold_of,
+    from_folds,
+    from_run,
+)
 from training.report.card_scores import card_metrics
 from training.report.decision import CALIBRATION, Decision, decide, decision_rows, save_calibration
 from training.report.drift import drift_statistics
@@ -84,13 +92,18 @@ class Evaluation:
     also: tuple[Path, ...] = ()
 
     @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders of data."""
+        return (self.data, *self.further)
+
+    @property
     def name(self) -> str:
         """Names of all folders."""
-        return " + ".join(folder.name for folder in (self.data, *self.further))
+        return " + ".join(folder.name for folder in self.folders)
 
     def canvases(self, split: str, size: int, labels: tuple[str, ...]) -> Canvases:
         """Return the canvases of one split of all folders, with the labels of the run."""
-        return relabel(joined_canvases((self.data, *self.further), split, size, self.cache), labels)
+        return relabel(joined_canvases(self.folders, split, size, self.cache), labels)
 
 
 def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
@@ -179,10 +192,9 @@ def card_of(document: dict[str, Any], metrics: dict[str, Any], statistics: dict[
 
 def calibration_source(run: Path, evaluation: Evaluation) -> CalibrationSource | None:
     """Read the predictions that calibrate a run: of the folds, or its own; None if it kept no image apart."""
-    data, second_look = evaluation.name, evaluation.second_look
     if evaluation.folds:
-        return from_folds(evaluation.folds, data, evaluation.collection, second_look)
-    return from_run(run, data, second_look)
+        return from_folds(evaluation.folds, evaluation.name, evaluation.collection, evaluation.second_look)
+    return from_run(run, evaluation.folders, evaluation.second_look)
 
 
 def statistics(run: Path, network: Agcnn, evaluation: Evaluation, decision: Decision) -> dict[str, Any]:
@@ -190,11 +202,13 @@ def statistics(run: Path, network: Agcnn, evaluation: Evaluation, decision: Deci
 
     They are computed on the run's held-out images, or on those of the folds if it has none.
     """
-    validation, document = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)
-    predicted = predictions.load(validation) if validation.is_file() else decision.predictions
-    if not evaluation.second_look:
-        predicted = predictions.without_second_look(predicted)
-    split = "val" if validation.is_file() and "adopted" not in document else "train+val"
+    source = from_run(run, evaluation.folders, evaluation.second_look)
+    predicted, document = (source or decision).predictions, checkpoint.read_json(run / checkpoint.DOCUMENT)
+    split = "val" if source and fold_of(run) is None and "adopted" not in document else "train+val"
     images = evaluation.canvases(split, document["network"]["canvas_size"], predicted.labels)
+    if fold_of(run) is not None:
+        images = images.subset(
+            np.flatnonzero(np.isin([case.image for case in images.cases], [case.image for case in predicted.cases]))
+        )
     probabilities = decision.calibration.probabilities(predicted.logits)[0]
     return drift_statistics(network, images, predicted.labels, probabilities)

@@ -32,7 +32,7 @@ def test_the_run_has_predictions_to_calibrate_on(
     assert "outputs that are not used: 1: untrained" in answer.output
     network, document = checkpoint.load(out)
     assert (document["held_out"], len(document["labels"])) == ("tiny train+val", 17)
-    source = from_run(out, "tiny", second_look=True)
+    source = from_run(out, (published,), second_look=True)
     assert source
     assert source.name == "validation, tiny train+val"
     predicted = source.predictions

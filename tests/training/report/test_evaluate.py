@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -33,7 +34,7 @@ from training.fit.plan import Plan
 from training.fit.run import train
 from training.fit.served_weights import as_served
 from training.report import evaluate
-from training.report.calibration_source import held_out_predictions
+from training.report.calibration_source import from_run, held_out_predictions
 from training.report.checklist import answers, contains, guidelines, markdown
 from training.report.decision import load_calibration
 from training.report.evaluate import Evaluation
@@ -342,11 +343,19 @@ def test_scores_out_of_fold_are_computed_within_folds(evaluation: tuple[Path, Ev
     assert row["value"] == pytest.approx(np.average(areas, weights=pairs))
 
 
+def validation_predictions(data: Path, count: int, seed: int) -> Predictions:
+    """Random predictions under names of images of the validation list."""
+    drawn = random_predictions(count, seed)
+    names = [case.image for case in read(data, "val", 64).cases]
+    named = [replace(case, image=names[number % len(names)]) for number, case in enumerate(drawn.cases)]
+    return replace(drawn, cases=tuple(named))
+
+
 def test_a_run_alone_is_calibrated_on_its_validation_list(evaluation: tuple[Path, Evaluation]) -> None:
     run, plan = evaluation
     alone = replace(plan, folds=(), collection="")
     held_out = predictions.load(run / "held_out.npz")
-    many = random_predictions(60, 3)
+    many = validation_predictions(plan.data, 60, 3)
     predictions.save(run / "held_out.npz", many)  # with eight images there would be no operating point
     metrics = evaluate.evaluate(run, alone)
     assert metrics["calibration"] == {"source": "validation, tiny val", "images": 60}
@@ -360,6 +369,23 @@ def test_a_run_alone_is_calibrated_on_its_validation_list(evaluation: tuple[Path
     predictions.save(run / "held_out.npz", held_out)
     fold = evaluate.evaluate(run, alone)
     assert fold["calibration"] == {"source": "held-out part 2 of 4, tiny train+val", "images": 8}
+
+
+def test_of_several_folders_those_that_are_named_calibrate(evaluation: tuple[Path, Evaluation], tmp_path: Path) -> None:
+    run, plan = evaluation
+    part = tmp_path / "part"
+    shutil.copytree(plan.data, part)
+    listed = (part / "val_list.txt").read_text().split()
+    (part / "val_list.txt").write_text("\n".join(listed[:3]) + "\n")
+    source = from_run(run, (part,), second_look=True)
+    assert source
+    assert source.name == "validation, part val"
+    assert {case.image for case in source.predictions.cases} == set(listed[:3])
+    tested = (part / "test_list.txt").read_text().split()
+    (part / "val_list.txt").write_text("\n".join(tested[:2]) + "\n")  # both of one patient
+    (part / "test_list.txt").write_text("\n".join(tested[2:]) + "\n")
+    with pytest.raises(TrainingError, match=r"it held out no image of val of .*part; give the folder"):
+        from_run(run, (part,), second_look=True)
 
 
 def test_validation_is_never_called_out_of_fold(evaluation: tuple[Path, Evaluation]) -> None:
