@@ -41,7 +41,7 @@ from training.fit.loop import Data, fit
 from training.fit.loss import Loss
 from training.fit.plan import Plan, check_tables, planned_document
 from training.fit.served_weights import as_served
-from training.fit.stages import fill_untrained, start_at_prevalence
+from training.fit.stages import PARTS, fill_untrained, start_at_prevalence
 from training.fit.trained_labels import untrained_labels
 
 HELD_OUT = "held_out.npz"
@@ -131,11 +131,17 @@ def train(plan: Plan, config: TrainConfig, run: Path, resume: bool) -> None:
 def initialise_network(network: Agcnn, init: Path, config: TrainConfig, labels: Sequence[str] = LABELS) -> list[str]:
     """Load the starting weights into a network, in place; returns the names that did not match.
 
-    A published trunk goes into the local branch too, unless the local branch is to be copied from the global one.
+    A published trunk goes into the local branch too, unless the local branch is to be copied from the global one. The
+    parts that a network without a second look lacks begin as the global branch.
     """
     unmatched = starting_weights.initialise(network, init, labels)
-    whole = any(name.startswith("global_branch.") for name in checkpoint.read_state(init))
-    if config.second_look == "init" and not whole:
+    parts = {name.partition(".")[0] for name in checkpoint.read_state(init)}
+    if PARTS["global"] in parts:
+        missing = {stage: part for stage, part in PARTS.items() if part not in parts}
+        fill_untrained(network, missing)
+        named = [name for name in unmatched if name.partition(".")[0] not in missing.values()]
+        return named + [f"{part}, which begins as the global branch" for part in missing.values()]
+    if config.second_look == "init":
         network.local_branch.features.load_state_dict(network.global_branch.features.state_dict())
     return unmatched
 

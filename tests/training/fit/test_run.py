@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.agcnn import Agcnn
+from model.agcnn import Agcnn, without_second_look
 from model.branch import Branch
 from tests.training.folder import ROWS, folder
 from training.errors import TrainingError
@@ -238,6 +238,25 @@ def test_a_whole_network_keeps_its_two_branches(quick: TrainConfig, tmp_path: Pa
     network = Agcnn(quick.network)
     assert initialise_network(network, tmp_path / "network.safetensors", replace(quick, second_look="init")) == []
     assert all(torch.equal(tensor, before.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
+def test_what_a_network_without_a_second_look_lacks_begins_as_the_global_branch(
+    quick: TrainConfig, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    before = Agcnn(quick.network)
+    weights = tmp_path / "network.safetensors"
+    checkpoint.save_weights(weights, without_second_look(before))
+    network = Agcnn(quick.network)
+    assert initialise_network(network, weights, replace(quick, second_look="init")) == [
+        "local_branch, which begins as the global branch",
+        "fusion, which begins as the global branch",
+    ]
+    own, theirs = network.local_branch.state_dict(), before.global_branch.state_dict()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in own.items())
+    canvas = torch.rand(2, 1, 64, 64)
+    outputs = network.eval()(canvas)
+    torch.testing.assert_close(outputs.fusion, outputs.global_)
 
 
 def test_unmatched_names_are_printed(
