@@ -132,6 +132,25 @@ class Statistics(Part):
     class_map_quantile: dict[str, float] | None = Field(None, exclude_if=lambda quantile: quantile is None)
 
 
+class Localisation(Part):
+    """How often the heat map's peak lies in a box that a radiologist drew, on images kept apart from training.
+
+    Attributes
+    ----------
+    peak, fixed_cell
+        Share of the boxes that contain the peak, and of those that contain the cell which lies in most boxes of other
+        patients, with 95 % intervals.
+    """
+
+    source: Text
+    images: Count
+    boxes: int = Field(ge=1)
+    peak: Share
+    peak_interval: Interval
+    fixed_cell: Share
+    fixed_cell_interval: Interval
+
+
 class Golden(Part):
     """The seed of an input (see `golden.golden_canvas`) and the outputs expected for it.
 
@@ -172,6 +191,7 @@ class Card(Part):
     statistics: Statistics
     golden: Golden
     model_card: ModelCard | None = Field(None, exclude_if=lambda card: card is None)
+    localisation: Localisation | None = Field(None, exclude_if=lambda localisation: localisation is None)
     codes: dict[str, LabelCodes] = Field({}, exclude_if=lambda codes: not codes)
     untrained: tuple[str, ...] = Field((), exclude_if=lambda labels: not labels)
 

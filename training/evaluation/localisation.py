@@ -1,10 +1,11 @@
-"""Overlap of the attention box and the heat map's peak with the boxes that radiologists drew, and with two controls.
+"""Overlap of the attention box and the heat map's peak with the boxes that radiologists drew, and with controls.
 
 There is one attention box per image, not per finding, so it is compared with every box drawn on the image. The controls
-are a box of the same size placed at random, and one in the middle.
+are a box of the same size placed at random, and one in the middle; for the peak also the fixed cell that lies in most
+of the boxes of other patients, as findings have usual places.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,14 +17,15 @@ from training.evaluation.scores import Part, Row
 
 AT = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # Wang et al. 2017, and the AG-CNN paper's table
 DRAWS = 100
+CELLS = 8  # along each side, of the grid that the fixed cell is one of
 
 
 def localisation(part: Part) -> list[Row]:
     """Return the share of drawn boxes that were hit, per finding and for all, with patient-bootstrap intervals.
 
     `iou` and `iobb` (intersection over the area of the detected box): the share of boxes whose value is above `at`;
-    `pointing`: the share of boxes that contain the peak, with a random point and the middle as controls. There are no
-    rows if the images have no boxes.
+    `pointing`: the share of boxes that contain the peak, with a random point, the middle and a fixed cell as controls.
+    There are no rows if the images have no boxes.
     """
     predicted = part.predictions
     drawn = [
@@ -37,9 +39,12 @@ def localisation(part: Part) -> list[Row]:
     images = np.array([row for row, _, _ in drawn])
     labels = np.array([label for _, label, _ in drawn])
     truth = np.array([box for _, _, box in drawn], np.float64)  # [boxes, 4]
+    owners = [predicted.cases[row].patient for row in images]
     measured = list(box_scores(truth, predicted.boxes[images].astype(np.float64), predicted.peaks[images]))
+    fixed = inside(fixed_cells(truth, owners), truth)
+    measured.append(({"measure": "pointing", "at": None, "by": "fixed cell"}, fixed))
     values = np.stack([column for _, column in measured], 1)  # [boxes, measures]
-    patients = resamples([predicted.cases[row].patient for row in images])
+    patients = resamples(owners)
     rows = []
     for label in [*(label for label in predicted.labels if label in labels), "all"]:
         chosen = np.ones(len(labels), bool) if label == "all" else labels == label
@@ -80,6 +85,21 @@ def box_scores(truth: Numbers, boxes: Numbers, peaks: Floats) -> Iterator[tuple[
     pointing = {"attention": inside(peaks, truth), "random": area(truth), "centre": inside(middle, truth)}
     for by, values in pointing.items():
         yield {"measure": "pointing", "at": None, "by": by}, values
+
+
+def fixed_cells(truth: Numbers, owners: Sequence[str]) -> Numbers:
+    """Return the centre `[boxes, 2]` of the cell that lies in most drawn boxes `[boxes, 4]` of other patients.
+
+    The middle of the image if no other patient has a box.
+    """
+    centres = (np.arange(CELLS) + 0.5) / CELLS
+    cells = np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 2)
+    covered = inside(cells[:, None], truth[None])  # [cells, boxes]
+    patients = np.unique(owners, return_inverse=True)[1]
+    others = patients[:, None] != patients[None, :]  # [boxes, boxes]
+    counts = covered @ others  # [cells, boxes]
+    chosen: Numbers = cells[counts.argmax(0)]
+    return np.where(counts.any(0)[:, None], chosen, 0.5)
 
 
 def overlaps(detected: Numbers, truth: Numbers) -> tuple[Numbers, Numbers]:

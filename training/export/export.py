@@ -27,7 +27,7 @@ from training.fit.served_weights import as_served, folded
 
 REQUIRED_ENTRIES = ("operating_points", "training_data", "metrics", "statistics")  # in the card of the evaluated run
 ENTRIES = (*REQUIRED_ENTRIES, "model_card")
-LABEL_ENTRIES = ("codes", "untrained")  # absent if empty
+OPTIONAL_ENTRIES = ("codes", "untrained", "localisation")  # absent if empty
 
 MAX_DIFFERENCE = 1e-4  # in probability and heat map
 MAX_BOX_DIFFERENCE = 1.0  # canvas pixels
@@ -75,8 +75,8 @@ def export(
         no output `local`.
     card
         `operating_points`, `training_data`, `metrics`, `statistics` and, optionally, `labels` (else those of
-        ChestX-ray14), `model_card`, `codes` and `untrained`, as in the artefact's card, and whether they were computed
-        with a `second_look` (a run's `card.json`); other entries are ignored.
+        ChestX-ray14), `model_card`, `localisation`, `codes` and `untrained`, as in the artefact's card, and whether
+        they were computed with a `second_look` (a run's `card.json`); other entries are ignored.
     images
         At least 64 canvases `[1, S, S] float32 in [0, 1]`, radiographs or phantoms, on which torch and ONNX Runtime
         are compared.
@@ -197,7 +197,7 @@ def _card(
         "created": _now().isoformat(timespec="seconds"),
         "labels": _labels(evaluated),
         **{name: evaluated[name] for name in ENTRIES if name in evaluated},
-        **{name: evaluated[name] for name in LABEL_ENTRIES if evaluated.get(name)},
+        **{name: evaluated[name] for name in OPTIONAL_ENTRIES if evaluated.get(name)},
         "preprocessing": {"canvas_size": config.canvas_size, "resize": "stretch"},
         "network": _network(config),
         "golden": golden,

@@ -1,9 +1,12 @@
 """The scores that an artefact's card has, selected from those of an evaluation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from training.evaluation.predictions import BRANCHES
+from training.evaluation.localisation import localisation
+from training.evaluation.predictions import BRANCHES, Predictions, pool
+from training.evaluation.scores import Part
 
 CARD_SCORES = {  # name to branches
     "auroc": BRANCHES,
@@ -26,3 +29,35 @@ def card_metrics(rows: Iterable[dict[str, Any]], second_look: bool = True) -> li
         for row in rows
         if row["name"] == name and row["branch"] in branches and (second_look or row["branch"] != "local")
     ]
+
+
+def card_localisation(tested: Mapping[str, Predictions]) -> dict[str, Any] | None:
+    """Return how often the heat map's peak lies in a drawn box of any of these images; None if none has a box.
+
+    Parameters
+    ----------
+    tested
+        Name to predictions of sets of images that were kept apart from training.
+    """
+    drawn = {name: part for name, part in tested.items() if any(case.boxes for case in part.cases)}
+    if not drawn:
+        return None
+    # Two folders may have images of one name.
+    named = [
+        replace(part, cases=tuple(replace(case, image=f"{name}/{case.image}") for case in part.cases))
+        for name, part in drawn.items()
+    ]
+    rows = localisation(Part("test", pool(named), ()))
+    peak, fixed = (
+        next(row for row in rows if (row["measure"], row["by"], row["label"]) == ("pointing", by, "all"))
+        for by in ("attention", "fixed cell")
+    )
+    return {
+        "source": ", ".join(drawn),
+        "images": peak["images"],
+        "boxes": peak["boxes"],
+        "peak": peak["value"],
+        "peak_interval": peak["interval"],
+        "fixed_cell": fixed["value"],
+        "fixed_cell_interval": fixed["interval"],
+    }

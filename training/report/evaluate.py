@@ -38,7 +38,7 @@ from training.report.calibration_source import (
     from_folds,
     from_run,
 )
-from training.report.card_scores import card_metrics
+from training.report.card_scores import card_localisation, card_metrics
 from training.report.decision import CALIBRATION, Decision, decide, decision_rows, save_calibration
 from training.report.drift import drift_statistics
 from training.report.external import external_scores, open_external_sets, predict_external
@@ -169,6 +169,9 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     if decision:
         save_calibration(run, decision.calibration)
         card = card_of(document, metrics, statistics(run, network, evaluation, decision))
+        tested_sets = {f"{evaluation.name} test": test, **{f"{name} test": one for name, one in predicted.items()}}
+        if localised := card_localisation(tested_sets):
+            card["localisation"] = localised
         checkpoint.write_json(run / CARD, card)
     documents = {"run": document, "plan": plan or {}, "metrics": metrics, "card": card}
     write_report(run, documents, Drawn(network, images, test, drawn))

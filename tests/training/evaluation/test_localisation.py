@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.sample import Box, Case
-from training.evaluation.localisation import centred_boxes, inside, localisation, overlaps, random_boxes
+from training.evaluation.localisation import centred_boxes, fixed_cells, inside, localisation, overlaps, random_boxes
 from training.evaluation.predictions import Predictions
 from training.evaluation.scores import Part
 
@@ -87,7 +87,23 @@ def test_every_drawn_box_counts_and_labels_are_separate() -> None:
         "images": 2, "boxes": 2, "value": 0.5, "interval": None,
     }  # fmt: skip
     assert {row["label"] for row in localisation(hits)} == {"Mass", "Nodule", "all"}
-    assert len(localisation(hits)) == 3 * (7 + 7 + 1) * 3
+    assert len(localisation(hits)) == 3 * ((7 + 7 + 1) * 3 + 1)
+
+
+def test_the_fixed_cell_lies_in_most_boxes_of_other_patients() -> None:
+    left, right = (0.0, 0.0, 0.25, 0.125), (0.875, 0.0, 1.0, 1.0)  # two cells of 8 x 8 in the corner; the last column
+    truth = np.array([left, left, left, right])
+    corner, column = (0.0625, 0.0625), (0.9375, 0.0625)
+    np.testing.assert_allclose(fixed_cells(truth, ["p", "q", "r", "s"]), [corner] * 4)
+    # a patient's own boxes do not count: for p only that on the right is left
+    np.testing.assert_allclose(fixed_cells(truth, ["p", "p", "p", "s"]), [column] * 3 + [corner])
+    np.testing.assert_allclose(fixed_cells(truth, ["p"] * 4), [(0.5, 0.5)] * 4)
+    hits = part(
+        *[(case(name, {"Mass": (left,)}), (0.0, 0.0, 1.0, 1.0), (0.9, 0.9)) for name in "abc"],
+        (case("d", {"Mass": (right,)}), (0.0, 0.0, 1.0, 1.0), (0.9, 0.9)),
+    )
+    assert share(hits, "pointing", None)["value"] == 0.25
+    assert share(hits, "pointing", None, "fixed cell")["value"] == 0.75
 
 
 def test_patients_are_resampled_whole() -> None:
