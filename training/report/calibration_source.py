@@ -1,6 +1,6 @@
 """The predictions that calibrate a run: of its folds, or on the images that it kept apart."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,15 +80,18 @@ def from_run(run: Path, folders: Sequence[Path], second_look: bool) -> Calibrati
 
 
 def within_lists(run: Path, predicted: Predictions, folders: Sequence[Path], split: str) -> Predictions:
-    """Return the predictions for the images that one of the folders has in a split."""
+    """Return the predictions for the images that one of the folders has in a split.
+
+    A run on several folders names its images after their folder, see `joined_canvases`.
+    """
     size = checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
-    listed = {case.image for folder in folders for case in read(folder, split, size).cases}
+    names = [(folder.resolve().name, case.image) for folder in folders for case in read(folder, split, size).cases]
+    listed = {image for _, image in names} | {f"{folder}/{image}" for folder, image in names}
     chosen = np.flatnonzero([case.image in listed for case in predicted.cases])
     if not len(chosen):
-        names = ", ".join(map(str, folders))
         raise TrainingError(
-            f"{run}: it held out no image of {split} of {names}; give the folder that it was trained "
-            "on with --data, and other folders with --also"
+            f"{run}: it held out no image of {split} of {', '.join(map(str, folders))}; give the folder that it was "
+            "trained on with --data, and other folders with --also"
         )
     return predicted.subset(chosen)
 
@@ -138,7 +141,7 @@ def check_folds(folds: Sequence[Path], run: Path | None) -> None:
             )
 
 
-def check_source(runs: Sequence[Path], document: dict[str, Any], test_patients: Sequence[str]) -> None:
+def check_source(runs: Sequence[Path], document: dict[str, Any], test_patients: Collection[str]) -> None:
     """Check that the held-out images of runs can calibrate the run of a document, if they have any.
 
     Raises

@@ -11,7 +11,7 @@ from model.agcnn import Agcnn, without_second_look
 from service.triage.site_rule import default_rule
 from training.data.cache import Canvases
 from training.data.relabel import relabel
-from training.data.sources import joined_canvases
+from training.data.sources import joined_canvases, patients
 from training.evaluation import predictions, predictions_table
 from training.evaluation.adjudicated import assess_adjudicated, read_adjudicated
 from training.evaluation.assessment import (
@@ -132,7 +132,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     with fabric.rank_zero_first():
         images = evaluation.canvases("test", size, labels)
         external = open_external_sets(evaluation.also, run, labels, size, evaluation.cache)
-    check_source(evaluation.folds or (run,), document, images.patients)
+    check_source(evaluation.folds or (run,), document, patients(evaluation.folders, "test"))
     others = read_tables(evaluation.compare, images.cases, labels)
     adjudicated = read_adjudicated(evaluation.adjudicated, images.cases) if evaluation.adjudicated else None
     test = predictions.predict_distributed(fabric, network, images)
@@ -210,8 +210,9 @@ def statistics(run: Path, network: Agcnn, evaluation: Evaluation, decision: Deci
     split = "val" if source and fold_of(run) is None and "adopted" not in document else "train+val"
     images = evaluation.canvases(split, document["network"]["canvas_size"], predicted.labels)
     if fold_of(run) is not None:
-        images = images.subset(
-            np.flatnonzero(np.isin([case.image for case in images.cases], [case.image for case in predicted.cases]))
-        )
+        held_out = {case.image for case in predicted.cases}
+        folders = ["", *(f"{folder.resolve().name}/" for folder in evaluation.folders)]  # see `joined_canvases`
+        chosen = [any(folder + case.image in held_out for folder in folders) for case in images.cases]
+        images = images.subset(np.flatnonzero(chosen))
     probabilities = decision.calibration.probabilities(predicted.logits)[0]
     return drift_statistics(network, images, predicted.labels, probabilities)

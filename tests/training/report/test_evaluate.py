@@ -381,6 +381,12 @@ def test_of_several_folders_those_that_are_named_calibrate(evaluation: tuple[Pat
     assert source
     assert source.name == "validation, part val"
     assert {case.image for case in source.predictions.cases} == set(listed[:3])
+    predicted = predictions.load(run / "held_out.npz")
+    named = tuple(replace(case, image=f"part/{case.image}") for case in predicted.cases)  # as a run on several folders
+    predictions.save(run / "held_out.npz", replace(predicted, cases=named))
+    several = from_run(run, (part,), second_look=True)
+    assert several
+    assert len(several.predictions) == len(source.predictions)
     tested = (part / "test_list.txt").read_text().split()
     (part / "val_list.txt").write_text("\n".join(tested[:2]) + "\n")  # both of one patient
     (part / "test_list.txt").write_text("\n".join(tested[2:]) + "\n")
