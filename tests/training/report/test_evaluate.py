@@ -13,7 +13,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from model.labels import LABELS
-from service.artefact.card import Metric
+from service.artefact.card import Localisation, Metric
 from service.artefact.model_card import ModelCard
 from tests.training.cases import cases, predicted
 from tests.training.data_sets import chexpert
@@ -96,7 +96,9 @@ def test_the_card_has_the_entries_that_export_requires(evaluation: tuple[Path, E
     evaluate.evaluate(run, plan)
     card = json.loads((run / evaluate.CARD).read_text())
     entries = {"operating_points", "training_data", "metrics", "statistics", "model_card"}
-    assert set(card) == entries | {"labels", "untrained"}
+    assert set(card) == entries | {"labels", "untrained", "localisation"}
+    localisation = Localisation.model_validate_json(json.dumps(card["localisation"]))
+    assert (localisation.source, localisation.images, localisation.boxes) == ("tiny test", 1, 2)
     assert card["labels"] == list(LABELS)
     ModelCard.model_validate_json(json.dumps(card["model_card"]))
     assert len(card["operating_points"]) == len(LABELS)
