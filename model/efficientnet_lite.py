@@ -81,15 +81,15 @@ class MobileBlock(nn.Module):
 def efficientnet_lite(width: float, depth: float, output_stride: int = 32) -> nn.Sequential:
     """Build the trunk from one normalised grey channel to non-negative features.
 
-    `[B, 1, H, W]` to `[B, 1280, ceil(H / 32), ceil(W / 32)]`, with He initialisation. Stem, head and the repeats of the
-    first and last stage are not scaled: this distinguishes Lite from EfficientNet.
+    `[B, 1, H, W]` to `[B, 1280, ceil(H / s), ceil(W / s)]`, s the output stride, with He initialisation. Stem, head and
+    the repeats of the first and last stage are not scaled: this distinguishes Lite from EfficientNet.
 
     Parameters
     ----------
     width, depth
         Factors of the channels and of the repeats of a stage.
     output_stride
-        Side of the image over that of the features, at most: later stages have stride 1, without dilation.
+        Side of the image over that of the features; the stages after it is reached have stride 1, without dilation.
     """
     blocks: list[nn.Module] = []
     channels, reached = STEM, 2

@@ -28,6 +28,7 @@ from training.evaluation.triage_table import triage_table
 from training.fit import checkpoint
 from training.fit.devices import create_fabric, end_connection
 from training.fit.lineage import require_trained
+from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
 from training.report import model_card
 from training.report.calibration_source import (
@@ -205,9 +206,12 @@ def statistics(run: Path, network: Agcnn, evaluation: Evaluation, decision: Deci
 
     They are computed on the run's held-out images, or on those of the folds if it has none.
     """
-    source = from_run(run, evaluation.folders, evaluation.second_look)
-    predicted, document = (source or decision).predictions, checkpoint.read_json(run / checkpoint.DOCUMENT)
-    split = "val" if source and fold_of(run) is None and "adopted" not in document else "train+val"
+    validation, document = run / HELD_OUT, checkpoint.read_json(run / checkpoint.DOCUMENT)
+    predicted = decision.predictions
+    if evaluation.folds and validation.is_file():
+        predicted = predictions.load(validation)
+        predicted = predicted if evaluation.second_look else predictions.without_second_look(predicted)
+    split = "val" if validation.is_file() and fold_of(run) is None and "adopted" not in document else "train+val"
     images = evaluation.canvases(split, document["network"]["canvas_size"], predicted.labels)
     if fold_of(run) is not None:
         held_out = {case.image for case in predicted.cases}
