@@ -21,7 +21,7 @@ def table(card: Card) -> str:
     rows.append(["**macro**", *(cell(find(card, split, "macro")) for split in splits), ""])
     branches = [
         [f"macro, {branch} branch alone", *(cell(find(card, split, "macro", branch)) for split in splits), ""]
-        for branch in ("global", "local")
+        for branch in (("global", "local") if card.network.second_look else ())
     ]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows, *branches])
 
@@ -60,6 +60,8 @@ def section() -> str:
     card = load(SHIPPED_ARTEFACT).card
     network = card.network
     kind = f"{network.backbone}, {network.pooling} pooling, input {network.input_size}, τ {network.tau}"
+    kind += ", mean of image and mirror image" if network.mirror else ""
+    kind += "" if network.second_look else ", without a second look"
     about = f"`{card.name}` {card.version}: {kind}. Trained on:"
     return "\n\n".join([BEGIN, about, sources(card), table(card), END])
 

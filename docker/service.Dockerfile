@@ -37,7 +37,7 @@ FROM ${BASE_IMAGE}
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="AG-CNN triage" \
       org.opencontainers.image.description="Chest X-ray triage: DICOM in, findings and priority out. Research use only, not a medical device." \
-      org.opencontainers.image.version="0.4.0" \
+      org.opencontainers.image.version="0.5.0" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="https://github.com/agcnn-triage/agcnn-triage" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -29,7 +29,7 @@ FROM ${BASE_IMAGE}
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="AG-CNN triage, training" \
       org.opencontainers.image.description="Trains, evaluates and exports the network of AG-CNN triage. Research use only." \
-      org.opencontainers.image.version="0.4.0" \
+      org.opencontainers.image.version="0.5.0" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="https://github.com/agcnn-triage/agcnn-triage" \
       org.opencontainers.image.licenses="Apache-2.0"

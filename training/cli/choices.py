@@ -3,7 +3,7 @@
 from typing import Literal
 
 Form = Literal["torchxrayvision", "chexnet", "torchvision"]
-Recipe = Literal["modern", "paper", "pretrained", "shipped"]
+Recipe = Literal["modern", "paper", "shipped"]
 Split = Literal["train", "train+val"]
 Backbone = Literal[
     "densenet121",

@@ -66,7 +66,7 @@ def test_a_file_gives_the_probabilities_of_its_image(session: Session, paths: li
         pair = canvases(path, wrap, preprocessing.canvas_size, preprocessing.resize)
 
         trained, served = (session.run(canvas[None])[0] for canvas in pair)
-        branches = ("fusion", "global_", "local")
+        branches = [name for name in ("fusion", "global_", "local") if getattr(trained, name) is not None]
         differences = [np.abs(getattr(served, name) - getattr(trained, name)).max() for name in branches]
         assert max(differences) <= TOLERANCE, (path.name, differences)
 

@@ -94,7 +94,7 @@ def test_an_invalid_option_or_file_gives_one_line(
 @pytest.mark.parametrize(
     ("option", "choices"),
     [
-        ("recipe", ["modern", "paper", "pretrained", "shipped"]),
+        ("recipe", ["modern", "paper", "shipped"]),
         ("split", ["train", "train+val"]),
         ("backbone", sorted(BACKBONES)),
         ("optimiser", ["adamw", "sgd"]),
@@ -118,7 +118,7 @@ def test_an_unknown_value_of_an_option_is_refused_with_the_choices(
 
 def test_help_names_the_choices_of_an_option() -> None:
     text = agcnn("train", "--help").output
-    for choice in (*BACKBONES, "modern|paper|pretrained|shipped", "max|l1|l2", "adamw|sgd", "cosine|step", "best|last"):
+    for choice in (*BACKBONES, "modern|paper|shipped", "max|l1|l2", "adamw|sgd", "cosine|step", "best|last"):
         assert choice in text
     assert "--findings-only" in text
     assert "--no-no-finding" not in text

@@ -22,7 +22,7 @@ PROBABILITY = 1e-5
 STEP_PROBABILITY = 5e-3  # where decoders may be one stored value apart
 LOSS_CANVAS, LOSS_PROBABILITY = 0.02, 0.05  # changes by the lossy encodings, measured and rounded up
 
-SIZE = 512  # the shipped artefact's canvas; `pad`, which it does not use, is measured at the same size
+SIZE = 512  # larger than the shipped artefact's canvas, as other artefacts need more detail
 
 
 class Difference(NamedTuple):
@@ -39,8 +39,10 @@ def session() -> Session:
 
 
 def probabilities(square: np.ndarray) -> np.ndarray:
-    """Return the fusion, global and local probabilities, [3, K] float32, of a canvas, [1, S, S]."""
-    outputs = session().run(square[None].astype(np.float32))[0]
+    """Return each branch's probabilities, [2 or 3, K] float32, of a canvas, [1, S, S], averaged to the artefact's."""
+    size = session().artefact.card.preprocessing.canvas_size
+    small = square.reshape(1, size, SIZE // size, size, SIZE // size).mean((2, 4))
+    outputs = session().run(small[None].astype(np.float32))[0]
     branches = (outputs.fusion, outputs.global_, outputs.local)
     return np.stack([branch for branch in branches if branch is not None])
 
