@@ -207,7 +207,7 @@ def export(
 @app.command(short_help="Add the check for atypical images to an artefact.")
 def typical(
     artefact: Annotated[Path, typer.Option(help="ONNX file; only its card is changed, not the network.")],
-    data: Data,
+    data: DataFolders,
     also: Annotated[
         list[Path] | None,
         typer.Option(
@@ -221,7 +221,8 @@ def typical(
 ) -> None:
     """Add statistics of typical radiographs to an artefact, so that the service can flag images unlike them.
 
-    The statistics are computed on train and val; the rate of false alarms is measured on the test list.
+    The statistics are computed on train and val of all folders of --data; the rate of false alarms is measured on each
+    test list.
     """
     from training.export import typicality
 

@@ -5,6 +5,7 @@ The graph does not change. Features are computed from the outputs of the file it
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sklearn.covariance import LedoitWolf
 from service.artefact.file import ENTRY
 from service.artefact.typicality import Numbers, distance, features, gaussian
 from training.data.cache import Canvases
-from training.data.sources import canvases
+from training.data.sources import canvases, refuse_shared_patients
 from training.errors import TrainingError
 from training.evaluation.metrics import clopper_pearson
 from training.export.export import write_whole
@@ -30,8 +31,24 @@ DIGITS = 6  # significant digits in the card, of 14,000 numbers
 Extractor = Callable[[NDArray[np.float32]], Numbers]
 
 
-def add_typicality(artefact: Path, data: Path, others: Sequence[Path], cache: Path) -> dict[str, Any]:
-    """Fit on train + val, count false alarms on every test list, and write the card; returns its new entry.
+@dataclass(frozen=True)
+class Sample:
+    """Images of one data set.
+
+    Attributes
+    ----------
+    features
+        `[N, D] float64`.
+    patients
+        `[N]` patient of each image.
+    """
+
+    features: Numbers
+    patients: NDArray[np.str_]
+
+
+def add_typicality(artefact: Path, folders: Sequence[Path], others: Sequence[Path], cache: Path) -> dict[str, Any]:
+    """Fit on train + val of all folders, count false alarms on test lists, and write the card; returns its new entry.
 
     Parameters
     ----------
@@ -41,18 +58,20 @@ def add_typicality(artefact: Path, data: Path, others: Sequence[Path], cache: Pa
     Raises
     ------
     TrainingError
-        The file is not an artefact, or a folder of data does not fit.
+        The file is not an artefact, a folder of data does not fit, or a patient is in different splits of two folders.
     """
     model, card = read_artefact(artefact)
     extract, size = feature_extractor(model), card["preprocessing"]["canvas_size"]
-    images = canvases(data, "train+val", size, cache)
-    fitted = fit(all_features(extract, images), np.array(images.patients))
+    refuse_shared_patients(folders)
+    sources = [canvases(folder, "train+val", size, cache) for folder in folders]
+    fitted = fit([Sample(all_features(extract, images), np.array(images.patients)) for images in sources])
     alarms = []
-    for folder in (data, *others):
+    for folder in (*folders, *others):
         test = canvases(folder, "test", size, cache)
         flagged = distances(all_features(extract, test), fitted) > fitted["threshold"]
         alarms += false_alarms(f"{folder.resolve().name} test", flagged, np.array(test.collections))
-    entry = {"source": images.name, "images": len(images), **fitted, "false_alarms": alarms}
+    names, images = " + ".join(source.name for source in sources), sum(map(len, sources))
+    entry = {"source": names, "images": images, **fitted, "false_alarms": alarms}
     card["statistics"]["typicality"] = entry
     next(item for item in model.metadata_props if item.key == ENTRY).value = json.dumps(card, allow_nan=False)
     write_whole(artefact, model.SerializeToString(deterministic=True))
@@ -96,32 +115,34 @@ def all_features(extract: Extractor, images: Canvases) -> Numbers:
     return np.concatenate([extract(images.read(chunk).numpy()) for chunk in chunks])
 
 
-def fit(features: Numbers, patients: NDArray[np.str_]) -> dict[str, Any]:
+def fit(samples: Sequence[Sample]) -> dict[str, Any]:
     """Return mean, factor, quantile and threshold, as the card has them.
 
     The threshold is a quantile of cross-fitted distances: the distances of each fifth of the patients are taken from
-    the mean and covariance of the other four.
+    the mean and covariance of the other four. Of several data sets, the one with the largest quantile decides, so that
+    a small set whose images differ from the rest is not flagged more often.
 
     Parameters
     ----------
-    features
-        `[N, D] float64`.
-    patients
-        `[N]` patient of each image.
+    samples
+        The images of each data set.
 
     Raises
     ------
     TrainingError
         There are fewer than five patients.
     """
+    features = np.concatenate([sample.features for sample in samples])
+    patients = np.concatenate([sample.patients for sample in samples])
     names, owner = np.unique(patients, return_inverse=True)
     if len(names) < FOLDS:
         raise TrainingError(f"expected images of at least {FOLDS} patients, got {len(names)}")
     fold = np.random.default_rng(0).permutation(len(names))[owner] % FOLDS
-    held_out = np.concatenate([
-        distances(features[fold == part], fit_gaussian(features[fold != part])) for part in range(FOLDS)
-    ])  # fmt: skip
-    threshold = round_digits(np.quantile(held_out, QUANTILE))
+    held_out = np.empty(len(features))
+    for part in range(FOLDS):
+        held_out[fold == part] = distances(features[fold == part], fit_gaussian(features[fold != part]))
+    parts = np.split(held_out, np.cumsum([len(sample.patients) for sample in samples])[:-1])
+    threshold = round_digits(max(np.quantile(part, QUANTILE) for part in parts))
     return {**fit_gaussian(features), "quantile": QUANTILE, "threshold": float(threshold)}
 
 

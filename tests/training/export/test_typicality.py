@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def test_distances_are_those_of_the_shrunken_gaussian(cloud: np.ndarray) -> None
 
 def test_98_percent_of_new_images_are_below_the_threshold(cloud: np.ndarray) -> None:
     patients = np.array([f"p{number // 2}" for number in range(200)])
-    entry = typicality.fit(cloud, patients)
+    entry = typicality.fit([typicality.Sample(cloud, patients)])
     more = np.random.default_rng(6).normal(size=(20_000, 4))
     more = more @ np.linalg.cholesky(np.cov(cloud.T)).T + cloud.mean(0)
     assert (typicality.distances(more, entry) <= entry["threshold"]).mean() == pytest.approx(0.98, abs=0.015)
@@ -39,14 +40,25 @@ def test_folds_do_not_divide_a_patient() -> None:
     # Five patients, each an outlier in its own direction unless its other images are in the fit.
     images = np.repeat(np.eye(5) * 100, 20, axis=0) + np.random.default_rng(1).normal(size=(100, 5))
     patients = np.repeat(list("abcde"), 20)
-    alone = typicality.fit(images, patients)["threshold"]
-    mixed = typicality.fit(images, np.array([f"{number}" for number in range(100)]))["threshold"]
+    alone = typicality.fit([typicality.Sample(images, patients)])["threshold"]
+    mixed = typicality.fit([typicality.Sample(images, np.array([f"{number}" for number in range(100)]))])["threshold"]
     assert alone > 3 * mixed
 
 
 def test_fewer_than_five_patients_are_refused(cloud: np.ndarray) -> None:
     with pytest.raises(TrainingError, match="at least 5 patients, got 2"):
-        typicality.fit(cloud, np.array(["a", "b"] * 100))
+        typicality.fit([typicality.Sample(cloud, np.array(["a", "b"] * 100))])
+
+
+def test_a_small_data_set_beside_a_large_one_is_not_flagged_more_often() -> None:
+    random = np.random.default_rng(3)
+    large = typicality.Sample(random.normal(size=(2000, 3)), np.array([f"l{number}" for number in range(2000)]))
+    small = typicality.Sample(random.normal(size=(100, 3)) + 4, np.array([f"s{number}" for number in range(100)]))
+    entry = typicality.fit([large, small])
+    assert (typicality.distances(small.features, entry) > entry["threshold"]).mean() <= 0.03
+    together = np.concatenate([large.features, small.features])
+    pooled = np.quantile(typicality.distances(together, entry), 0.98)
+    assert (typicality.distances(small.features, entry) > pooled).mean() > 0.2
 
 
 def test_false_alarms_overall_and_by_collection() -> None:
@@ -64,7 +76,9 @@ def test_false_alarms_overall_and_by_collection() -> None:
 def test_the_command_changes_only_the_card(published: Path, tmp_path: Path) -> None:
     artefact = tiny_artefact(tmp_path)
     before, card = onnx.load(artefact), tiny_card(artefact)
-    words = ["typical", "--artefact", artefact, "--data", published, "--also", published, "--cache", tmp_path / "cache"]
+    copied = shutil.copytree(published, tmp_path / "copied")
+    words = ["typical", "--artefact", artefact, "--data", published, "--data", copied, "--also", published]
+    words += ["--cache", tmp_path / "cache"]
     answer = agcnn(*words)
     assert answer.exit_code == 0, answer.output
     assert "tiny train+val" in answer.output
@@ -72,9 +86,9 @@ def test_the_command_changes_only_the_card(published: Path, tmp_path: Path) -> N
     written = tiny_card(artefact)
     entry = written["statistics"].pop("typicality")
     assert written == card
-    assert (entry["images"], entry["source"]) == (32, "tiny train+val")
+    assert (entry["images"], entry["source"]) == (64, "tiny train+val + copied train+val")
     assert [row["images"] for row in entry["false_alarms"]][:1] == [8]
-    assert entry["false_alarms"][0]["source"] == "tiny test"
+    assert [row["source"] for row in entry["false_alarms"]][::3] == ["tiny test", "copied test", "tiny test"]
     served = load(artefact).card.statistics.typicality
     assert served is not None
     assert json.loads(served.model_dump_json()) == entry
