@@ -133,13 +133,13 @@ class Statistics(Part):
 
 
 class Localisation(Part):
-    """How often the heat map's peak lies in a box that a radiologist drew, on images kept apart from training.
+    """How often a map's peak lies in a box that a radiologist drew, on images kept apart from training.
 
     Attributes
     ----------
-    peak, fixed_cell
-        Share of the boxes that contain the peak, and of those that contain the cell which lies in most boxes of other
-        patients, with 95 % intervals.
+    peak, class_map, fixed_cell
+        Share of the boxes that contain the peak of the heat map, that of their finding's class map, and the cell which
+        lies in most boxes of other patients, with 95 % intervals.
     """
 
     source: Text
@@ -147,6 +147,8 @@ class Localisation(Part):
     boxes: int = Field(ge=1)
     peak: Share
     peak_interval: Interval
+    class_map: Share | None = Field(None, exclude_if=lambda share: share is None)
+    class_map_interval: Interval | None = Field(None, exclude_if=lambda interval: interval is None)
     fixed_cell: Share
     fixed_cell_interval: Interval
 

@@ -1,6 +1,7 @@
-"""Overlap of the attention box and the heat map's peak with the boxes that radiologists drew, and with controls.
+"""Overlap of the attention box and the maps' peaks with the boxes that radiologists drew, and with controls.
 
-There is one attention box per image, not per finding, so it is compared with every box drawn on the image. The controls
+There is one attention box and one heat map per image, not per finding, so they are compared with every box drawn on the
+image; a class map is compared with the boxes of its finding. The controls
 are a box of the same size placed at random, and one in the middle; for the peak also the fixed cell that lies in most
 of the boxes of other patients, as findings have usual places.
 """
@@ -24,7 +25,8 @@ def localisation(part: Part) -> list[Row]:
     """Return the share of drawn boxes that were hit, per finding and for all, with patient-bootstrap intervals.
 
     `iou` and `iobb` (intersection over the area of the detected box): the share of boxes whose value is above `at`;
-    `pointing`: the share of boxes that contain the peak, with a random point, the middle and a fixed cell as controls.
+    `pointing`: the share of boxes that contain the peak of the heat map, or of their finding's class map, with a random
+    point, the middle and a fixed cell as controls.
     There are no rows if the images have no boxes.
     """
     predicted = part.predictions
@@ -43,6 +45,10 @@ def localisation(part: Part) -> list[Row]:
     measured = list(box_scores(truth, predicted.boxes[images].astype(np.float64), predicted.peaks[images]))
     fixed = inside(fixed_cells(truth, owners), truth)
     measured.append(({"measure": "pointing", "at": None, "by": "fixed cell"}, fixed))
+    if predicted.class_peaks is not None and set(labels) <= set(predicted.labels):
+        columns = [predicted.labels.index(label) for label in labels]
+        own = inside(predicted.class_peaks[images, columns], truth)
+        measured.append(({"measure": "pointing", "at": None, "by": "class map"}, own))
     values = np.stack([column for _, column in measured], 1)  # [boxes, measures]
     patients = resamples(owners)
     rows = []

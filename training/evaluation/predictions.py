@@ -42,6 +42,9 @@ class Predictions:
         Metadata of the N images.
     labels
         Label of each of the K findings, in order.
+    class_peaks
+        `[N, K, 2] float32`, the same for the highest cell of each finding's class map; None if read from a file of an
+        older version.
     folds
         `[N] int64`, number of the network that gave each image's logits; None if one network gave all of them.
     """
@@ -52,6 +55,7 @@ class Predictions:
     cases: tuple[Case, ...]
     labels: tuple[str, ...] = LABELS
     folds: NDArray[np.int64] | None = None
+    class_peaks: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -74,7 +78,9 @@ class Predictions:
         """Return the predictions for the images at these indices `[n]`."""
         cases = tuple(self.cases[index] for index in indices)
         arrays = self.logits[:, indices], self.boxes[indices], self.peaks[indices]
-        return Predictions(*arrays, cases, self.labels, None if self.folds is None else self.folds[indices])
+        folds = None if self.folds is None else self.folds[indices]
+        class_peaks = None if self.class_peaks is None else self.class_peaks[indices]
+        return Predictions(*arrays, cases, self.labels, folds, class_peaks)
 
 
 def without_second_look(predicted: Predictions) -> Predictions:
@@ -88,7 +94,7 @@ def predict(network: Agcnn, canvases: Canvases) -> Predictions:
     """Run the network in evaluation mode on every image; logits without a label are left out."""
     network.eval()
     device = next(network.parameters()).device
-    logits, boxes, points = [], [], []
+    logits, boxes, points, class_points = [], [], [], []
     for chunk in np.split(np.arange(len(canvases)), range(BATCH, len(canvases), BATCH)):
         output = network(canvases.batch(chunk)[0].to(device))
         local = output.global_ if output.local is None else output.local
@@ -96,8 +102,10 @@ def predict(network: Agcnn, canvases: Canvases) -> Predictions:
         logits.append(branches[..., : len(canvases.labels)].float().cpu())
         boxes.append(output.box.float().cpu())
         points.append(peaks(output.heat_map).cpu())
+        class_points.append(peaks(output.class_maps[:, : len(canvases.labels)]).cpu())
     arrays = (torch.cat(logits, 1).numpy(), torch.cat(boxes).numpy(), torch.cat(points).numpy())
-    return Predictions(*arrays, canvases.cases, canvases.labels)
+    class_peaks = torch.cat(class_points).numpy()
+    return Predictions(*arrays, canvases.cases, canvases.labels, class_peaks=class_peaks)
 
 
 def predict_distributed(fabric: Fabric, network: Agcnn, canvases: Canvases) -> Predictions:
@@ -106,6 +114,7 @@ def predict_distributed(fabric: Fabric, network: Agcnn, canvases: Canvases) -> P
     The first process shows a progress bar.
     """
     count = len(canvases)
+    class_peaks = np.zeros((count, len(canvases.labels), 2), np.float32)
     whole = Predictions(*empty(count, len(canvases.labels)), canvases.cases, canvases.labels)
     network = network.to(fabric.device)
     chunks = np.split(np.arange(count), range(BATCH, count, BATCH))[fabric.global_rank :: fabric.world_size]
@@ -113,13 +122,15 @@ def predict_distributed(fabric: Fabric, network: Agcnn, canvases: Canvases) -> P
         for chunk in progress.track(chunks, description="predicting"):
             part = predict(network, canvases.subset(chunk))
             whole.logits[:, chunk], whole.boxes[chunk], whole.peaks[chunk] = part.logits, part.boxes, part.peaks
+            class_peaks[chunk] = part.class_peaks
 
     def summed(values: Floats) -> Floats:
         """Add `[...]` of all processes; each row was computed by one of them and is 0 in the others."""
         total: Floats = all_reduce(fabric, torch.from_numpy(values).to(fabric.device), "sum").cpu().numpy()
         return total
 
-    return Predictions(summed(whole.logits), summed(whole.boxes), summed(whole.peaks), canvases.cases, canvases.labels)
+    sums = summed(whole.logits), summed(whole.boxes), summed(whole.peaks)
+    return Predictions(*sums, canvases.cases, canvases.labels, class_peaks=summed(class_peaks))
 
 
 def empty(count: int, findings: int) -> tuple[Floats, Floats, Floats]:
@@ -129,11 +140,11 @@ def empty(count: int, findings: int) -> tuple[Floats, Floats, Floats]:
     return logits, boxes, peaks
 
 
-def peaks(heat_map: Tensor) -> Tensor:
-    """Return the centre (x, y) `[B, 2]` in [0, 1] of the first highest cell of each heat map `[B, h, w]`."""
-    height, width = heat_map.shape[1:]
-    place = heat_map.flatten(1).argmax(1)
-    return torch.stack([(place % width + 0.5) / width, (place // width + 0.5) / height], 1)
+def peaks(maps: Tensor) -> Tensor:
+    """Return the centre (x, y) `[..., 2]` in [0, 1] of the first highest cell of each map `[..., h, w]`."""
+    height, width = maps.shape[-2:]
+    place = maps.flatten(-2).argmax(-1)
+    return torch.stack([(place % width + 0.5) / width, (place // width + 0.5) / height], -1)
 
 
 def pool(parts: Sequence[Predictions]) -> Predictions:
@@ -152,13 +163,17 @@ def pool(parts: Sequence[Predictions]) -> Predictions:
     logits = np.concatenate([part.logits for part in parts], 1)
     boxes, peaks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "peaks"))
     folds = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    return Predictions(logits, boxes, peaks, cases, parts[0].labels, folds)
+    class_peaks = [part.class_peaks for part in parts if part.class_peaks is not None]
+    joined = np.concatenate(class_peaks) if len(class_peaks) == len(parts) else None
+    return Predictions(logits, boxes, peaks, cases, parts[0].labels, folds, joined)
 
 
 def save(path: Path, predictions: Predictions) -> None:
     """Write predictions as .npz, with labels and cases as JSON inside."""
     cases = json.dumps([asdict(case) for case in predictions.cases])
     arrays = {name: getattr(predictions, name) for name in ("logits", "boxes", "peaks")}
+    if predictions.class_peaks is not None:
+        arrays["class_peaks"] = predictions.class_peaks
     texts = {"cases": np.array(cases), "labels": np.array(json.dumps(predictions.labels))}
     np.savez_compressed(path, allow_pickle=False, **arrays, **texts)
 
@@ -176,7 +191,8 @@ def load(path: Path) -> Predictions:
     with np.load(path, allow_pickle=False) as arrays:
         cases = tuple(case_from_json(record) for record in json.loads(str(arrays["cases"])))
         labels = tuple(json.loads(str(arrays["labels"]))) if "labels" in arrays else LABELS
-        return Predictions(arrays["logits"], arrays["boxes"], arrays["peaks"], cases, labels)
+        class_peaks = arrays.get("class_peaks")
+        return Predictions(arrays["logits"], arrays["boxes"], arrays["peaks"], cases, labels, class_peaks=class_peaks)
 
 
 def case_from_json(record: dict[str, Any]) -> Case:

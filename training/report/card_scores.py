@@ -32,7 +32,7 @@ def card_metrics(rows: Iterable[dict[str, Any]], second_look: bool = True) -> li
 
 
 def card_localisation(tested: Mapping[str, Predictions]) -> dict[str, Any] | None:
-    """Return how often the heat map's peak lies in a drawn box of any of these images; None if none has a box.
+    """Return how often the maps' peaks lie in a drawn box of any of these images; None if none has a box.
 
     Parameters
     ----------
@@ -48,16 +48,12 @@ def card_localisation(tested: Mapping[str, Predictions]) -> dict[str, Any] | Non
         for name, part in drawn.items()
     ]
     rows = localisation(Part("test", pool(named), ()))
-    peak, fixed = (
-        next(row for row in rows if (row["measure"], row["by"], row["label"]) == ("pointing", by, "all"))
-        for by in ("attention", "fixed cell")
-    )
+    measured = {row["by"]: row for row in rows if (row["measure"], row["label"]) == ("pointing", "all")}
+    shares = {"peak": "attention", "class_map": "class map", "fixed_cell": "fixed cell"}
     return {
         "source": ", ".join(drawn),
-        "images": peak["images"],
-        "boxes": peak["boxes"],
-        "peak": peak["value"],
-        "peak_interval": peak["interval"],
-        "fixed_cell": fixed["value"],
-        "fixed_cell_interval": fixed["interval"],
+        "images": measured["attention"]["images"],
+        "boxes": measured["attention"]["boxes"],
+        **{name: measured[by]["value"] for name, by in shares.items() if by in measured},
+        **{f"{name}_interval": measured[by]["interval"] for name, by in shares.items() if by in measured},
     }

@@ -36,6 +36,14 @@ def test_files_give_back_what_was_saved(predicted: predictions.Predictions, tmp_
     np.testing.assert_array_equal(again.logits, predicted.logits)
     np.testing.assert_array_equal(again.boxes, predicted.boxes)
     np.testing.assert_array_equal(again.peaks, predicted.peaks)
+    assert predicted.class_peaks is not None
+    np.testing.assert_array_equal(again.class_peaks, predicted.class_peaks)
+    old = replace(predicted, class_peaks=None)
+    predictions.save(tmp_path / "p.npz", old)
+    assert predictions.load(tmp_path / "p.npz").class_peaks is None
+    parts = [predicted.subset(np.arange(8)), predicted.subset(np.arange(8, len(predicted)))]
+    np.testing.assert_array_equal(predictions.pool(parts).class_peaks, predicted.class_peaks)
+    assert predictions.pool([parts[0], replace(parts[1], class_peaks=None)]).class_peaks is None
     assert again.cases == predicted.cases
 
 
@@ -100,5 +108,7 @@ def test_batches_are_divided_and_reassembled_in_order(
         sent.append([])
         assert predictions.predict_distributed(process(rank), network, some).cases == some.cases
     whole = predictions.predict(network, some)
-    for expected, parts in zip((whole.logits, whole.boxes, whole.peaks), zip(*sent, strict=True), strict=True):
+    for expected, parts in zip(
+        (whole.logits, whole.boxes, whole.peaks, whole.class_peaks), zip(*sent, strict=True), strict=True
+    ):
         np.testing.assert_array_equal(torch.stack(parts).sum(0).numpy(), expected)

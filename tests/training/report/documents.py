@@ -45,7 +45,7 @@ def metrics_document() -> dict[str, Any]:
             {"split": "test", "measure": measure, "at": at, "by": by, "label": "all", "images": 3, "boxes": 4}
             | value(0.25)
             for measure, at in (("iou", 0.1), ("pointing", None))
-            for by in ("attention", "random", "centre", *(["fixed cell"] if at is None else []))
+            for by in ("attention", "random", "centre", *(["class map", "fixed cell"] if at is None else []))
         ],
         "operating_points": [None if label == "Hernia" else point("out-of-fold") for label in LABELS],
         "operating_points_on_test": [{"label": "Mass", **point("test")}],
