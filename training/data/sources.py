@@ -147,6 +147,11 @@ def patients(folders: Iterable[Path], split: str) -> set[str]:
     }
 
 
+def image_names(folder: Path, image: str) -> set[str]:
+    """Return the names that an image may have: its own, and the one that `joined_canvases` gives."""
+    return {image, f"{folder.resolve().name}/{image}"}
+
+
 def refuse_equal_names(folders: Sequence[Path]) -> None:
     """Raise if two folders have the same name, as images are named after their folder."""
     names = [folder.resolve().name for folder in folders]

@@ -9,7 +9,7 @@ import numpy as np
 
 from model.agcnn import AgcnnConfig
 from training.data.examples import count_examples, require_examples
-from training.data.sources import read
+from training.data.sources import image_names, read
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.evaluation.assessment import out_of_fold_part, readings
@@ -85,8 +85,8 @@ def within_lists(run: Path, predicted: Predictions, folders: Sequence[Path], spl
     A run on several folders names its images after their folder, see `joined_canvases`.
     """
     size = checkpoint.read_json(run / checkpoint.DOCUMENT)["network"]["canvas_size"]
-    names = [(folder.resolve().name, case.image) for folder in folders for case in read(folder, split, size).cases]
-    listed = {image for _, image in names} | {f"{folder}/{image}" for folder, image in names}
+    cases = [(folder, case) for folder in folders for case in read(folder, split, size).cases]
+    listed = set[str]().union(*(image_names(folder, case.image) for folder, case in cases))
     chosen = np.flatnonzero([case.image in listed for case in predicted.cases])
     if not len(chosen):
         raise TrainingError(

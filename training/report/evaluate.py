@@ -11,7 +11,7 @@ from model.agcnn import Agcnn, without_second_look
 from service.triage.site_rule import default_rule
 from training.data.cache import Canvases
 from training.data.relabel import relabel
-from training.data.sources import joined_canvases, patients
+from training.data.sources import image_names, joined_canvases, patients
 from training.evaluation import predictions, predictions_table
 from training.evaluation.adjudicated import assess_adjudicated, read_adjudicated
 from training.evaluation.assessment import (
@@ -215,8 +215,8 @@ def statistics(run: Path, network: Agcnn, evaluation: Evaluation, decision: Deci
     images = evaluation.canvases(split, document["network"]["canvas_size"], predicted.labels)
     if fold_of(run) is not None:
         held_out = {case.image for case in predicted.cases}
-        folders = ["", *(f"{folder.resolve().name}/" for folder in evaluation.folders)]  # see `joined_canvases`
-        chosen = [any(folder + case.image in held_out for folder in folders) for case in images.cases]
+        folders = evaluation.folders
+        chosen = [any(image_names(folder, case.image) & held_out for folder in folders) for case in images.cases]
         images = images.subset(np.flatnonzero(chosen))
     probabilities = decision.calibration.probabilities(predicted.logits)[0]
     return drift_statistics(network, images, predicted.labels, probabilities)
