@@ -6,7 +6,7 @@ AGCNN    := $(BIN)/agcnn
 TRAIN    := $(AGCNN) train --cache $(RUNS)/cache --resume
 EVALUATE := --data $(DATA)/nih-subset --cache $(RUNS)/cache --collection B
 IMAGENET := --init $(DATA)/weights/squeezenet1_1_imagenet.npz
-.PHONY: artefact systems phantoms recipe
+.PHONY: artefact systems phantoms recipe second-look
 .SECONDARY:
 
 # The artefact that ships, from the real images and ImageNet weights: 96 pixels first, at half the cost of 128. About 85
@@ -42,7 +42,7 @@ $(SHIPPED)/final/card.json: $(SHIPPED)/final/run.json $(RUNS)/data/nih-128/made
 
 service/assets/agcnn.onnx: $(SHIPPED)/final/card.json
 	$(AGCNN) export --run $(<D) --data $(DATA)/nih-128 --cache $(RUNS)/cache --without-second-look --out $(<D)/agcnn.onnx
-	$(AGCNN) typical --artefact $(<D)/agcnn.onnx --data $(DATA)/nih-subset --data $(DATA)/nih-128 --cache $(RUNS)/cache
+	$(AGCNN) typical --artefact $(<D)/agcnn.onnx --split val --data $(DATA)/nih-subset --data $(DATA)/nih-128 --cache $(RUNS)/cache
 	mv $(<D)/agcnn.onnx $@
 
 # Variations of the default recipe, one setting changed at a time. A few minutes of one core for each: make -j2 recipe
@@ -94,6 +94,19 @@ $(RUNS)/phantoms/$(1)/run.json: $(RUNS)/phantoms/$(dir $(1))global/run.json
 	  --crop-from $(word 1,$(subst -, ,$(notdir $(1)))) --tau $(word 2,$(subst -, ,$(notdir $(1)))) --out $$(@D)
 endef
 $(foreach name,$(VARIANTS),$(eval $(call variant,$(name))))
+
+# Whether a second look adds anything, with the networks of `make artefact` and of `make phantoms`. About half an hour of one
+# core for each seed.
+LOOKS := $(foreach seed,$(SEEDS),$(RUNS)/second-look/subset-$(seed).json $(RUNS)/second-look/phantoms-$(seed).json)
+
+second-look: $(LOOKS)  ## test the gain of a second look
+	$(BIN)/python -m bench.second_look --write $^
+
+$(RUNS)/second-look/subset-%.json: $(SHIPPED)/final/run.json
+	$(BIN)/python -m bench.second_look subset $* $@
+
+$(RUNS)/second-look/phantoms-%.json: $(RUNS)/phantoms/seed-%/global/run.json
+	$(BIN)/python -m bench.second_look phantoms $* $@
 
 # A run's document is written atomically at the end of the run, so an interrupted make must not delete it.
 .PRECIOUS: $(RUNS)/%/run.json $(RUNS)/%/metrics.json $(VARIANTS:%=$(RUNS)/phantoms/%/run.json)

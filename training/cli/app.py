@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -215,19 +215,22 @@ def typical(
             help="Another folder of data, on whose test list false alarms are counted; may be repeated.",
         ),
     ] = None,
+    split: Annotated[
+        Literal["val", "train+val"], typer.Option(help="Images to fit on; val if it has several hundred.")
+    ] = "train+val",
     cache: Annotated[
         Path | None, typer.Option(help=CACHE_HELP, show_default="cache/ in the folder of the artefact")
     ] = None,
 ) -> None:
     """Add statistics of typical radiographs to an artefact, so that the service can flag images unlike them.
 
-    The statistics are computed on train and val of all folders of --data; the rate of false alarms is measured on each
-    test list.
+    The statistics are computed on the images of all folders of --data; the rate of false alarms is measured on each
+    test list. The network's outputs differ a little on images that it was trained on: val shows those of new images.
     """
     from training.export import typicality
 
     with one_line():
-        entry = typicality.add_typicality(artefact, data, also or (), cache or artefact.parent / "cache")
+        entry = typicality.add_typicality(artefact, data, also or (), cache or artefact.parent / "cache", split)
         typer.echo(f"{artefact}: typicality fitted on {entry['images']} images of {entry['source']}")
         for row in entry["false_alarms"]:
             low, high = row["interval"]

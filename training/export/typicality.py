@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -28,6 +28,7 @@ FOLDS = 5
 BATCH = 8
 DIGITS = 6  # significant digits in the card, of 14,000 numbers
 
+Split = Literal["val", "train+val"]
 Extractor = Callable[[NDArray[np.float32]], Numbers]
 
 
@@ -47,11 +48,16 @@ class Sample:
     patients: NDArray[np.str_]
 
 
-def add_typicality(artefact: Path, folders: Sequence[Path], others: Sequence[Path], cache: Path) -> dict[str, Any]:
-    """Fit on train + val of all folders, count false alarms on test lists, and write the card; returns its new entry.
+def add_typicality(
+    artefact: Path, folders: Sequence[Path], others: Sequence[Path], cache: Path, split: Split = "train+val"
+) -> dict[str, Any]:
+    """Fit on images of all folders, count false alarms on test lists, and write the card; returns its new entry.
 
     Parameters
     ----------
+    split
+        Images to fit on. A network's outputs are a little different on images that it was trained on, so `val` is
+        better where it has several hundred images.
     others
         Further folders of data, on whose test lists false alarms are counted too.
 
@@ -63,7 +69,7 @@ def add_typicality(artefact: Path, folders: Sequence[Path], others: Sequence[Pat
     model, card = read_artefact(artefact)
     extract, size = feature_extractor(model), card["preprocessing"]["canvas_size"]
     refuse_shared_patients(folders)
-    sources = [canvases(folder, "train+val", size, cache) for folder in folders]
+    sources = [canvases(folder, split, size, cache) for folder in folders]
     fitted = fit([Sample(all_features(extract, images), np.array(images.patients)) for images in sources])
     alarms = []
     for folder in (*folders, *others):

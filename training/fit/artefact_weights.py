@@ -44,6 +44,12 @@ def read_artefact(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     }, card
 
 
+def trunks(network: Agcnn) -> dict[str, nn.Module]:
+    """Return the feature extractor of each branch that the network has; without a second look there is one."""
+    branches = dict(network.named_children())
+    return {name: branches[name].get_submodule("features") for name in BRANCHES if name in branches}
+
+
 def unfold_batch_norms(network: Agcnn, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a state for a network with batch norms from one whose batch norms were folded.
 
@@ -55,8 +61,7 @@ def unfold_batch_norms(network: Agcnn, state: Mapping[str, Tensor]) -> dict[str,
         Name to tensor `[...]`.
     """
     result = dict(state)
-    for branch in BRANCHES:
-        trunk = network.get_submodule(branch).get_submodule("features")
+    for branch, trunk in trunks(network).items():
         for convolution, name in norms_after_convolutions(trunk):
             bias = result.pop(f"{branch}.features.{convolution}.bias", None)
             norm = trunk.get_submodule(name)
@@ -97,8 +102,9 @@ def measure_batch_norms(network: Agcnn, canvases: Tensor) -> None:
     canvases
         `[B, 1, S, S] float32 in [0, 1]`.
     """
-    trunks = [network.get_submodule(branch).get_submodule("features") for branch in BRANCHES]
-    norms = [trunk.get_submodule(name) for trunk in trunks for _, name in norms_after_convolutions(trunk)]
+    norms = [
+        trunk.get_submodule(name) for trunk in trunks(network).values() for _, name in norms_after_convolutions(trunk)
+    ]
     hooks = [norm.register_forward_pre_hook(_take_statistics) for norm in norms]
     training = network.training
     network.eval()(canvases)

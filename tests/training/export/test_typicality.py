@@ -93,6 +93,9 @@ def test_the_command_changes_only_the_card(published: Path, tmp_path: Path) -> N
     assert served is not None
     assert json.loads(served.model_dump_json()) == entry
 
+    few = agcnn(*words, "--split", "val")  # the validation lists have four patients, the same in both folders
+    assert (few.exit_code, "expected images of at least 5 patients, got 4" in few.stderr) == (2, True), few.output
+
     again = agcnn(*words)  # replaces the entry
     assert (again.exit_code, tiny_card(artefact)["statistics"]["typicality"]) == (0, entry)
 
