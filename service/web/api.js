@@ -8,7 +8,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @typedef {[number, number, number, number]} Box  x0, y0, x1, y1, exclusive end
  * @typedef {{ name: string, version: string, sha256: string }} Model
  * @typedef {{ name: string, id: string, sex: string, age: string, birth_date: string }} Patient
- * @typedef {{ date: string, description: string }} Study
+ * @typedef {{ date: string, time: string, description: string }} Study
  * @typedef {{ at: string, by: string }} ReadMark
  * @typedef {{ requested: boolean, at: string | null, by: string }} Acknowledgement
  *
@@ -25,6 +25,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @typedef {object} Prediction
  * @property {string} id
  * @property {Priority} priority
+ * @property {string[]} reason  labels of the positive findings that made the priority
  * @property {Finding[]} findings
  * @property {Box} box  pixels of the image
  * @property {boolean} second_look  whether the local branch examined the box
@@ -69,7 +70,14 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @property {number} aspect  height of a pixel over its width
  * @property {[string, string] | null} orientation
  *
- * @typedef {{ content: Box, heat_map: number[][], class_maps: Record<string, number[][]> }} Maps
+ * @typedef {object} Maps
+ * @property {Box} content  part of a map that the image covers, in [0, 1]
+ * @property {number[][]} heat_map  in [0, 1]
+ * @property {Record<string, number[][]>} class_maps  in logits
+ * @property {Record<string, number | null>} references  value of each class map that is drawn with half of the opacity
+ *
+ * @typedef {{ boxes: number, peak: number, fixed_cell: number }} Localisation  shares of the boxes that radiologists drew
+ * @typedef {{ labels: string[], untrained?: string[], sha256: string, localisation?: Localisation }} Card  of the model in use
  * @typedef {{ header: PixelHeader, values: Uint16Array }} Pixels
  * @typedef {Pixels & { prediction: Prediction, maps: Maps }} Radiograph
  */

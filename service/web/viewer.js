@@ -14,9 +14,10 @@ import { listenToSettings } from "./settings.js";
 import { say } from "./toast.js";
 import { Tools } from "./tools.js";
 import { fitBox } from "./view.js";
+import { warnings } from "./warnings.js";
 
 /**
- * @import { Entry, Radiograph } from "./api.js"
+ * @import { Card, Entry, Radiograph } from "./api.js"
  * @import { Change } from "./events.js"
  * @import { Actions } from "./keys.js"
  * @import { Listing } from "./listing.js"
@@ -30,14 +31,16 @@ export class Viewer {
   /** @type {Entry | null} */
   #entry = null;
   #radiographs = new Radiographs();
-  #tools = new Tools();
+  #tools;
 
   /**
    * @param {Listing} listing
    * @param {(id: string) => void} go  opens another radiograph
    * @param {() => void} close  returns to the list
+   * @param {Card} card
    */
-  constructor(listing, go, close) {
+  constructor(listing, go, close, card) {
+    this.#tools = new Tools(card);
     this.listing = listing;
     this.go = go;
     this.close = close;
@@ -138,11 +141,12 @@ export class Viewer {
     const display = new Display(radiograph, this.#tools.appearance);
     byId("stage-message").textContent = "";
     fillMenus(display);
-    showPanel(radiograph.prediction, current, (name) => this.#tools.showMap(display.map === name ? "" : name));
+    showPanel(radiograph.prediction, current, (name) => this.#tools.toggleMapOf(name));
     this.#showEntry(current);
     showCrop(display);
     this.#tools.open(display);
-    const parts = ["priority", "sentence", "acknowledgement"].map((part) => byId(part).textContent);
+    const [priority, reason, acknowledgement] = ["priority", "sentence", "acknowledgement"].map((part) => byId(part).textContent);
+    const parts = [`${priority}: ${reason}`, ...warnings(radiograph.prediction.flags), acknowledgement];
     byId("announcement").textContent = parts.filter(Boolean).join(". ");
     byId("viewer").dataset.shown = radiograph.prediction.id;
     this.#prefetch();
