@@ -16,7 +16,7 @@ const NONE = "none"; // value of the map menu while no map is chosen
  * @param {boolean} on
  */
 export function showPressed(key, on) {
-  document.querySelector(`#viewer .tools [data-key="${key}"]`)?.setAttribute("aria-pressed", String(on));
+  document.querySelector(`#viewer [data-key="${key}"]`)?.setAttribute("aria-pressed", String(on));
 }
 
 /**

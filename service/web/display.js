@@ -4,7 +4,7 @@ import { tints } from "./colormap.js";
 import { grid, scaled } from "./heat_map.js";
 import { Raster } from "./raster.js";
 import { leading } from "./reason.js";
-import { dragged, fullRange, greys } from "./window.js";
+import { automatic, dragged, fullRange, greys } from "./window.js";
 
 /**
  * @import { Box, Radiograph, Window } from "./api.js"
@@ -53,8 +53,9 @@ export class Display {
     this.model = prediction.model;
     this.secondLook = prediction.second_look;
     const full = fullRange(header, this.raster.range);
-    const isListed = header.windows.some((window) => window.name === full.name);
-    this.presets = isListed ? header.windows : [...header.windows, full];
+    const added = [automatic(header, this.raster.levels[0]), full].filter((window) => window !== null);
+    const names = header.windows.map((window) => window.name);
+    this.presets = [...header.windows, ...added.filter((window) => !names.includes(window.name))];
     this.step = full.width / STEPS;
     this.window = this.presets[0];
   }
