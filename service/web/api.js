@@ -1,5 +1,6 @@
 // Requests to the service, which also serves this page. They carry the API key if there is one.
 
+import { offer } from "./download.js";
 import { authorization, key, renew } from "./key.js";
 import { Problem, problemOf, UNREACHABLE } from "./problem.js";
 
@@ -184,11 +185,7 @@ export function post(body) {
  * @param {RequestInit} [options]
  */
 export async function save(name, path, options) {
-  const address = URL.createObjectURL(await (await request(path, options)).blob());
-  const link = document.createElement("a");
-  Object.assign(link, { href: address, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  offer(name, await (await request(path, options)).blob());
 }
 
 /**

@@ -38,7 +38,6 @@ export class Display {
   constructor({ header, values, maps, prediction }, appearance) {
     this.header = header;
     this.appearance = appearance;
-    this.box = prediction.box;
     this.content = maps.content;
     this.raster = new Raster(values, header);
     /** @type {Record<string, Grid>} */
@@ -50,8 +49,7 @@ export class Display {
     this.leading = leading(prediction)?.label ?? null;
     /** @type {string | null} */
     this.map = this.leading; // label of the finding whose map is shown, "" for the overall map, null for none
-    this.model = prediction.model;
-    this.secondLook = prediction.second_look;
+    this.prediction = prediction;
     const full = fullRange(header, this.raster.range);
     const added = [automatic(header, this.raster.levels[0]), full].filter((window) => window !== null);
     const names = header.windows.map((window) => window.name);
@@ -114,7 +112,7 @@ export class Display {
       raster: this.raster,
       greys: this.greys(),
       heat: map && { map, content: this.content, table: tints(colormap), opacity, cells },
-      box: box ? this.box : null,
+      box: box ? this.prediction.box : null,
       spacing: spacing && { pair: spacing, from: source },
       orientation,
     };

@@ -39,7 +39,10 @@ export function showPanel(prediction, entry, chooseMap) {
   byId("priority").className = `priority ${prediction.priority.toLowerCase()}`;
   const positive = prediction.findings.filter((finding) => finding.positive).map((finding) => finding.label);
   byId("sentence").textContent = reasoned(prediction.reason, positive);
-  byId("bars").replaceChildren(...ordered(prediction.findings).map((finding) => bar(finding, chooseMap)));
+  const findings = ordered(prediction.findings);
+  const made = findings.filter((finding) => prediction.reason.includes(finding.label));
+  const rest = findings.filter((finding) => !made.includes(finding));
+  byId("bars").replaceChildren(...[...made, ...rest].map((finding) => bar(finding, chooseMap)));
   for (const part of document.querySelectorAll("[data-second-look]")) {
     if (part instanceof HTMLElement) part.hidden = !prediction.second_look;
   }

@@ -133,7 +133,7 @@ export class Tools {
   }
 
   #toggleScores() {
-    if (this.display?.secondLook) showPressed("s", byId("bars").classList.toggle("with-scores"));
+    if (this.display?.prediction.second_look) showPressed("s", byId("bars").classList.toggle("with-scores"));
     else if (this.display) say("This model takes no second look: each finding has one score");
   }
 
@@ -177,7 +177,7 @@ export class Tools {
     showPressed("g", appearance.cells);
     showMap(display);
     showChosen(appearance.heat ? display.map : null);
-    showLegend(display, appearance, card.sha256 === display.model.sha256 ? card.localisation : undefined);
+    showLegend(display, appearance, card.sha256 === display.prediction.model.sha256 ? card.localisation : undefined);
     this.stage.redraw(["heat"]);
   }
 

@@ -5,6 +5,7 @@ import { NAMES } from "./colormap.js";
 import { fillMenus } from "./controls.js";
 import { Display } from "./display.js";
 import { byId, element } from "./element.js";
+import { listenToExports } from "./exports.js";
 import { showMarks, showPanel } from "./panel.js";
 import { words } from "./problem.js";
 import { Radiographs } from "./radiographs.js";
@@ -50,6 +51,7 @@ export class Viewer {
     }
     byId("colours").append(...NAMES.map((name) => element("option", {}, name)));
     listenToSettings(this.#tools);
+    listenToExports(() => this.#shown());
   }
 
   /** @returns {Actions} */
@@ -57,6 +59,12 @@ export class Viewer {
     const navigation = { Escape: () => this.close(), j: () => this.step(1), k: () => this.step(-1) };
     const isShown = this.#tools.display !== null;
     return isShown ? { ...navigation, m: () => this.toggleRead(), a: () => this.acknowledge(), ...this.#tools.actions } : navigation;
+  }
+
+  /** Return what is on the screen, if it is all there. */
+  #shown() {
+    const { display, stage } = this.#tools;
+    return display && this.#entry && { prediction: display.prediction, entry: this.#entry, panes: stage.panes };
   }
 
   /** @param {string} id */
@@ -182,5 +190,5 @@ export class Viewer {
  */
 function showCrop(display) {
   const canvas = byId("crop", HTMLCanvasElement);
-  display.raster.draw(canvas, fitBox(display.raster, display.box, canvas), display.originalGreys(), false);
+  display.raster.draw(canvas, fitBox(display.raster, display.prediction.box, canvas), display.originalGreys(), false);
 }
