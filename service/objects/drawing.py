@@ -29,7 +29,7 @@ class Drawing:
         Label whose class map the overlay shows; None for that of `Prediction.leading`, and no map where nothing is
         positive.
     box
-        Whether the overlay has the box; None where something is positive and the local branch examined it.
+        Whether the overlay has the box; None for `Prediction.emphasises_box`.
     alpha, colormap
         Opacity and colours of the overlay's map.
     """
@@ -61,10 +61,7 @@ def attention(record: Record, drawing: Drawing = Drawing()) -> Attention:
         `unknown_finding`
     """
     prediction = record.prediction
-    shows_box = drawing.box
-    if shows_box is None:
-        shows_box = prediction.leading is not None and prediction.second_look
-    box = prediction.box if shows_box else None
+    box = prediction.box if drawing.box or (drawing.box is None and prediction.emphasises_box) else None
     if drawing.map == "heat_map":
         return Attention(record.heat_map, box, _caption(record, "Overall attention, scaled to its own maximum"))
     label = drawing.finding

@@ -82,6 +82,11 @@ class Prediction:
         return max(made or positive, key=lambda finding: finding.margin or 0.0, default=None)
 
     @property
+    def emphasises_box(self) -> bool:
+        """Whether pictures draw the box unasked: something is positive, and the local branch examined the region."""
+        return self.leading is not None and self.second_look
+
+    @property
     def positive(self) -> tuple[str, ...]:
         """Labels of the positive findings, in label order."""
         return tuple(finding.label for finding in self.findings if finding.positive)
