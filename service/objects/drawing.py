@@ -53,7 +53,7 @@ class Attention:
 
 
 def attention(record: Record, drawing: Drawing = Drawing()) -> Attention:
-    """Choose the map and the box of an overlay.
+    """Choose the map and the box of an overlay; a map scaled to its own maximum has at most half of the opacity.
 
     Raises
     ------
@@ -63,7 +63,9 @@ def attention(record: Record, drawing: Drawing = Drawing()) -> Attention:
     prediction = record.prediction
     box = prediction.box if drawing.box or (drawing.box is None and prediction.emphasises_box) else None
     if drawing.map == "heat_map":
-        return Attention(record.heat_map, box, _caption(record, "Overall attention, scaled to its own maximum"))
+        return Attention(
+            record.heat_map * np.float32(0.5), box, _caption(record, "Overall attention, scaled to its own maximum")
+        )
     label = drawing.finding
     if label is None:
         if prediction.leading is None:

@@ -41,7 +41,7 @@ export class Display {
     this.content = maps.content;
     this.raster = new Raster(values, header);
     /** @type {Record<string, Grid>} */
-    this.maps = { "": grid(maps.heat_map) };
+    this.maps = { "": grid(maps.heat_map.map((row) => row.map((value) => value / 2))) }; // as all that has no reference
     this.references = maps.references;
     for (const [label, rows] of Object.entries(maps.class_maps)) {
       this.maps[label] = scaled(grid(rows), maps.references[label]);
