@@ -82,9 +82,10 @@ def test_the_automatic_window_spans_percentiles_of_the_middle(modules: Modules) 
     image = np.full((128, 144), 4000)
     image[16:112, 24:120] = lungs
     image[16:112, 24:40] = 7  # padding
-    image = image.repeat(4, 0).repeat(4, 1)
-    call = """(m, values, header) =>
-        m.automatic(header, { values: Uint16Array.from(values), width: 576, height: 512 })"""
+    call = """(m, small, header) => m.automatic(header, {
+        width: 576, height: 512, // each value of `small` [128, 144] four times along each side
+        values: Uint16Array.from({ length: 576 * 512 }, (_, at) => small[(at / 576 >> 2) * 144 + (at % 576 >> 2)]),
+    })"""
     header = {"slope": 2, "intercept": -100, "padding": 7}
 
     window = modules.call("window.js", call, image.ravel().tolist(), header)
@@ -92,4 +93,4 @@ def test_the_automatic_window_spans_percentiles_of_the_middle(modules: Modules) 
     low, high = np.percentile(2 * lungs[:, 16:] - 100, [1, 99])
     assert window["center"] - window["width"] / 2 == pytest.approx(low, abs=10)
     assert window["center"] + window["width"] / 2 == pytest.approx(high, abs=10)
-    assert modules.call("window.js", call, [5] * (576 * 512), header) is None
+    assert modules.call("window.js", call, [5] * (128 * 144), header) is None
