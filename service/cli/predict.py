@@ -15,11 +15,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from service.artefact.card import NOTICE
 from service.errors import ConfigurationError, InvalidRequest
 from service.http.bodies import prediction_body
 from service.http.problems import problem
 from service.objects.drawing import Drawing
-from service.objects.overlay import NOTICE
 from service.prediction.predictor import Predictor
 from service.settings import Settings
 from service.telemetry import describe, log

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from service.artefact.card import NOTICE
 from service.destinations import Destination
 from service.dicom_web import frames, rendered, retrieve, search, store
 from service.dicom_web.catalogue import Catalogue
@@ -35,7 +36,6 @@ from service.http.methods import Methods
 from service.http.other_origins import OtherOrigins
 from service.objects.kinds import Kind
 from service.objects.notification import notification
-from service.objects.overlay import NOTICE
 from service.objects.product import REPOSITORY
 from service.prediction.pipeline import Pipeline
 from service.sending import webhook

@@ -157,6 +157,10 @@ class Maps(Body):
     class_maps: dict[str, list[list[float]]] = Field(
         description="one map for each label that the network was trained on, in logit units"
     )
+    references: dict[str, float | None] = Field(
+        description="value of each class map that pictures draw with half of their opacity; null where the artefact "
+        "states none, and the map's own maximum is taken"
+    )
 
 
 def prediction_body(record: Summary) -> Prediction:
@@ -190,11 +194,13 @@ def page_body(records: Sequence[Summary], following: str | None) -> Page:
 
 def maps_body(record: Record) -> Maps:
     """Return the maps of a record as a response body."""
+    evaluated = record.prediction.evaluated
     pairs = zip(record.prediction.findings, record.class_maps, strict=True)
     return Maps(
         content=record.prediction.content,
         heat_map=_rounded(record.heat_map),
         class_maps={finding.label: _rounded(map) for finding, map in pairs if finding.probability is not None},
+        references={finding.label: finding.map_reference for finding in evaluated},
     )
 
 

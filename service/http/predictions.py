@@ -45,10 +45,19 @@ class Size(BaseModel):
 class OverlayOptions(Size):
     """Options of an overlay."""
 
-    finding: str | None = Field(None, description="label of the class map to draw; by default the heat map")
-    alpha: float = Field(0.4, ge=0, le=1, description="opacity of the map")
+    map: Literal["finding", "heat_map"] = Field(
+        "finding", description="the class map of a finding, or the heat map, which belongs to no finding"
+    )
+    finding: str | None = Field(
+        None,
+        description="label of the class map to draw; by default of the finding that made the priority, and none where "
+        "no finding is positive",
+    )
+    alpha: float = Field(0.6, ge=0, le=1, description="opacity where the map is strongest")
     colormap: Literal["viridis", "inferno", "turbo"] = "viridis"
-    box: Literal["0", "1"] = "1"
+    box: Literal["0", "1"] | None = Field(
+        None, description="by default drawn where a finding is positive and the local branch examined the box"
+    )
 
 
 def _width(size: Annotated[Size, Query()]) -> int | None:
@@ -106,8 +115,19 @@ async def delete_prediction(id: str, pipeline: PipelineDep) -> None:
 async def overlay(
     id: str, request: Request, pipeline: PipelineDep, options: Annotated[OverlayOptions, Query()]
 ) -> Response:
-    """Draw map and box over the radiograph. The map shows where the network looked, not the outline of a lesion."""
-    drawing = Drawing("overlay", options.width, options.finding, options.box == "1", options.alpha, options.colormap)
+    """Draw map and box over the radiograph, and a legend below it.
+
+    The map shows where the network looked, not the outline of a lesion.
+    """
+    drawing = Drawing(
+        "overlay",
+        width=options.width,
+        map=options.map,
+        finding=options.finding,
+        box=None if options.box is None else options.box == "1",
+        alpha=options.alpha,
+        colormap=options.colormap,
+    )
     return await _picture(pipeline, request, id, drawing)
 
 

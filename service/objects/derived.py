@@ -13,9 +13,9 @@ from highdicom import AlgorithmIdentificationSequence
 from highdicom.sr import CodedConcept
 from pydicom import DataElement, Dataset
 
+from service.artefact.card import NOTICE
 from service.objects.codes import ARTIFICIAL_INTELLIGENCE, PRIVATE, PRIVATE_NAME, SOURCE, Coded
 from service.objects.kinds import Kind
-from service.objects.overlay import NOTICE
 from service.objects.product import NAME, REPOSITORY, VERSION, uid
 from service.objects.source import Source
 from service.storage.record import Record

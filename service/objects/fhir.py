@@ -8,6 +8,7 @@ from typing import Any
 
 from pydicom import Dataset
 
+from service.artefact.card import NOTICE
 from service.objects.codes import (
     ABSENT,
     FLAG,
@@ -24,7 +25,6 @@ from service.objects.codes import (
     Coded,
     row,
 )
-from service.objects.overlay import NOTICE
 from service.objects.product import NAME, REPOSITORY, VERSION, uuid
 from service.objects.source import Source
 from service.storage.record import Record

@@ -11,11 +11,11 @@ from datetime import UTC
 
 from pydicom import Dataset
 
+from service.artefact.card import NOTICE
 from service.dicom.header import normalised, readable_values
 from service.objects import codes
 from service.objects.codes import Coded
 from service.objects.hl7_text import ENCODING_CHARACTERS, components, escaped, message, person, segment, timestamp
-from service.objects.overlay import NOTICE
 from service.objects.product import NAME, uuid
 from service.objects.source import Source
 from service.storage.record import Record

@@ -1,29 +1,26 @@
 """Pictures of a radiograph with the attention of the network drawn over it.
 
-The map has one opacity, which the reader sets, and values below a third of its range are not drawn. An opacity that
-follows the value would hide the radiograph most where the reader must see it, and a DICOM presentation state could not
-hold it.
+The opacity of the map follows its value, so that a weak map looks weak and no edge is drawn.
 """
 
 import io
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from service.errors import InvalidRequest
 from service.objects.colormap import COLORMAPS, Colormap, colour_table
+from service.objects.legend import legend
 
 Box = tuple[int, int, int, int]
 Content = tuple[float, float, float, float]
 Grey = npt.NDArray[np.uint8]
 Map = npt.NDArray[np.floating]
 
-NOTICE = "Research use only. Not a medical device."
 MAX_PIXELS = 64 * 2**20  # limit of a picture that is larger than its radiograph
-BACKGROUND = 1 / 3  # share of the map's range that is not drawn; the colours span the rest
+SOFTNESS = 2.0  # logits; neighbouring cells differ by several (nih-subset, EfficientNet-Lite0), and a step would show
 _STRIP = 256  # rows that are coloured at a time, because colouring takes several times the memory of the picture
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 _BOX_COLOUR = (255, 255, 255)
@@ -37,13 +34,13 @@ class Options:
     Attributes
     ----------
     alpha
-        Opacity of the map, [0, 1].
+        Opacity where the map is 1, [0, 1]; in proportion below.
     colormap
         `viridis` (the default) and `inferno` rise in lightness and are safe for the colour-blind; `turbo` is not.
     width
         Width of the picture in pixels, height in proportion; None is the width of the view.
     caption
-        What the map shows, ASCII; written beside the colour bar.
+        What the picture shows, ASCII; written below the radiograph.
 
     Raises
     ------
@@ -51,10 +48,10 @@ class Options:
         `alpha` or `colormap` is not allowed.
     """
 
-    alpha: float = 0.4
+    alpha: float = 0.6
     colormap: Colormap = "viridis"
     width: int | None = None
-    caption: str = "Attention"
+    caption: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
@@ -64,23 +61,23 @@ class Options:
 
 
 def overlay_png(
-    view: Grey, heat: Map, box: Box | None, options: Options = Options(), content: Content = WHOLE
+    view: Grey, heat: Map | None, box: Box | None, options: Options = Options(), content: Content = WHOLE
 ) -> bytes:
     """Draw an overlay as an RGB PNG; parameters and errors are those of `overlay`."""
     return _png(overlay(view, heat, box, options, content))
 
 
-def overlay(view: Grey, heat: Map, box: Box | None, options: Options, content: Content) -> Image.Image:
-    """Draw a map, a box (None: no box), a colour bar and the notice over a radiograph, in RGB.
+def overlay(view: Grey, heat: Map | None, box: Box | None, options: Options, content: Content) -> Image.Image:
+    """Draw a map and a box over a radiograph, and a legend with the notice below it, in RGB.
 
     Parameters
     ----------
     view
         [H, W] uint8 display values, 0 black.
     heat
-        [h, w] float in [0, 1]: the heat map, or `relative(class_map)`.
+        [h, w] float in [0, 1]: the heat map, or `scaled(class_map)`; None draws no map.
     box
-        (x0, y0, x1, y1) in pixels of the view, exclusive end.
+        (x0, y0, x1, y1) in pixels of the view, exclusive end; None draws no box.
     content
         Part of the map that the view covers, (x0, y0, x1, y1) in [0, 1]; not all of a padded canvas.
 
@@ -90,19 +87,37 @@ def overlay(view: Grey, heat: Map, box: Box | None, options: Options, content: C
         The picture would have more than `MAX_PIXELS` pixels.
     """
     grey = _resized(view, options.width)
-    picture = _tinted(grey, upsampled(heat, grey.size, content), options)
+    picture = grey.convert("RGB")
+    if heat is not None:
+        _tint(picture, smoothed(heat, grey.size, content), options)
     if box is not None:
         _draw_box(picture, box, (grey.width / view.shape[1], grey.height / view.shape[0]))
-    _draw_legend(picture, options)
-    return picture
+    below = legend(picture.size, options.caption, None if heat is None else options.colormap)
+    whole = Image.new("RGB", (picture.width, picture.height + below.height))
+    whole.paste(picture)
+    whole.paste(below, (0, picture.height))
+    return whole
+
+
+def scaled(class_map: npt.NDArray[np.floating], reference: float | None) -> npt.NDArray[np.float32]:
+    """Scale [h, w] float in logits to [h, w] float32 in [0, 1] about a fixed reference.
+
+    Colours can then be compared between radiographs, and a map far below the reference is clear. The scale has no ends:
+    those of rare findings would all be negative, and a map that is cut off at one has the outline of its cells.
+
+    Parameters
+    ----------
+    reference
+        Value in logits that becomes a half; None for the map's own maximum, and for none if the map is flat.
+    """
+    if reference is None and class_map.min() == class_map.max():
+        return np.zeros(class_map.shape, np.float32)
+    middle = float(class_map.max()) if reference is None else reference
+    return (1 / (1 + np.exp((middle - class_map.astype(np.float64)) / SOFTNESS))).astype(np.float32)
 
 
 def relative(class_map: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Scale [h, w] float in logit units to [h, w] float32 in [0, 1] by the map's own range; a flat map becomes 0.
-
-    Colours then compare places within one map, not findings or radiographs: class maps are not calibrated, and on a
-    common scale that of a rare finding would be empty.
-    """
+    """Scale [h, w] float in logits to [h, w] float32 in [0, 1] by the map's own range; a flat map becomes 0."""
     low, high = float(class_map.min()), float(class_map.max())
     if high <= low:
         return np.zeros(class_map.shape, np.float32)
@@ -170,14 +185,36 @@ def upsampled(heat: npt.NDArray[np.floating], size: tuple[int, int], content: Co
     return np.clip(values, 0, 1, out=values)
 
 
-def _tinted(grey: Image.Image, heat: npt.NDArray[np.float32], options: Options) -> Image.Image:
-    picture = grey.convert("RGB")
+def smoothed(heat: npt.NDArray[np.floating], size: tuple[int, int], content: Content) -> npt.NDArray[np.float32]:
+    """Resize a map, [h, w] float -> [H, W] float32, by quadratic B-splines; parameters are those of `upsampled`.
+
+    Bilinear interpolation has creases along the grid, which look like outlines.
+    """
+    rows, columns = heat.shape
+    down = _weights(size[1], rows, (content[1], content[3]))
+    across = _weights(size[0], columns, (content[0], content[2]))
+    values: npt.NDArray[np.float32] = down @ heat.astype(np.float32) @ across.T
+    return np.clip(values, 0, 1, out=values)
+
+
+def _weights(count: int, cells: int, part: tuple[float, float]) -> npt.NDArray[np.float32]:
+    """Share of each cell in each pixel, [count, cells]; the cells at the edge are repeated beyond it."""
+    places = (part[0] + (np.arange(count) + 0.5) / count * (part[1] - part[0])) * cells - 0.5
+    nearest = np.floor(places + 0.5).astype(np.intp)
+    offset = places - nearest
+    weights = np.zeros((count, cells), np.float32)
+    shares = (0.5 - offset) ** 2 / 2, 0.75 - offset**2, (0.5 + offset) ** 2 / 2
+    for step, share in zip((-1, 0, 1), shares, strict=True):
+        weights[np.arange(count), np.clip(nearest + step, 0, cells - 1)] += share
+    return weights
+
+
+def _tint(picture: Image.Image, heat: npt.NDArray[np.float32], options: Options) -> None:
     for top in range(0, len(heat), _STRIP):
         strip = heat[top : top + _STRIP]
-        levels = np.rint(np.maximum(strip - BACKGROUND, 0) * (255 / (1 - BACKGROUND))).astype(np.uint8)
-        opacity = np.where(strip > BACKGROUND, np.uint8(round(options.alpha * 255)), np.uint8(0))
+        levels = np.rint(strip * 255).astype(np.uint8)
+        opacity = np.rint(strip * (options.alpha * 255)).astype(np.uint8)
         picture.paste(Image.fromarray(colour_table(options.colormap)[levels]), (0, top), Image.fromarray(opacity))
-    return picture
 
 
 def _draw_box(picture: Image.Image, box: Box, scale: tuple[float, float]) -> None:
@@ -189,42 +226,6 @@ def _draw_box(picture: Image.Image, box: Box, scale: tuple[float, float]) -> Non
     draw.rectangle((x0, y0, x1, y1), outline=_HALO, width=line + 2)
     if min(x1 - x0, y1 - y0) > 2:
         draw.rectangle((x0 + 1, y0 + 1, x1 - 1, y1 - 1), outline=_BOX_COLOUR, width=line)
-
-
-def _draw_legend(picture: Image.Image, options: Options) -> None:
-    """Draw the notice in the lower left corner, the colour bar in the lower right, and its caption if there is room."""
-    line = max(10, round(min(picture.size) / 50))
-    gap, bottom = line // 3, picture.height - line // 3
-    notice = _text(NOTICE, line)
-    _paste_text(picture, notice, (gap, bottom - notice.height))
-    bar = _bar(options.colormap, (6 * line, line // 2))
-    left = picture.width - gap - bar.width
-    if left < gap + notice.width:
-        return
-    picture.paste(bar, (left, bottom - (notice.height + bar.height) // 2))
-    caption = _text(f"{options.caption}, not an outline of disease", line)
-    if (left := left - gap - caption.width) > 2 * gap + notice.width:
-        _paste_text(picture, caption, (left, bottom - caption.height))
-
-
-def _bar(colormap: Colormap, size: tuple[int, int]) -> Image.Image:
-    """All colours of the map, low to high from left to right."""
-    return Image.fromarray(colour_table(colormap)[None]).resize(size)
-
-
-@lru_cache(maxsize=16)
-def _text(text: str, height: int) -> Image.Image:
-    """A mask of letters, drawn large and reduced, because small fonts are spaced unevenly."""
-    font = ImageFont.load_default(4 * 0.8 * height)
-    mask = Image.new("L", (4 * (int(font.getlength(text) / 4) + 2), 4 * height))
-    ImageDraw.Draw(mask).text((4, 2 * height), text, 255, font, anchor="lm")
-    return mask.reduce(4)
-
-
-def _paste_text(picture: Image.Image, text: Image.Image, place: tuple[int, int]) -> None:
-    shade = Image.new("L", text.size, 140)
-    picture.paste(_HALO, (*place, place[0] + text.width, place[1] + text.height), shade)
-    picture.paste(_BOX_COLOUR, (*place, place[0] + text.width, place[1] + text.height), text)
 
 
 def _png(image: Image.Image) -> bytes:

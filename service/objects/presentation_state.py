@@ -19,14 +19,14 @@ from service.storage.record import Record
 
 
 def presentation_state(record: Record, source: Source) -> bytes:
-    """Render a DICOM GSPS file: the radiograph as `display` shows it, with the box and a few lines of text."""
+    """Render a DICOM GSPS file: the radiograph as `display` shows it, with a few lines of text and perhaps the box."""
     shown = presentation(lambda shutter: levels_of(decode(source.image), source.image, shutter), source.image)
     images = [source.header]
     layer = pr.GraphicLayer("AI", 1, description="AG-CNN triage, research use only")
     annotation = pr.GraphicAnnotation(
         referenced_images=images,
         graphic_layer=layer,
-        graphic_objects=[_box(record)],
+        graphic_objects=[_box(record)] if record.prediction.emphasises_box else None,
         text_objects=[_text(record)],
     )
     state = pr.GrayscaleSoftcopyPresentationState(

@@ -8,6 +8,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from service.dicom.geometry import geometry
 from service.objects.derived import even, file, identity, reference, remarks
+from service.objects.drawing import attention
 from service.objects.kinds import Kind
 from service.objects.overlay import Options, overlay
 from service.objects.source import Source
@@ -15,14 +16,15 @@ from service.storage.record import Record
 
 
 def secondary_capture(record: Record, source: Source, view: npt.NDArray[np.uint8]) -> bytes:
-    """Render a DICOM Secondary Capture file in RGB; the notice is burned in.
+    """Render a DICOM Secondary Capture file in RGB; the legend and the notice are rows below the radiograph.
 
     Parameters
     ----------
     view
         [H, W] uint8, display values of the source, 0 black.
     """
-    picture = overlay(view, record.heat_map, record.prediction.box, Options(), record.prediction.content)
+    shown = attention(record)
+    picture = overlay(view, shown.heat, shown.box, Options(caption=shown.caption), record.prediction.content)
     header = source.header
     image = sc.SCImage(
         pixel_array=np.zeros((1, 1, 3), np.uint8),  # highdicom copies it several times

@@ -25,6 +25,7 @@ from service.objects.site_codes import codes_for
 from service.prediction.decoders import Decoders, Prepared
 from service.settings import Gate, Settings
 from service.storage.record import Record
+from service.triage.finding import Finding
 from service.triage.prediction import Network, Prediction, Timings
 from service.triage.rule import Probabilities, triage
 from service.triage.site_rule import rule_for
@@ -202,13 +203,17 @@ class Predictor:
             priority=result.priority,
             reason=result.reason,
             margin=result.margin,
-            findings=tuple(replace(finding, codes=self._codes.get(finding.label)) for finding in result.findings),
+            findings=tuple(map(self._described, result.findings)),
             box=to_image(outputs.box, *frame),
             content=content(*frame),
             flags=(*header.flags, *flags(outputs.class_maps, outputs.heat_map, self._typical)),
             network=Network(card.name, card.version, self.artefact.sha256),
             timings_ms=Timings(**{stage: round(duration, 3) for stage, duration in timings_ms.items()}),
         )
+
+    def _described(self, finding: Finding) -> Finding:
+        references = self.artefact.card.statistics.class_map_quantile or {}
+        return replace(finding, codes=self._codes.get(finding.label), map_reference=references.get(finding.label))
 
 
 def policy(gate: Gate) -> Policy:

@@ -59,6 +59,9 @@ def record(row: sa.RowMapping) -> Record:
 
 def to_json(prediction: Prediction) -> dict[str, Any]:
     """Return the value of the column `body`: everything but priority and margin, which have their own columns."""
+    references = [finding.map_reference for finding in prediction.findings]
+    # Not in `findings`, where an older version of the service would not accept a member that it does not know.
+    stated = {} if references.count(None) == len(references) else {"map_references": references}
     return {
         "reason": list(prediction.reason),
         "findings": [_finding_to_json(finding) for finding in prediction.findings],
@@ -67,6 +70,7 @@ def to_json(prediction: Prediction) -> dict[str, Any]:
         "flags": list(prediction.flags),
         "model": asdict(prediction.network),
         "timings_ms": asdict(prediction.timings_ms),
+        **stated,
     }
 
 
@@ -75,11 +79,12 @@ def from_json(row: sa.RowMapping) -> Prediction:
     body = row["body"]
     x0, y0, x1, y1 = body["box"]
     left, top, right, bottom = body.get("content", _WHOLE)
+    references = body.get("map_references", [None] * len(body["findings"]))  # absent in 0.4 and older
     return Prediction(
         priority=row["priority"],
         reason=tuple(body["reason"]),
         margin=row["margin"],
-        findings=tuple(_finding_from_json(finding) for finding in body["findings"]),
+        findings=tuple(map(_finding_from_json, body["findings"], references)),
         box=(x0, y0, x1, y1),
         content=(left, top, right, bottom),
         flags=tuple(body["flags"]),
@@ -95,10 +100,12 @@ def _summary_values(row: sa.RowMapping) -> dict[str, Any]:
 
 def _finding_to_json(finding: Finding) -> dict[str, Any]:
     names = {field: name for name, field in _UNDERSCORED.items()}
-    values = {names.get(field, field): value for field, value in asdict(finding).items() if field != "codes"}
+    elsewhere = ("codes", "map_reference")
+    values = {names.get(field, field): value for field, value in asdict(finding).items() if field not in elsewhere}
     return values if finding.codes is None else values | {"codes": finding.codes.model_dump()}
 
 
-def _finding_from_json(finding: dict[str, Any]) -> Finding:
+def _finding_from_json(finding: dict[str, Any], map_reference: float | None) -> Finding:
     codes = LabelCodes.model_validate(finding["codes"]) if "codes" in finding else None
-    return Finding(**{_UNDERSCORED.get(name, name): value for name, value in finding.items()} | {"codes": codes})
+    values = {_UNDERSCORED.get(name, name): value for name, value in finding.items()}
+    return Finding(**values | {"codes": codes, "map_reference": map_reference})

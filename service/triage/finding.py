@@ -1,8 +1,11 @@
 """A finding: the probability of one label, and whether it is positive at the operating point."""
 
+import math
 from dataclasses import dataclass
 
 from service.artefact.card import LabelCodes
+
+_RESOLUTION = 1e-7  # about the spacing of float32 below 1; keeps the logit of a saturated output finite
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class Finding:
         finding then takes no part in the priority.
     codes
         Codes of the site or the artefact when the prediction was made; None for those of `objects.codes`.
+    map_reference
+        Value of the class map that pictures draw with half of their opacity, in logits
+        (`statistics.class_map_quantile` of the card); None from artefacts that have none.
     """
 
     label: str
@@ -32,3 +38,16 @@ class Finding:
     sensitivity: float | None
     specificity: float | None
     codes: LabelCodes | None = None
+    map_reference: float | None = None
+
+    @property
+    def margin(self) -> float | None:
+        """logit(probability) - logit(threshold); None without a probability or an operating point."""
+        if self.probability is None or self.threshold is None:
+            return None
+        return _logit(self.probability) - _logit(self.threshold)
+
+
+def _logit(probability: float) -> float:
+    clipped = min(max(probability, _RESOLUTION), 1 - _RESOLUTION)
+    return math.log(clipped / (1 - clipped))

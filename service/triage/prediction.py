@@ -72,6 +72,21 @@ class Prediction:
         return any(finding.local is not None for finding in self.findings)
 
     @property
+    def leading(self) -> Finding | None:
+        """The finding that pictures show first: the one farthest above its threshold of those that made the priority.
+
+        Of all positive findings if none of them is in the rule; None where nothing is positive.
+        """
+        positive = [finding for finding in self.findings if finding.positive]
+        made = [finding for finding in positive if finding.label in self.reason]
+        return max(made or positive, key=lambda finding: finding.margin or 0.0, default=None)
+
+    @property
+    def emphasises_box(self) -> bool:
+        """Whether pictures draw the box unasked: something is positive, and the local branch examined the region."""
+        return self.leading is not None and self.second_look
+
+    @property
     def positive(self) -> tuple[str, ...]:
         """Labels of the positive findings, in label order."""
         return tuple(finding.label for finding in self.findings if finding.positive)

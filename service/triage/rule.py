@@ -1,6 +1,5 @@
 """From probabilities to findings and a priority; no other module decides what is positive or urgent."""
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -14,7 +13,6 @@ from service.triage.finding import Finding
 
 Priority = Literal["STAT", "HIGH", "ROUTINE"]
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)  # most urgent first
-_RESOLUTION = 1e-7  # about the spacing of float32 below 1; keeps the logit of a saturated output finite
 
 
 @dataclass(frozen=True)
@@ -100,12 +98,8 @@ def triage(
         for index, (label, point) in enumerate(zip(labels, operating_points, strict=True))
     )
     priority, reason = _priority(findings, rule)
-    margins = [
-        _margin(finding.probability, finding.threshold)
-        for finding in findings
-        if finding.label in rule.labels and finding.probability is not None and finding.threshold is not None
-    ]
-    return TriageResult(priority, reason, max(margins, default=None), findings)
+    margins = [finding.margin for finding in findings if finding.label in rule.labels]
+    return TriageResult(priority, reason, max((one for one in margins if one is not None), default=None), findings)
 
 
 def _check(probabilities: Probabilities, count: int) -> None:
@@ -151,12 +145,3 @@ def _priority(findings: Sequence[Finding], rule: Rule) -> tuple[Priority, tuple[
     if high := tuple(label for label in positive if label in rule.high):
         return "HIGH", high
     return "ROUTINE", ()
-
-
-def _margin(probability: float, threshold: float) -> float:
-    return _logit(probability) - _logit(threshold)
-
-
-def _logit(probability: float) -> float:
-    clipped = min(max(probability, _RESOLUTION), 1 - _RESOLUTION)
-    return math.log(clipped / (1 - clipped))

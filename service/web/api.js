@@ -1,5 +1,6 @@
 // Requests to the service, which also serves this page. They carry the API key if there is one.
 
+import { offer } from "./download.js";
 import { authorization, key, renew } from "./key.js";
 import { Problem, problemOf, UNREACHABLE } from "./problem.js";
 
@@ -8,7 +9,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @typedef {[number, number, number, number]} Box  x0, y0, x1, y1, exclusive end
  * @typedef {{ name: string, version: string, sha256: string }} Model
  * @typedef {{ name: string, id: string, sex: string, age: string, birth_date: string }} Patient
- * @typedef {{ date: string, description: string }} Study
+ * @typedef {{ date: string, time: string, description: string }} Study
  * @typedef {{ at: string, by: string }} ReadMark
  * @typedef {{ requested: boolean, at: string | null, by: string }} Acknowledgement
  *
@@ -25,6 +26,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @typedef {object} Prediction
  * @property {string} id
  * @property {Priority} priority
+ * @property {string[]} reason  labels of the positive findings that made the priority
  * @property {Finding[]} findings
  * @property {Box} box  pixels of the image
  * @property {boolean} second_look  whether the local branch examined the box
@@ -69,7 +71,14 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @property {number} aspect  height of a pixel over its width
  * @property {[string, string] | null} orientation
  *
- * @typedef {{ content: Box, heat_map: number[][], class_maps: Record<string, number[][]> }} Maps
+ * @typedef {object} Maps
+ * @property {Box} content  part of a map that the image covers, in [0, 1]
+ * @property {number[][]} heat_map  in [0, 1]
+ * @property {Record<string, number[][]>} class_maps  in logits
+ * @property {Record<string, number | null>} references  value of each class map that is drawn with half of the opacity
+ *
+ * @typedef {{ boxes: number, peak: number, fixed_cell: number }} Localisation  shares of the boxes that radiologists drew
+ * @typedef {{ labels: string[], untrained?: string[], sha256: string, localisation?: Localisation }} Card  of the model in use
  * @typedef {{ header: PixelHeader, values: Uint16Array }} Pixels
  * @typedef {Pixels & { prediction: Prediction, maps: Maps }} Radiograph
  */
@@ -176,11 +185,7 @@ export function post(body) {
  * @param {RequestInit} [options]
  */
 export async function save(name, path, options) {
-  const address = URL.createObjectURL(await (await request(path, options)).blob());
-  const link = document.createElement("a");
-  Object.assign(link, { href: address, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  offer(name, await (await request(path, options)).blob());
 }
 
 /**

@@ -1,4 +1,4 @@
-// Colour maps of the attention map, the same as in service/objects/overlay.py. Both rise in lightness and are readable
+// Colour maps of the attention map, the same as in service/objects/colormap.py. Both rise in lightness and are readable
 // by people with colour vision deficiency; turbo is not and is therefore not offered.
 
 import { context2d } from "./canvas.js";
@@ -31,16 +31,25 @@ export function colours(name) {
 }
 
 /**
- * Draw the legend: every colour, from low at the left to high at the right.
- * @param {HTMLCanvasElement} canvas
+ * Return the colours of 256 levels, each as opaque as its level.
  * @param {string} name
  */
-export function drawLegend(canvas, name) {
-  const table = colours(name);
+export function tints(name) {
+  return colours(name).map((colour, level) => ((colour & 0xffffff) | (level << 24)) >>> 0);
+}
+
+/**
+ * Draw every colour, from weak at the left to strong at the right, as opaque as it is over a radiograph.
+ * @param {HTMLCanvasElement} canvas
+ * @param {{ colormap: string, opacity: number }} appearance
+ */
+export function drawBar(canvas, { colormap, opacity }) {
+  const table = tints(colormap);
   const image = new ImageData(canvas.width, canvas.height);
   const pixels = new Uint32Array(image.data.buffer);
   for (let index = 0; index < pixels.length; index++) {
     pixels[index] = table[Math.floor(((index % canvas.width) / canvas.width) * 256)];
   }
   context2d(canvas).putImageData(image, 0, 0);
+  canvas.style.opacity = String(opacity);
 }

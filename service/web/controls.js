@@ -1,23 +1,22 @@
 // The viewer's buttons and fields: show the state of the display in them.
 
-import { drawLegend } from "./colormap.js";
 import { byId, element } from "./element.js";
 import { label } from "./findings.js";
 
 /**
  * @import { Display } from "./display.js"
- * @import { Appearance } from "./display.js"
  * @import { View } from "./view.js"
  */
 
 const CUSTOM = -1; // value of the preset menu when the window was set by hand
+const NONE = "none"; // value of the map menu while no map is chosen
 
 /**
  * @param {string} key  key of the tool's button
  * @param {boolean} on
  */
 export function showPressed(key, on) {
-  document.querySelector(`#viewer .tools [data-key="${key}"]`)?.setAttribute("aria-pressed", String(on));
+  document.querySelector(`#viewer [data-key="${key}"]`)?.setAttribute("aria-pressed", String(on));
 }
 
 /**
@@ -29,7 +28,13 @@ export function fillMenus(display) {
   byId("preset").replaceChildren(...presets, element("option", { value: CUSTOM, hidden: true }, "Custom"));
   const labels = Object.keys(display.maps).filter(Boolean);
   const findings = labels.map((name) => element("option", { value: name }, label(name)));
-  byId("map").replaceChildren(element("option", { value: "" }, "Overall"), ...findings);
+  const none = element("option", { value: NONE, hidden: true }, "None positive");
+  byId("map").replaceChildren(none, ...findings, element("option", { value: "" }, "Overall map"));
+}
+
+/** @param {Display} display */
+export function showMap({ map }) {
+  byId("map", HTMLSelectElement).value = map ?? NONE;
 }
 
 /** @param {Display} display */
@@ -38,12 +43,6 @@ export function showWindow({ window, preset, inverted }) {
   byId("level", HTMLInputElement).value = String(rounded(window.center));
   byId("width", HTMLInputElement).value = String(rounded(window.width));
   showPressed("i", inverted);
-}
-
-/** @param {Appearance} appearance */
-export function showLegend({ heat, colormap }) {
-  byId("legend").hidden = !heat;
-  drawLegend(byId("legend-bar", HTMLCanvasElement), colormap);
 }
 
 /**

@@ -1,9 +1,10 @@
 // How a radiograph is displayed: window, inversion, attention map and box. Drawing is done by pane.js.
 
-import { colours } from "./colormap.js";
-import { grid, relative } from "./heat_map.js";
+import { tints } from "./colormap.js";
+import { grid, scaled } from "./heat_map.js";
 import { Raster } from "./raster.js";
-import { dragged, fullRange, greys } from "./window.js";
+import { leading } from "./reason.js";
+import { automatic, dragged, fullRange, greys } from "./window.js";
 
 /**
  * @import { Box, Radiograph, Window } from "./api.js"
@@ -11,8 +12,8 @@ import { dragged, fullRange, greys } from "./window.js";
  * @import { Spacing } from "./ruler.js"
  * @import { Point } from "./view.js"
  *
- * @typedef {{ heat: boolean, box: boolean, colormap: string, opacity: number }} Appearance
- * @typedef {{ map: Grid, content: Box, table: Uint32Array, opacity: number }} Heat
+ * @typedef {{ heat: boolean, box: boolean, cells: boolean, colormap: string, opacity: number }} Appearance
+ * @typedef {{ map: Grid, content: Box, table: Uint32Array, opacity: number, cells: boolean }} Heat
  *
  * @typedef {object} Picture
  * @property {Raster} raster
@@ -26,7 +27,6 @@ import { dragged, fullRange, greys } from "./window.js";
 const STEPS = 1024; // length in pixels of a drag that spans all values of the image
 
 export class Display {
-  map = ""; // label of the finding whose map is shown, or "" for the overall map
   inverted = false;
   /** @type {number | null} */
   preset = 0; // index in `presets`, or null for a window set by hand
@@ -38,15 +38,22 @@ export class Display {
   constructor({ header, values, maps, prediction }, appearance) {
     this.header = header;
     this.appearance = appearance;
-    this.box = prediction.box;
     this.content = maps.content;
     this.raster = new Raster(values, header);
     /** @type {Record<string, Grid>} */
-    this.maps = { "": grid(maps.heat_map) };
-    for (const [label, rows] of Object.entries(maps.class_maps)) this.maps[label] = relative(grid(rows));
+    this.maps = { "": grid(maps.heat_map.map((row) => row.map((value) => value / 2))) }; // as all that has no reference
+    this.references = maps.references;
+    for (const [label, rows] of Object.entries(maps.class_maps)) {
+      this.maps[label] = scaled(grid(rows), maps.references[label]);
+    }
+    this.leading = leading(prediction)?.label ?? null;
+    /** @type {string | null} */
+    this.map = this.leading; // label of the finding whose map is shown, "" for the overall map, null for none
+    this.prediction = prediction;
     const full = fullRange(header, this.raster.range);
-    const isListed = header.windows.some((window) => window.name === full.name);
-    this.presets = isListed ? header.windows : [...header.windows, full];
+    const added = [automatic(header, this.raster.levels[0]), full].filter((window) => window !== null);
+    const names = header.windows.map((window) => window.name);
+    this.presets = [...header.windows, ...added.filter((window) => !names.includes(window.name))];
     this.step = full.width / STEPS;
     this.window = this.presets[0];
   }
@@ -98,14 +105,14 @@ export class Display {
 
   /** @returns {Picture} */
   picture() {
-    const { heat, box, colormap, opacity } = this.appearance;
+    const { heat, box, colormap, opacity, cells } = this.appearance;
     const { spacing, spacing_from: source, orientation } = this.header;
-    const layer = { map: this.maps[this.map], content: this.content, table: colours(colormap), opacity };
+    const map = heat && this.map !== null ? this.maps[this.map] : null;
     return {
       raster: this.raster,
       greys: this.greys(),
-      heat: heat ? layer : null,
-      box: box ? this.box : null,
+      heat: map && { map, content: this.content, table: tints(colormap), opacity, cells },
+      box: box ? this.prediction.box : null,
       spacing: spacing && { pair: spacing, from: source },
       orientation,
     };

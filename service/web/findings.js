@@ -4,6 +4,7 @@
 
 /** @type {Record<string, string>} */
 const FLAGS = {
+  atypical_image: "Not like the radiographs the network knows: do not rely on this.",
   window_missing: "No window in the file; shown over the full range of values",
   window_width_invalid: "Invalid window width in the file; shown over the full range of values",
   window_unusable: "The window in the file shows no pixel; shown over the full range of values",

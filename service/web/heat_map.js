@@ -1,5 +1,6 @@
-// The attention map over a radiograph, interpolated bilinearly with half-pixel centres, as the network's region is found
-// and as service/objects/overlay.py draws it. It shows where the network was active and does not outline a lesion.
+// The attention map over a radiograph, interpolated by quadratic B-splines with half-pixel centres and with an opacity
+// that follows its value, as service/objects/overlay.py draws it. It shows where the network was active and does not
+// outline a lesion.
 
 import { context2d } from "./canvas.js";
 
@@ -18,9 +19,12 @@ import { context2d } from "./canvas.js";
  * @property {number} step  distance between samples, in cells
  * @property {number} first  first pixel of the canvas that the image covers
  * @property {number} last
+ *
+ * @typedef {{ cells: Int32Array, weights: Float32Array }} Weights  three of each for every sample
  */
 
-export const BACKGROUND = 1 / 3; // the lower third of the range is not drawn; the colours span the rest
+const SOFTNESS = 2; // logits, as in service/objects/overlay.py
+const LINE = 0x60ffffff; // colour of the lines between cells
 
 /**
  * @param {number[][]} rows
@@ -31,15 +35,16 @@ export function grid(rows) {
 }
 
 /**
- * Scale a class map, which is not calibrated, to [0, 1]; a constant map becomes zero.
+ * Scale a class map in logits to [0, 1].
  * @param {Grid} map
+ * @param {number | null} reference  value that becomes a half; null for the map's own maximum, and none if it is flat
  * @returns {Grid}
  */
-export function relative(map) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const value of map.values) [low, high] = [Math.min(low, value), Math.max(high, value)];
-  const span = high - low;
-  return { ...map, values: map.values.map((value) => (span > 0 ? (value - low) / span : 0)) };
+export function scaled(map, reference) {
+  const [low, high] = [Math.min(...map.values), Math.max(...map.values)];
+  if (reference === null && low === high) return { ...map, values: new Float32Array(map.values.length) };
+  const middle = reference ?? high;
+  return { ...map, values: map.values.map((value) => 1 / (1 + Math.exp((middle - value) / SOFTNESS))) };
 }
 
 /**
@@ -65,35 +70,35 @@ export function axis(count, view, size, content, length) {
  */
 export function sampled(map, across, down) {
   const values = new Float32Array(across.count * down.count);
-  eachRow(map, across, down, (row, line) => values.set(line, row * across.count));
+  const blend = { horizontal: splines(across, map.columns), vertical: splines(down, map.rows) };
+  eachRow(map, blend, (row, line) => values.set(line, row * across.count));
   return values;
 }
 
 /**
- * Draw a map onto a canvas of its own. Pixels are opaque or clear; the opacity of the map is that of the canvas.
+ * Draw a map onto a canvas of its own. A pixel is as opaque as its value; the opacity of the strongest is that of the canvas.
  * @param {HTMLCanvasElement} canvas
- * @param {Grid} map
- * @param {Box} content  part of the map that the image covers, in [0, 1]
- * @param {Uint32Array} table  colour of each of 256 levels
+ * @param {{ map: Grid, content: Box, table: Uint32Array, cells: boolean }} heat  content: part of the map that the image
+ *   covers, in [0, 1]; table: colour of each of 256 levels; cells: draw the cells of the grid as they are
  * @param {{ image: Size, view: View }} placement
  */
-export function draw(canvas, map, content, table, { image, view }) {
+export function draw(canvas, { map, content, table, cells }, { image, view }) {
   const { width, height } = canvas;
   const horizontal = { scale: view.scaleX, offset: view.x };
   const vertical = { scale: view.scaleY, offset: view.y };
   const across = axis(width, horizontal, image.width, [content[0], content[2]], map.columns);
   const down = axis(height, vertical, image.height, [content[1], content[3]], map.rows);
+  const weights = cells ? steps : splines;
+  const blend = { horizontal: weights(across, map.columns), vertical: weights(down, map.rows) };
   const picture = new ImageData(width, height);
   const pixels = new Uint32Array(picture.data.buffer);
   const [left, right] = [Math.max(0, Math.ceil(across.first - 0.5)), Math.min(width, Math.ceil(across.last - 0.5))];
-  eachRow(map, across, down, (row, line) => {
+  eachRow(map, blend, (row, line) => {
     if (row + 0.5 < down.first || row + 0.5 >= down.last) return;
+    const isEdge = cells && startsCell(blend.vertical, row);
     for (let column = left; column < right; column++) {
-      const value = line[column];
-      if (value > BACKGROUND) {
-        const level = ((Math.min(value, 1) - BACKGROUND) * 255) / (1 - BACKGROUND);
-        pixels[row * width + column] = table[(level + 0.5) | 0];
-      }
+      const isLine = isEdge || (cells && startsCell(blend.horizontal, column));
+      pixels[row * width + column] = isLine ? LINE : table[(Math.min(line[column], 1) * 255 + 0.5) | 0];
     }
   });
   context2d(canvas).putImageData(picture, 0, 0);
@@ -101,44 +106,76 @@ export function draw(canvas, map, content, table, { image, view }) {
 
 /**
  * Call `use` with the interpolated values of each row. Rows of the map are blended once for each line of the canvas, and
- * the horizontal neighbours, which are the same in every line, are computed once.
+ * the weights of the columns, which are the same in every line, are computed once.
  * @param {Grid} map
- * @param {Axis} across
- * @param {Axis} down
+ * @param {{ horizontal: Weights, vertical: Weights }} blend
  * @param {(row: number, line: Float32Array) => void} use
  */
-function eachRow(map, across, down, use) {
-  const horizontal = neighbours(across, map.columns);
-  const vertical = neighbours(down, map.rows);
-  const blended = new Float32Array(map.columns);
-  const line = new Float32Array(across.count);
-  for (let row = 0; row < down.count; row++) {
-    const [above, below, weight] = [vertical.low[row], vertical.high[row], vertical.weight[row]];
-    for (let column = 0; column < map.columns; column++) {
-      const upper = map.values[above * map.columns + column];
-      blended[column] = upper + (map.values[below * map.columns + column] - upper) * weight;
+function eachRow({ values, columns }, { horizontal, vertical }, use) {
+  const count = horizontal.cells.length / 3;
+  const blended = new Float32Array(columns);
+  const line = new Float32Array(count);
+  for (let row = 0; row < vertical.cells.length / 3; row++) {
+    const [a, b, c] = vertical.cells.subarray(3 * row, 3 * row + 3).map((cell) => cell * columns);
+    const [above, middle, below] = vertical.weights.subarray(3 * row, 3 * row + 3);
+    for (let column = 0; column < columns; column++) {
+      blended[column] = values[a + column] * above + values[b + column] * middle + values[c + column] * below;
     }
-    for (let column = 0; column < across.count; column++) {
-      const left = blended[horizontal.low[column]];
-      line[column] = left + (blended[horizontal.high[column]] - left) * horizontal.weight[column];
+    for (let column = 0, at = 0; column < count; column++, at += 3) {
+      line[column] = blended[horizontal.cells[at]] * horizontal.weights[at]
+        + blended[horizontal.cells[at + 1]] * horizontal.weights[at + 1]
+        + blended[horizontal.cells[at + 2]] * horizontal.weights[at + 2];
     }
     use(row, line);
   }
 }
 
 /**
- * Return the two cells that each sample lies between and the weight of the second.
+ * Return the three cells about each sample and their shares by a quadratic B-spline; edge cells are repeated beyond them.
+ * Bilinear interpolation has creases along the grid, which look like outlines.
  * @param {Axis} samples
  * @param {number} length  cells of the map
+ * @returns {Weights}
  */
-function neighbours(samples, length) {
-  const [low, high] = [new Int32Array(samples.count), new Int32Array(samples.count)];
-  const weight = new Float32Array(samples.count);
+function splines(samples, length) {
+  return weighted(samples, length, (offset) => [(0.5 - offset) ** 2 / 2, 0.75 - offset ** 2, (0.5 + offset) ** 2 / 2]);
+}
+
+/**
+ * Return the weights with which every sample has the value of its own cell.
+ * @param {Axis} samples
+ * @param {number} length  cells of the map
+ * @returns {Weights}
+ */
+function steps(samples, length) {
+  return weighted(samples, length, () => [0, 1, 0]);
+}
+
+/**
+ * @param {Axis} samples
+ * @param {number} length
+ * @param {(offset: number) => number[]} shares  by the distance from the nearest cell's centre, in [-0.5, 0.5)
+ * @returns {Weights}
+ */
+function weighted(samples, length, shares) {
+  const cells = new Int32Array(3 * samples.count);
+  const weights = new Float32Array(3 * samples.count);
   for (let index = 0; index < samples.count; index++) {
-    const position = Math.min(length - 1, Math.max(0, samples.start + index * samples.step));
-    low[index] = Math.floor(position);
-    high[index] = Math.min(low[index] + 1, length - 1);
-    weight[index] = position - low[index];
+    const position = samples.start + index * samples.step;
+    const nearest = Math.floor(position + 0.5);
+    weights.set(shares(position - nearest), 3 * index);
+    for (let step = -1; step <= 1; step++) {
+      cells[3 * index + 1 + step] = Math.min(length - 1, Math.max(0, nearest + step));
+    }
   }
-  return { low, high, weight };
+  return { cells, weights };
+}
+
+/**
+ * Whether a sample is the first one in its cell.
+ * @param {Weights} weights
+ * @param {number} index
+ */
+function startsCell({ cells }, index) {
+  return index > 0 && cells[3 * index + 1] !== cells[3 * index - 2];
 }

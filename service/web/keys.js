@@ -2,7 +2,7 @@
 
 import { byId, element, targetOf } from "./element.js";
 
-/** @typedef {Record<string, (() => void) | undefined>} Actions  by key, letters in lower case */
+/** @typedef {Record<string, ((event?: KeyboardEvent) => void) | undefined>} Actions  by key, letters in lower case */
 
 const STORED_AS = "triage-keys";
 /** @type {Record<string, [string, string][]>} */
@@ -15,7 +15,7 @@ export const SHORTCUTS = {
   ],
   Viewer: [
     ["J", "Next radiograph"], ["K", "Previous radiograph"], ["M", "Mark read or unread"],
-    ["A", "Acknowledge"], ["H", "Attention map"],
+    ["A", "Acknowledge"], ["H", "Map, while held or until pressed again"], ["G", "Cells of the map"],
     ["B", "Attention box"], ["O", "Original and overlay side by side"], ["S", "Scores of each branch"],
     ["W", "Next window preset"], ["D", "Drag to change the window"], ["P", "Drag to pan"], ["L", "Drag to measure"],
     ["F", "Fit"], ["1", "One to one"], ["I", "Invert"], ["R", "Reset"], ["Arrows", "Pan"], ["+ −", "Zoom"],
@@ -42,7 +42,7 @@ export function listen(actions) {
     const action = actions()[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (action && !(event.key === "Enter" && target.closest("button, a"))) {
       event.preventDefault();
-      action();
+      action(event);
     }
   });
 }

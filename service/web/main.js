@@ -12,7 +12,10 @@ import { chooseFiles, prepareUploads } from "./upload.js";
 import { Viewer } from "./viewer.js";
 import { Worklist } from "./worklist.js";
 
-/** @import { ConnectionState } from "./events.js" */
+/**
+ * @import { Card } from "./api.js"
+ * @import { ConnectionState } from "./events.js"
+ */
 
 const RETRY_MS = 2000;
 /** @type {Record<ConnectionState, string>} */
@@ -22,14 +25,15 @@ async function start() {
   keepReader();
   prepareHelp();
   prepareUploads();
-  const { labels, untrained = [] } = await model();
+  const card = await model();
+  const { labels, untrained = [] } = card;
   const listing = new Listing();
   const go = (/** @type {string} */ id) => {
     location.hash = `#/${id}`;
   };
   const close = () => go("");
   const worklist = new Worklist(listing, go, labels.filter((name) => !untrained.includes(name)));
-  const viewer = new Viewer(listing, go, close);
+  const viewer = new Viewer(listing, go, close, card);
   await worklist.refresh();
   const route = () => show(worklist, viewer);
   addEventListener("hashchange", route);
@@ -69,7 +73,7 @@ function show(worklist, viewer) {
 
 /**
  * Fetch the description of the model, again until the service answers.
- * @returns {Promise<{ labels: string[], untrained?: string[] }>}
+ * @returns {Promise<Card>}
  */
 async function model() {
   for (;;) {

@@ -66,7 +66,7 @@ export class Pane {
     if (!heat) return;
     this.heat.style.opacity = String(Math.round(255 * heat.opacity) / 255); // as service/objects/overlay.py rounds it
     const shifted = this.#place(this.heat, raster, view);
-    drawHeatMap(this.heat, heat.map, heat.content, heat.table, { image: raster, view: shifted });
+    drawHeatMap(this.heat, heat, { image: raster, view: shifted });
   }
 
   /**

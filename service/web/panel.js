@@ -1,13 +1,16 @@
 // The panel beside the image: patient, findings as text and bars, flags, model, downloads.
 
-import { age, date } from "./age.js";
+import { age } from "./age.js";
 import { save } from "./api.js";
+import { showCorners, studyTime } from "./corners.js";
 import { byId, element } from "./element.js";
-import { examined, flag, label, number, operatingPoint, ordered, PRIORITIES, sentence, verdict } from "./findings.js";
+import { examined, label, number, operatingPoint, ordered, PRIORITIES, verdict } from "./findings.js";
 import { personName } from "./person_name.js";
 import { words } from "./problem.js";
+import { reasoned } from "./reason.js";
 import { acknowledgedBy, isAlerting, readBy } from "./row.js";
 import { say } from "./toast.js";
+import { flagItems } from "./warnings.js";
 
 /**
  * @import { Entry, Finding, Prediction } from "./api.js"
@@ -18,7 +21,7 @@ import { say } from "./toast.js";
 const NOT_OFFERED = new Set(["self", "image", "overlay", "heat_map", "crop", "pixels", "maps", "acknowledgement", "notification"]); // pictures, and what is no file
 /** @type {Record<string, string>} */
 const OBJECTS = { sr: "Structured report (SR)", fhir: "FHIR bundle", hl7: "HL7 message" };
-const HINT = "Hover over or focus a finding to see its operating point; click it to show its own attention map.";
+const HINT = "Hover over or focus a finding to see its operating point; click it to show its map.";
 
 /**
  * @param {Prediction} prediction
@@ -31,19 +34,27 @@ export function showPanel(prediction, entry, chooseMap) {
   byId("person").textContent = [patient.id, patient.sex, age(patient, study.date)].filter(Boolean).join(" · ");
   const description = study.description || entry.series_description;
   const accession = entry.accession_number && `Accession ${entry.accession_number}`;
-  byId("study").textContent = [accession, date(study.date), description].filter(Boolean).join(" · ");
+  byId("study").textContent = [studyTime(study), accession, description].filter(Boolean).join(" · ");
   byId("priority").textContent = PRIORITIES[prediction.priority];
   byId("priority").className = `priority ${prediction.priority.toLowerCase()}`;
-  const positive = prediction.findings.filter((finding) => finding.positive);
-  byId("sentence").textContent = sentence(positive.map((finding) => finding.label));
-  byId("bars").replaceChildren(...ordered(prediction.findings).map((finding) => bar(finding, chooseMap)));
+  const positive = prediction.findings.filter((finding) => finding.positive).map((finding) => finding.label);
+  byId("sentence").textContent = reasoned(prediction.reason, positive);
+  const findings = ordered(prediction.findings);
+  const made = findings.filter((finding) => prediction.reason.includes(finding.label));
+  const rest = findings.filter((finding) => !made.includes(finding));
+  byId("bars").replaceChildren(...[...made, ...rest].map((finding) => bar(finding, chooseMap)));
+  for (const part of document.querySelectorAll("[data-second-look]")) {
+    if (part instanceof HTMLElement) part.hidden = !prediction.second_look;
+  }
   byId("bars").classList.toggle("one-look", !prediction.second_look);
   byId("crop-caption").textContent = examined(prediction.second_look);
   byId("detail").textContent = HINT;
-  byId("flags").replaceChildren(...prediction.flags.map((name) => element("li", {}, flag(name))));
+  byId("flags").replaceChildren(...flagItems(prediction.flags));
   const { name, version, sha256 } = prediction.model;
   byId("model").textContent = `Model ${name} ${version} (${sha256.slice(0, 12)})`;
   showDownloads(prediction);
+  showCorners(prediction, entry);
+  for (const part of [byId("panel"), byId("panel-rest")]) part.scrollTop = 0;
 }
 
 /** @param {Entry} entry */
@@ -60,7 +71,7 @@ export function showMarks(entry) {
 
 /**
  * Mark the finding whose map is shown.
- * @param {string} name  label, or "" for the overall map
+ * @param {string | null} name  label, "" for the overall map, or null for none
  */
 export function showChosen(name) {
   for (const button of byId("bars").querySelectorAll("button")) {
@@ -80,14 +91,14 @@ function bar(finding, chooseMap) {
   if (finding.threshold === null) mark.hidden = true;
   else mark.style.left = `${100 * finding.threshold}%`;
   const point = operatingPoint(finding);
-  const scores = [finding.probability, finding.global, finding.local].map((score) =>
-    element("span", { class: "score" }, number(score)));
+  const scores = [finding.global, finding.local].map((score) => element("span", { class: "score" }, number(score)));
   const button = element(
     "button",
     { type: "button", "data-label": finding.label, "aria-pressed": "false", title: point },
     element("span", { class: "label" }, label(finding.label)),
     element("span", { class: "unseen" }, `, ${verdict(finding)}, probability ${number(finding.probability)}. ${point}. `),
     element("span", { class: "track", "aria-hidden": "true" }, fill, mark),
+    element("span", { class: "probability", "aria-hidden": "true" }, number(finding.probability)),
     element("span", { class: "scores", "aria-hidden": "true" }, ...scores),
   );
   button.addEventListener("click", () => chooseMap(finding.label));

@@ -13,7 +13,7 @@ export function listenToSettings(tools) {
   const [preset, map, colours] = ["preset", "map", "colours"].map((id) => byId(id, HTMLSelectElement));
   const opacity = byId("opacity", HTMLInputElement);
   onInput(tools, preset, () => tools.choosePreset(Number(preset.value)));
-  onInput(tools, map, () => tools.showMap(map.value));
+  onInput(tools, map, () => tools.showMap(map.value)); // its first option, for no map, cannot be chosen
   onInput(tools, colours, () => {
     appearance.colormap = colours.value;
     tools.showAppearance();

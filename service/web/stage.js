@@ -1,7 +1,9 @@
 // The stage: one or two panes with a common view, moved by the pointer, the wheel and the arrow keys.
 
 import { byId, targetOf } from "./element.js";
+import { listenToGestures } from "./gestures.js";
 import { Pane } from "./pane.js";
+import { started } from "./ruler.js";
 import { actual, fit, panned, toImage, zoomed } from "./view.js";
 
 /**
@@ -22,10 +24,9 @@ import { actual, fit, panned, toImage, zoomed } from "./view.js";
  * @property {(view: View) => void} drawn
  */
 
-const WHEEL_FACTOR = 1.0015; // zoom for each unit of the wheel
 const KEY_FACTOR = 1.25; // zoom for each press of a key
 const REST_MS = 120; // time after the last movement until the picture is drawn in full quality
-const SHORTEST = 3; // screen pixels; a shorter ruler is a click that starts one, and the next click ends it
+const SLOP = 6; // screen pixels that a finger moves before it drags, as the second one of two may follow
 /** @type {Layer[]} */
 const LAYERS = ["grey", "heat", "lines"];
 
@@ -46,6 +47,7 @@ export class Stage {
   #rest = 0;
   #moving = false;
   #mode = "fit";
+  #drag = new AbortController();
 
   /** @param {Listener} listener */
   constructor(listener) {
@@ -53,10 +55,15 @@ export class Stage {
     this.element = byId("stage");
     this.arrange(["overlay"]);
     new ResizeObserver(() => this.#resize()).observe(byId("panes"));
+    listenToGestures(this.element, {
+      at: (event) => this.#point(event),
+      zoom: (factor, at) => this.zoom(factor, at),
+      pan: (dx, dy) => this.pan(dx, dy),
+      pinched: () => this.#drag.abort(),
+    });
     this.element.addEventListener("pointerdown", (event) => this.#down(event));
     this.element.addEventListener("pointermove", (event) => listener.hovered(this.#imagePoint(event)));
     this.element.addEventListener("pointerleave", () => listener.hovered(null));
-    this.element.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.element.addEventListener("dblclick", () => (this.#mode === "fit" ? this.actual() : this.fit()));
   }
 
@@ -161,13 +168,6 @@ export class Stage {
     else this.pan((size.width - before.width) / 2, (size.height - before.height) / 2);
   }
 
-  /** @param {WheelEvent} event */
-  #wheel(event) {
-    event.preventDefault();
-    const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
-    this.zoom(WHEEL_FACTOR ** (-event.deltaY * unit), this.#point(event));
-  }
-
   /** @param {PointerEvent} event */
   #down(event) {
     if (!this.view || targetOf(event).closest("a, button")) return;
@@ -178,8 +178,13 @@ export class Stage {
     this.element.focus({ preventScroll: true });
     this.element.setPointerCapture(event.pointerId);
     const drag = new AbortController();
+    this.#drag = drag;
     const { signal } = drag;
-    this.element.addEventListener("pointermove", move, { signal });
+    let isDragged = event.pointerType !== "touch";
+    this.element.addEventListener("pointermove", (moved) => {
+      isDragged ||= Math.hypot(moved.clientX - event.clientX, moved.clientY - event.clientY) > SLOP;
+      if (isDragged) move(moved);
+    }, { signal });
     const end = () => {
       drag.abort();
       if (tool === "ruler") this.redraw(["lines"]);
@@ -213,7 +218,7 @@ export class Stage {
     }
     if (tool === "ruler") {
       const here = this.#imagePoint(start);
-      const from = this.#rulerStart() ?? here;
+      const from = (this.view && started(this.rulers, this.view)) ?? here;
       if (!here || !from) return null;
       this.rulers = [[from, here]];
       return (event) => {
@@ -224,13 +229,6 @@ export class Stage {
     const window = this.listener.window();
     if (!window) return null;
     return (event) => this.listener.dragged(event.clientX - start.clientX, event.clientY - start.clientY, window);
-  }
-
-  /** Return the point at which a click started a ruler, for users who cannot drag (WCAG 2.5.7). */
-  #rulerStart() {
-    if (!this.rulers.length || !this.view) return null;
-    const [from, to] = this.rulers[0];
-    return Math.hypot(to.x - from.x, to.y - from.y) * this.view.scaleX < SHORTEST ? from : null;
   }
 
   /** @param {PointerEvent} event */

@@ -1,19 +1,22 @@
 // The viewer's tools: everything that changes how the open radiograph is displayed.
 
 import { DEFAULT } from "./colormap.js";
-import { rounded, showLegend, showPressed, showState, showWindow } from "./controls.js";
+import { rounded, showMap, showPressed, showState, showWindow } from "./controls.js";
 import { byId } from "./element.js";
+import { showLegend } from "./legend.js";
 import { showChosen } from "./panel.js";
 import { Stage } from "./stage.js";
+import { say } from "./toast.js";
 
 /**
- * @import { Window } from "./api.js"
+ * @import { Card, Window } from "./api.js"
  * @import { Appearance, Display } from "./display.js"
  * @import { Actions } from "./keys.js"
  * @import { Tool } from "./stage.js"
  * @import { Point } from "./view.js"
  */
 
+const HELD_MS = 400; // a key that is held longer shows the map until it is released
 /** @type {[string, Tool][]} */
 const DRAG_TOOLS = [["d", "window"], ["p", "pan"], ["l", "ruler"]];
 
@@ -21,10 +24,12 @@ export class Tools {
   /** @type {Display | null} */
   display = null; // null while no radiograph is open
   /** @type {Appearance} */
-  appearance = { heat: true, box: true, colormap: DEFAULT, opacity: 0.4 };
+  appearance = { heat: false, box: false, cells: false, colormap: DEFAULT, opacity: 0.6 };
   #pointer = ""; // position and value under the pointer, as text
 
-  constructor() {
+  /** @param {Card} card */
+  constructor(card) {
+    this.card = card;
     this.stage = new Stage({
       picture: () => this.display?.picture() ?? null,
       window: () => this.display?.window ?? null,
@@ -41,7 +46,7 @@ export class Tools {
   get actions() {
     return {
       ...this.stage.actions,
-      h: () => this.#toggle("heat"), b: () => this.#toggle("box"),
+      h: (event) => this.#toggleMap(event), b: () => this.#toggleBox(), g: () => this.#toggleCells(),
       o: () => this.#toggleSideBySide(), s: () => this.#toggleScores(),
       w: () => this.#chooseNextPreset(),
       d: () => this.#use("window"), p: () => this.#use("pan"), l: () => this.#use("ruler"),
@@ -55,7 +60,9 @@ export class Tools {
     this.#pointer = "";
     this.stage.rulers = [];
     if (!display) return;
-    showLegend(this.appearance);
+    Object.assign(this.appearance, { heat: false, box: false }); // a reader looks at each radiograph alone first
+    this.#showBox();
+    this.#showMap();
     this.stage.fit();
     this.showWindow();
   }
@@ -76,15 +83,24 @@ export class Tools {
   showMap(name) {
     if (!this.display) return;
     this.display.map = name;
-    byId("map", HTMLSelectElement).value = name;
-    showChosen(name);
-    this.stage.redraw(["heat"]);
+    this.appearance.heat = true;
+    this.#showMap();
+  }
+
+  /**
+   * Show the map of a finding, or hide it if it is shown.
+   * @param {string} name
+   */
+  toggleMapOf(name) {
+    if (!this.display) return;
+    this.appearance.heat = !this.appearance.heat || this.display.map !== name;
+    this.display.map = this.appearance.heat ? name : this.display.leading;
+    this.#showMap();
   }
 
   /** Draw the attention map again after its colours or opacity changed. */
   showAppearance() {
-    showLegend(this.appearance);
-    this.stage.redraw(["heat"]);
+    this.#showMap();
   }
 
   /** Draw the image again after its window changed, and show the window in the fields. */
@@ -117,15 +133,52 @@ export class Tools {
   }
 
   #toggleScores() {
-    showPressed("s", byId("bars").classList.toggle("with-scores"));
+    if (this.display?.prediction.second_look) showPressed("s", byId("bars").classList.toggle("with-scores"));
+    else if (this.display) say("This model takes no second look: each finding has one score");
   }
 
-  /** @param {"heat" | "box"} layer */
-  #toggle(layer) {
-    this.appearance[layer] = !this.appearance[layer];
-    showPressed(layer === "heat" ? "h" : "b", this.appearance[layer]);
-    showLegend(this.appearance);
-    this.stage.redraw([layer === "heat" ? "heat" : "lines"]);
+  /**
+   * Switch the map on or off, and back when a key that was held is released.
+   * @param {KeyboardEvent} [pressed]
+   */
+  #toggleMap(pressed) {
+    this.appearance.heat = !this.appearance.heat;
+    this.#showMap();
+    if (!pressed) return;
+    const { display } = this;
+    const release = new AbortController();
+    addEventListener("keyup", ({ key, timeStamp }) => {
+      if (key.toLowerCase() !== pressed.key.toLowerCase()) return;
+      release.abort();
+      if (timeStamp - pressed.timeStamp > HELD_MS && this.display === display) this.#toggleMap();
+    }, { signal: release.signal });
+  }
+
+  #toggleBox() {
+    this.appearance.box = !this.appearance.box;
+    this.#showBox();
+    this.stage.redraw(["lines"]);
+  }
+
+  #toggleCells() {
+    this.appearance.cells = !this.appearance.cells;
+    this.#showMap();
+  }
+
+  #showBox() {
+    showPressed("b", this.appearance.box);
+    byId("crop-figure").hidden = !this.appearance.box;
+  }
+
+  #showMap() {
+    if (!this.display) return;
+    const { appearance, card, display } = this;
+    showPressed("h", appearance.heat);
+    showPressed("g", appearance.cells);
+    showMap(display);
+    showChosen(appearance.heat ? display.map : null);
+    showLegend(display, appearance, card.sha256 === display.prediction.model.sha256 ? card.localisation : undefined);
+    this.stage.redraw(["heat"]);
   }
 
   /** @param {Tool} tool  what a drag does */

@@ -5,6 +5,7 @@ import { NAMES } from "./colormap.js";
 import { fillMenus } from "./controls.js";
 import { Display } from "./display.js";
 import { byId, element } from "./element.js";
+import { listenToExports } from "./exports.js";
 import { showMarks, showPanel } from "./panel.js";
 import { words } from "./problem.js";
 import { Radiographs } from "./radiographs.js";
@@ -14,9 +15,10 @@ import { listenToSettings } from "./settings.js";
 import { say } from "./toast.js";
 import { Tools } from "./tools.js";
 import { fitBox } from "./view.js";
+import { warnings } from "./warnings.js";
 
 /**
- * @import { Entry, Radiograph } from "./api.js"
+ * @import { Card, Entry, Radiograph } from "./api.js"
  * @import { Change } from "./events.js"
  * @import { Actions } from "./keys.js"
  * @import { Listing } from "./listing.js"
@@ -30,14 +32,16 @@ export class Viewer {
   /** @type {Entry | null} */
   #entry = null;
   #radiographs = new Radiographs();
-  #tools = new Tools();
+  #tools;
 
   /**
    * @param {Listing} listing
    * @param {(id: string) => void} go  opens another radiograph
    * @param {() => void} close  returns to the list
+   * @param {Card} card
    */
-  constructor(listing, go, close) {
+  constructor(listing, go, close, card) {
+    this.#tools = new Tools(card);
     this.listing = listing;
     this.go = go;
     this.close = close;
@@ -47,6 +51,7 @@ export class Viewer {
     }
     byId("colours").append(...NAMES.map((name) => element("option", {}, name)));
     listenToSettings(this.#tools);
+    listenToExports(() => this.#shown());
   }
 
   /** @returns {Actions} */
@@ -54,6 +59,12 @@ export class Viewer {
     const navigation = { Escape: () => this.close(), j: () => this.step(1), k: () => this.step(-1) };
     const isShown = this.#tools.display !== null;
     return isShown ? { ...navigation, m: () => this.toggleRead(), a: () => this.acknowledge(), ...this.#tools.actions } : navigation;
+  }
+
+  /** Return what is on the screen, if it is all there. */
+  #shown() {
+    const { display, stage } = this.#tools;
+    return display && this.#entry && { prediction: display.prediction, entry: this.#entry, panes: stage.panes };
   }
 
   /** @param {string} id */
@@ -138,11 +149,12 @@ export class Viewer {
     const display = new Display(radiograph, this.#tools.appearance);
     byId("stage-message").textContent = "";
     fillMenus(display);
-    showPanel(radiograph.prediction, current, (name) => this.#tools.showMap(display.map === name ? "" : name));
+    showPanel(radiograph.prediction, current, (name) => this.#tools.toggleMapOf(name));
     this.#showEntry(current);
     showCrop(display);
     this.#tools.open(display);
-    const parts = ["priority", "sentence", "acknowledgement"].map((part) => byId(part).textContent);
+    const [priority, reason, acknowledgement] = ["priority", "sentence", "acknowledgement"].map((part) => byId(part).textContent);
+    const parts = [`${priority}: ${reason}`, ...warnings(radiograph.prediction.flags), acknowledgement];
     byId("announcement").textContent = parts.filter(Boolean).join(". ");
     byId("viewer").dataset.shown = radiograph.prediction.id;
     this.#prefetch();
@@ -178,5 +190,5 @@ export class Viewer {
  */
 function showCrop(display) {
   const canvas = byId("crop", HTMLCanvasElement);
-  display.raster.draw(canvas, fitBox(display.raster, display.box, canvas), display.originalGreys(), false);
+  display.raster.draw(canvas, fitBox(display.raster, display.prediction.box, canvas), display.originalGreys(), false);
 }

@@ -60,6 +60,40 @@ export function fullRange(scale, range) {
   return { name: "full range", center: (low + high) / 2, width: Math.max(high - low, 1), function: "LINEAR_EXACT" };
 }
 
+/**
+ * Return the window between the 1st and the 99th percentile of the middle of the image, where the lungs are: collimated
+ * edges, markers and the air beside the patient do not count.
+ * @param {Pick<PixelHeader, "slope" | "intercept" | "padding">} header
+ * @param {{ values: Uint16Array, width: number, height: number }} image
+ * @returns {Window | null} null if the middle has one value only
+ */
+export function automatic({ slope, intercept, padding }, { values, width, height }) {
+  const counts = new Uint32Array(65536);
+  const [left, right, top, bottom] = [width / 6, (5 * width) / 6, height / 8, (7 * height) / 8].map(Math.round);
+  let total = 0;
+  for (let row = top; row < bottom; row += 4) {
+    for (let at = row * width + left; at < row * width + right; at += 4) {
+      if (values[at] === padding) continue;
+      counts[values[at]]++;
+      total++;
+    }
+  }
+  const ends = [0.01, 0.99].map((share) => percentile(counts, share * total) * slope + intercept);
+  const [low, high] = [Math.min(...ends), Math.max(...ends)];
+  if (!total || low === high) return null;
+  return { name: "automatic", center: (low + high) / 2, width: high - low, function: "LINEAR_EXACT" };
+}
+
+/**
+ * @param {Uint32Array} counts  of each value
+ * @param {number} rank
+ */
+function percentile(counts, rank) {
+  let value = 0;
+  for (let below = counts[0]; below < rank && value < counts.length - 1; below += counts[value]) value++;
+  return value;
+}
+
 /** @param {number} share */
 function clamp(share) {
   return Math.min(Math.max(share, 0), 1);

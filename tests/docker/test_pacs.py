@@ -40,7 +40,8 @@ def test_orthanc_stores_the_priority_and_overlay_of_a_radiograph(orthanc: str, s
     assert priority == result["priority"]
     assert result["sop_instance_uid"] == dataset.SOPInstanceUID
     with Image.open(BytesIO(overlay)) as picture:
-        assert picture.size == (dataset.Columns, dataset.Rows)
+        assert picture.width == dataset.Columns
+        assert picture.height > dataset.Rows  # the legend is below the radiograph
 
 
 def test_a_refused_radiograph_has_the_priority_none(orthanc: str, samples: dict[str, bytes]) -> None:

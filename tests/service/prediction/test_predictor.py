@@ -15,6 +15,7 @@ from service.inference.session import Outputs, Session
 from service.objects.drawing import Drawing
 from service.prediction.predictor import Predictor, policy
 from service.settings import Gate
+from service.triage.prediction import Prediction
 from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import settings_for
@@ -65,21 +66,25 @@ def test_the_box_is_around_the_region_that_is_drawn(
 
 
 @pytest.mark.parametrize(("threshold", "last"), [(1e-6, ["atypical_image"]), (1e6, [])])
-def test_an_atypical_image_is_flagged_after_the_flags_of_the_attributes(
+def test_statistics_of_the_card_flag_an_atypical_image_and_scale_the_maps(
     artefact: Path, tmp_path: Path, threshold: float, last: list[str]
 ) -> None:
+    references = dict.fromkeys(tiny_card(artefact)["labels"], 1.5)
     statistics = tiny_card(artefact)["statistics"] | {"typicality": tiny_typicality(threshold)}
+    statistics["class_map_quantile"] = references
     with_typicality = tiny_artefact(tmp_path, statistics=statistics)
 
-    async def predict(path: Path) -> list[str]:
+    async def predict(path: Path) -> Prediction:
         predictor = Predictor(settings_for(path, tmp_path))
         async with predictor.running():
             record = await predictor.infer(await predictor.prepare(dicom_bytes(noise(300, 300), ViewPosition=None)))
-            return list(record.prediction.flags)
+            return record.prediction
 
-    without, flags = asyncio.run(predict(artefact)), asyncio.run(predict(with_typicality))
-    assert "view_position_missing" in without
-    assert flags == without + last
+    without, flagged = asyncio.run(predict(artefact)), asyncio.run(predict(with_typicality))
+    assert "view_position_missing" in without.flags
+    assert list(flagged.flags) == [*without.flags, *last]
+    assert {finding.map_reference for finding in without.findings} == {None}
+    assert {finding.label: finding.map_reference for finding in flagged.findings} == references
 
 
 def test_a_site_sets_words_and_a_minimum_age(artefact: Path, tmp_path: Path) -> None:

@@ -33,18 +33,19 @@ def test_a_prediction_survives_json() -> None:
     assert read(body, PREDICTION.priority, PREDICTION.margin) == PREDICTION
 
 
-def test_untrained_labels_and_stated_codes_survive_json() -> None:
+def test_untrained_labels_stated_codes_and_references_survive_json() -> None:
     stated = {
         "finding": {"value": "1", "scheme": "99S", "meaning": "m"},
         "site": {"value": "2", "scheme": "SCT", "meaning": "s"},
     }
     one, other = (
-        Finding("Mass", 0.5, 0.5, None, None, None, None, None, LabelCodes.model_validate(stated)),
+        Finding("Mass", 0.5, 0.5, None, None, None, None, None, LabelCodes.model_validate(stated), -1.25),
         Finding("Hernia", *[None] * 7),  # type: ignore[arg-type]
     )
     body = json.loads(json.dumps(to_json(replace(PREDICTION, findings=(one, other))), allow_nan=False))
     assert body["findings"][0]["codes"] == stated
     assert "codes" not in body["findings"][1]
+    assert not any("map_reference" in finding for finding in body["findings"])
     assert read(body).findings == (one, other)
     assert not read(body).second_look
     assert read(body).evaluated == (one,)

@@ -84,7 +84,9 @@ def test_it_can_be_acknowledged_in_the_viewer(
 ) -> None:
     tab.view(alerted["id"])
     assert tab.text("#acknowledgement") == "Not acknowledged"
-    announced = f"{tab.page.text_content('#priority')}. {tab.page.text_content('#sentence')}. Not acknowledged"
+    announced = (
+        f"{tab.page.text_content('#priority')}: {tab.page.text_content('#sentence')}. Low resolution. Not acknowledged"
+    )
     assert tab.page.text_content("#announcement") == announced
     tab.page.fill("#reader", "Dr R")
     tab.page.locator("#acknowledge").focus()

@@ -21,7 +21,7 @@ def shown(browser: Browser, five_labels: Path, tmp_path_factory: pytest.TempPath
 
 
 def test_findings_and_the_missing_second_look_are_in_words(shown: Tab) -> None:
-    assert shown.text("#sentence") == "Pneumothorax, Enlarged cardiomediastinum, Épanchement pleural"
+    assert shown.text("#sentence") == "Pneumothorax. Also Enlarged cardiomediastinum, Épanchement pleural"
     labels = shown.page.locator("#bars .label").all_inner_texts()
     assert sorted(labels[:3]) == ["Enlarged cardiomediastinum", "Pneumothorax", "Épanchement pleural"]
     assert labels[3:] == ["Lung opacity", "Fracture"]
@@ -30,9 +30,10 @@ def test_findings_and_the_missing_second_look_are_in_words(shown: Tab) -> None:
 
 
 def test_an_untrained_label_can_be_neither_chosen_nor_filtered_by(shown: Tab) -> None:
-    for menu in ("#map", '[name="finding"]'):
+    labels = ["Pneumothorax", "Enlarged Cardiomediastinum", "Épanchement_pleural", "Lung Opacity"]
+    for menu, expected in (("#map", ["none", *labels, ""]), ('[name="finding"]', ["", *labels])):
         options = shown.page.locator(f"{menu} option").evaluate_all("all => all.map((one) => one.value)")
-        assert options == ["", "Pneumothorax", "Enlarged Cardiomediastinum", "Épanchement_pleural", "Lung Opacity"]
+        assert options == expected
     assert shown.page.locator("#bars button").count() == 4
 
 
@@ -42,7 +43,9 @@ def test_long_labels_are_shown_whole(shown: Tab) -> None:
         assert wide <= room
 
 
-def test_there_is_one_score(shown: Tab) -> None:
+def test_there_is_one_score_and_no_display_of_branches(shown: Tab) -> None:
+    assert shown.page.locator("#bars .probability").count() == 4
+    assert not shown.page.locator('[data-key="s"]').is_visible()
     shown.key("s")
-    visible = "all => all.filter((one) => one.offsetParent).length"
-    assert shown.page.locator("#bars button .score").evaluate_all(visible) == 4
+    shown.page.wait_for_selector("#toast:has-text('no second look')")
+    assert not shown.page.locator("#bars .scores").first.is_visible()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from PIL import Image
 
+from service.objects.overlay import scaled, smoothed
 from tests.service.web.chromium import Modules
 
 MAP = np.random.default_rng(3).random((5, 7), dtype=np.float32)
@@ -16,11 +16,10 @@ SAMPLED = """(m, rows, image, content) => {
 
 @pytest.mark.parametrize("content", [(0.0, 0.0, 1.0, 1.0), (0.1, 0.0, 0.9, 1.0), (0.0, 0.2, 1.0, 0.8)])
 @pytest.mark.parametrize("image", [(90, 70), (33, 61), (8, 7)])
-def test_the_interpolated_map_equals_that_of_pillow(
+def test_the_interpolated_map_equals_that_of_the_service(
     modules: Modules, image: tuple[int, int], content: tuple[float, float, float, float]
 ) -> None:
-    part = (content[0] * 7, content[1] * 5, content[2] * 7, content[3] * 5)
-    expected = np.asarray(Image.fromarray(MAP).resize(image, Image.Resampling.BILINEAR, part))
+    expected = smoothed(MAP, image, content)
 
     actual = modules.call("heat_map.js", SAMPLED, MAP.tolist(), image, content)
 
@@ -34,13 +33,13 @@ def test_a_zoomed_view_samples_the_centres_of_its_own_pixels(modules: Modules) -
     assert modules.call("heat_map.js", axis) == pytest.approx([-3.25, 0.5])
 
 
-@pytest.mark.parametrize(
-    ("rows", "expected"), [([[2.0, 4.0], [3.0, 2.0]], [0, 1, 0.5, 0]), ([[7.0, 7.0]], [0, 0]), ([[-1.0, -3.0]], [1, 0])]
-)
-def test_a_class_map_is_scaled_to_its_own_range(
-    modules: Modules, rows: list[list[float]], expected: list[float]
+@pytest.mark.parametrize("reference", [None, 2.5, -4.0])
+@pytest.mark.parametrize("rows", [[[2.0, 4.0], [3.0, -20.0]], [[7.0, 7.0]]])
+def test_a_class_map_is_scaled_as_by_the_service(
+    modules: Modules, rows: list[list[float]], reference: float | None
 ) -> None:
-    assert modules.call("heat_map.js", "(m, rows) => [...m.relative(m.grid(rows)).values]", rows) == expected
+    actual = modules.call("heat_map.js", "(m, rows, one) => [...m.scaled(m.grid(rows), one).values]", rows, reference)
+    assert actual == pytest.approx(scaled(np.array(rows), reference).ravel().tolist(), abs=1e-6)
 
 
 def rgb(modules: Modules, name: str) -> np.ndarray:

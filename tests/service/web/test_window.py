@@ -74,3 +74,23 @@ def test_the_full_range_spans_black_to_white(modules: Modules) -> None:
 
     assert window == {"name": "full range", "center": -100, "width": 200, "function": "LINEAR_EXACT"}
     assert modules.call("window.js", shades, window) == [0, 0.5, 1]
+
+
+def test_the_automatic_window_spans_percentiles_of_the_middle(modules: Modules) -> None:
+    """Neither a bright frame nor padding counts."""
+    lungs = np.random.default_rng(1).integers(1000, 2001, (96, 96))
+    image = np.full((128, 144), 4000)
+    image[16:112, 24:120] = lungs
+    image[16:112, 24:40] = 7  # padding
+    call = """(m, small, header) => m.automatic(header, {
+        width: 576, height: 512, // each value of `small` [128, 144] four times along each side
+        values: Uint16Array.from({ length: 576 * 512 }, (_, at) => small[(at / 576 >> 2) * 144 + (at % 576 >> 2)]),
+    })"""
+    header = {"slope": 2, "intercept": -100, "padding": 7}
+
+    window = modules.call("window.js", call, image.ravel().tolist(), header)
+
+    low, high = np.percentile(2 * lungs[:, 16:] - 100, [1, 99])
+    assert window["center"] - window["width"] / 2 == pytest.approx(low, abs=10)
+    assert window["center"] + window["width"] / 2 == pytest.approx(high, abs=10)
+    assert modules.call("window.js", call, [5] * (128 * 144), header) is None
