@@ -20,14 +20,12 @@ SORTED_BY = "sorted_by"  # name of the text that entries are sorted by
 _LONGEST = 64  # characters of a text that is sorted by, so that cursors are short
 
 
-def _text(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    return sa.func.substr(sa.func.lower(column), 1, _LONGEST)
-
-
 _TEXTS: dict[By, sa.ColumnElement[str]] = {
     "received": sa.literal_column("''", sa.Text),
-    "patient": _text(INSTANCES.c.patient_name),
-    "study": _text(INSTANCES.c.study_date + sa.func.coalesce(INSTANCES.c.attributes["StudyTime"].as_string(), "")),
+    "patient": sa.func.substr(WORKLIST.c.searched, 1, _LONGEST),  # begins with the name, case folded, in a small table
+    "study": sa.func.substr(
+        INSTANCES.c.study_date + sa.func.coalesce(INSTANCES.c.attributes["StudyTime"].as_string(), ""), 1, _LONGEST
+    ),
 }
 
 
@@ -53,7 +51,7 @@ class Order:
     @property
     def needs_instances(self) -> bool:
         """Whether the key has columns of the table `instances`."""
-        return self.by in ("patient", "study")
+        return self.by == "study"
 
     def key(self, priority: Priority | None) -> tuple[sa.ColumnElement[Any], ...]:
         """Return the columns that entries are sorted by; under a fixed priority, the rank is not among them."""

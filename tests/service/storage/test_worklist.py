@@ -95,7 +95,7 @@ NAMES = {
     "A5": "Zoe^" + "é" * 80,
     "A6": "Zoe^" + "é" * 81,
 }
-BY_NAME = ["A4", "A3", "A2", "A5", "A6", "A1"]  # as `lower` of SQLite orders them; equal in 64 characters: by time
+BY_NAME = ["A4", "A3", "A2", "A5", "A6", "A1"]  # equal in 64 characters: by time
 
 
 @pytest.fixture
