@@ -8,7 +8,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @typedef {[number, number, number, number]} Box  x0, y0, x1, y1, exclusive end
  * @typedef {{ name: string, version: string, sha256: string }} Model
  * @typedef {{ name: string, id: string, sex: string, age: string, birth_date: string }} Patient
- * @typedef {{ date: string, description: string }} Study
+ * @typedef {{ date: string, time: string, description: string }} Study
  * @typedef {{ at: string, by: string }} ReadMark
  * @typedef {{ requested: boolean, at: string | null, by: string }} Acknowledgement
  *
@@ -36,19 +36,30 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @property {string} id
  * @property {string} created
  * @property {Priority} priority
+ * @property {string[]} reason  the positive findings that decided the priority
  * @property {string[]} positive
  * @property {string[]} flags
  * @property {Patient} patient
  * @property {Study} study
  * @property {string} accession_number
  * @property {string} series_description
+ * @property {string} view_position  PA, AP; empty if the file states none
+ * @property {number} other_studies  of the patient
  * @property {Model} model
  * @property {ReadMark | null} read
  * @property {Acknowledgement} acknowledgement
  *
  * @typedef {{ q?: string, priority?: string, finding?: string, read?: boolean }} Filters
+ * @typedef {"urgency" | "received" | "patient" | "study"} Sort
+ * @typedef {{ sort: Sort, descending: boolean, unread_first: boolean }} Order
  * @typedef {{ limit?: number, cursor?: string }} Paging
- * @typedef {{ items: Entry[], next: string | null, total: number, unread: Record<Priority, number> }} Page
+ *
+ * @typedef {object} Page
+ * @property {Entry[]} items
+ * @property {string | null} next
+ * @property {number} total
+ * @property {Record<Priority, number>} unread
+ * @property {string | null} oldest_unread_stat
  *
  * @typedef {object} Window  PS3.3 C.11.2.1
  * @property {string} name
@@ -112,11 +123,12 @@ export async function json(path, options) {
 /**
  * Fetch one page of the worklist. The search is sent in a body because URLs are logged and it may hold a patient's name.
  * @param {Filters} filters
+ * @param {Order} order
  * @param {Paging} paging
  * @returns {Promise<Page>}
  */
-export function worklist(filters, paging) {
-  return json("worklist/search", post({ ...filters, ...paging }));
+export function worklist(filters, order, paging) {
+  return json("worklist/search", post({ ...filters, ...order, ...paging }));
 }
 
 /**
