@@ -30,6 +30,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @property {boolean} second_look  whether the local branch examined the box
  * @property {string[]} flags
  * @property {Model} model
+ * @property {string} accession_number
  * @property {Record<string, string>} links
  *
  * @typedef {object} Entry  one radiograph of the worklist

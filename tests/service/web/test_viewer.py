@@ -539,5 +539,5 @@ def test_linked_objects_can_be_saved(tab: Tab, service: httpx.Client, prediction
     with tab.page.expect_download() as started:
         tab.page.click("#downloads button:has-text('Save New object')")
 
-    assert started.value.suggested_filename == "image.png"
+    assert started.value.suggested_filename == "A1_image.png"
     assert started.value.path().read_bytes() == service.get(predictions[0]["links"]["image"]).content
