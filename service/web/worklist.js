@@ -205,6 +205,7 @@ export class Worklist {
     showOrder(order);
     const isFiltered = Object.keys(filters).length > 0;
     byId("empty").hidden = items.length > 0;
+    byId("samples").hidden = items.length > 0 || isFiltered;
     byId("empty").textContent = isFiltered
       ? "No radiographs match these filters."
       : "No radiographs yet. Add DICOM files or drop them here.";

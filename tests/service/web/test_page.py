@@ -75,6 +75,22 @@ def test_a_refused_file_shows_its_reasons_and_does_not_affect_others(tab: Tab, p
     assert "Refused: Not a readable DICOM file" in lines["letter.txt"]
 
 
+def test_the_empty_page_offers_the_samples(tab: Tab, service: httpx.Client) -> None:
+    empty = {"items": [], "next": None, "total": 0, "unread": {"STAT": 0, "HIGH": 0, "ROUTINE": 0}}
+    tab.page.route("**/v1/worklist/search", lambda route: route.fulfill(json=empty | {"oldest_unread_stat": None}))
+    tab.open()
+    button = tab.page.get_by_role("button", name="Try the samples")
+    button.wait_for()
+    tab.page.unroute("**/v1/worklist/search")
+
+    button.click()
+
+    tab.page.wait_for_function("() => document.querySelectorAll('#upload-list [data-state=accepted]').length === 5")
+    button.wait_for(state="hidden")
+    listed = service.post("/v1/worklist/search", json={"q": "phantom^"}).json()
+    assert listed["total"] == 5
+
+
 def test_files_can_be_dropped(tab: Tab, predictions: list[Any]) -> None:
     tab.open().listed()
     drop = """(text) => {
@@ -289,7 +305,7 @@ def test_sources_use_no_function_that_parses_markup() -> None:
     assert not re.search(r"\son[a-z]+=", html)
 
 
-@pytest.mark.parametrize("path", sorted(WEB.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(filter(Path.is_file, WEB.iterdir())), ids=lambda path: path.name)
 def test_a_file_of_the_page_is_short_and_named_for_its_subject(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
     assert path.stem not in {"utils", "util", "common", "base", "core", "helpers", "helper", "types", "misc"}
