@@ -25,8 +25,8 @@ export class Listing {
   /** @type {Paging[]} */
   #cursors = [{}]; // of all pages up to the current one
   #latest = 0;
-  /** @type {Map<string, (string | undefined)[]>} */
-  #neighbours = new Map(); // those before and after an entry that left its place, when it was last there
+  /** @type {Map<string, { before?: string, after?: string, origin?: string }>} */
+  #neighbours = new Map(); // by entry: those beside the place that it left, and the one from which a step led to it
 
   /** Number of entries on the pages before the current one. */
   get first() {
@@ -94,20 +94,25 @@ export class Listing {
     const unread = new Set(items.filter((item) => !item.read).map((item) => item.id));
     this.items.forEach(({ id, read }, index) => {
       if (read || unread.has(id) || items[index]?.id === id) return;
-      this.#neighbours.set(id, [this.items[index - 1]?.id, this.items[index + 1]?.id]);
+      const [before, after] = [this.items[index - 1]?.id, this.items[index + 1]?.id];
+      this.#neighbours.set(id, { ...this.#neighbours.get(id), before, after });
     });
   }
 
   /**
-   * Return the next or previous entry, turning the page if necessary, or null at the end of the list.
+   * Return the next or previous entry, turning the page if necessary, or null at the end of the list. Back from an entry
+   * that a step led to is where the step began, also if that was marked as read and left its place.
    * @param {string} id
    * @param {1 | -1} step
+   * @returns {Promise<{ id: string } | null>}
    */
   async neighbour(id, step) {
-    const [before, after] = this.#neighbours.get(id) ?? [];
-    const remembered = this.items.find((item) => item.id === (step > 0 ? after : before));
+    const { before, after, origin } = this.#neighbours.get(id) ?? {};
+    const { after: left } = this.#neighbours.get(origin ?? "") ?? {};
+    if (step < 0 && origin && left) return { id: origin }; // it has left its place, perhaps for another page
+    const remembered = this.items.find((item) => item.id === (step > 0 ? after : (origin ?? before)));
     const neighbour = remembered ?? (await this.#neighbourInOrder(id, step));
-    if (neighbour && step > 0) this.#neighbours.set(neighbour.id, [id, this.#neighbours.get(neighbour.id)?.[1]]);
+    if (neighbour && step > 0) this.#neighbours.set(neighbour.id, { ...this.#neighbours.get(neighbour.id), origin: id });
     return neighbour;
   }
 

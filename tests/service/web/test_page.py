@@ -81,10 +81,10 @@ def test_the_empty_page_offers_the_samples(tab: Tab, service: httpx.Client) -> N
     tab.open()
     button = tab.page.get_by_role("button", name="Try the samples")
     button.wait_for()
-    tab.page.unroute("**/v1/worklist/search")
 
     button.click()
 
+    tab.page.unroute("**/v1/worklist/search")
     tab.page.wait_for_function("() => document.querySelectorAll('#upload-list [data-state=accepted]').length === 5")
     button.wait_for(state="hidden")
     listed = service.post("/v1/worklist/search", json={"q": "phantom^"}).json()
