@@ -415,7 +415,7 @@ def test_a_radiograph_that_does_not_exist_is_reported(tab: Tab, predictions: lis
     tab.expected += ("404",)
     tab.open("#/0123456789abcdef")
 
-    tab.page.wait_for_selector("#stage-message:has-text('Not found')")
+    tab.page.wait_for_selector("#stage-message:has-text('There is no radiograph at this address')")
     assert not tab.page.locator("#panel h2").is_visible()
     tab.key("m").key("i").key("h").key("1").key("Escape")
     tab.page.wait_for_selector("#worklist:not([hidden])")
