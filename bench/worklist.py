@@ -16,8 +16,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.storage.database import Database
+from service.storage.filters import Filters
 from service.storage.tables import INSTANCES, PREDICTIONS, WORKLIST
-from service.storage.worklist import PRIORITIES, Filters, Worklist
+from service.storage.worklist import Worklist
+from service.triage.rule import PRIORITIES
 
 LABELS = (
     *("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia"),

@@ -26,6 +26,7 @@ RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
 
 FROM dependencies AS application
 COPY README.md LICENSE NOTICE agcnn_triage.py ./
+COPY samples samples
 COPY service service
 RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \

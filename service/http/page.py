@@ -26,6 +26,7 @@ _MEDIA_TYPES = {
     "png": "image/png",
     "woff2": "font/woff2",
     "txt": "text/plain; charset=utf-8",
+    "dcm": "application/dicom",  # the phantoms of `samples`, to which web/samples is a link
 }
 # Every part begins with a letter or digit: no hidden files, no parent folders.
 _PATH = re.compile(rf"([A-Za-z0-9][A-Za-z0-9_.-]*/)*[A-Za-z0-9][A-Za-z0-9_.-]*\.({'|'.join(_MEDIA_TYPES)})")

@@ -19,7 +19,9 @@ from service.http.dependencies import WorklistDep
 from service.http.problems import RESPONSES
 from service.http.worklist_bodies import Entry, WorklistPage, entry_body, page_body, table
 from service.storage import worklist as storage
-from service.storage.worklist import Filters, Worklist
+from service.storage.filters import Filters
+from service.storage.order import By, Order
+from service.storage.worklist import Worklist
 from service.triage.rule import Priority
 
 router = APIRouter(tags=["worklist"], responses=RESPONSES)
@@ -55,12 +57,25 @@ class _Query(_Parameters):
     )
 
 
-class SearchTable(Filter, _Query):
-    """Filters of the worklist, and a search for a patient or accession number."""
+class _Sorted(_Parameters):
+    sort: By = Field(
+        "urgency",
+        description="urgency: priority, then margin (largest first), then waiting time; received: time of the "
+        "prediction; patient: name; study: date and time of the study",
+    )
+    descending: bool = Field(False, description="the reverse of this order")
+    unread_first: bool = Field(False, description="entries that are not marked as read before all others")
 
 
-class Search(PagedFilter, _Query):
-    """Filters of the worklist, a search for a patient or accession number, and the page."""
+class SearchTable(_Sorted, Filter, _Query):
+    """Filters of the worklist, a search for a patient or accession number, and the order."""
+
+
+class Search(_Sorted, PagedFilter, _Query):
+    """Filters of the worklist, a search for a patient or accession number, the order, and the page."""
+
+    # The cursor of a list that is sorted by name holds a name; so only a body takes an order, and never a URL.
+    cursor: str | None = Field(None, max_length=600, description="`next` of the previous page in the same order")
 
 
 class Mark(_Parameters):
@@ -73,25 +88,25 @@ class Mark(_Parameters):
 @router.get("/v1/worklist", dependencies=[_READ], response_model=WorklistPage)
 async def worklist(stored: WorklistDep, parameters: Annotated[PagedFilter, Query()]) -> JSONResponse:
     """List the newest prediction of each radiograph by priority, then margin (largest first), then waiting time."""
-    return await _page(stored, parameters, _filters(parameters))
+    return await _page(stored, parameters, _filters(parameters), Order())
 
 
 @router.post("/v1/worklist/search", dependencies=[_READ], response_model=WorklistPage)
 async def search(stored: WorklistDep, parameters: Search) -> JSONResponse:
     """List the entries of a patient or accession number. The query is in the body, as URLs are logged."""
-    return await _page(stored, parameters, _search_filters(parameters, parameters.q))
+    return await _page(stored, parameters, _search_filters(parameters, parameters.q), _order(parameters))
 
 
 @router.get("/v1/worklist.csv", dependencies=[_READ], response_class=StreamingResponse, responses=_TABLE)
 async def csv_table(stored: WorklistDep, parameters: Annotated[Filter, Query()]) -> StreamingResponse:
     """Return the worklist as CSV; text that a spreadsheet would run as a formula is prefixed with an apostrophe."""
-    return _csv(stored, _filters(parameters))
+    return _csv(stored, _filters(parameters), Order())
 
 
 @router.post("/v1/worklist.csv", dependencies=[_READ], response_class=StreamingResponse, responses=_TABLE)
 async def search_table(stored: WorklistDep, parameters: SearchTable) -> StreamingResponse:
     """Return the entries of a patient or accession number as CSV."""
-    return _csv(stored, _search_filters(parameters, parameters.q))
+    return _csv(stored, _search_filters(parameters, parameters.q), _order(parameters))
 
 
 @router.get("/v1/worklist/{id}", dependencies=[_READ], response_model=Entry)
@@ -110,8 +125,8 @@ async def mark(id: str, mark: Mark, request: Request, stored: WorklistDep) -> JS
     return json_response(entry_body(await asyncio.to_thread(stored.mark, id, mark.read, by)))
 
 
-async def _page(stored: Worklist, parameters: PagedFilter, filters: Filters) -> JSONResponse:
-    entries, following = await asyncio.to_thread(stored.page, filters, parameters.limit, parameters.cursor)
+async def _page(stored: Worklist, parameters: PagedFilter, filters: Filters, order: Order) -> JSONResponse:
+    entries, following = await asyncio.to_thread(stored.page, filters, parameters.limit, parameters.cursor, order)
     return json_response(page_body(entries, following, await asyncio.to_thread(stored.counts, filters)))
 
 
@@ -124,11 +139,17 @@ def _search_filters(parameters: Filter, q: str | None) -> Filters:
     return replace(_filters(parameters), q=q and printable(q))
 
 
-def _csv(stored: Worklist, filters: Filters) -> StreamingResponse:
+def _order(parameters: _Sorted) -> Order:
+    return Order(parameters.sort, parameters.descending, parameters.unread_first)
+
+
+def _csv(stored: Worklist, filters: Filters, order: Order) -> StreamingResponse:
     headers = {"Content-Disposition": 'attachment; filename="worklist.csv"'}
-    lines = table(partial(_rows, stored, filters))
+    lines = table(partial(_rows, stored, filters, order))
     return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-async def _rows(stored: Worklist, filters: Filters, cursor: str | None) -> tuple[Sequence[storage.Entry], str | None]:
-    return await asyncio.to_thread(stored.page, filters, _ROWS, cursor)
+async def _rows(
+    stored: Worklist, filters: Filters, order: Order, cursor: str | None
+) -> tuple[Sequence[storage.Entry], str | None]:
+    return await asyncio.to_thread(stored.page, filters, _ROWS, cursor, order)

@@ -74,6 +74,8 @@ class Entry(Body):
     study: Study
     series_description: str
     modality: str
+    view_position: str = Field(description="PA, AP or another value in the file; empty where it states none")
+    other_studies: int = Field(description="number of the patient's other studies here, by patient ID and its issuer")
     model: Network
     read: Read | None
     acknowledgement: Acknowledgement
@@ -95,6 +97,9 @@ class WorklistPage(Body):
     next: str | None = Field(description="cursor of the next page; null on the last")
     total: int = Field(description="number of entries that match the filters")
     unread: Unread
+    oldest_unread_stat: Moment | None = Field(
+        description="time of the oldest unread STAT entry of the whole worklist; null if there is none"
+    )
 
 
 def page_body(entries: Sequence[worklist.Entry], following: str | None, counts: worklist.Counts) -> WorklistPage:
@@ -104,6 +109,7 @@ def page_body(entries: Sequence[worklist.Entry], following: str | None, counts: 
         next=following,
         total=counts.total,
         unread=Unread(**{str(priority): count for priority, count in counts.unread.items()}),
+        oldest_unread_stat=counts.oldest_stat,
     )
 
 
@@ -134,6 +140,8 @@ def entry_body(entry: worklist.Entry) -> Entry:
         ),
         series_description=attributes.get("SeriesDescription", ""),
         modality=attributes.get("Modality", ""),
+        view_position=attributes.get("ViewPosition", ""),
+        other_studies=entry.other_studies,
         model=network_body(prediction.network),
         read=None if entry.read_at is None else Read(at=entry.read_at, by=entry.read_by),
         acknowledgement=acknowledgement_body(entry.acknowledgement),

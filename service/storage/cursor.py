@@ -50,6 +50,29 @@ def decode_place(cursor: str) -> tuple[int, float, datetime, str]:
     return place
 
 
+def encode_text(text: str, created: datetime, id: str) -> str:
+    """Return the cursor after an entry of the worklist that is sorted by a text."""
+    return _encode(base64.urlsafe_b64encode(text.encode()).decode(), _utc(created), id)
+
+
+def decode_text(cursor: str) -> tuple[str, datetime, str]:
+    """Return the sort key of the worklist entry before the cursor.
+
+    Raises
+    ------
+    InvalidRequest
+        The cursor is not one that `encode_text` returned.
+    """
+    try:
+        text, time, id = _decode(cursor)
+        key = base64.b64decode(text, altchars=b"-_", validate=True).decode(), _created(time), _id(id)
+    except ValueError:
+        raise _invalid() from None
+    if "\0" in key[0]:  # PostgreSQL refuses it
+        raise _invalid()
+    return key
+
+
 def _encode(*parts: str) -> str:
     return base64.urlsafe_b64encode(" ".join(parts).encode()).decode()
 

@@ -6,63 +6,57 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import InvalidRequest, NotFound
+from service.errors import NotFound
 from service.storage import acknowledgement, rows
-from service.storage import cursor as cursors
 from service.storage.changes import add_change
 from service.storage.database import Database
+from service.storage.filters import Filters
+from service.storage.order import SORTED_BY, URGENCY, Order, Place
+from service.storage.other_studies import OTHER_STUDIES
 from service.storage.record import Summary, check_id
 from service.storage.tables import INSTANCES, PREDICTIONS, SUMMARIES, WORKLIST
 from service.triage.rule import PRIORITIES, Priority
 
+_MOST_URGENT_FIRST = Order()
+
 _NO_MARGIN = 1e300  # urgency without a margin: sorts after every entry that has one
-_KEY = (WORKLIST.c.rank, WORKLIST.c.urgency, WORKLIST.c.created, WORKLIST.c.prediction_id)
 _ENTRIES = (
-    SUMMARIES.add_columns(*_KEY, WORKLIST.c.read_at, WORKLIST.c.read_by, *acknowledgement.COLUMNS)
+    SUMMARIES.add_columns(*URGENCY, WORKLIST.c.read_at, WORKLIST.c.read_by, *acknowledgement.COLUMNS, OTHER_STUDIES)
     .set_label_style(sa.LABEL_STYLE_DISAMBIGUATE_ONLY)
     .join(WORKLIST, WORKLIST.c.prediction_id == PREDICTIONS.c.id)
 )
 
 
 @dataclass(frozen=True)
-class Filters:
-    """Conditions that an entry must meet; None is no condition.
+class Entry:
+    """A record on the list, and who marked it as read and when (None: unread).
 
     Attributes
     ----------
-    q
-        Words; each must be part of the patient name, patient id or accession number, ignoring case.
-    finding
-        Label that must be positive.
-    read
-        Whether the entry must be marked as read, or must not be.
-    since
-        Earliest time of the record; aware.
+    other_studies
+        Number of the patient's other studies that have records.
     """
-
-    q: str | None = None
-    priority: Priority | None = None
-    finding: str | None = None
-    read: bool | None = None
-    since: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A record on the list, and who marked it as read and when (None: unread)."""
 
     record: Summary
     read_at: datetime | None
     read_by: str
     acknowledgement: acknowledgement.Acknowledgement
+    other_studies: int
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Number of entries that meet the filters, and numbers of unread entries of the whole list by priority."""
+    """Number of entries that meet the filters, and numbers of unread entries of the whole list by priority.
+
+    Attributes
+    ----------
+    oldest_stat
+        Time of the oldest record among the unread ones with the priority STAT; None if there is none.
+    """
 
     total: int
     unread: dict[Priority, int]
+    oldest_stat: datetime | None
 
 
 def insert_entry(connection: sa.Connection, record: Summary, instance: int) -> None:
@@ -113,34 +107,40 @@ class Worklist:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def page(self, filters: Filters, limit: int, cursor: str | None) -> tuple[tuple[Entry, ...], str | None]:
+    def page(
+        self, filters: Filters, limit: int, cursor: str | None, order: Order = _MOST_URGENT_FIRST
+    ) -> tuple[tuple[Entry, ...], str | None]:
         """Return a page and the cursor of the next page (None after the last).
 
         Raises
         ------
         InvalidRequest
-            The cursor is not one that this method returned for the same priority.
+            The cursor is not one that this method returned for the same priority and order.
         """
-        key = _KEY if filters.priority is None else _KEY[1:]  # with a fixed rank, the index is walked by the rest
-        following = [] if cursor is None else [sa.tuple_(*key) > sa.tuple_(*_place(cursor, filters)[-len(key) :])]
-        ids = sa.select(WORKLIST.c.prediction_id).where(*_conditions(filters), *following).order_by(*key)
-        entries = _ENTRIES.where(PREDICTIONS.c.id.in_(ids.limit(limit + 1).scalar_subquery())).order_by(*key)
+        part, place = order.place(cursor, filters.priority)
+        parts = filters.unread_then_read() if order.unread_first else (filters,)
+        rows: list[tuple[int, sa.Row[Any]]] = []
         with self._database.read() as connection:
-            page = connection.execute(entries).all()
-        if len(page) <= limit:
-            return tuple(map(_entry, page)), None
-        last = page[limit - 1]
-        return tuple(map(_entry, page[:limit])), cursors.encode_place(last.rank, last.urgency, last.created, last.id)
+            for number, filtered in enumerate(parts):
+                if number < part or len(rows) > limit:
+                    continue
+                after = place if number == part else None
+                selected = connection.execute(_selection(filtered, order, after, limit + 1 - len(rows))).all()
+                rows += [(number, row) for row in selected]
+        entries = tuple(_entry(row) for _, row in rows[:limit])
+        return entries, order.cursor(*rows[limit - 1]) if len(rows) > limit else None
 
     def counts(self, filters: Filters) -> Counts:
         """Count entries. Without `q` and `finding`, this reads indices only."""
-        by_rank = sa.select(WORKLIST.c.rank, sa.func.count()).group_by(WORKLIST.c.rank)
+        by_rank = sa.select(WORKLIST.c.rank, sa.func.count(), sa.func.min(WORKLIST.c.created)).group_by(WORKLIST.c.rank)
         unread = by_rank.where(WORKLIST.c.newest.is_(sa.true()), WORKLIST.c.unread.is_(sa.true()))
-        total = sa.select(sa.func.count()).select_from(WORKLIST).where(*_conditions(filters))
+        total = sa.select(sa.func.count()).select_from(WORKLIST).where(*filters.conditions())
         with self._database.read() as connection:
-            counts = {int(rank): int(count) for rank, count in connection.execute(unread).all()}
+            counts = {int(rank): (int(count), oldest) for rank, count, oldest in connection.execute(unread).all()}
             matching = connection.scalar(total) or 0
-        return Counts(matching, {priority: counts.get(rank, 0) for rank, priority in enumerate(PRIORITIES)})
+        by_priority = {priority: counts.get(rank, (0, None)) for rank, priority in enumerate(PRIORITIES)}
+        unread_counts = {priority: count for priority, (count, _) in by_priority.items()}
+        return Counts(matching, unread_counts, by_priority["STAT"][1])
 
     def get(self, id: str) -> Entry:
         """Return the entry of a record, also if it is not on the list.
@@ -198,28 +198,15 @@ def _row(connection: sa.Connection, id: str) -> sa.Row[Any]:
     return row
 
 
-def _place(cursor: str, filters: Filters) -> tuple[int, float, datetime, str]:
-    place = cursors.decode_place(cursor)
-    if filters.priority is not None and place[0] != PRIORITIES.index(filters.priority):
-        raise InvalidRequest("cursor: expected one of a page with the same priority")
-    return place
-
-
-def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
-    # Filters on text must look at every row. CASE keeps the database from using an index, which would fetch each row
-    # on its own; a scan of the table is faster.
-    scan = filters.q is not None or filters.finding is not None
-    conditions = [sa.case((WORKLIST.c.newest, 1), else_=0) == 1 if scan else WORKLIST.c.newest == sa.true()]
-    if filters.priority is not None:
-        conditions.append(WORKLIST.c.rank == PRIORITIES.index(filters.priority))
-    if filters.read is not None:
-        conditions.append(WORKLIST.c.unread == sa.literal(not filters.read))
-    if filters.since is not None:
-        conditions.append(WORKLIST.c.created >= filters.since)
-    if filters.finding is not None:
-        conditions.append(WORKLIST.c.positive.contains(f"|{filters.finding}|", autoescape=True))
-    words = (filters.q or "").casefold().split()
-    return conditions + [WORKLIST.c.searched.contains(word, autoescape=True) for word in words]
+def _selection(filters: Filters, order: Order, place: Place | None, limit: int) -> sa.Select[Any]:
+    """Return the query for the first entries after a place (None: from the beginning)."""
+    key = order.key(filters.priority)
+    following = [] if place is None else [order.after(place, key)]
+    ids = sa.select(WORKLIST.c.prediction_id).where(*filters.conditions(), *following).order_by(*order.sorting(key))
+    if order.needs_instances:
+        ids = ids.join(INSTANCES, INSTANCES.c.id == WORKLIST.c.instance_id)
+    entries = _ENTRIES.where(PREDICTIONS.c.id.in_(ids.limit(limit).scalar_subquery()))
+    return entries.add_columns(*(column for column in key if column.key == SORTED_BY)).order_by(*order.sorting(key))
 
 
 def _searched(record: Summary) -> str:
@@ -229,4 +216,4 @@ def _searched(record: Summary) -> str:
 
 def _entry(row: sa.Row[Any]) -> Entry:
     marked = acknowledgement.acknowledgement(row)
-    return Entry(rows.summary(row._mapping), row.read_at, row.read_by, marked)
+    return Entry(rows.summary(row._mapping), row.read_at, row.read_by, marked, row.other_studies)

@@ -35,6 +35,14 @@ export function date(text) {
 }
 
 /**
+ * Format `093015.25` as `09:30`; return an empty string for any other text.
+ * @param {string} text
+ */
+export function time(text) {
+  return /^\d{4}/.test(text) ? `${text.slice(0, 2)}:${text.slice(2, 4)}` : "";
+}
+
+/**
  * Format a duration in its two largest units of days, hours and minutes.
  * @param {number} milliseconds
  */

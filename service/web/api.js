@@ -32,25 +32,37 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @property {boolean} second_look  whether the local branch examined the box
  * @property {string[]} flags
  * @property {Model} model
+ * @property {string} accession_number
  * @property {Record<string, string>} links
  *
  * @typedef {object} Entry  one radiograph of the worklist
  * @property {string} id
  * @property {string} created
  * @property {Priority} priority
+ * @property {string[]} reason  the positive findings that decided the priority
  * @property {string[]} positive
  * @property {string[]} flags
  * @property {Patient} patient
  * @property {Study} study
  * @property {string} accession_number
  * @property {string} series_description
+ * @property {string} view_position  PA, AP; empty if the file states none
+ * @property {number} other_studies  of the patient
  * @property {Model} model
  * @property {ReadMark | null} read
  * @property {Acknowledgement} acknowledgement
  *
  * @typedef {{ q?: string, priority?: string, finding?: string, read?: boolean }} Filters
+ * @typedef {"urgency" | "received" | "patient" | "study"} Sort
+ * @typedef {{ sort: Sort, descending: boolean, unread_first: boolean }} Order
  * @typedef {{ limit?: number, cursor?: string }} Paging
- * @typedef {{ items: Entry[], next: string | null, total: number, unread: Record<Priority, number> }} Page
+ *
+ * @typedef {object} Page
+ * @property {Entry[]} items
+ * @property {string | null} next
+ * @property {number} total
+ * @property {Record<Priority, number>} unread
+ * @property {string | null} oldest_unread_stat
  *
  * @typedef {object} Window  PS3.3 C.11.2.1
  * @property {string} name
@@ -121,11 +133,12 @@ export async function json(path, options) {
 /**
  * Fetch one page of the worklist. The search is sent in a body because URLs are logged and it may hold a patient's name.
  * @param {Filters} filters
+ * @param {Order} order
  * @param {Paging} paging
  * @returns {Promise<Page>}
  */
-export function worklist(filters, paging) {
-  return json("worklist/search", post({ ...filters, ...paging }));
+export function worklist(filters, order, paging) {
+  return json("worklist/search", post({ ...filters, ...order, ...paging }));
 }
 
 /**

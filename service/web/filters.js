@@ -24,3 +24,12 @@ export function chosenFilters() {
   const read = field("read").value;
   return read ? { ...set, read: read === "1" } : set;
 }
+
+/**
+ * Show filters in their fields.
+ * @param {Filters} filters
+ */
+export function showFilters({ q = "", priority = "", finding = "", read }) {
+  const chosen = { q, priority, finding, read: read === undefined ? "" : read ? "1" : "0" };
+  for (const [name, value] of Object.entries(chosen)) field(name).value = value;
+}

@@ -1,24 +1,32 @@
 // One page of the worklist at a time, fetched by cursor, so that a long list costs no more than a short one.
 
 import { worklist } from "./api.js";
+import { orderBy } from "./place.js";
 
-/** @import { Entry, Filters, Paging, Priority } from "./api.js" */
+/**
+ * @import { Entry, Filters, Order, Page, Paging } from "./api.js"
+ * @import { Selection } from "./place.js"
+ */
 
 export const ROWS = 50;
 
 export class Listing {
   /** @type {Filters} */
   filters = {};
+  /** @type {Order} */
+  order = orderBy("urgency", false);
   /** @type {Entry[]} */
   items = [];
   total = 0;
-  /** @type {Record<Priority, number>} */
-  unread = { STAT: 0, HIGH: 0, ROUTINE: 0 };
+  /** @type {Pick<Page, "unread" | "oldest_unread_stat">} */
+  counts = { unread: { STAT: 0, HIGH: 0, ROUTINE: 0 }, oldest_unread_stat: null };
   /** @type {string | null} */
   #next = null;
   /** @type {Paging[]} */
   #cursors = [{}]; // of all pages up to the current one
   #latest = 0;
+  /** @type {Map<string, { before?: string, after?: string, origin?: string }>} */
+  #neighbours = new Map(); // by entry: those beside the place that it left, and the one from which a step led to it
 
   /** Number of entries on the pages before the current one. */
   get first() {
@@ -39,16 +47,18 @@ export class Listing {
    */
   async load() {
     const request = ++this.#latest;
-    const page = await worklist(this.filters, { limit: ROWS, ...this.#cursors.at(-1) });
+    const page = await worklist(this.filters, this.order, { limit: ROWS, ...this.#cursors.at(-1) });
     if (request !== this.#latest) return false;
     if (page.items.length === 0 && this.hasPrevious) return this.previous();
-    [this.items, this.total, this.unread, this.#next] = [page.items, page.total, page.unread, page.next];
+    this.#rememberNeighbours(page.items);
+    [this.items, this.total, this.counts, this.#next] = [page.items, page.total, page, page.next];
     return true;
   }
 
-  /** @param {Filters} filters */
-  filter(filters) {
-    [this.filters, this.#cursors] = [filters, [{}]];
+  /** @param {Selection} selection */
+  select({ filters, order }) {
+    [this.filters, this.order, this.#cursors] = [filters, order, [{}]];
+    this.#neighbours.clear();
     return this.load();
   }
 
@@ -76,16 +86,46 @@ export class Listing {
   }
 
   /**
-   * Return the next or previous entry, turning the page if necessary, or null at the end of the list.
+   * Remember the neighbours of entries that were marked as read and therefore leave their place, so that who reads one
+   * after the other goes on from there.
+   * @param {Entry[]} items
+   */
+  #rememberNeighbours(items) {
+    const unread = new Set(items.filter((item) => !item.read).map((item) => item.id));
+    this.items.forEach(({ id, read }, index) => {
+      if (read || unread.has(id) || items[index]?.id === id) return;
+      const [before, after] = [this.items[index - 1]?.id, this.items[index + 1]?.id];
+      this.#neighbours.set(id, { ...this.#neighbours.get(id), before, after });
+    });
+  }
+
+  /**
+   * Return the next or previous entry, turning the page if necessary, or null at the end of the list. Back from an entry
+   * that a step led to is where the step began, also if that was marked as read and left its place.
+   * @param {string} id
+   * @param {1 | -1} step
+   * @returns {Promise<{ id: string } | null>}
+   */
+  async neighbour(id, step) {
+    const { before, after, origin } = this.#neighbours.get(id) ?? {};
+    const { after: left } = this.#neighbours.get(origin ?? "") ?? {};
+    if (step < 0 && origin && left) return { id: origin }; // it has left its place, perhaps for another page
+    const remembered = this.items.find((item) => item.id === (step > 0 ? after : (origin ?? before)));
+    const neighbour = remembered ?? (await this.#neighbourInOrder(id, step));
+    if (neighbour && step > 0) this.#neighbours.set(neighbour.id, { ...this.#neighbours.get(neighbour.id), origin: id });
+    return neighbour;
+  }
+
+  /**
    * @param {string} id
    * @param {1 | -1} step
    */
-  async neighbour(id, step) {
+  async #neighbourInOrder(id, step) {
     const index = this.items.findIndex((item) => item.id === id);
     if (index < 0) return this.items[0] ?? null; // the filters exclude the entry by now: the most urgent one
     const neighbour = this.items[index + step];
     if (neighbour) return neighbour;
-    if (step > 0 && this.hasNext) return (await this.next()) ? this.items[0] : null;
+    if (step > 0 && this.hasNext) return (await this.next()) ? (this.items[0] ?? null) : null;
     if (step < 0 && this.hasPrevious) return (await this.previous()) ? (this.items.at(-1) ?? null) : null;
     return null;
   }

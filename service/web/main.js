@@ -1,10 +1,12 @@
 // Entry point: connects the worklist, the viewer, the keyboard and the service's events.
 
+import { alertOf, prepareAlerts } from "./alerts.js";
 import { json } from "./api.js";
 import { byId } from "./element.js";
 import { follow } from "./events.js";
 import { listen, prepareHelp, showHelp } from "./keys.js";
 import { Listing } from "./listing.js";
+import { followLinks, goBack, goTo, radiographAt, selectionAt } from "./place.js";
 import { words } from "./problem.js";
 import { keepReader } from "./reader.js";
 import { say } from "./toast.js";
@@ -24,41 +26,45 @@ const STATES = { live: "Live", waiting: "Not connected" };
 async function start() {
   keepReader();
   prepareHelp();
+  prepareAlerts();
   prepareUploads();
   const card = await model();
   const { labels, untrained = [] } = card;
   const listing = new Listing();
-  const go = (/** @type {string} */ id) => {
-    location.hash = `#/${id}`;
-  };
-  const close = () => go("");
-  const worklist = new Worklist(listing, go, labels.filter((name) => !untrained.includes(name)));
-  const viewer = new Viewer(listing, go, close, card);
-  await worklist.refresh();
+  const worklist = new Worklist(listing, goTo, labels.filter((name) => !untrained.includes(name)));
+  const viewer = new Viewer(listing, goTo, () => goBack(worklist.selection), card);
+  followLinks();
+  if (radiographAt(location.hash)) await worklist.refresh();
   const route = () => show(worklist, viewer);
   addEventListener("hashchange", route);
   route();
   listen(() => ({ "?": showHelp, u: chooseFiles, ...(viewer.id ? viewer.actions : worklist.actions) }));
+  let wasConnected = false;
   await follow(
     (change) => {
       worklist.changed(change);
       viewer.changed(change);
+      if (change.kind === "new" && change.priority === "STAT") alertOf(1, change.id);
     },
-    (state) => {
+    async (state) => {
       showConnection(state);
-      if (state === "live") worklist.refresh(); // changes while disconnected were not reported
+      if (state !== "live") return;
+      const before = listing.counts.unread.STAT;
+      await worklist.refresh(); // changes while disconnected were not reported
+      const missed = listing.counts.unread.STAT - before;
+      if (wasConnected && missed > 0) alertOf(missed);
+      wasConnected = true;
     },
   );
 }
 
 /**
- * Show the view that the address names: `#/ID` is a radiograph, anything else the list. An ID is made by the service and
- * identifies no patient.
+ * Show what the address names.
  * @param {Worklist} worklist
  * @param {Viewer} viewer
  */
 function show(worklist, viewer) {
-  const [, id] = /^#\/([\w-]+)$/.exec(location.hash) ?? [];
+  const id = radiographAt(location.hash);
   const before = viewer.id;
   byId("worklist").hidden = Boolean(id);
   byId("viewer").hidden = !id;
@@ -67,7 +73,7 @@ function show(worklist, viewer) {
     if (!before) byId("stage").focus({ preventScroll: true });
   } else {
     viewer.leave();
-    worklist.refresh().then(() => before && worklist.select(before));
+    worklist.restore(selectionAt(location.hash, history.state)).then(() => before && worklist.select(before));
   }
 }
 

@@ -123,9 +123,19 @@ function showDownloads(prediction) {
   const links = Object.entries(prediction.links).filter(([name]) => !NOT_OFFERED.has(name));
   byId("downloads").replaceChildren(...links.map(([name, path]) => {
     const button = element("button", { type: "button" }, `Save ${OBJECTS[name] ?? label(name)}`);
-    const file = path.split("?")[0].split("/").pop() || name;
+    const file = fileName(prediction.accession_number, path.split("?")[0].split("/").pop() || name);
     const relative = path.replace(/^\/v1\//, "");
     button.addEventListener("click", () => save(file, relative).catch((error) => say(words(error), "problem")));
     return element("li", {}, button);
   }));
+}
+
+/**
+ * Name a file after its radiograph, so that those of several can be told apart in one folder.
+ * @param {string} accession
+ * @param {string} name
+ */
+function fileName(accession, name) {
+  const prefix = accession.replace(/[^\p{L}\p{N}.-]+/gu, "_").replace(/^[._]+/, "");
+  return prefix ? `${prefix}_${name}` : name;
 }

@@ -1,9 +1,11 @@
 // The rows of the worklist.
 
-import { age, date, duration } from "./age.js";
+import { age, date, duration, time } from "./age.js";
 import { element } from "./element.js";
-import { flag, PRIORITIES, sentence } from "./findings.js";
+import { flag, PRIORITIES } from "./findings.js";
 import { personName } from "./person_name.js";
+import { keepThumbnails, thumbnail } from "./thumbnail.js";
+import { why } from "./why.js";
 
 /** @import { Entry, Priority, ReadMark } from "./api.js" */
 
@@ -18,6 +20,7 @@ const contents = new WeakMap(); // the entry of each row as JSON
 export function fill(body, items) {
   const documents = new Map(items.map((entry) => [entry.id, JSON.stringify(entry)]));
   for (const tr of [...body.rows]) if (contents.get(tr) !== documents.get(tr.dataset.id ?? "")) tr.remove();
+  keepThumbnails([...documents.keys()]);
   const kept = new Map([...body.rows].map((tr) => [tr.dataset.id, tr]));
   items.forEach((entry, index) => {
     const tr = kept.get(entry.id) ?? row(entry);
@@ -26,28 +29,63 @@ export function fill(body, items) {
   });
 }
 
-/** @param {Entry} entry */
+/**
+ * Move the focus to a part of a row.
+ * @param {HTMLTableRowElement} tr
+ * @param {string} part  selector of the part of the row
+ * @param {boolean} scroll
+ */
+export function focusPart(tr, part, scroll = true) {
+  const target = tr.querySelector(part);
+  if (target instanceof HTMLElement) target.focus({ preventScroll: !scroll });
+}
+
+/**
+ * Create the row of an entry. The roles keep it a row of a table where a narrow window lays it out in lines.
+ * @param {Entry} entry
+ */
 function row(entry) {
-  const { patient, study, model } = entry;
-  const description = study.description || entry.series_description;
-  const dated = [date(study.date), description].filter(Boolean).join(" · ");
+  const { patient, study } = entry;
   const name = element("a", { href: `#/${entry.id}`, class: "name" }, personName(patient.name));
+  const person = joined(patient.id, [patient.sex, age(patient, study.date)].filter(Boolean).join(", "), others(entry));
+  const taken = joined([date(study.date), time(study.time)].filter(Boolean).join(" "), entry.view_position);
+  const description = study.description || entry.series_description;
   const cells = [
-    element("td", {}, priority(entry.priority), ...alert(entry)),
-    element("th", { scope: "row" }, name, secondLine(patient.id)),
-    element("td", {}, [patient.sex, age(patient, study.date)].filter(Boolean).join(", ") || "–"),
-    element("td", {}, entry.accession_number || "–", secondLine(dated)),
-    element("td", { class: entry.positive.length ? "positive" : "quiet" }, sentence(entry.positive)),
-    element("td", { class: "number waiting" }, waitingTime(entry, Date.now())),
-    element("td", { class: "quiet" }, entry.flags.map(flag).join("; ")),
-    element("td", { class: "quiet" }, model.version),
-    element("td", {}, readButton(entry)),
+    element("td", { role: "cell", class: "urgency" }, priority(entry.priority), ...alert(entry)),
+    element("td", { role: "cell", class: "picture" }, thumbnail(entry.id)),
+    element("th", { role: "rowheader", scope: "row", class: "person" }, name, secondLine(person)),
+    element("td", { role: "cell", class: "study" }, taken || "–", secondLine(joined(entry.accession_number, description))),
+    element("td", { role: "cell", class: "findings" }, ...findings(entry)),
+    element("td", { role: "cell", class: "number waiting" }, waitingTime(entry, Date.now())),
+    element("td", { role: "cell", class: "marks" }, readButton(entry)),
   ];
   const tr = document.createElement("tr");
   tr.dataset.id = entry.id;
+  tr.setAttribute("role", "row");
   tr.classList.toggle("read", Boolean(entry.read));
   tr.append(...cells);
   return tr;
+}
+
+/** @param {string[]} parts */
+function joined(...parts) {
+  return parts.filter(Boolean).join(" · ");
+}
+
+/** @param {Entry} entry */
+function others({ other_studies: count }) {
+  return count ? `${count} other ${count === 1 ? "study" : "studies"}` : "";
+}
+
+/**
+ * The findings, that which decided the priority first; what is unusual about the radiograph in a second line.
+ * @param {Entry} entry
+ */
+function findings(entry) {
+  const [first, rest] = why(entry);
+  const reason = entry.reason.length ? element("strong", {}, first) : element("span", { class: "quiet" }, first);
+  const unusual = entry.flags.length ? [secondLine(entry.flags.map(flag).join("; "))] : [];
+  return [reason, rest && ` ${rest}`, ...unusual];
 }
 
 /** @param {Priority} name */
@@ -96,8 +134,8 @@ export function isAlerting({ acknowledgement: { requested, at } }) {
  * @param {string} at
  */
 function byAndTime(by, at) {
-  const time = new Date(at).toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "short" });
-  return `${by ? ` by ${by}` : ""}, ${time}`;
+  const local = new Date(at).toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "short" });
+  return `${by ? ` by ${by}` : ""}, ${local}`;
 }
 
 /** @param {Entry} entry */
@@ -105,7 +143,7 @@ function alert(entry) {
   const text = acknowledgedBy(entry);
   if (!text) return [];
   if (!isAlerting(entry)) return [element("span", { class: "second", title: text }, "Acknowledged")];
-  const description = `Acknowledge ${personName(entry.patient.name)}; the alert is repeated until then`;
+  const description = `Acknowledge the alert of ${personName(entry.patient.name)}, which is repeated until then`;
   const attributes = { type: "button", class: "acknowledge", "aria-label": description, title: description };
   return [element("button", attributes, "Acknowledge")];
 }
@@ -113,8 +151,9 @@ function alert(entry) {
 /** @param {Entry} entry */
 function readButton(entry) {
   const name = personName(entry.patient.name);
-  const description = entry.read ? `${readBy(entry.read)}; mark ${name} unread` : `Mark ${name} read`;
   const text = entry.read ? ["Read", entry.read.by].filter(Boolean).join(", ") : "Mark read";
+  // The label begins with the text that is shown, by which who speaks to the computer names the button.
+  const description = entry.read ? `${text}: ${readBy(entry.read)}; mark ${name} unread` : `${text}: ${name}`;
   return element("button", { type: "button", class: "mark", "aria-label": description, title: description }, text);
 }
 

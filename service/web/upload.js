@@ -4,12 +4,13 @@ import { url } from "./api.js";
 import { byId, element } from "./element.js";
 import { PRIORITIES } from "./findings.js";
 import { authorization, key, renew } from "./key.js";
-import { allLines, Problem, UNREACHABLE } from "./problem.js";
+import { allLines, Problem, UNREACHABLE, words } from "./problem.js";
 import { say } from "./toast.js";
 
 /** @import { Prediction } from "./api.js" */
 
 const CONCURRENCY = 3; // requests at once
+const SAMPLES = ["pneumothorax", "effusion", "cardiomegaly", "nodule_monochrome1", "normal"]; // of web/samples
 
 /** @type {{ file: File, line: Line }[]} */
 const queue = [];
@@ -17,6 +18,7 @@ let running = 0;
 
 export function prepareUploads() {
   byId("upload-button").addEventListener("click", chooseFiles);
+  byId("samples-button").addEventListener("click", () => sendSamples().catch((error) => say(words(error), "problem")));
   byId("uploads-close").addEventListener("click", () => {
     byId("uploads").hidden = true;
     byId("upload-button").focus();
@@ -42,6 +44,15 @@ export function prepareUploads() {
 
 export function chooseFiles() {
   byId("files").click();
+}
+
+/** Upload the phantoms that come with the service. */
+async function sendSamples() {
+  send(await Promise.all(SAMPLES.map(async (name) => {
+    const answer = await fetch(new URL(`samples/${name}.dcm`, import.meta.url));
+    if (!answer.ok) throw new Problem({ title: "The samples are not part of this installation", detail: "Add DICOM files instead." });
+    return new File([await answer.blob()], `${name}.dcm`);
+  })));
 }
 
 /** @param {File[]} files */

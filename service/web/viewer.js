@@ -6,6 +6,7 @@ import { fillMenus } from "./controls.js";
 import { Display } from "./display.js";
 import { byId, element } from "./element.js";
 import { listenToExports } from "./exports.js";
+import { failure } from "./failure.js";
 import { showMarks, showPanel } from "./panel.js";
 import { words } from "./problem.js";
 import { Radiographs } from "./radiographs.js";
@@ -25,6 +26,7 @@ import { warnings } from "./warnings.js";
  */
 
 const PREFETCH_MS = 300;
+const RETRY_MS = 2000;
 
 export class Viewer {
   /** @type {string | null} */
@@ -71,11 +73,19 @@ export class Viewer {
   async open(id) {
     this.#clear(id);
     byId("stage-message").textContent = this.#radiographs.isLoaded(id) ? "" : "Loading";
+    await this.#load(id);
+  }
+
+  /** @param {string} id */
+  async #load(id) {
     try {
       const [radiograph, current] = await Promise.all([this.#radiographs.load(id), entry(id)]);
       if (this.id === id) this.#show(radiograph, current);
     } catch (error) {
-      if (this.id === id) byId("stage-message").textContent = words(error);
+      if (this.id !== id) return;
+      const { text, passes } = failure(error);
+      byId("stage-message").textContent = text;
+      if (passes) setTimeout(() => this.id === id && this.#load(id), RETRY_MS);
     }
   }
 

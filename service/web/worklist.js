@@ -1,19 +1,25 @@
 // The worklist: rows in the order of the service, filters, pages, and updates.
 
 import { acknowledge, markRead, post, save } from "./api.js";
+import { arrivals } from "./arrivals.js";
+import { listenToColumns, showOrder } from "./columns.js";
 import { byId, element, targetOf } from "./element.js";
-import { chosenFilters, field } from "./filters.js";
-import { label, PRIORITIES } from "./findings.js";
+import { chosenFilters, field, showFilters } from "./filters.js";
+import { label } from "./findings.js";
+import { showPosition } from "./paging.js";
+import { addressOf, keep } from "./place.js";
 import { words } from "./problem.js";
 import { reader } from "./reader.js";
-import { fill, isAlerting, waitingTime } from "./row.js";
+import { fill, focusPart, isAlerting, waitingTime } from "./row.js";
 import { say } from "./toast.js";
+import { showUnread, updateOldest } from "./unread.js";
 
 /**
  * @import { Entry, Priority } from "./api.js"
  * @import { Change } from "./events.js"
  * @import { Actions } from "./keys.js"
  * @import { Listing } from "./listing.js"
+ * @import { Selection } from "./place.js"
  */
 
 const TYPING_MS = 250; // pause in typing after which the list is filtered
@@ -43,6 +49,7 @@ export class Worklist {
     byId("page-after").addEventListener("click", () => this.turnPage(1));
     byId("page-before").addEventListener("click", () => this.turnPage(-1));
     byId("rows").addEventListener("click", (event) => this.#clicked(event));
+    listenToColumns(() => listing.order, (order) => this.#select({ filters: chosenFilters(), order }));
     setInterval(() => this.#updateWaiting(), 1000);
   }
 
@@ -62,8 +69,25 @@ export class Worklist {
     return this.#entryOf(document.activeElement);
   }
 
+  /** What the list shows. */
+  get selection() {
+    const { filters, order } = this.listing;
+    return { filters, order };
+  }
+
   async refresh() {
     await this.#show(this.listing.load());
+  }
+
+  /**
+   * Show the list that an address names; where it is shown already, as it is now.
+   * @param {Selection} selection
+   */
+  async restore(selection) {
+    showFilters(selection.filters);
+    selection.filters = chosenFilters(); // without values that are not offered
+    const isShown = addressOf(selection) === addressOf(this.selection) && selection.filters.q === this.listing.filters.q;
+    await this.#show(isShown ? this.listing.load() : this.listing.select(selection));
   }
 
   /**
@@ -119,7 +143,7 @@ export class Worklist {
   }
 
   async exportCsv() {
-    const saving = save("worklist.csv", "worklist.csv", post(this.listing.filters));
+    const saving = save("worklist.csv", "worklist.csv", post({ ...this.listing.filters, ...this.listing.order }));
     await saving.catch((error) => say(words(error), "problem"));
   }
 
@@ -138,7 +162,13 @@ export class Worklist {
   }
 
   #filter() {
-    return this.#show(this.listing.filter(chosenFilters()));
+    return this.#select({ filters: chosenFilters(), order: this.listing.order });
+  }
+
+  /** @param {Selection} selection */
+  #select(selection) {
+    keep(selection);
+    return this.#show(this.listing.select(selection));
   }
 
   /**
@@ -162,28 +192,25 @@ export class Worklist {
   }
 
   #render() {
-    const { items, total, unread, first, filters } = this.listing;
+    const { items, counts, filters, order } = this.listing;
     const before = [...table().rows].findIndex((tr) => tr.contains(document.activeElement));
     const focusedRow = table().rows[before];
     const part = document.activeElement?.matches("button.mark") ? "button.mark" : "a.name";
     fill(table(), items);
     if (focusedRow && !focusedRow.contains(document.activeElement)) {
-      this.select(focusedRow.dataset.id ?? "", part, before);
+      const id = focusedRow.dataset.id ?? "";
+      const hasLeft = items.some((item, index) => item.id === id && item.read && index !== before);
+      this.select(hasLeft ? "" : id, part, before); // who marks one row as read after the other stays in their place
     }
+    showOrder(order);
     const isFiltered = Object.keys(filters).length > 0;
     byId("empty").hidden = items.length > 0;
+    byId("samples").hidden = items.length > 0 || isFiltered;
     byId("empty").textContent = isFiltered
       ? "No radiographs match these filters."
       : "No radiographs yet. Add DICOM files or drop them here.";
-    const position = `${first + 1}–${first + items.length} of ${total.toLocaleString("en")}`;
-    byId("position").textContent = items.length ? position : "";
-    byId("page-before", HTMLButtonElement).disabled = !this.listing.hasPrevious;
-    byId("page-after", HTMLButtonElement).disabled = !this.listing.hasNext;
-    byId("unread").replaceChildren(...Object.entries(PRIORITIES).map(([name, text]) => {
-      const count = unread[/** @type {Priority} */ (name)];
-      return element("li", { class: name.toLowerCase() }, element("b", {}, String(count)), ` ${text} unread`);
-    }));
-    document.title = unread.STAT ? `(${unread.STAT} STAT) AG-CNN triage` : "AG-CNN triage";
+    showPosition(this.listing);
+    showUnread(counts);
   }
 
   /** @param {Event} event */
@@ -208,29 +235,10 @@ export class Worklist {
       const text = waitingTime(this.listing.items[index], Date.now());
       if (cell.textContent !== text) cell.textContent = text;
     });
+    updateOldest();
   }
 }
 
 function table() {
   return byId("rows", HTMLTableSectionElement);
-}
-
-/**
- * @param {HTMLTableRowElement} tr
- * @param {string} part  selector of the part of the row
- * @param {boolean} scroll
- */
-function focusPart(tr, part, scroll = true) {
-  const target = tr.querySelector(part);
-  if (target instanceof HTMLElement) target.focus({ preventScroll: !scroll });
-}
-
-/**
- * Describe radiographs that have arrived.
- * @param {Priority[]} priorities
- */
-export function arrivals(priorities) {
-  const stat = priorities.filter((priority) => priority === "STAT").length;
-  const count = priorities.length === 1 ? "1 new radiograph" : `${priorities.length} new radiographs`;
-  return stat ? `${count}, ${stat} STAT` : count;
 }

@@ -57,6 +57,10 @@ def test_the_worklist_has_the_predictions_by_urgency(client: Client, posted: lis
     assert {entry.id for entry in page.items} == {item["id"] for item in posted}
     assert keys == sorted(keys)
     assert (page.total, page.next) == (5, None)
+    stat = [entry.created for entry in page.items if entry.priority == "STAT"]
+    assert page.oldest_unread_stat == min(stat, default=None)
+    assert {entry.view_position for entry in page.items} == {"PA"}
+    assert {entry.other_studies for entry in page.items} == {0}  # all are in one study
     assert sum(page.unread.model_dump().values()) == 5
 
 
@@ -166,6 +170,22 @@ def test_an_unpaired_surrogate_is_no_internal_error(client: Client) -> None:
     body = {"content": rb'{"q": "\ud800"}', "headers": {"Content-Type": "application/json"}}
 
     assert client.request("POST", "/v1/worklist/search", **body).status_code in (200, 400)
+
+
+def test_a_search_takes_an_order_also_for_the_table(client: Client, posted: list[dict[str, Any]]) -> None:
+    order = {"sort": "patient", "descending": True, "unread_first": True}
+    listed, cursor = [], None
+    for _ in posted:
+        body = order | {"limit": 1} | ({"cursor": cursor} if cursor else {})
+        page = client.request("POST", "/v1/worklist/search", json=body).json()
+        listed += [entry["patient"]["name"] for entry in page["items"]]
+        cursor = page["next"]
+    table = rows(client.request("POST", "/v1/worklist.csv", json=order).text)
+
+    assert listed == ["Doe^Jane", *["Canary^Tweety"] * 3, "=1+1"]
+    assert [row["patient_name"].removeprefix("'") for row in table] == listed
+    refused = client.request("POST", "/v1/worklist/search", json={"sort": "colour"})
+    assert refused.status_code == client.get("/v1/worklist?sort=patient").status_code == 400
 
 
 # The table...

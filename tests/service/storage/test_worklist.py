@@ -17,16 +17,18 @@ from hypothesis import strategies as st
 from service.errors import InvalidRequest, NotFound
 from service.storage import cursor as cursors
 from service.storage.database import Database, migrations
+from service.storage.filters import Filters
+from service.storage.order import Order
 from service.storage.record import Record
 from service.storage.records import Records
 from service.storage.rows import to_json
 from service.storage.tables import INSTANCES, PREDICTIONS, WORKLIST
-from service.storage.worklist import Filters, Worklist
+from service.storage.worklist import Worklist
 from service.triage.rule import PRIORITIES
 from tests.service.records import PREDICTION, finding
 from tests.service.storage.conftest import Make
 
-ALL = Filters()
+ALL, URGENT = Filters(), Order()
 MAX_PAGES = 50
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 Add = Callable[..., Record]
@@ -55,12 +57,12 @@ def add(records: Records, make: Make) -> Add:
     return _add
 
 
-def ids(worklist: Worklist, filters: Filters = ALL, limit: int = 100) -> list[str]:
+def ids(worklist: Worklist, filters: Filters = ALL, limit: int = 100, order: Order = URGENT) -> list[str]:
     """Return the ids of the whole list, read page by page."""
     listed: list[str] = []
     cursor = None
     for _ in range(MAX_PAGES):
-        entries, cursor = worklist.page(filters, limit, cursor)
+        entries, cursor = worklist.page(filters, limit, cursor, order)
         listed += [entry.record.id for entry in entries]
         if cursor is None:
             return listed
@@ -83,6 +85,74 @@ def test_the_order_is_priority_then_margin_then_waiting_time(worklist: Worklist,
 
     assert ids(worklist) == [names[name].id for name in order]
     assert ids(worklist, limit=1) == [names[name].id for name in order]
+
+
+NAMES = {
+    "A1": "Ödön^Ö",
+    "A2": "ueda^ueda",
+    "A3": "Ueda^Taro",
+    "A4": "",
+    "A5": "Zoe^" + "é" * 80,
+    "A6": "Zoe^" + "é" * 81,
+}
+BY_NAME = ["A4", "A3", "A2", "A5", "A6", "A1"]  # equal in 64 characters: by time
+
+
+@pytest.fixture
+def named(worklist: Worklist, add: Add) -> Callable[[Order, int], list[str]]:
+    """Return a function that lists the accession numbers of six patients, read page by page."""
+    for number, (accession, name) in enumerate(NAMES.items()):
+        study = {"StudyDate": f"2026010{number % 2}", "StudyTime": f"{9 - number:02}0000"}
+        record = add(accession_number=accession, margin=float(number), attributes={"PatientName": name} | study)
+        if accession in ("A2", "A6"):
+            worklist.mark(record.id, True, "")
+    numbers = {entry.record.id: entry.record.accession_number for entry in worklist.page(ALL, 100, None)[0]}
+    return lambda order, limit: [numbers[id] for id in ids(worklist, limit=limit, order=order)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_the_list_can_be_sorted_by_a_column_and_begin_with_unread_entries(
+    named: Callable[[Order, int], list[str]], limit: int
+) -> None:
+    received = [*NAMES]
+    by_study = ["A5", "A3", "A1", "A6", "A4", "A2"]
+
+    assert named(Order("patient"), limit) == BY_NAME
+    assert named(Order("patient", descending=True), limit) == BY_NAME[::-1]
+    assert named(Order("received"), limit) == received
+    assert named(Order("study"), limit) == by_study
+    assert named(Order("study", unread_first=True), limit) == ["A5", "A3", "A1", "A4", "A6", "A2"]
+    assert named(Order(unread_first=True), limit) == ["A5", "A4", "A3", "A1", "A6", "A2"]
+    assert named(Order(descending=True, unread_first=True), limit) == ["A1", "A3", "A4", "A5", "A2", "A6"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Order(), Order(unread_first=True)),
+        (Order("study", unread_first=True), Order("study")),
+        (Order(), Order("patient")),
+        (Order("patient"), Order()),
+    ],
+)
+def test_a_cursor_of_another_order_is_refused(worklist: Worklist, add: Add, one: Order, other: Order) -> None:
+    add(), add()
+    _, cursor = worklist.page(ALL, 1, None, one)
+
+    with pytest.raises(InvalidRequest):
+        worklist.page(ALL, 1, cursor, other)
+
+
+def test_other_studies_of_a_patient_are_counted_by_id_and_issuer(worklist: Worklist, add: Add) -> None:
+    patient = {"PatientID": "7", "IssuerOfPatientID": "A"}
+    first = add(study_instance_uid="1.1", attributes=patient)
+    for study in ("1.1", "1.2", "1.2", "1.3"):
+        add(study_instance_uid=study, attributes=patient)
+    other = add(study_instance_uid="1.4", attributes={"PatientID": "7", "IssuerOfPatientID": "B"})
+    nameless = [add(study_instance_uid=f"1.{number}", attributes={}) for number in (5, 6)]
+
+    listed = {entry.record.id: entry.other_studies for entry in worklist.page(ALL, 100, None)[0]}
+    assert [listed[record.id] for record in (first, other, *nameless)] == [2, 0, 0, 0]
 
 
 rows = st.tuples(
@@ -108,7 +178,7 @@ def test_pages_contain_every_entry_once_in_order_also_with_ties(
     shared: Database, listed: list[tuple[str, float | None, int, bool]], limit: int, read: bool | None
 ) -> None:
     """Compare with a sort in Python."""
-    keyed = []
+    keyed, unread_first = [], []
     with shared.write() as connection:
         connection.execute(sa.delete(PREDICTIONS))
         connection.execute(sa.delete(INSTANCES))
@@ -119,8 +189,11 @@ def test_pages_contain_every_entry_once_in_order_also_with_ties(
             if read in (None, is_read):
                 urgency = math.inf if margin is None else -margin
                 keyed.append((PRIORITIES.index(priority), urgency, created, id))
+                unread_first.append((is_read, *keyed[-1]))
 
-    assert ids(Worklist(shared), Filters(read=read), limit) == [key[-1] for key in sorted(keyed)]
+    filters, first = Filters(read=read), Order(unread_first=True)
+    assert ids(Worklist(shared), filters, limit) == [key[-1] for key in sorted(keyed)]
+    assert ids(Worklist(shared), filters, limit, first) == [key[-1] for key in sorted(unread_first)]
 
 
 def _row(
@@ -237,6 +310,9 @@ def test_filters_by_priority_finding_time_and_read_mark(worklist: Worklist, add:
         ("DOE", True),
         ("jane doe", True),
         ("doe^ja", True),
+        ("Doe, Jane (Müller)", True),
+        ("doe,jane", True),
+        ("doe, smith", False),
         ("müll", True),
         ("MÜLLER", True),
         ("17-b", True),
@@ -267,6 +343,7 @@ def test_the_total_meets_the_filters_and_unread_counts_the_whole_list(worklist: 
     counts = worklist.counts(Filters(priority="HIGH"))
 
     assert counts.total == 3
+    assert counts.oldest_stat == NOON
     assert counts.unread == {"STAT": 2, "HIGH": 3, "ROUTINE": 0}
 
 

@@ -55,7 +55,7 @@ def row(tab: Tab, id: str) -> Any:
 def test_it_can_be_acknowledged_in_the_list(tab: Tab, service: httpx.Client, alerted: dict[str, Any]) -> None:
     tab.open().listed()
     tab.page.fill("#reader", "AB")
-    button = row(tab, alerted["id"]).get_by_role("button", name="Acknowledge Alert, Ada; the alert is repeated")
+    button = row(tab, alerted["id"]).get_by_role("button", name="Acknowledge the alert of Alert, Ada")
 
     button.click()
 
@@ -146,6 +146,43 @@ def test_without_an_alert_nothing_of_it_is_shown(tab: Tab, quiet: dict[str, Any]
     assert tab.text("#acknowledgement") == ""
     assert not tab.page.locator("#acknowledge").is_visible()
     assert tab.text("#toast") == ""
+
+
+def test_sound_and_notification_for_stat_are_off_until_chosen_and_then_remembered(
+    tab: Tab, service: httpx.Client, quiet: dict[str, Any]
+) -> None:
+    tab.page.add_init_script("""
+        window.alerts = [];
+        window.Notification = class extends EventTarget {
+            static permission = "granted";
+            static requestPermission = async () => "granted";
+            constructor(title, { body }) { super(); window.alerts.push(`${title}, ${body}`); }
+        };
+        const start = OscillatorNode.prototype.start;
+        OscillatorNode.prototype.start = function (...when) { window.alerts.push("beep"); start.apply(this, when); };
+    """)
+    tab.open().listed()
+    tab.page.wait_for_selector('#live[data-state="live"]')
+    new = post(service, radiograph(1, PatientName="Alert^Two"))
+    tab.page.wait_for_selector(f'tr[data-id="{new["id"]}"]')
+    assert tab.page.evaluate("() => window.alerts") == []
+
+    tab.page.click("#alerts-button")
+    for box in ("#alert-sound", "#alert-notification"):
+        tab.page.check(box)
+    tab.key("Escape")
+    tab.page.wait_for_selector("#alerts-button:has-text('Alerts on')")
+    tab.page.reload()
+    tab.page.wait_for_selector('#live[data-state="live"]')
+    tab.page.wait_for_selector("#alerts-button:has-text('click to allow sound')")
+    tab.page.click("h1")
+    tab.page.wait_for_selector("#alerts-button:has-text('Alerts on')")
+    new = post(service, radiograph(2, PatientName="Alert^Three"))
+
+    tab.page.wait_for_selector(f'tr[data-id="{new["id"]}"]')
+    alerts = tab.page.evaluate("() => window.alerts")
+    assert set(alerts) == {"beep", "New STAT radiograph, AG-CNN triage"}
+    assert "Three" not in "".join(alerts)
 
 
 @pytest.mark.parametrize("size", [LANDSCAPE, PORTRAIT])

@@ -75,6 +75,22 @@ def test_a_refused_file_shows_its_reasons_and_does_not_affect_others(tab: Tab, p
     assert "Refused: Not a readable DICOM file" in lines["letter.txt"]
 
 
+def test_the_empty_page_offers_the_samples(tab: Tab, service: httpx.Client) -> None:
+    empty = {"items": [], "next": None, "total": 0, "unread": {"STAT": 0, "HIGH": 0, "ROUTINE": 0}}
+    tab.page.route("**/v1/worklist/search", lambda route: route.fulfill(json=empty | {"oldest_unread_stat": None}))
+    tab.open()
+    button = tab.page.get_by_role("button", name="Try the samples")
+    button.wait_for()
+
+    button.click()
+
+    tab.page.unroute("**/v1/worklist/search")
+    tab.page.wait_for_function("() => document.querySelectorAll('#upload-list [data-state=accepted]').length === 5")
+    button.wait_for(state="hidden")
+    listed = service.post("/v1/worklist/search", json={"q": "phantom^"}).json()
+    assert listed["total"] == 5
+
+
 def test_files_can_be_dropped(tab: Tab, predictions: list[Any]) -> None:
     tab.open().listed()
     drop = """(text) => {
@@ -174,6 +190,8 @@ def test_a_page_opened_before_the_service_answers_loads_later(tab: Tab, predicti
 
 # Accessibility and sources
 
+EXPERIMENTAL = {"rules": {"label-content-name-mismatch": {"enabled": True}}}  # beside all that axe runs by itself
+
 
 @pytest.mark.parametrize("size", [LANDSCAPE, PORTRAIT])
 def test_axe_reports_no_violation(
@@ -183,7 +201,7 @@ def test_axe_reports_no_violation(
     violations: dict[str, list[str]] = {}
 
     def check(place: str) -> None:
-        results = Axe().run(tab.page).response["violations"]
+        results = Axe().run(tab.page, options=EXPERIMENTAL).response["violations"]
         violations[place] = [
             f"{one['id']} ({one['impact']}): {[node['html'][:120] for node in one['nodes']]}" for one in results
         ]
@@ -197,29 +215,52 @@ def test_axe_reports_no_violation(
     check("viewer")
     tab.key("s").key("o").settled()
     check("viewer with scores, side by side")
+    if size == LANDSCAPE:
+        tab.page.set_viewport_size({"width": size[0] // 2, "height": size[1] // 2})  # as at 200 %
+        tab.key("Escape").listed()
+        check("list, enlarged")
+        tab.page.click("#alerts-button")
+        check("alerts")
     tab.close()
     assert {place: ids for place, ids in violations.items() if ids} == {}
     assert tab.problems() == []
+
+
+def test_forced_colours_show_pressed_buttons_and_bars(tab: Tab, predictions: list[Any]) -> None:
+    tab.page.emulate_media(forced_colors="active")
+    tab.view(predictions[0]["id"])
+    tab.key("i").settled()  # some browsers transition colours
+
+    colours = """(selectors) => selectors.map((one) =>
+        getComputedStyle(document.querySelector(one)).backgroundColor)"""
+    shown = ['[data-key="i"]', '[data-key="f"]', "#bars .fill", "#bars .track"]
+    pressed, other, fill, track = tab.page.evaluate(colours, shown)
+
+    assert pressed != other
+    assert fill != track
 
 
 def test_the_focus_is_visible_and_follows_the_reading_order(tab: Tab, predictions: list[Any]) -> None:
     tab.open().listed()
     tab.page.evaluate("() => document.getElementById('reader').focus()")
     places = []
-    for _ in range(9):
+    for _ in range(10):
         places.append(tab.page.evaluate("() => document.activeElement.id || document.activeElement.name"))
         outline = tab.page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
         assert outline != "none", places[-1]
         tab.key("Tab")
 
-    assert places == ["reader", "help-button", "q", "priority", "finding", "read", "export", "upload-button", "table"]
+    assert places == [
+        *("reader", "alerts-button", "help-button"),
+        *("q", "priority", "finding", "read", "export", "upload-button", "table"),
+    ]
 
 
 def test_a_screen_reader_gets_the_findings(tab: Tab, predictions: list[Any]) -> None:
     tab.open().listed()
     rows = tab.page.get_by_role("table").get_by_role("row")
     assert rows.count() == 1 + len(tab.listed())
-    assert tab.page.get_by_role("table").get_by_role("columnheader").count() == 9
+    assert tab.page.get_by_role("table").get_by_role("columnheader").count() == 7
     tab.view(predictions[0]["id"])
 
     for finding in predictions[0]["findings"]:
@@ -255,14 +296,16 @@ def test_sources_use_no_function_that_parses_markup() -> None:
     """A single such function could turn a value from a file into HTML."""
     for path in WEB.glob("*.js"):
         text = path.read_text(encoding="utf-8")
-        for sink in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage"):
+        for sink in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
             assert sink not in text, f"{path.name}: {sink}"
+        # It outlives the tab, on machines that several people use; the choice of alerts names nobody.
+        assert "localStorage" not in text or path.name == "alerts.js", path.name
     html = (WEB / "index.html").read_text(encoding="utf-8")
     assert "style=" not in html
     assert not re.search(r"\son[a-z]+=", html)
 
 
-@pytest.mark.parametrize("path", sorted(WEB.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(filter(Path.is_file, WEB.iterdir())), ids=lambda path: path.name)
 def test_a_file_of_the_page_is_short_and_named_for_its_subject(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
     assert path.stem not in {"utils", "util", "common", "base", "core", "helpers", "helper", "types", "misc"}

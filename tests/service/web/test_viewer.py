@@ -481,7 +481,7 @@ def test_a_radiograph_that_does_not_exist_is_reported(tab: Tab, predictions: lis
     tab.expected += ("404",)
     tab.open("#/0123456789abcdef")
 
-    tab.page.wait_for_selector("#stage-message:has-text('Not found')")
+    tab.page.wait_for_selector("#stage-message:has-text('There is no radiograph at this address')")
     assert not tab.page.locator("#panel h2").is_visible()
     tab.key("m").key("i").key("h").key("1").key("Escape")
     tab.page.wait_for_selector("#worklist:not([hidden])")
@@ -605,5 +605,5 @@ def test_linked_objects_can_be_saved(tab: Tab, service: httpx.Client, prediction
     with tab.page.expect_download() as started:
         tab.page.click("#downloads button:has-text('Save New object')")
 
-    assert started.value.suggested_filename == "image.png"
+    assert started.value.suggested_filename == "A1_image.png"
     assert started.value.path().read_bytes() == service.get(predictions[0]["links"]["image"]).content

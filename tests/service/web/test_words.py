@@ -118,5 +118,5 @@ def test_events_are_parsed_however_the_text_is_split(modules: Modules, size: int
 def test_new_radiographs_are_counted(modules: Modules) -> None:
     call = "(m, priorities) => m.arrivals(priorities)"
 
-    assert modules.call("worklist.js", call, ["HIGH"]) == "1 new radiograph"
-    assert modules.call("worklist.js", call, ["STAT", "ROUTINE", "STAT"]) == "3 new radiographs, 2 STAT"
+    assert modules.call("arrivals.js", call, ["HIGH"]) == "1 new radiograph"
+    assert modules.call("arrivals.js", call, ["STAT", "ROUTINE", "STAT"]) == "3 new radiographs, 2 STAT"

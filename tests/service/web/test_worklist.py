@@ -3,12 +3,13 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 from tests.service.web.chromium import SIZES, Modules, Tab
 from tests.service.web.running import post, radiograph
 
 MARKUP, NAME = "<img src=x onerror=alert(1)>", "<script>alert(1)</script>"
+TAKEN = {"StudyDate": "20260504", "StudyTime": "101500"}
 PRIORITIES = {"STAT": 0, "HIGH": 1, "ROUTINE": 2}
 
 
@@ -16,7 +17,7 @@ PRIORITIES = {"STAT": 0, "HIGH": 1, "ROUTINE": 2}
 def predictions(service: httpx.Client) -> list[dict[str, Any]]:
     """Predictions of a few radiographs on the list."""
     tags: list[dict[str, Any]] = [
-        {"PatientName": "Nought^Nora", "PatientID": "P-0", "PatientSex": "F", "PatientAge": "045Y"},
+        {"PatientName": "Nought^Nora", "PatientID": "P-0", "PatientSex": "F", "PatientAge": "045Y"} | TAKEN,
         {"PatientName": NAME, "StudyDescription": MARKUP, "SeriesDescription": MARKUP, "AccessionNumber": "B-1"},
         {"PatientName": "Two^Tom", "PatientID": "P-2", "ViewPosition": None},
         {"PatientName": "Three^Theo", "StudyDescription": "", "SeriesDescription": MARKUP},
@@ -25,8 +26,9 @@ def predictions(service: httpx.Client) -> list[dict[str, Any]]:
     return [post(service, radiograph(number, **more)) for number, more in enumerate(tags)]
 
 
-def served(service: httpx.Client) -> list[dict[str, Any]]:
-    return list(service.get("/v1/worklist").json()["items"])
+def served(service: httpx.Client, **order: Any) -> list[dict[str, Any]]:
+    """Return the entries in the order of the page unless another is given."""
+    return list(service.post("/v1/worklist/search", json={"unread_first": True} | order).json()["items"])
 
 
 def cells(tab: Tab, id: str) -> Sequence[str]:
@@ -39,7 +41,9 @@ def test_rows_are_in_the_order_of_the_service_most_urgent_first(
     entries = served(service)
 
     assert tab.open().listed() == [entry["id"] for entry in entries]
-    by_urgency = sorted(entries, key=lambda one: (PRIORITIES[one["priority"]], -one["margin"], one["created"]))
+    by_urgency = sorted(
+        entries, key=lambda one: (one["read"] is not None, PRIORITIES[one["priority"]], -one["margin"], one["created"])
+    )
     assert [entry["id"] for entry in by_urgency] == [entry["id"] for entry in entries]
     unread = [sum(one["priority"] == name for one in entries) for name in PRIORITIES]
     shown = tab.page.locator("#unread b").all_inner_texts()
@@ -50,31 +54,30 @@ def test_a_row_shows_the_patient_and_the_findings(tab: Tab, service: httpx.Clien
     tab.open().listed()
     entry = next(one for one in served(service) if one["id"] == predictions[0]["id"])
 
-    priority, patient, person, study, findings, waiting, _, model, read = cells(tab, entry["id"])
+    priority, _, patient, study, findings, waiting, read = cells(tab, entry["id"])
 
     assert priority.upper() == entry["priority"]
-    assert patient.split("\n") == ["Nought, Nora", "P-0"]
-    assert person == "F, 45 y"
-    assert study.split("\n")[0] == "A1"
-    positive = [label.replace("_", " ").capitalize() for label in entry["positive"]]
-    assert findings == (", ".join(positive) or "No finding above its operating point")
+    assert patient.split("\n") == ["Nought, Nora", "P-0 · F, 45 y"]
+    assert study.split("\n") == ["2026-05-04 10:15 · PA", "A1"]
+    assert all(label.replace("_", " ").capitalize() in findings for label in entry["positive"])
     assert waiting == "< 1 min"
-    assert model == predictions[0]["model"]["version"]
     assert read == "Mark read"
-    assert "View position not stated" in cells(tab, predictions[2]["id"])[6]
+    assert cells(tab, predictions[2]["id"])[4].split("\n")[-1].startswith("View position not stated")
+    picture = tab.page.locator(f'tr[data-id="{entry["id"]}"] img')
+    tab.page.wait_for_function("(image) => image.naturalWidth === 80", arg=picture.element_handle())
 
 
 def test_markup_in_a_file_is_shown_as_text(tab: Tab, predictions: list[dict[str, Any]]) -> None:
     tab.open().listed()
 
     row = cells(tab, predictions[1]["id"])
-    assert row[1].startswith(NAME)
+    assert row[2].startswith(NAME)
     assert MARKUP in row[3]
     assert MARKUP in cells(tab, predictions[3]["id"])[3]
     tab.view(predictions[1]["id"])
     assert tab.text("#patient") == NAME
     assert MARKUP in tab.text("#study")
-    assert tab.page.locator("img, #main script").count() == 0
+    assert tab.page.locator("img:not(.thumbnail), #main script").count() == 0
 
 
 def test_a_new_radiograph_is_shown_and_announced(tab: Tab, service: httpx.Client, predictions: list[Any]) -> None:
@@ -97,7 +100,7 @@ def test_a_new_radiograph_changes_neither_the_other_rows_nor_the_focus(
     tab.key("j")
     tab.page.evaluate("() => { window.kept = document.activeElement.closest('tr'); }")
 
-    new = post(service, radiograph(51))
+    new = post(service, radiograph(51, PatientID="OTHER-51"))
 
     tab.page.wait_for_selector(f'tr[data-id="{new["id"]}"]')
     assert tab.page.evaluate("() => window.kept.isConnected && window.kept.contains(document.activeElement)")
@@ -169,11 +172,11 @@ def test_a_search_finds_a_name_without_putting_it_in_a_url(tab: Tab, predictions
 def test_an_update_while_typing_does_not_cancel_the_search(modules: Modules) -> None:
     script = """async ({ Worklist }) => {
         document.body.innerHTML = `<form id="filters"><input name="q"><select name="priority"></select>
-            <select name="finding"></select><select name="read"></select></form><b id="export"></b>
+            <select name="finding"></select><select name="read"></select></form><b id="export"></b><b id="columns"></b>
             <b id="page-after"></b><b id="page-before"></b><table><tbody id="rows"></tbody></table><b id="toast"></b>`;
         const called = [];
         const listing = { load: async () => called.push("load") && false,
-                          filter: async ({ q }) => called.push(q) && false };
+                          select: async ({ filters }) => called.push(filters.q) && false, order: {} };
         const list = new Worklist(listing, () => {}, []);
         document.querySelector("input").value = "two";
         document.querySelector("input").dispatchEvent(new Event("input", { bubbles: true }));
@@ -237,7 +240,7 @@ def test_a_read_mark_shows_the_reader_and_can_be_removed(
     tab: Tab, service: httpx.Client, predictions: list[Any]
 ) -> None:
     id = predictions[0]["id"]
-    tab.open().listed()
+    place = tab.open().listed().index(id)
     tab.page.fill("#reader", "AB")
     tab.page.locator(f'tr[data-id="{id}"] a.name').focus()
 
@@ -246,7 +249,9 @@ def test_a_read_mark_shows_the_reader_and_can_be_removed(
     tab.page.wait_for_selector(f'tr.read[data-id="{id}"]')
     assert service.get(f"/v1/worklist/{id}").json()["read"]["by"] == "AB"
     assert "Read by AB" in (tab.page.get_attribute(f'tr[data-id="{id}"] .mark', "title") or "")
-    assert tab.page.evaluate("() => document.activeElement.closest('tr').dataset.id") == id
+    assert tab.listed().index(id) >= len([one for one in served(service) if not one["read"]])
+    focused = tab.page.evaluate("() => document.activeElement.closest('tr').dataset.id")
+    assert tab.listed().index(focused) == place, "who marks one after the other stays in their place"
     tab.page.reload()
     assert tab.page.input_value("#reader") == "AB"
     tab.page.locator(f'tr[data-id="{id}"] .mark').click()
@@ -278,13 +283,13 @@ def test_the_list_can_be_exported_as_csv(tab: Tab, service: httpx.Client, predic
         tab.page.click("#export")
 
     assert started.value.suggested_filename == "worklist.csv"
-    assert started.value.path().read_bytes() == service.get("/v1/worklist.csv").content
+    assert started.value.path().read_bytes() == service.post("/v1/worklist.csv", json={"unread_first": True}).content
 
 
 def test_a_long_list_is_shown_page_by_page(tab: Tab, service: httpx.Client, predictions: list[Any]) -> None:
     for number in range(100, 150):
         post(service, radiograph(number, (256, 256)))
-    entries = service.get("/v1/worklist?limit=500").json()["items"]
+    entries = served(service, limit=500)
     ids = [entry["id"] for entry in entries]
 
     assert tab.open().listed() == ids[:50]
@@ -298,6 +303,100 @@ def test_a_long_list_is_shown_page_by_page(tab: Tab, service: httpx.Client, pred
     tab.drawn(ids[49])
     tab.key("j")
     tab.drawn(ids[50])
+
+
+def test_a_reload_keeps_filters_order_and_search_but_the_address_names_nobody(
+    tab: Tab, service: httpx.Client, predictions: list[Any]
+) -> None:
+    tab.open().listed()
+    tab.page.select_option("[name=read]", "0")
+    tab.page.fill("[name=q]", "Nought, Nora")  # as the list shows the name
+    tab.page.wait_for_function("() => document.querySelectorAll('#rows tr').length === 1")
+
+    tab.page.reload()
+
+    assert tab.listed() == [predictions[0]["id"]]
+    assert (tab.page.input_value("[name=q]"), tab.page.input_value("[name=read]")) == ("Nought, Nora", "0")
+    assert tab.page.url.endswith("/#/?read=0")
+    tab.page.fill("[name=q]", "")
+    tab.page.click("#columns [data-sort=patient]")
+    tab.page.click("#columns [data-sort=patient]")
+    tab.page.wait_for_selector(".person[aria-sort=descending]")
+    tab.page.reload()
+    expected = served(service, read=False, sort="patient", descending=True, unread_first=False)
+    assert tab.listed() == [entry["id"] for entry in expected]
+    assert tab.page.url.endswith("/#/?read=0&sort=-patient")
+    tab.page.locator("#rows a.name").first.click()
+    tab.drawn(expected[0]["id"]).key("Escape")
+    tab.page.wait_for_selector("#worklist:not([hidden])")
+    assert tab.page.url.endswith("/#/?read=0&sort=-patient")
+
+
+def test_back_leads_to_the_list_and_a_read_mark_not_out_of_the_order(
+    tab: Tab, service: httpx.Client, predictions: list[Any]
+) -> None:
+    first, second, third, *_ = tab.open().listed()
+    tab.page.locator("#rows a.name").first.click()
+    tab.drawn(first).key("j")
+    tab.drawn(second).key("m")
+    tab.page.wait_for_function("(id) => document.querySelectorAll('#rows tr')[1].dataset.id !== id", arg=second)
+    tab.key("j").drawn(third)
+    tab.key("k").drawn(second)
+
+    tab.page.go_back()
+
+    tab.page.wait_for_selector("#worklist:not([hidden])")
+    service.patch(f"/v1/predictions/{second}", json={"read": False}).raise_for_status()
+
+
+def test_the_viewer_comes_back_with_the_service_and_says_what_to_do_where_nothing_is(
+    tab: Tab, predictions: list[dict[str, Any]]
+) -> None:
+    tab.expected += ("ERR_FAILED", "404")
+    id = predictions[0]["id"]
+    tab.page.route(f"**/v1/predictions/{id}*", lambda route: route.abort())
+    tab.open(f"#/{id}")
+    tab.page.wait_for_selector("#stage-message:has-text('The page tries again')")
+
+    tab.page.unroute(f"**/v1/predictions/{id}*")
+
+    tab.drawn(id)
+    tab.open("#/0123")
+    tab.page.wait_for_selector("#stage-message:has-text('Press Esc to go to the worklist')")
+    tab.key("Escape").listed()
+
+
+def typical(route: Route) -> None:
+    """Answer with rows that have as much text as those of real radiographs; random images have a dozen findings."""
+    answer = route.fetch()
+    page = answer.json()
+    for entry in page["items"]:
+        text = {"name": "Papadopoulos^Anna", "id": "NIH-13231", "sex": "F", "age": "047Y"}
+        findings = {"reason": ["Pneumothorax"], "positive": ["Pneumothorax", "Effusion", "Pleural_Thickening"]}
+        study = {"date": "20260504", "time": "1015", "description": "XR CHEST 2 VIEWS"}
+        entry |= findings | {"priority": "ROUTINE", "flags": [], "patient": entry["patient"] | text}
+        entry |= {"study": entry["study"] | study}
+    route.fulfill(response=answer, json=page)
+
+
+def test_a_screen_holds_many_rows_and_no_badge_breaks(tab: Tab, predictions: list[Any]) -> None:
+    """The last size is that of a laptop at 200 %: there the page scrolls, and its header leaves the screen."""
+    tab.page.route("**/v1/worklist/search", typical)
+    tab.open().listed()
+    measure = """() => {
+        const height = (selector) => document.querySelector(selector).getBoundingClientRect().height;
+        const highest = Math.max(...[...document.querySelectorAll("#rows tr")].map((row) => row.clientHeight));
+        const screen = Math.min(document.getElementById("table").clientHeight, innerHeight - height(".notice"));
+        const badges = [...document.querySelectorAll("#rows .priority")].map((one) => one.clientHeight);
+        const isWithin = document.body.scrollWidth <= innerWidth;
+        return [(screen - height("thead")) / highest, Math.max(...badges) < 24, isWithin];
+    }"""
+
+    for (width, height), rows in {(1366, 768): 12, (1024, 768): 7, (1680, 1050): 18, (683, 384): 3}.items():
+        tab.page.set_viewport_size({"width": width, "height": height})
+        fitting, has_whole_badges, is_within = tab.page.evaluate(measure)
+        assert fitting >= rows, width
+        assert (has_whole_badges, is_within) == (True, True), width
 
 
 @pytest.mark.parametrize("size", SIZES)
