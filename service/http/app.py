@@ -33,6 +33,7 @@ from service.http.feed import Feed
 from service.http.forwarded import Forwarded
 from service.http.methods import Methods
 from service.http.other_origins import OtherOrigins
+from service.http.reference import Documented
 from service.objects.kinds import Kind
 from service.objects.notification import notification
 from service.objects.overlay import NOTICE
@@ -47,7 +48,10 @@ from service.storage.outbox import Delivery, Outbox
 from service.storage.worklist import Worklist
 
 _PROXIES = "FORWARDED_ALLOW_IPS"  # the name that uvicorn gave it
-_DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)"
+_DESCRIPTION = (
+    f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)\n\n"
+    "Each route has a command to try it. Where a key is required, add `-H 'Authorization: Bearer KEY'`."
+)
 
 ROUTERS = (
     *(module.router for module in (predictions, objects, sends, pixels, worklist, acknowledgement, events)),
@@ -82,7 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    app = FastAPI(
+    app = Documented(
         title="AG-CNN triage",
         version=version("agcnn-triage"),
         description=_DESCRIPTION,
