@@ -74,8 +74,9 @@ def _words(item: Item) -> Iterator[str]:
     prediction = item["prediction"]
     reason = ", ".join(prediction["reason"])
     yield f"{item['filename']}: {prediction['priority']}{reason and f' for {reason}'}"
-    second_look = "" if prediction["second_look"] else ", without a second look"
-    yield "  region of attention: x {0}-{2}, y {1}-{3} of the image".format(*prediction["box"]) + second_look
+    if prediction["box"] is not None:
+        second_look = "" if prediction["second_look"] else ", without a second look"
+        yield "  region of attention: x {0}-{2}, y {1}-{3} of the image".format(*prediction["box"]) + second_look
     if prediction["flags"]:
         yield f"  flags: {', '.join(prediction['flags'])}"
     width = max(19, *(len(finding["label"]) for finding in prediction["findings"]))

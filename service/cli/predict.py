@@ -19,6 +19,7 @@ from service.dicom.foreign_format import foreign_format
 from service.dicom.plain_picture import FORMATS, as_chest
 from service.errors import ConfigurationError, InvalidRequest
 from service.http.bodies import prediction_body
+from service.http.presented import present
 from service.http.problems import problem
 from service.objects.drawing import Drawing
 from service.prediction.predictor import Predictor
@@ -87,9 +88,12 @@ async def run(settings: Settings, files: Sequence[Path], job: Job) -> Tally:
     ArtefactError, ConfigurationError
     """
     if job.overlay is not None:
+        if settings.triage.presentation != "full":
+            raise ConfigurationError("--overlay shows a place, which TRIAGE_TRIAGE__PRESENTATION=triage_only forbids")
         _make_folder(job.overlay)
     workers = min(settings.limits.decode_workers, len(files))
     predictor, tally = Predictor(with_workers(settings, workers)), Tally()
+    present(predictor.presentation)
     write = writer(job.form, predictor.artefact.card.labels)
     console = Console(stderr=True)
     hidden = len(files) == 1 or not console.is_terminal
