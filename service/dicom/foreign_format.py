@@ -14,6 +14,7 @@ _SIGNATURES = (
     (b"\x1f\x8b", "gzip"),
 )
 PICTURES = {"PNG", "JPEG", "JPEG 2000", "GIF", "BMP", "TIFF"}
+READABLE = {"PNG", "JPEG"}  # by service.dicom.plain_picture
 ARCHIVES = {"ZIP", "gzip"}
 
 
@@ -28,7 +29,8 @@ def not_dicom(data: bytes) -> str:
     if not data:
         return "This file is empty, not DICOM; send the file as it left the modality or the archive."
     if name in PICTURES:
-        return f"This is a {name} picture, not DICOM; export the radiograph from the archive as a DICOM file."
+        trial = ", or try `triage predict --as-chest`" if name in READABLE else ""
+        return f"This is a {name} picture, not DICOM; export the radiograph from the archive as a DICOM file{trial}."
     if name in ARCHIVES:
         return f"This is a {name} archive, not DICOM; unpack it and send the DICOM files in it."
     if name is not None:

@@ -11,12 +11,13 @@ from PIL import Image, ImageOps
 from pydicom import Dataset, FileMetaDataset, dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from service.dicom.foreign_format import READABLE
 from service.dicom.reader import Bounds
 from service.errors import TooLarge, UnsupportedEncoding
 
 Greys = NDArray[np.uint8] | NDArray[np.uint16]
 
-FORMATS = ("PNG", "JPEG")
+FORMATS = tuple(sorted(READABLE))
 UNREADABLE = (OSError, SyntaxError, ValueError)  # what Pillow raises on files that it cannot read
 
 

@@ -203,6 +203,23 @@ def test_an_error_at_the_start_is_one_line(
     assert err.startswith("triage: ")
 
 
+def test_where_the_triage_alone_is_shown_no_place_is_printed_or_drawn(
+    predict: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    findings = [{"label": "Mass", "probability": 0.5, "threshold": None}]
+    prediction = {"priority": "ROUTINE", "reason": [], "flags": [], "findings": findings, "box": None}
+    formats.writer("words", ["Mass"])({"filename": "a.dcm", "status": 200, "prediction": prediction})
+    assert "region" not in capsys.readouterr().out
+
+    monkeypatch.setenv("TRIAGE_TRIAGE__PRESENTATION", "triage_only")
+    (tmp_path / "here.dcm").touch()
+    code, out, err = predict("--overlay", tmp_path / "pictures", tmp_path / "here.dcm")
+
+    assert (code, out) == (2, "")
+    assert err.startswith("triage: --overlay shows a place")
+    assert not (tmp_path / "pictures").exists()
+
+
 def test_two_output_formats_at_once_are_refused(predict: Run) -> None:
     code, _, err = predict("--json", "--csv", "x")
 

@@ -82,7 +82,10 @@ def test_bytes_that_are_not_dicom(data):
 @pytest.mark.parametrize(
     ("data", "beginning"),
     [
-        (b"\x89PNG\r\n\x1a\n" + bytes(200), "This is a PNG picture, not DICOM; "),
+        (
+            b"\x89PNG\r\n\x1a\n" + bytes(200),
+            "This is a PNG picture, not DICOM; export the radiograph from the archive as a DICOM file, or try",
+        ),
         (b"\xff\xd8\xff\xe0" + bytes(200), "This is a JPEG picture, not DICOM; "),
         (b"II*\0" + bytes(200), "This is a TIFF picture, not DICOM; "),
         (b"PK\x03\x04" + bytes(200), "This is a ZIP archive, not DICOM; unpack it"),
