@@ -5,7 +5,7 @@
 PYTHON  ?= python3
 BIN     := .venv/bin
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
-PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(BIN)/python .ci/install.py -c constraints.txt
 DATA    ?= $(or $(AGCNN_REALDATA),../shared/data)
 
 .DEFAULT_GOAL := help
@@ -16,6 +16,7 @@ help:  ## list the targets
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is required; name one with PYTHON=..."; exit 2; }
+	@echo "Making an environment of its own in .venv, with $$($(PYTHON) --version)."
 	@$(PYTHON) -m venv .venv
 	@touch $@
 
@@ -25,18 +26,19 @@ SERVE := .venv/serve-$(RUNTIME)
 TEST  := .venv/test-$(RUNTIME)
 
 $(SERVE): .venv/made pyproject.toml constraints.txt
-	@echo "installing the service ($(RUNTIME)) into .venv ..."
-	@$(PIP) uninstall --yes onnxruntime onnxruntime-gpu
+	@echo "Installing the service ($(RUNTIME)) into .venv: about 60 packages, once, in a minute or two."
+	@$(BIN)/python -m pip --disable-pip-version-check -qq uninstall --yes onnxruntime onnxruntime-gpu
 	@rm -f .venv/serve-* .venv/test-*
-	@$(PIP) install -c constraints.txt -e '.[$(RUNTIME)]'
+	@$(INSTALL) -e '.[$(RUNTIME)]'
 	@touch $@
 
 $(TEST): $(SERVE)
-	@echo "installing training and test tools into .venv ..."
-	@$(PIP) install -c constraints.txt -e '.[$(RUNTIME),train,dev]'
+	@echo "Installing training and test tools into .venv, once, in some minutes."
+	@$(INSTALL) -e '.[$(RUNTIME),train,dev]'
 	@touch $@
 
 serve: $(SERVE)  ## run the service on 127.0.0.1:8000
+	@echo "Starting the service; Ctrl-C stops it."
 	@$(BIN)/triage serve
 
 test: lint types  ## run ruff, mypy and the tests

@@ -7,12 +7,16 @@ on PYTHONPATH must not be imported in their place, so the commands run without e
 import os
 import sys
 
+_INTERRUPTED = 130  # as shells report Ctrl-C
+
 
 def triage() -> None:
     """Run the command `triage`."""
     _restart_without_foreign_paths()
-    from service.cli.app import main
-
+    try:
+        from service.cli.app import main
+    except KeyboardInterrupt:  # imports take a moment
+        sys.exit(_INTERRUPTED)
     main()
 
 

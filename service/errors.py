@@ -22,8 +22,9 @@ TriageError
    ├─ ArtefactError
    └─ ConfigurationError
 
-A message names the tag and keyword, what was expected and what kind of value was there; it never contains a value of a
-data set. The table in `service/http/problems.py` gives the HTTP status of each leaf.
+A message names the tag and keyword, what was expected and what kind of value was there. Of the values of a data set it
+contains none but terms from lists, such as CT or HAND. The table in `service/http/problems.py` gives the HTTP status of
+each leaf.
 """
 
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ class TriageError(Exception):
     Parameters
     ----------
     message
-        One sentence for people, without values of a data set.
+        What is wrong and what is expected, for people; without values of a data set but terms from a list.
     code
         Stable code in snake_case; by default the code of the class.
 
@@ -132,7 +133,7 @@ class UnsuitableImage(InputError):
     code = "unsuitable_image"
 
     def __init__(self, reasons: tuple[Reason, ...]) -> None:
-        super().__init__("; ".join(reason.message for reason in reasons))
+        super().__init__(". ".join(reason.message for reason in reasons))
         self.reasons = reasons
 
     def __reduce__(  # type: ignore[override]

@@ -97,7 +97,7 @@ class Database(Group):
 
 
 class Triage(Group):
-    """Findings that make a radiograph urgent."""
+    """Findings that make a radiograph urgent, and what is shown of a prediction."""
 
     stat: tuple[str, ...] | None = Field(
         None,
@@ -107,6 +107,10 @@ class Triage(Group):
         None,
         description="positive findings that give priority HIGH; by default those of the artefact's labels that are "
         f"among {', '.join(HIGH)}",
+    )
+    presentation: Literal["full", "triage_only"] = Field(
+        "full",
+        description="full, or triage_only: priority and findings, but no map, box or other place in the image",
     )
 
 

@@ -5,10 +5,11 @@ Each command imports heavy modules only when it runs, so that `--help` stays qui
 
 import asyncio
 import os
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +20,11 @@ from service.cli.purge import purge
 from service.cli.serve import GRACE_SECONDS, serve
 from service.errors import StartupError, TriageError
 
+if TYPE_CHECKING:
+    from service.cli.formats import Format
+
 REFUSED, NOT_STARTED = 1, 2
+INTERRUPTED = 128 + signal.SIGINT  # as shells report it
 
 app = typer.Typer(
     help="Chest X-ray triage with an attention-guided CNN. Research use only, not a medical device.",
@@ -65,22 +70,40 @@ def predict(
             metavar="DIR", help="Write the overlay of each file, a PNG with heat map and box, to this folder."
         ),
     ] = None,
+    as_chest: Annotated[
+        bool,
+        typer.Option(
+            "--as-chest",
+            help="Predict PNG and JPEG pictures, too. It is assumed, not checked, that each is a frontal chest "
+            "radiograph, upright and with black air. The flag assumed_chest marks their results.",
+        ),
+    ] = False,
 ) -> None:
     """Predict the findings in DICOM files without a server; nothing is stored.
 
     Without --json and --csv, prints a summary of each file. In a folder and the folders below it, the files named .dcm,
-    .dicom or .ima and those with a DICOM preamble are predicted.
+    .dicom or .ima and those with a DICOM preamble are predicted; with --as-chest also those named .png, .jpg or .jpeg.
 
     Exit status: 0 if every file was predicted, 1 if a file was refused or its overlay could not be written, 2 if the
-    command could not start.
+    command could not start, 130 if it was interrupted (Ctrl-C). What was printed by then is complete.
     """
     if json_lines and csv_table:
         raise typer.BadParameter("--json and --csv exclude each other")
-    from service.cli import predict as batch
+    form: Format = "json" if json_lines else "csv" if csv_table else "words"
+    done = ""
+    try:
+        from service.cli import predict as batch
 
-    form: batch.Format = "json" if json_lines else "csv" if csv_table else "words"
-    refused = asyncio.run(batch.run(settings.load(), batch.files(paths), overlay, form))
-    raise typer.Exit(REFUSED if refused else 0)
+        files = batch.files(paths, as_chest)
+        tally = asyncio.run(batch.run(settings.load(), files, batch.Job(form, overlay, as_chest)))
+        if not tally.interrupted:
+            raise typer.Exit(REFUSED if tally.failed else 0)
+        done = f" after {tally.done} of {len(files)} files"
+    except KeyboardInterrupt:  # before or after the event loop, or for the second time
+        pass
+    start_of_line = "\r" if sys.stderr.isatty() else ""  # a terminal has written ^C there
+    typer.echo(f"{start_of_line}triage: interrupted{done}", err=True)
+    raise typer.Exit(INTERRUPTED)
 
 
 @app.command()

@@ -1,23 +1,25 @@
 """`triage predict`: find the files, predict several at a time, print the results in order; nothing is stored."""
 
 import asyncio
-import csv
-import json
 import os
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from service.artefact.card import NOTICE
+from service.cli.formats import Format, Item, without_picture, writer
+from service.dicom.foreign_format import foreign_format
+from service.dicom.plain_picture import FORMATS, as_chest
 from service.errors import ConfigurationError, InvalidRequest
 from service.http.bodies import prediction_body
+from service.http.presented import present
 from service.http.problems import problem
 from service.objects.drawing import Drawing
 from service.prediction.predictor import Predictor
@@ -25,60 +27,92 @@ from service.settings import Settings
 from service.telemetry import describe, log
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
-
-Item = dict[str, Any]
-Writer = Callable[[Item], None]
-Format = Literal["words", "json", "csv"]
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+ASSUMED = "assumed_chest"  # flag of a picture without DICOM attributes
 
 
-def files(paths: Sequence[Path]) -> list[Path]:
+@dataclass(frozen=True)
+class Job:
+    """What to do with every file.
+
+    Attributes
+    ----------
+    form
+        How the results are printed.
+    overlay
+        Folder of the PNG files, if any. A prediction is printed even if its PNG cannot be written.
+    as_chest
+        Whether PNG and JPEG pictures are taken for frontal chest radiographs.
+    """
+
+    form: Format
+    overlay: Path | None = None
+    as_chest: bool = False
+
+
+@dataclass
+class Tally:
+    """How many files are done, how many of them were refused or have no PNG, and whether the run was interrupted."""
+
+    done: int = 0
+    failed: int = 0
+    interrupted: bool = False
+
+
+def files(paths: Sequence[Path], pictures: bool = False) -> list[Path]:
     """List the files to predict: every path that is a file, and the DICOM files in every path that is a folder.
+
+    Parameters
+    ----------
+    pictures
+        Whether PNG and JPEG files in folders are listed, too.
 
     Raises
     ------
     ConfigurationError
-        A path does not exist, or there is no DICOM file.
+        A path does not exist, or there is no such file.
     """
-    listed = [file for path in paths for file in _within(path)]
+    listed = [file for path in paths for file in _within(path, pictures)]
     if not listed:
-        raise ConfigurationError("no DICOM file found")
+        raise ConfigurationError(
+            "no DICOM file and no picture found" if pictures else "no DICOM file found; --as-chest finds pictures, too"
+        )
     return listed
 
 
-async def run(settings: Settings, files: Sequence[Path], overlay: Path | None, form: Format) -> int:
-    """Predict every file and print the results.
-
-    Parameters
-    ----------
-    overlay
-        Folder of the PNG files, if any. A prediction is printed even if its PNG cannot be written.
-
-    Returns
-    -------
-    int
-        Number of files that were refused or have no PNG.
+async def run(settings: Settings, files: Sequence[Path], job: Job) -> Tally:
+    """Predict every file and print the results in order, until the end or until it is cancelled, as by Ctrl-C.
 
     Raises
     ------
     ArtefactError, ConfigurationError
     """
-    if overlay is not None:
-        _make_folder(overlay)
+    if job.overlay is not None:
+        if settings.triage.presentation != "full":
+            raise ConfigurationError("--overlay shows a place, which TRIAGE_TRIAGE__PRESENTATION=triage_only forbids")
+        _make_folder(job.overlay)
     workers = min(settings.limits.decode_workers, len(files))
-    predictor, failed = Predictor(with_workers(settings, workers)), 0
+    predictor, tally = Predictor(with_workers(settings, workers)), Tally()
+    present(predictor.presentation)
+    write = writer(job.form, predictor.artefact.card.labels)
     console = Console(stderr=True)
-    write = _writer(form, predictor.artefact.card.labels)
     hidden = len(files) == 1 or not console.is_terminal
-    async with predictor.running():
-        with Progress(console=console, disable=hidden, redirect_stdout=False) as progress:
-            task = progress.add_task("predicting", total=len(files))
-            async for item in _items(predictor, files, overlay, 2 * workers):
-                write(item)
-                if "picture_problem" in item:
-                    console.print(_without_picture(item), markup=False, highlight=False, soft_wrap=True)
-                failed += "problem" in item or "picture_problem" in item
-                progress.advance(task)
-    return failed
+    try:
+        async with predictor.running():
+            with Progress(console=console, disable=hidden, redirect_stdout=False, transient=True) as progress:
+                task = progress.add_task("predicting", total=len(files))
+                async with aclosing(_items(predictor, files, job, 2 * workers)) as items:
+                    async for item in items:
+                        with _erased(progress):
+                            write(item)
+                        if "picture_problem" in item:
+                            console.print(without_picture(item), markup=False, highlight=False, soft_wrap=True)
+                        tally.done += 1
+                        tally.failed += "problem" in item or "picture_problem" in item
+                        progress.advance(task)
+    except asyncio.CancelledError:
+        tally.interrupted = True
+    return tally
 
 
 def with_workers(settings: Settings, workers: int) -> Settings:
@@ -87,13 +121,28 @@ def with_workers(settings: Settings, workers: int) -> Settings:
     return settings.model_copy(update={"limits": limits})
 
 
-def _within(path: Path) -> Iterator[Path]:
+@contextmanager
+def _erased(progress: Progress) -> Iterator[None]:
+    """Take the progress bar away while something is printed to the same terminal, and draw it below."""
+    shared = sys.stdout.isatty() and not progress.disable
+    if shared:
+        progress.stop()
+    yield
+    if shared:
+        progress.start()
+
+
+def _within(path: Path, pictures: bool) -> Iterator[Path]:
     if not path.exists():
         raise ConfigurationError(f"{path}: no such file or folder")
     if path.is_dir():
-        yield from sorted(file for file in path.rglob("*") if file.is_file() and _looks_like_dicom(file))
+        yield from sorted(file for file in path.rglob("*") if file.is_file() and _is_wanted(file, pictures))
     else:
         yield path
+
+
+def _is_wanted(file: Path, pictures: bool) -> bool:
+    return _looks_like_dicom(file) or (pictures and file.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def _looks_like_dicom(file: Path) -> bool:
@@ -115,16 +164,19 @@ def _make_folder(folder: Path) -> None:
         raise ConfigurationError(f"{folder}: not writable")
 
 
-async def _items(
-    predictor: Predictor, files: Sequence[Path], overlay: Path | None, at_once: int
-) -> AsyncIterator[Item]:
+async def _items(predictor: Predictor, files: Sequence[Path], job: Job, at_once: int) -> AsyncGenerator[Item, None]:
     ahead: deque[asyncio.Task[Item]] = deque()
-    for file, picture in zip(files, _pictures(files, overlay), strict=True):
-        ahead.append(asyncio.create_task(_item(predictor, file, picture)))
-        if len(ahead) == at_once:
+    try:
+        for file, picture in zip(files, _pictures(files, job.overlay), strict=True):
+            ahead.append(asyncio.create_task(_item(predictor, file, picture, job.as_chest)))
+            if len(ahead) == at_once:
+                yield await ahead.popleft()
+        while ahead:
             yield await ahead.popleft()
-    while ahead:
-        yield await ahead.popleft()
+    finally:  # before the decoders are closed, which the tasks would report as errors of their files
+        for task in ahead:
+            task.cancel()
+        await asyncio.gather(*ahead, return_exceptions=True)
 
 
 def _pictures(files: Sequence[Path], folder: Path | None) -> Iterator[Path | None]:
@@ -137,16 +189,21 @@ def _pictures(files: Sequence[Path], folder: Path | None) -> Iterator[Path | Non
         yield folder and folder / f"{name}.png"
 
 
-async def _item(predictor: Predictor, file: Path, picture: Path | None) -> Item:
+async def _item(predictor: Predictor, file: Path, picture: Path | None, pictures: bool) -> Item:
     try:
         data = await asyncio.to_thread(_read, predictor, file)
+        if assumed := pictures and foreign_format(data) in FORMATS:
+            data = await predictor.examine(data, as_chest)
         record = await predictor.infer(await predictor.prepare(data))
     except Exception as error:  # one bad file does not stop the others
         refusal = _problem(error, "unreadable")
         return {"filename": str(file), "status": refusal["status"], "problem": refusal}
+    if assumed:
+        flags = (ASSUMED, *record.prediction.flags)
+        record = replace(record, prediction=replace(record.prediction, flags=flags))
     unstored = {"id": None, "links": None}  # no server has it under an id
     prediction = prediction_body(record).model_dump(mode="json") | unstored
-    item = {"filename": str(file), "status": 200, "prediction": prediction}
+    item = {"filename": str(file), "status": 200, "prediction": prediction, "margin": record.prediction.margin}
     try:
         if picture is not None:
             await asyncio.to_thread(picture.write_bytes, await predictor.draw(record, data, Drawing()))
@@ -163,66 +220,6 @@ def _problem(error: Exception, code: str) -> dict[str, Any]:
     return public.model_dump(exclude_none=True)
 
 
-def _without_picture(item: Item) -> str:
-    refusal = item["picture_problem"]
-    return f"{item['filename']}: no picture ({refusal['code']}): {refusal['detail']}"
-
-
-def _codes(refusal: dict[str, Any]) -> list[str]:
-    return [reason["code"] for reason in refusal.get("errors", [refusal])]
-
-
 def _read(predictor: Predictor, file: Path) -> bytes:
     predictor.check_size(file.stat().st_size)
     return file.read_bytes()
-
-
-def _writer(form: Format, labels: Sequence[str]) -> Writer:
-    if form == "json":
-        return lambda item: typer.echo(json.dumps(item))
-    if form == "words":
-        typer.echo(NOTICE)
-        return lambda item: typer.echo("\n".join(_words(item)))
-    table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(("filename", "status", "code", "priority", "reason", "flags", *labels))
-    return lambda item: table.writerow(_row(item, len(labels)))
-
-
-def _row(item: Item, count: int) -> list[object]:
-    if "problem" in item:
-        return [item["filename"], item["status"], " ".join(_codes(item["problem"])), "", "", "", *[""] * count]
-    prediction = item["prediction"]
-    probabilities = (finding["probability"] for finding in prediction["findings"])
-    return [
-        item["filename"],
-        item["status"],
-        "",
-        prediction["priority"],
-        " ".join(label.replace(" ", "_") for label in prediction["reason"]),  # so that spaces separate labels
-        " ".join(prediction["flags"]),
-        *("" if probability is None else f"{probability:.6f}" for probability in probabilities),
-    ]
-
-
-def _words(item: Item) -> Iterator[str]:
-    """Format a prediction for people: a line for the file, and below it a line per finding."""
-    if "problem" in item:
-        refusal = item["problem"]
-        yield f"{item['filename']}: refused ({', '.join(_codes(refusal))}): {refusal['detail']}"
-        return
-    prediction = item["prediction"]
-    reason = ", ".join(prediction["reason"])
-    yield f"{item['filename']}: {prediction['priority']}{reason and f' for {reason}'}"
-    second_look = "" if prediction["second_look"] else ", without a second look"
-    yield "  region of attention: x {0}-{2}, y {1}-{3} of the image".format(*prediction["box"]) + second_look
-    if prediction["flags"]:
-        yield f"  flags: {', '.join(prediction['flags'])}"
-    width = max(19, *(len(finding["label"]) for finding in prediction["findings"]))
-    for finding in prediction["findings"]:
-        if finding["probability"] is None:
-            yield f"  {finding['label']:<{width}} -      not evaluated: the network was not trained on it"
-            continue
-        has_point = finding["threshold"] is not None
-        verdict = ("positive" if finding["positive"] else "negative") if has_point else "no operating point"
-        threshold = f" at {finding['threshold']:.3f}" if has_point else ""
-        yield f"  {finding['label']:<{width}} {finding['probability']:.3f}  {verdict}{threshold}"

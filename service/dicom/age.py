@@ -26,8 +26,8 @@ def age(dataset: Dataset, policy: Policy) -> Outcome:
     if policy.minimum_age is not None and years < policy.minimum_age:
         return Reason(
             "patient_too_young",
-            f"{name('PatientAge')} or {name('PatientBirthDate')} must be of a patient of at least"
-            f" {policy.minimum_age} years",
+            f"{name('PatientAge')} or {name('PatientBirthDate')} is of a patient under {policy.minimum_age} years;"
+            " an older patient is expected here",
         )
     return "paediatric" if years < ADULT else None
 

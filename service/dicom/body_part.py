@@ -5,27 +5,30 @@ from collections.abc import Set as AbstractSet
 from pydicom import Dataset
 
 from service.dicom.description import IMAGE_DESCRIPTIONS, STUDY_DESCRIPTIONS, Code, code_string, codes, description
-from service.dicom.outcome import Outcome, refusal
+from service.dicom.outcome import Outcome, refusal, stated
 from service.dicom.vocabulary import Meaning, Vocabulary
 
 # Chest, thorax, lung: PS3.16 CID 4, CID 4009 and CID 4031, and the codes that earlier editions had for them
 CHEST_CODES = {"816094009", "51185008", "39607008", "T-D3000", "T-28000"}
 _SILENT = {Meaning.UNKNOWN, Meaning.NEUTRAL}  # what says nothing of the body part
 _CODE = "body_part_unsuitable"
+_ANOTHER = "names another part of the body"
 
 
 def body_part(dataset: Dataset, vocabulary: Vocabulary) -> Outcome:
     """The body part must be the chest, by name, or else by code; a description can only refuse it."""
-    stated = vocabulary.meanings(code_string(dataset, "BodyPartExamined"))
+    value = code_string(dataset, "BodyPartExamined")
+    said = vocabulary.meanings(value)
     chest, other = _region(dataset, vocabulary)
-    if not stated <= _SILENT:
-        if Meaning.CHEST not in stated or Meaning.OTHER_PART in stated:
-            return refusal(_CODE, "BodyPartExamined", "must be the chest alone")
-        return refusal(_CODE, "AnatomicRegionSequence", "must not be another body part") if other else None
+    if not said <= _SILENT:
+        if Meaning.CHEST not in said or Meaning.OTHER_PART in said:
+            expected = "a chest alone" if Meaning.CHEST in said else "a chest"
+            return refusal(_CODE, "BodyPartExamined", stated(value, vocabulary.quotable(value)), expected)
+        return refusal(_CODE, "AnatomicRegionSequence", _ANOTHER, "a chest") if other else None
     if chest:
         return None
     if other or any(code.is_snomed for code in codes(dataset, "AnatomicRegionSequence")):
-        return refusal(_CODE, "AnatomicRegionSequence", "must be the chest")
+        return refusal(_CODE, "AnatomicRegionSequence", _ANOTHER, "a chest")
     return _described(dataset, vocabulary)
 
 
@@ -57,5 +60,5 @@ def _described(dataset: Dataset, vocabulary: Vocabulary) -> Outcome:
         if Meaning.CHEST in said:
             break
         if Meaning.OTHER_PART in said:
-            return refusal(_CODE, keyword, "must not name another body part")
+            return refusal(_CODE, keyword, _ANOTHER, "a chest")
     return "body_part_missing"

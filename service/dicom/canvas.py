@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from service.dicom.plain_picture import UNREADABLE, stored_greys
 from service.errors import UnsupportedEncoding
 
 Rule = Literal["stretch", "pad"]
@@ -96,22 +97,10 @@ def grey_values(path: Path) -> Floats:
     try:
         with Image.open(path) as image:
             image.load()
-            return _grey(image)
-    except (OSError, SyntaxError, ValueError) as error:
+            greys = stored_greys(image)
+    except UNREADABLE as error:
         raise UnsupportedEncoding("not a readable PNG or JPEG", "image_unreadable") from error
-
-
-def _grey(image: Image.Image) -> Floats:
-    if image.mode.startswith("I;16"):
-        return np.asarray(image, np.float32) / np.float32(65535)
-    if image.mode in ("1", "L", "LA"):
-        return np.asarray(image.convert("L"), np.float32) / np.float32(255)
-    if image.mode not in ("RGB", "RGBA", "P"):
-        raise UnsupportedEncoding(f"expected 8-bit or 16-bit greyscale, got mode {image.mode}", "image_unreadable")
-    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)  # each [H, W]
-    if not (np.array_equal(red, green) and np.array_equal(red, blue)):
-        raise UnsupportedEncoding("expected a greyscale image, got colour", "colour_image")
-    return np.asarray(red, np.float32) / np.float32(255)
+    return greys.astype(np.float32) / np.float32(np.iinfo(greys.dtype).max)
 
 
 def _resize(values: Floats, height: int, width: int) -> Floats:

@@ -10,6 +10,7 @@ from pydicom import Dataset
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    UID,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
@@ -26,6 +27,7 @@ from service.dicom.codecs import Samples, decode_htj2k, decode_jpeg, decode_jpeg
 from service.dicom.codestream import Stream, describe, is_complete
 from service.dicom.elements import integer, name
 from service.dicom.fragments import encoded_frames, native_pixels
+from service.dicom.outcome import stated
 from service.dicom.reader import NATIVE
 from service.errors import MalformedDicom, TriageError, UnsupportedEncoding
 
@@ -72,7 +74,12 @@ def decode(dataset: Dataset) -> Stored:
     """
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     if syntax not in SYNTAXES:
-        raise UnsupportedEncoding(f"{name('TransferSyntaxUID')} is not supported", "transfer_syntax_unsupported")
+        registered = UID(syntax).name  # the UID again where the dictionary lacks it
+        actual = stated(syntax, registered if registered != syntax else "")
+        raise UnsupportedEncoding(
+            f"{name('TransferSyntaxUID')} {actual}; one of the conformance statement is expected",
+            "transfer_syntax_unsupported",
+        )
     _check_format(dataset)
     if dataset["PixelData"].is_undefined_length == (syntax in NATIVE):
         raise _corrupt("must be in fragments exactly where the transfer syntax is compressed")

@@ -103,7 +103,7 @@ def require(position: int, end: int, size: int) -> None:
         `truncated`, `structure_invalid`.
     """
     if position > size:
-        raise MalformedDicom("the file ends inside a data element", "truncated")
+        raise MalformedDicom("the file is cut short: it ends inside a data element", "truncated")
     if position > end:
         raise MalformedDicom("a data element is longer than the item or sequence that holds it", "structure_invalid")
 

@@ -175,7 +175,7 @@ def _accepted(dataset: Dataset, policy: Policy, flags: tuple[str, ...], start: f
     decode_end = perf_counter()
     image = display(stored, dataset)
     if image.blank:
-        reason = f"{name('PixelData')} must have more than one grey, apart from padding and what a shutter covers"
+        reason = f"{name('PixelData')} has one grey, padding and what a shutter covers aside; an image is expected"
         raise UnsuitableImage((Reason("image_blank", reason),))
     header = Header(
         study_instance_uid=uids["StudyInstanceUID"],

@@ -23,6 +23,7 @@ from pydicom.uid import (
 from service.dicom.charset import decode_text
 from service.dicom.element_header import Encoding
 from service.dicom.elements import binary, frame_count, integer, name, numbers, text
+from service.dicom.foreign_format import not_dicom
 from service.dicom.structure import Limits, encoding_of, meta_ends, walk
 from service.errors import MalformedDicom, TooLarge, about
 
@@ -150,7 +151,7 @@ def _start(data: bytes) -> int:
     length = int.from_bytes(data[4:8], "little")
     if data[:2] in _FIRST_GROUPS and (not first.implicit or (first.little and length <= len(data))):
         return 0
-    raise MalformedDicom("the file is neither a DICOM Part 10 file nor a data set without the header", "not_dicom")
+    raise MalformedDicom(not_dicom(data), "not_dicom")
 
 
 def _meta(data: bytes, start: int, end: int) -> FileMetaDataset:
@@ -219,7 +220,7 @@ def _syntax(encoding: Encoding) -> str:
 
 def _check_image(dataset: Dataset, bounds: Bounds) -> None:
     if "PixelData" not in dataset:
-        raise MalformedDicom(f"{name('PixelData')} is required", "pixel_data_missing")
+        raise MalformedDicom(f"{name('PixelData')} is missing; an image is expected", "pixel_data_missing")
     rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
     if rows < 1 or columns < 1:
         raise MalformedDicom("(0028,0010) Rows and (0028,0011) Columns must be at least 1", "value_invalid")
@@ -227,9 +228,9 @@ def _check_image(dataset: Dataset, bounds: Bounds) -> None:
         raise TooLarge(f"Rows x Columns must be at most {bounds.max_pixels}, got {rows * columns}", "image_too_large")
     size = len(binary(dataset, "PixelData"))
     if size == 0:
-        raise MalformedDicom(f"{name('PixelData')} must not be empty", "pixel_data_missing")
+        raise MalformedDicom(f"{name('PixelData')} is empty; an image is expected", "pixel_data_missing")
     if dataset.file_meta.TransferSyntaxUID in NATIVE and size < _native_bytes(dataset, rows * columns):
-        raise MalformedDicom(f"{name('PixelData')} is shorter than Rows x Columns x frames", "truncated")
+        raise MalformedDicom(f"{name('PixelData')} is cut short: it is less than Rows x Columns x frames", "truncated")
 
 
 def _complete(dataset: Dataset) -> None:

@@ -71,7 +71,7 @@ def encoding_of(data: bytes, start: int, declared: Encoding | None) -> Encoding:
     """
     first = data[start : start + 8]
     if len(first) < 8:
-        raise MalformedDicom("the file ends before its data set", "truncated")
+        raise MalformedDicom("the file is cut short: it ends before its data set", "truncated")
     little = declared.little if declared else True
     if (first[0] == 0) != (first[1] == 0):  # a data set begins with a group below 0100
         little = first[1] == 0

@@ -16,7 +16,7 @@ from service.dicom.description import (
 )
 from service.dicom.elements import items
 from service.dicom.geometry import directions
-from service.dicom.outcome import Outcome, refusal
+from service.dicom.outcome import Outcome, refusal, stated
 from service.dicom.vocabulary import Meaning, Vocabulary
 
 # Antero-posterior, postero-anterior, frontal: PS3.16 CID 4010, and the codes that earlier editions had for them.
@@ -34,24 +34,26 @@ TURNING_CODES = {
 _ANOTHER = {Meaning.LATERAL, Meaning.OTHER_VIEW}
 _SILENT = {Meaning.UNKNOWN, Meaning.NEUTRAL, Meaning.CHEST}  # what says nothing of the view
 _CODE = "view_unsuitable"
+_EXPECTED = "a frontal view"
 
 
 def view(dataset: Dataset, vocabulary: Vocabulary) -> Outcome:
     """The view must be frontal, by name or code; an orientation or, without those two, a description can refuse it."""
-    stated = vocabulary.meanings(code_string(dataset, "ViewPosition"))
-    if not stated <= _SILENT and not _is_frontal(stated):
-        return refusal(_CODE, "ViewPosition", "must be PA or AP")
+    value = code_string(dataset, "ViewPosition")
+    said = vocabulary.meanings(value)
+    if not said <= _SILENT and not _is_frontal(said):
+        return refusal(_CODE, "ViewPosition", stated(value, vocabulary.quotable(value)), "PA or AP")
     coded = [_coded(code, vocabulary) for code in codes(dataset, "ViewCodeSequence")]
     if False in coded and True not in coded:
-        return refusal(_CODE, "ViewCodeSequence", "must be a frontal view")
+        return refusal(_CODE, "ViewCodeSequence", "is of another view", _EXPECTED)
     if _is_turned(dataset, vocabulary):
-        return refusal(_CODE, "ViewModifierCodeSequence", "must not turn the view")
+        return refusal(_CODE, "ViewModifierCodeSequence", "turns the view", _EXPECTED)
     if any(code.is_snomed for code in codes(dataset, "ProjectionEponymousNameCodeSequence")):
         # PS3.16 CID 4012 has no name of a frontal view of the chest.
-        return refusal(_CODE, "ProjectionEponymousNameCodeSequence", "must be absent from a frontal view")
+        return refusal(_CODE, "ProjectionEponymousNameCodeSequence", "names a special projection", _EXPECTED)
     if any(direction[:1] in ("A", "P") for direction in directions(dataset)):
-        return refusal(_CODE, "PatientOrientation", "must be that of a frontal view")
-    if Meaning.FRONTAL in stated or True in coded:
+        return refusal(_CODE, "PatientOrientation", "is that of a lateral view", _EXPECTED)
+    if Meaning.FRONTAL in said or True in coded:
         return None
     return _described(dataset, vocabulary)
 
@@ -88,14 +90,14 @@ def _described(dataset: Dataset, vocabulary: Vocabulary) -> Outcome:
     for keyword in ("BodyPartExamined", *IMAGE_DESCRIPTIONS):
         said = vocabulary.meanings(description(dataset, keyword))
         if _is_another_image(said) or (part and _is_another_part(said)):
-            return refusal(_CODE, keyword, "must not name another view")
+            return refusal(_CODE, keyword, "names another view", _EXPECTED)
         if _is_frontal(said):
             return "view_position_missing"
         part = part and (keyword == "BodyPartExamined" or Meaning.CHEST not in said)
     for keyword in STUDY_DESCRIPTIONS:
         said = vocabulary.meanings(description(dataset, keyword))
         if _is_another_study(said) or (part and _is_another_part(said) and Meaning.SEVERAL not in said):
-            return refusal(_CODE, keyword, "must not name another view alone")
+            return refusal(_CODE, keyword, "names another view alone", _EXPECTED)
         if _is_frontal(said):
             break
     return "view_position_missing"

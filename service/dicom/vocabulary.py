@@ -90,6 +90,13 @@ class Vocabulary:
             position += max(length, 1)
         return frozenset(meanings)
 
+    def quotable(self, text: str) -> str:
+        """Return the words of a text in capitals; nothing unless all are entries, so that it names no patient."""
+        sequence, position = units(text), 0
+        while length := self._match(sequence, position):
+            position += length
+        return " ".join(sequence).upper() if position == len(sequence) and len(text) <= _MAX_JOINED else ""
+
     def _match(self, sequence: Units, position: int) -> int:
         """Length of the longest entry at a position; 0 where there is none."""
         for length in range(min(self.longest, len(sequence) - position), 0, -1):

@@ -15,7 +15,7 @@ from service.dicom.metadata import metadata, resolved
 from service.dicom.picture import Look, picture
 from service.dicom.reader import Bounds, Part10, part10
 from service.dicom.transcode import compressed, native
-from service.dicom_web.study import DERIVED_MODALITIES, Entry, by_series, entries
+from service.dicom_web.study import Entry, by_series, derived_kinds, entries
 from service.errors import NotAcceptable, NotFound
 from service.prediction.pipeline import Pipeline
 from service.storage.criteria import Criterion, OneOf
@@ -47,6 +47,7 @@ class Catalogue:
         self._studies = Studies(pipeline.database)
         self._stored, self._predictor = pipeline.stored, pipeline.predictor
         self.admitted = pipeline.admitted
+        self._presentation = pipeline.stored.presentation
 
     async def studies(self, search: Search) -> list[tuple[Entry, ...]]:
         """Return the studies that match, each with all its entries."""
@@ -71,7 +72,7 @@ class Catalogue:
         selected = tuple(
             entry
             for records in studies
-            for entry in entries(records)
+            for entry in entries(records, self._presentation)
             if series in (None, entry.series) and instance in (None, entry.instance)
         )
         if not selected:
@@ -122,7 +123,7 @@ class Catalogue:
         async def make() -> bytes:
             return (await self._predictor.examine((await self.file(entry)).data, metadata)).encode()
 
-        name = "metadata" if entry.kind is None else f"{entry.kind}-metadata"
+        name = "metadata" if entry.kind is None else f"{self._presentation.part(entry.kind)}-metadata"
         return resolved((await self._stored.kept(entry.record.id, name, make)).decode(), url)
 
     async def frames(self, file: Part10, numbers: Sequence[int], transfer_syntax: str) -> Frames:
@@ -158,8 +159,8 @@ class Catalogue:
         return await self._predictor.examine((await self.file(entry)).data, partial(picture, look=look))
 
     def _find_studies(self, search: Search) -> list[tuple[Entry, ...]]:
-        uids = self._studies.find(_database_criteria(search.study_criteria), search.limit, search.offset)
-        return [entries(records) for records in self._studies.records(uids)]
+        uids = self._studies.find(self._database_criteria(search.study_criteria), search.limit, search.offset)
+        return [entries(records, self._presentation) for records in self._studies.records(uids)]
 
     def _find_series(self, search: Search) -> list[tuple[Entry, ...]]:
         grouped = (group for study in self._matching_studies(search) for group in by_series(study))
@@ -171,21 +172,21 @@ class Catalogue:
 
     def _matching_studies(self, search: Search) -> Iterator[tuple[Entry, ...]]:
         # The UIDs are read at one moment, so that no study is returned twice.
-        uids = self._studies.find(_database_criteria(search.study_criteria), _NO_LIMIT, 0)
+        uids = self._studies.find(self._database_criteria(search.study_criteria), _NO_LIMIT, 0)
         for start in range(0, len(uids), _BATCH):
             for records in self._studies.records(uids[start : start + _BATCH]):
-                yield entries(records)
+                yield entries(records, self._presentation)
 
-
-def _database_criteria(criteria: Sequence[Criterion]) -> tuple[Criterion, ...]:
-    """Replace ModalitiesInStudy, which no column holds; every study has the modality of each derived object."""
-    translated: list[Criterion] = []
-    for criterion in criteria:
-        if criterion.keyword != "ModalitiesInStudy":
-            translated.append(criterion)
-        elif isinstance(criterion, OneOf) and not DERIVED_MODALITIES & set(criterion.values):
-            translated.append(OneOf("Modality", criterion.values))
-    return tuple(translated)
+    def _database_criteria(self, criteria: Sequence[Criterion]) -> tuple[Criterion, ...]:
+        """Replace ModalitiesInStudy, which no column holds; every study has the modality of each derived object."""
+        derived = {kind.form.modality for kind in derived_kinds(self._presentation)}
+        translated: list[Criterion] = []
+        for criterion in criteria:
+            if criterion.keyword != "ModalitiesInStudy":
+                translated.append(criterion)
+            elif isinstance(criterion, OneOf) and not derived & set(criterion.values):
+                translated.append(OneOf("Modality", criterion.values))
+        return tuple(translated)
 
 
 def _matches(entries: Sequence[Entry], search: Search) -> bool:

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from service.dicom.attributes import REQUEST_PATHS
-from service.objects.kinds import DICOM_KINDS, Kind
+from service.objects.kinds import DICOM_KINDS, Kind, Presentation
 from service.objects.product import uid
 from service.storage.record import Summary
 
 # SOP class by Modality, for files without one
 _CLASSES = {"DX": "1.2.840.10008.5.1.4.1.1.1.1", "CR": "1.2.840.10008.5.1.4.1.1.1"}
-
-DERIVED_MODALITIES = frozenset(kind.form.modality for kind in DICOM_KINDS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +66,16 @@ class Entry:
         return f"studies/{self.record.study_instance_uid}/series/{self.series}/instances/{self.instance}"
 
 
-def entries(records: Sequence[Summary]) -> tuple[Entry, ...]:
+def derived_kinds(presentation: Presentation) -> tuple[Kind, ...]:
+    """Return the kinds of objects that stand beside a radiograph."""
+    return tuple(kind for kind in DICOM_KINDS if presentation.shows(kind))
+
+
+def entries(records: Sequence[Summary], presentation: Presentation) -> tuple[Entry, ...]:
     """Return the instances of records; a radiograph with several records is listed once."""
     radiographs = {record.sop_instance_uid: _radiograph(record) for record in records}
-    return (*radiographs.values(), *(_derived(record, kind) for record in records for kind in DICOM_KINDS))
+    kinds = derived_kinds(presentation)
+    return (*radiographs.values(), *(_derived(record, kind, presentation) for record in records for kind in kinds))
 
 
 def by_series(entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], ...]:
@@ -108,11 +112,11 @@ def _radiograph(record: Summary) -> Entry:
     return Entry(None, record, attributes | uids)
 
 
-def _derived(record: Summary, kind: Kind) -> Entry:
-    form = kind.form
+def _derived(record: Summary, kind: Kind, presentation: Presentation) -> Entry:
+    form, part = kind.form, presentation.part(kind)
     attributes = {
-        "SeriesInstanceUID": uid(record.id, f"{kind}/series"),
-        "SOPInstanceUID": uid(record.id, kind),
+        "SeriesInstanceUID": uid(record.id, f"{part}/series"),
+        "SOPInstanceUID": uid(record.id, part),
         "SOPClassUID": form.sop_class_uid,
         "Modality": form.modality,
         "SeriesNumber": str(form.series_number),

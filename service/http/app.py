@@ -34,11 +34,14 @@ from service.http.feed import Feed
 from service.http.forwarded import Forwarded
 from service.http.methods import Methods
 from service.http.other_origins import OtherOrigins
-from service.objects.kinds import Kind
+from service.http.presented import Presented
+from service.http.reference import Documented
+from service.objects.kinds import Kind, Presentation
 from service.objects.notification import notification
 from service.objects.product import REPOSITORY
 from service.prediction.pipeline import Pipeline
 from service.sending import webhook
+from service.sending.presented import presented
 from service.sending.sender import Render, Sender, orders_for_new_records
 from service.settings import Settings
 from service.storage.changes import Changes
@@ -47,7 +50,10 @@ from service.storage.outbox import Delivery, Outbox
 from service.storage.worklist import Worklist
 
 _PROXIES = "FORWARDED_ALLOW_IPS"  # the name that uvicorn gave it
-_DESCRIPTION = f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)"
+_DESCRIPTION = (
+    f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)\n\n"
+    "Each route has a command to try it. Where a key is required, add `-H 'Authorization: Bearer KEY'`."
+)
 
 ROUTERS = (
     *(module.router for module in (predictions, objects, sends, pixels, worklist, acknowledgement, events)),
@@ -64,10 +70,12 @@ def create_app(settings: Settings) -> FastAPI:
     ArtefactError, ConfigurationError
         As `Pipeline`.
     """
-    pipeline = Pipeline(settings, partial(orders_for_new_records, settings.sending))
+    presentation = Presentation(settings.triage.presentation)
+    sending = presented(settings.sending, presentation)
+    pipeline = Pipeline(settings, partial(orders_for_new_records, sending))
     keys = Keys(pipeline.database)
     feed = Feed(Changes(pipeline.database))
-    sender = Sender(Outbox(pipeline.database), _renderer(pipeline), settings.sending)
+    sender = Sender(Outbox(pipeline.database), _renderer(pipeline), sending)
     guard = auth.Guard(keys, settings.http, settings.limits)
 
     @asynccontextmanager
@@ -82,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    app = FastAPI(
+    app = Documented(
         title="AG-CNN triage",
         version=version("agcnn-triage"),
         description=_DESCRIPTION,
@@ -98,6 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     problems.install(app)
     routes = [route for router in ROUTERS for route in router.routes]
+    app.add_middleware(Presented, presentation=presentation)
     app.add_middleware(Admission, guard=guard, routes=routes)
     app.add_middleware(Methods, routes=[*routes, *app.routes])
     app.add_middleware(Envelope, limits=settings.limits)

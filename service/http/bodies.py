@@ -12,8 +12,9 @@ from starlette.responses import JSONResponse
 
 from service.artefact.card import NOTICE, Notice
 from service.http.forwarded import root_path
+from service.http.presented import presentation
 from service.http.problems import Problem
-from service.objects.kinds import Kind
+from service.objects.kinds import Kind, Presentation
 from service.storage.record import Record, Summary
 from service.triage import finding as findings
 from service.triage import prediction as predictions
@@ -77,18 +78,25 @@ class Network(Body):
     sha256: str
 
 
+_PLACE_LINK: Any = Field(
+    None, exclude_if=lambda path: path is None, description="absent if TRIAGE_TRIAGE__PRESENTATION is triage_only"
+)
+
+
 class _Links(Body):
     """Paths of the prediction, its pictures, its acknowledgement and its objects for other systems."""
 
     self: str
     image: str
-    overlay: str
-    heat_map: str
-    crop: str
+    overlay: str | None = _PLACE_LINK
+    heat_map: str | None = _PLACE_LINK
+    crop: str | None = _PLACE_LINK
     acknowledgement: str
 
 
-_OBJECT_LINKS: dict[str, Any] = {str(kind): (str, ...) for kind in Kind}
+_OBJECT_LINKS: dict[str, Any] = {
+    str(kind): (str | None, _PLACE_LINK) if kind.form.is_place else (str, ...) for kind in Kind
+}
 Links = create_model("Links", __base__=_Links, __doc__=_Links.__doc__, **_OBJECT_LINKS)
 
 
@@ -117,8 +125,9 @@ class Prediction(Body):
     priority: Priority
     reason: list[str] = Field(description="positive findings that determined the priority")
     findings: list[Finding]
-    box: tuple[int, int, int, int] = Field(
-        description="x0, y0, x1, y1 of the region of attention in pixels of the original image, exclusive end"
+    box: tuple[int, int, int, int] | None = Field(
+        description="x0, y0, x1, y1 of the region of attention in pixels of the original image, exclusive end; null if "
+        "TRIAGE_TRIAGE__PRESENTATION is triage_only"
     )
     second_look: bool = Field(
         description="whether the local branch examined the box; if not, the global branch alone decided"
@@ -165,7 +174,7 @@ class Maps(Body):
 
 def prediction_body(record: Summary) -> Prediction:
     """Return a record as a response body."""
-    prediction = record.prediction
+    prediction, has_place = record.prediction, presentation() is Presentation.FULL
     return Prediction(
         schema="agcnn-triage/prediction/1",
         notice=NOTICE,
@@ -178,7 +187,7 @@ def prediction_body(record: Summary) -> Prediction:
         priority=prediction.priority,
         reason=list(prediction.reason),
         findings=[_finding(finding) for finding in prediction.findings],
-        box=prediction.box,
+        box=prediction.box if has_place else None,
         second_look=prediction.second_look,
         flags=list(prediction.flags),
         model=network_body(prediction.network),
@@ -212,8 +221,9 @@ def network_body(network: predictions.Network) -> Network:
 def links(id: str) -> Links:
     """Return the paths of a record and of what is below it, relative to the host of the request."""
     self = f"{root_path()}/v1/predictions/{id}"
-    pictures = {part: f"{self}/{part}.png" for part in PICTURES}
-    objects = {str(kind): f"{self}/{kind.file_name}" for kind in Kind}
+    shown = presentation()
+    pictures = {part: f"{self}/{part}.png" for part in PICTURES if part == "image" or shown is Presentation.FULL}
+    objects = {str(kind): f"{self}/{kind.file_name}" for kind in Kind if shown.shows(kind)}
     return Links(self=self, **pictures, acknowledgement=f"{self}/acknowledgement", **objects)
 
 

@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from service.errors import NotFound
 from service.http.caching import is_fresh
+from service.http.presented import presentation
+from service.objects.kinds import Presentation
 
 router = APIRouter(include_in_schema=False)
 
@@ -50,6 +52,13 @@ def _file(request: Request, path: str) -> Response:
     return send(request, WEB / path, _POLICY)
 
 
+def _presented(content: bytes) -> bytes:
+    """Say in the page itself if it must show no place; its style sheets and modules read the attribute."""
+    if presentation() is Presentation.FULL:
+        return content
+    return content.replace(b"<body>", f'<body data-presentation="{presentation()}">'.encode(), 1)
+
+
 def send(request: Request, path: Path, policy: str) -> Response:
     """Return a file, which the browser revalidates each time, so that it sees an upgrade at once.
 
@@ -58,7 +67,7 @@ def send(request: Request, path: Path, policy: str) -> Response:
     policy
         Content Security Policy of the page.
     """
-    content = path.read_bytes()
+    content = _presented(path.read_bytes())
     headers = {
         "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
         "Cache-Control": "no-cache",

@@ -56,6 +56,7 @@ async def pixels(id: str, request: Request, pipeline: PipelineDep) -> Response:
 @router.get("/{id}/maps.json", dependencies=[_READ], response_model=Maps, responses={304: {}})
 async def maps(id: str, request: Request, pipeline: PipelineDep) -> Response:
     """Return the heat map and the class map of every finding as numbers."""
+    pipeline.stored.require()
     record = await pipeline.stored.get(id)
     headers = cache_headers(request, (id, "maps"))
     if is_fresh(request, headers):

@@ -150,6 +150,8 @@ async def crop(id: str, request: Request, pipeline: PipelineDep, width: Width = 
 
 
 async def _picture(pipeline: Pipeline, request: Request, id: str, drawing: Drawing) -> Response:
+    if drawing.part != "image":
+        pipeline.stored.require()
     record = await pipeline.stored.get(id)  # 404 after deletion, even if the client has a copy
     headers = cache_headers(request, (id, drawing))
     if is_fresh(request, headers):

@@ -61,7 +61,7 @@ class Detail(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem details. `code` is stable; no text quotes a value of a data set."""
+    """RFC 9457 problem details. `code` is stable; no text quotes a value of a data set but terms from lists."""
 
     type: str = Field(examples=[problem_type(UnsuitableImage)])
     title: str

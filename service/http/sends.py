@@ -56,6 +56,8 @@ async def send(id: str, order: Order, pipeline: PipelineDep, sender: SenderDep) 
 
     An object that is already waiting stays so; one that was sent, or failed, is sent again.
     """
+    for kind in order.objects or ():
+        pipeline.stored.require(kind)
     await pipeline.stored.get(id)
     return _sends(await sender.order(id, order.destination, order.objects))
 

@@ -15,7 +15,7 @@ from pydicom import DataElement, Dataset
 
 from service.artefact.card import NOTICE
 from service.objects.codes import ARTIFICIAL_INTELLIGENCE, PRIVATE, PRIVATE_NAME, SOURCE, Coded
-from service.objects.kinds import Kind
+from service.objects.kinds import Kind, Presentation
 from service.objects.product import NAME, REPOSITORY, VERSION, uid
 from service.objects.source import Source
 from service.storage.record import Record
@@ -24,12 +24,13 @@ _DATED = ("InstanceCreation", "Content", "Series", "PresentationCreation")
 _TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")  # the VRs to which Specific Character Set applies, PS3.5 6.1.2.2
 
 
-def identity(record: Record, kind: Kind) -> dict[str, Any]:
+def identity(record: Record, kind: Kind, presentation: Presentation = Presentation.FULL) -> dict[str, Any]:
     """Return what highdicom's constructors require for every object: a series of its own, and the equipment."""
+    part = presentation.part(kind)
     return {
-        "series_instance_uid": uid(record.id, f"{kind}/series"),
+        "series_instance_uid": uid(record.id, f"{part}/series"),
         "series_number": kind.form.series_number,
-        "sop_instance_uid": uid(record.id, kind),
+        "sop_instance_uid": uid(record.id, part),
         "instance_number": 1,
         "series_description": kind.form.series_description,
         "manufacturer": NAME,

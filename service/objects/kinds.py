@@ -19,6 +19,8 @@ class Form:
         Content-Type and ending of the file.
     sop_class_uid, modality, series_number, series_description
         DICOM attributes; empty, and 0, for other kinds.
+    is_place
+        Whether the object is there to show a place in the image: a map, a box or a region.
     """
 
     content: str
@@ -28,6 +30,7 @@ class Form:
     modality: str = ""
     series_number: int = 0
     series_description: str = ""
+    is_place: bool = False
 
 
 class Kind(StrEnum):
@@ -67,6 +70,7 @@ _FORMS = {
         modality="SEG",
         series_number=9902,
         series_description="AI attention maps",
+        is_place=True,
     ),
     Kind.SECONDARY_CAPTURE: Form(
         "the overlay as a Secondary Capture",
@@ -74,6 +78,7 @@ _FORMS = {
         modality="OT",
         series_number=9903,
         series_description="AI overlay",
+        is_place=True,
     ),
     Kind.PRESENTATION_STATE: Form(
         "the box and the positive findings as a Grayscale Softcopy Presentation State",
@@ -81,6 +86,7 @@ _FORMS = {
         modality="PR",
         series_number=9904,
         series_description="AI attention box",
+        is_place=True,
     ),
     Kind.BINARY_SEGMENTATION: Form(
         "the region of attention, and the upper half of the class maps of positive findings, as a binary Segmentation",
@@ -88,6 +94,7 @@ _FORMS = {
         modality="SEG",
         series_number=9905,
         series_description="AI attention regions",
+        is_place=True,
     ),
     Kind.FHIR: Form(
         "the findings as a FHIR R4 bundle: DiagnosticReport, Observations, Device", "application/fhir+json", "json"
@@ -97,3 +104,18 @@ _FORMS = {
     Kind.NOTIFICATION: Form("the notification of a webhook, without the patient", "application/json", "json"),
 }
 DICOM_KINDS = tuple(kind for kind in Kind if kind.form.sop_class_uid)
+
+
+class Presentation(StrEnum):
+    """What is shown of a prediction: all of it, or its priority and findings without any place in the image."""
+
+    FULL = "full"
+    TRIAGE_ONLY = "triage_only"
+
+    def shows(self, kind: Kind) -> bool:
+        """Return whether objects of a kind are made."""
+        return self is Presentation.FULL or not kind.form.is_place
+
+    def part(self, kind: Kind) -> str:
+        """Return the name that stands for an object in UIDs and in the cache: one name never means two contents."""
+        return kind if self is Presentation.FULL or kind is not Kind.SR else f"{kind}-{self}"

@@ -8,13 +8,15 @@ import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
 
-from service.objects.kinds import Kind
+from service.objects.kinds import Kind, Presentation
 from service.storage.record import Record
 
 View = Callable[[], npt.NDArray[np.uint8]]
 
 
-def render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
+def render(
+    image: Dataset, view: View, kind: Kind, record: Record, presentation: Presentation = Presentation.FULL
+) -> bytes:
     """Render an object: a Part 10 file, JSON, or text for HL7.
 
     Parameters
@@ -23,13 +25,15 @@ def render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
         Data set of the radiograph, accepted by the gate.
     view
         Returns the display values, [H, W] uint8; called only by the kind that shows them.
+    presentation
+        What of the prediction may be in the object.
     """
     with warnings.catch_warnings(), disable_value_validation():
         warnings.simplefilter("ignore")  # warnings quote values of the data set
-        return _render(image, view, kind, record)
+        return _render(image, view, kind, record, presentation)
 
 
-def _render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
+def _render(image: Dataset, view: View, kind: Kind, record: Record, presentation: Presentation) -> bytes:
     # Imported here, by the process that renders: highdicom is needed neither to start the service nor to answer.
     from service.objects.source import source_of
 
@@ -38,7 +42,7 @@ def _render(image: Dataset, view: View, kind: Kind, record: Record) -> bytes:
         case Kind.SR:
             from service.objects.structured_report import structured_report
 
-            return structured_report(record, source)
+            return structured_report(record, source, presentation)
         case Kind.SEGMENTATION:
             from service.objects.segmentation import segmentation
 

@@ -9,6 +9,7 @@ import numpy as np
 from highdicom import sr
 from highdicom.sr import enum
 from pydicom import Dataset
+from pydicom.sr.codedict import codes
 
 from service.dicom.header import normalised, set_element
 from service.objects.codes import (
@@ -31,7 +32,7 @@ from service.objects.codes import (
     row,
 )
 from service.objects.derived import concept, file, identity, remarks
-from service.objects.kinds import Kind
+from service.objects.kinds import Kind, Presentation
 from service.objects.product import NAME, uid
 from service.objects.source import Source
 from service.storage.record import Record
@@ -49,7 +50,7 @@ _PROPERTY = enum.RelationshipTypeValues.HAS_PROPERTIES
 _PRESENCE = {True: PRESENT, False: ABSENT, None: UNDECIDED}
 
 
-def structured_report(record: Record, source: Source) -> bytes:
+def structured_report(record: Record, source: Source, presentation: Presentation = Presentation.FULL) -> bytes:
     """Render a DICOM SR file; it is partial, preliminary and unverified, because no person has verified it."""
     content = sr.MeasurementReport(
         observation_context=_observer(record),
@@ -57,13 +58,21 @@ def structured_report(record: Record, source: Source) -> bytes:
         imaging_measurements=[_attention(record, source)],
     )
     content[0].ContentSequence.append(_evaluations(record))
+    if presentation is Presentation.TRIAGE_ONLY:
+        _remove_measurements(content[0])
     document = sr.Comprehensive3DSR(
         evidence=[source.header],
         content=content,
         requested_procedures=_requests(source) or None,
-        **identity(record, Kind.SR),
+        **identity(record, Kind.SR, presentation),
     )
     return file(document, record, source)
+
+
+def _remove_measurements(report: Dataset) -> None:
+    """Take the region out: TID 1500 asks for measurements or evaluations, highdicom for measurements in any case."""
+    kept = [item for item in report.ContentSequence if item.name != codes.DCM.ImagingMeasurements]
+    report.ContentSequence = sr.ContentSequence(kept, is_root=False)
 
 
 def _requests(source: Source) -> list[Dataset]:

@@ -19,7 +19,7 @@ from service.errors import ArtefactError, ConfigurationError, InferenceFailed, I
 from service.inference.batcher import Batcher
 from service.inference.session import Outputs, Session
 from service.objects.drawing import Drawing, draw
-from service.objects.kinds import Kind
+from service.objects.kinds import Kind, Presentation
 from service.objects.render import render
 from service.objects.site_codes import codes_for
 from service.prediction.decoders import Decoders, Prepared
@@ -46,10 +46,13 @@ class Predictor:
     ----------
     rule
         The triage rule in force.
+    presentation
+        What is shown of a prediction.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.presentation = Presentation(settings.triage.presentation)
         self.artefact = load(settings.model.path, settings.model.sha256)
         card = self.artefact.card
         self.rule = rule_for(card, settings.triage.stat, settings.triage.high)
@@ -157,7 +160,8 @@ class Predictor:
         ------
         InputError
         """
-        return await _started(self._decoders).derive(data, partial(render, kind=kind, record=record))
+        make = partial(render, kind=kind, record=record, presentation=self.presentation)
+        return await _started(self._decoders).derive(data, make)
 
     async def unwindowed(self, data: bytes) -> Unwindowed:
         """Return a file's values before the window; raises as `prepare`."""

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from service.dicom.unwindowed import Unwindowed
+from service.errors import NotFound
 from service.objects.drawing import Drawing
-from service.objects.kinds import Kind
+from service.objects.kinds import Kind, Presentation
 from service.objects.product import VERSION
 from service.prediction.predictor import Predictor
 from service.storage.instances import Instances
@@ -19,6 +20,22 @@ class StoredPredictions:
 
     def __init__(self, records: Records, instances: Instances, objects: ObjectCache, predictor: Predictor) -> None:
         self._records, self._instances, self._objects, self._predictor = records, instances, objects, predictor
+
+    @property
+    def presentation(self) -> Presentation:
+        """What is shown of a prediction."""
+        return self._predictor.presentation
+
+    def require(self, kind: Kind | None = None) -> None:
+        """Refuse what shows a place in the image, such as an object of a kind, if only the triage is shown.
+
+        Raises
+        ------
+        NotFound
+            `triage_only`
+        """
+        if not (self.presentation is Presentation.FULL if kind is None else self.presentation.shows(kind)):
+            raise NotFound("this service shows priority and findings, but no place in the image", "triage_only")
 
     async def get(self, id: str) -> Record:
         """Return a record.
@@ -63,12 +80,13 @@ class StoredPredictions:
         ------
         NotFound, InputError
         """
+        self.require(kind)
 
         async def make() -> bytes:
             whole = record if isinstance(record, Record) else await self.get(record.id)
             return await self._predictor.render(whole, await self.instance(record), kind)
 
-        return await self.kept(record.id, str(kind), make)
+        return await self.kept(record.id, self.presentation.part(kind), make)
 
     async def kept(self, id: str, name: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return what is kept under a name for a record, or make it and keep it, until the product's version changes.

@@ -2,6 +2,7 @@
 
 import { offer } from "./download.js";
 import { authorization, key, renew } from "./key.js";
+import { boxed, NO_MAPS, TRIAGE_ONLY } from "./presentation.js";
 import { Problem, problemOf, UNREACHABLE } from "./problem.js";
 
 /**
@@ -178,9 +179,9 @@ export function acknowledge(id, by) {
 export async function radiograph(id, signal) {
   const path = `predictions/${encodeURIComponent(id)}`;
   const [prediction, pixels, maps] = await Promise.all([
-    json(path, { signal }), fetchPixels(`${path}/pixels`, { signal }), json(`${path}/maps.json`, { signal }),
+    json(path, { signal }), fetchPixels(`${path}/pixels`, { signal }), TRIAGE_ONLY ? NO_MAPS : json(`${path}/maps.json`, { signal }),
   ]);
-  return { prediction, maps, ...pixels };
+  return { prediction: boxed(prediction, pixels.header), maps, ...pixels };
 }
 
 /**

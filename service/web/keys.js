@@ -1,6 +1,7 @@
 // Keyboard shortcuts of the list, of the viewer and of both. Single-key shortcuts can be switched off (WCAG 2.1.4).
 
 import { byId, element, targetOf } from "./element.js";
+import { HIDDEN_KEYS } from "./presentation.js";
 
 /** @typedef {Record<string, ((event?: KeyboardEvent) => void) | undefined>} Actions  by key, letters in lower case */
 
@@ -38,7 +39,7 @@ export function listen(actions) {
     }
     if (target.matches("[type=range]") && event.key.startsWith("Arrow")) return; // arrow keys move the slider
     if (event.repeat && !REPEATING.has(event.key.toLowerCase())) return;
-    if (typing || (event.key.length === 1 && !areOn())) return;
+    if (typing || (event.key.length === 1 && !areOn()) || HIDDEN_KEYS.has(event.key.toUpperCase())) return;
     const action = actions()[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (action && !(event.key === "Enter" && target.closest("button, a"))) {
       event.preventDefault();
@@ -58,7 +59,7 @@ export function showHelp() {
 /** Fill the dialog that lists all shortcuts. */
 export function prepareHelp() {
   const lists = Object.entries(SHORTCUTS).map(([place, shortcuts]) => {
-    const rows = shortcuts.map(([key, meaning]) =>
+    const rows = shortcuts.filter(([key]) => !HIDDEN_KEYS.has(key)).map(([key, meaning]) =>
       element("div", {}, element("dt", {}, element("kbd", {}, key)), element("dd", {}, meaning)));
     return element("section", {}, element("h3", {}, place), element("dl", {}, ...rows));
   });

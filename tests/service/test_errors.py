@@ -36,7 +36,7 @@ def test_reasons_cross_a_process_border() -> None:
     error = pickle.loads(pickle.dumps(UnsuitableImage(reasons)))
 
     assert error.reasons == reasons
-    assert error.message == "Modality is wrong; ViewPosition is wrong"
+    assert error.message == "Modality is wrong. ViewPosition is wrong"
     assert error.code == "unsuitable_image"
 
 

@@ -1,5 +1,10 @@
 import csv
 import json
+import os
+import pty
+import select
+import signal
+import sys
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -7,10 +12,13 @@ import pytest
 from PIL import Image
 
 from model.labels import LABELS
+from service.cli import formats
 from service.cli import predict as batch
 from service.errors import ConfigurationError
 from tests.factories import dicom_bytes, noise
 from tests.service.conftest import Run
+
+TRIAGE = Path(sys.executable).with_name("triage")
 
 
 @pytest.fixture
@@ -78,7 +86,79 @@ def test_a_table_has_the_code_of_every_reason(predict: Run, tmp_path: Path) -> N
 
     _, out, _ = predict("--csv", tmp_path)
 
-    assert [row["code"] for row in csv.DictReader(StringIO(out))] == ["modality_unsuitable view_unsuitable"]
+    (row,) = csv.DictReader(StringIO(out))
+    assert row["code"] == "modality_unsuitable; view_unsuitable"
+    assert "(0008,0060) Modality" in row["detail"]
+    assert "(0018,5101) ViewPosition" in row["detail"]
+
+
+def test_a_table_has_margin_and_separated_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = [{"probability": 0.5}, {"probability": None}]
+    prediction = {"priority": "STAT", "reason": ["Big Mass", "Edema"], "flags": ["a_flag", "b"], "findings": findings}
+
+    formats.writer("csv", ["Big Mass", "Edema"])(
+        {"filename": "a,b.dcm", "status": 200, "prediction": prediction, "margin": -0.25}
+    )
+
+    (row,) = csv.DictReader(StringIO(capsys.readouterr().out))
+    assert row == {
+        **{"filename": "a,b.dcm", "status": "200", "code": "", "detail": "", "priority": "STAT"},
+        **{"margin": "-0.250000", "reason": "Big Mass; Edema", "flags": "a_flag; b"},
+        **{"Big Mass": "0.500000", "Edema": ""},
+    }
+
+
+def test_a_picture_is_predicted_only_if_it_is_assumed_to_be_a_chest(predict: Run, tmp_path: Path) -> None:
+    Image.fromarray(noise(300, 400, bits=8)).save(tmp_path / "chest.png")
+    Image.new("RGB", (400, 300), "red").save(tmp_path / "photograph.jpg")
+
+    assert predict(tmp_path) == (2, "", "triage: no DICOM file found; --as-chest finds pictures, too\n")
+    code, out, _ = predict("--json", "--as-chest", "--overlay", tmp_path / "drawn", tmp_path)
+
+    picture, photograph = map(json.loads, out.splitlines())
+    assert code == 1
+    assert picture["prediction"]["flags"] == [
+        *("assumed_chest", "body_part_missing", "view_position_missing", "presentation_intent_missing"),
+        "low_resolution",
+    ]
+    assert (tmp_path / "drawn" / "chest.png").is_file()
+    assert photograph["problem"]["code"] == "colour_image"
+
+
+@pytest.mark.timeout(60)
+def test_interrupted_it_ends_after_a_whole_line_and_says_how_far_it_came(artefact: Path, tmp_path: Path) -> None:
+    """In a terminal, after three files; the bar and the answers never share a line."""
+    for number in range(40):
+        (tmp_path / f"{number}.dcm").write_bytes(dicom_bytes(noise(300, 400)))
+    environment = os.environ | {
+        "TRIAGE_MODEL__PATH": str(artefact),
+        "TRIAGE_LIMITS__DECODE_WORKERS": "1",
+        "TERM": "xterm",
+    }
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execve(TRIAGE, ["triage", "predict", "--json", str(tmp_path)], environment)
+
+    raw, is_interrupted = b"", False
+    while select.select([terminal], [], [], 30)[0]:
+        try:
+            raw += os.read(terminal, 2**16)
+        except OSError:  # the other end is closed
+            break
+        if not is_interrupted and raw.count(b"prediction/1") >= 3:
+            os.kill(process, signal.SIGINT)
+            is_interrupted = True
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+    text = raw.decode()
+    parts = text.split("\x1b[2K")  # where the terminal's line is erased
+    answers = [line for part in parts for line in part.splitlines() if line.startswith("{")]
+    assert status == 130
+    assert len([json.loads(answer) for answer in answers]) >= 3
+    assert text.count("predicting") >= 3
+    assert not any("predicting" in part and "{" in part for part in parts)
+    assert f"triage: interrupted after {len(answers)} of 40 files" in text
+    assert "error" not in text
 
 
 def test_each_file_has_a_picture_of_its_own(tmp_path: Path) -> None:
@@ -121,6 +201,23 @@ def test_an_error_at_the_start_is_one_line(
 
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert err.startswith("triage: ")
+
+
+def test_where_the_triage_alone_is_shown_no_place_is_printed_or_drawn(
+    predict: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    findings = [{"label": "Mass", "probability": 0.5, "threshold": None}]
+    prediction = {"priority": "ROUTINE", "reason": [], "flags": [], "findings": findings, "box": None}
+    formats.writer("words", ["Mass"])({"filename": "a.dcm", "status": 200, "prediction": prediction})
+    assert "region" not in capsys.readouterr().out
+
+    monkeypatch.setenv("TRIAGE_TRIAGE__PRESENTATION", "triage_only")
+    (tmp_path / "here.dcm").touch()
+    code, out, err = predict("--overlay", tmp_path / "pictures", tmp_path / "here.dcm")
+
+    assert (code, out) == (2, "")
+    assert err.startswith("triage: --overlay shows a place")
+    assert not (tmp_path / "pictures").exists()
 
 
 def test_two_output_formats_at_once_are_refused(predict: Run) -> None:

@@ -136,6 +136,42 @@ def test_refused_for_one_reason(code, elements):
     assert codes_of(**elements) == [code]
 
 
+SAID = [
+    ({"Modality": "CT"}, "(0008,0060) Modality is CT; CR or DX is expected"),
+    ({"Modality": None}, "(0008,0060) Modality is missing; CR or DX is expected"),
+    ({"BodyPartExamined": "hand"}, "(0018,0015) BodyPartExamined is HAND; a chest is expected"),
+    ({"BodyPartExamined": ["CHEST", "HAND"]}, "(0018,0015) BodyPartExamined is CHEST HAND; a chest alone is expected"),
+    ({"ViewPosition": "LL"}, "(0018,5101) ViewPosition is LL; PA or AP is expected"),
+    (
+        {"PresentationIntentType": "FOR PROCESSING"},
+        "(0008,0068) PresentationIntentType is FOR PROCESSING; an image FOR PRESENTATION is expected",
+    ),
+    (
+        {"PhotometricInterpretation": "RGB"},
+        "(0028,0004) PhotometricInterpretation is RGB; a greyscale image, MONOCHROME1 or MONOCHROME2, is expected",
+    ),
+    ({"Rows": 255}, "The shorter of (0028,0010) Rows and (0028,0011) Columns is 255; at least 256 is expected"),
+]
+
+
+@pytest.mark.parametrize(("elements", "message"), SAID, ids=str)
+def test_a_refusal_says_what_it_is_and_what_is_expected(elements, message):
+    with pytest.raises(UnsuitableImage) as refusal:
+        accept(chest(PIXELS, **elements))
+    assert refusal.value.message == message
+
+
+@pytest.mark.parametrize("value", ["Canary", "HAND Canary", "HAND 19420502", "HAND^Tweety", "Hand " * 20])
+@pytest.mark.parametrize(
+    "keyword", ["Modality", "BodyPartExamined", "ViewPosition", "PresentationIntentType", "PhotometricInterpretation"]
+)
+def test_a_refusal_quotes_no_value_but_terms_of_a_list(keyword, value):
+    with pytest.raises(UnsuitableImage) as refusal:
+        accept(chest(PIXELS, **{keyword: value}))
+    assert f"{keyword} is something else; " in refusal.value.message
+    assert not any(part in refusal.value.message.casefold() for part in ("hand", "canary", "tweety", "1942"))
+
+
 def test_all_reasons_at_once():
     codes = codes_of(Modality="CT", BodyPartExamined="HIP", ViewPosition="LL", NumberOfFrames=3, Columns=100)
     expected = ["modality_unsuitable", "body_part_unsuitable", "view_unsuitable", "multi_frame", "image_too_small"]

@@ -1,3 +1,4 @@
+import re
 import zlib
 from time import process_time
 
@@ -76,6 +77,26 @@ def test_preamble_that_is_a_program(start):
 @pytest.mark.parametrize("data", [b"", b"DICM", b"hello world, this is text", b"\x89PNG\r\n\x1a\n" * 40, bytes(1000)])
 def test_bytes_that_are_not_dicom(data):
     assert code_of(data) == "not_dicom"
+
+
+@pytest.mark.parametrize(
+    ("data", "beginning"),
+    [
+        (
+            b"\x89PNG\r\n\x1a\n" + bytes(200),
+            "This is a PNG picture, not DICOM; export the radiograph from the archive as a DICOM file, or try",
+        ),
+        (b"\xff\xd8\xff\xe0" + bytes(200), "This is a JPEG picture, not DICOM; "),
+        (b"II*\0" + bytes(200), "This is a TIFF picture, not DICOM; "),
+        (b"PK\x03\x04" + bytes(200), "This is a ZIP archive, not DICOM; unpack it"),
+        (b"%PDF-1.7" + bytes(200), "This is a PDF file, not DICOM; "),
+        (b"", "This file is empty, not DICOM; "),
+        (b"hello world" * 20, "This is not DICOM: "),
+    ],
+)
+def test_a_file_that_is_not_dicom_is_called_what_it_is(data, beginning):
+    with pytest.raises(MalformedDicom, match=f"^{re.escape(beginning)}"):
+        read(data)
 
 
 def test_meta_alone_is_truncated():

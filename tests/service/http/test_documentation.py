@@ -1,11 +1,16 @@
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from service.http import acknowledgement, bodies, examples, health, sends, worklist, worklist_bodies
 from tests.service.serving import Client, serving, settings_for
+
+MODULES = (acknowledgement, health, sends, worklist, bodies, worklist_bodies)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +46,32 @@ def test_every_example_code_of_the_openapi_document_exists_in_the_sources(client
     assert {"modality_unsuitable", "unsuitable_image", "view_position_missing", "unreachable"} <= examples
     for code in examples:
         assert any(f'"{code}"' in source for source in sources), code
+
+
+def test_every_route_has_a_summary_a_command_and_examples(client: Client) -> None:
+    document = client.get("/openapi.json").json()
+
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            place = f"{method} {path}"
+            assert len(operation["summary"].split()) >= 3, place
+            assert not operation["summary"].endswith("."), place
+            command = shlex.split(operation["description"].rpartition("\n\n")[2])
+            assert command[0] == "curl", place
+            assert re.fullmatch(re.sub(r"\{\w+\}", r"[\\w.]+", path), urlsplit(command[-1]).path), place
+            bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for body in bodies:
+                for media_type, content in body.get("content", {}).items():
+                    if content.get("schema", {}).get("format") != "binary" and not media_type.startswith("multipart/"):
+                        assert "example" in content, f"{place}: no example of {media_type} in service/http/examples.py"
+
+
+def test_the_examples_have_the_members_of_their_schemas() -> None:
+    models = {name: model for module in MODULES for name, model in vars(module).items() if isinstance(model, type)}
+
+    for name, example in examples.BY_SCHEMA.items():
+        models[name].model_validate(example)  # a missing member is refused, and in most an unknown one
+    assert examples.PROBLEM["errors"][0]["code"] == "body_part_unsuitable"
 
 
 def strings(listed: str) -> list[str]:

@@ -70,8 +70,8 @@ def test_a_refused_file_shows_its_reasons_and_does_not_affect_others(tab: Tab, p
     refused.nth(1).wait_for()
     lines = {one.locator(".file").inner_text(): one.inner_text() for one in refused.all()}
     assert "Refused: Not a frontal chest radiograph" in lines["lateral<b>.dcm"]
-    assert "Modality must be CR or DX" in lines["lateral<b>.dcm"]
-    assert "ViewPosition must be PA or AP" in lines["lateral<b>.dcm"]
+    assert "Modality is CT; CR or DX is expected" in lines["lateral<b>.dcm"]
+    assert "ViewPosition is LL; PA or AP is expected" in lines["lateral<b>.dcm"]
     assert "Refused: Not a readable DICOM file" in lines["letter.txt"]
 
 
