@@ -1,6 +1,6 @@
 // Ages, dates and waiting times as text.
 
-/** @import { Patient } from "./api.js" */
+/** @import { Patient, Study } from "./api.js" */
 
 /** @type {Record<string, string>} */
 const UNITS = { D: "d", W: "wk", M: "mo", Y: "y" };
@@ -40,6 +40,14 @@ export function date(text) {
  */
 export function time(text) {
   return /^\d{4}/.test(text) ? `${text.slice(0, 2)}:${text.slice(2, 4)}` : "";
+}
+
+/**
+ * Format study date and time, `20260102` and `153012.25`, as `2026-01-02 15:30`.
+ * @param {Pick<Study, "date" | "time">} study
+ */
+export function studyTime(study) {
+  return [date(study.date), time(study.time)].filter(Boolean).join(" ");
 }
 
 /**

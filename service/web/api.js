@@ -90,7 +90,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @property {Record<string, number[][]>} class_maps  in logits
  * @property {Record<string, number | null>} references  value of each class map that is drawn with half of the opacity
  *
- * @typedef {{ boxes: number, peak: number, fixed_cell: number }} Localisation  shares of the boxes that radiologists drew
+ * @typedef {{ boxes: number, peak: number, class_map?: number, fixed_cell: number }} Localisation  shares of the boxes that radiologists drew
  * @typedef {{ labels: string[], untrained?: string[], sha256: string, localisation?: Localisation }} Card  of the model in use
  * @typedef {{ header: PixelHeader, values: Uint16Array }} Pixels
  * @typedef {Pixels & { prediction: Prediction, maps: Maps }} Radiograph

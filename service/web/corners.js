@@ -1,23 +1,14 @@
 // The corners of the picture: whose radiograph it is, when it was made, its priority and what warns against it. They stay
 // in sight however the panel is scrolled.
 
-import { age, date } from "./age.js";
+import { age, studyTime } from "./age.js";
 import { byId, element } from "./element.js";
 import { PRIORITIES } from "./findings.js";
 import { personName } from "./person_name.js";
 import { reasoned } from "./reason.js";
 import { warnings } from "./warnings.js";
 
-/** @import { Entry, Prediction, Study } from "./api.js" */
-
-/**
- * Format study date and time, `20260102` and `153012.25`, as `2026-01-02 15:30`.
- * @param {Pick<Study, "date" | "time">} study
- */
-export function studyTime(study) {
-  const [, hours, minutes] = /^(\d{2})(\d{2})/.exec(study.time) ?? [];
-  return [date(study.date), hours && `${hours}:${minutes}`].filter(Boolean).join(" ");
-}
+/** @import { Entry, Prediction } from "./api.js" */
 
 /**
  * @param {Prediction} prediction

@@ -1,6 +1,6 @@
 // What a reader takes along: the findings as text, the picture as PNG, both on paper.
 
-import { studyTime } from "./corners.js";
+import { studyTime } from "./age.js";
 import { offer } from "./download.js";
 import { byId, element } from "./element.js";
 import { personName } from "./person_name.js";

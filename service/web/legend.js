@@ -18,7 +18,7 @@ export function showLegend(display, appearance, localisation) {
   const isDrawn = appearance.heat && display.map !== null;
   byId("legend-text").textContent = isDrawn ? shown(display) : notShown(display, appearance.heat);
   byId("legend-scale").hidden = !isDrawn;
-  byId("legend-measured").textContent = isDrawn && localisation ? measured(localisation) : "";
+  byId("legend-measured").textContent = isDrawn && localisation ? measured(localisation, display.map ?? "") : "";
   if (isDrawn) drawBar(byId("legend-bar", HTMLCanvasElement), appearance);
 }
 
@@ -42,9 +42,11 @@ function notShown({ leading }, wanted) {
 /**
  * Say how often the peak lies in a box that a radiologist drew.
  * @param {Localisation} localisation
+ * @param {string} map  label of the finding whose map is drawn; empty for the overall map
  */
-export function measured({ peak, fixed_cell: fixed, boxes }) {
-  return `Tested on ${boxes} boxes that radiologists drew: the overall map's peak is inside ${percent(peak)}, one fixed cell inside ${percent(fixed)}`;
+export function measured({ peak, class_map: own, fixed_cell: fixed, boxes }, map) {
+  const [subject, share] = map && own !== undefined ? ["the peak of the finding's map", own] : ["the overall map's peak", peak];
+  return `Tested on ${boxes} boxes that radiologists drew: ${subject} is inside ${percent(share)}, one fixed cell inside ${percent(fixed)}`;
 }
 
 /** @param {number} share */

@@ -1,8 +1,8 @@
 // The panel beside the image: patient, findings as text and bars, flags, model, downloads.
 
-import { age } from "./age.js";
+import { age, studyTime } from "./age.js";
 import { save } from "./api.js";
-import { showCorners, studyTime } from "./corners.js";
+import { showCorners } from "./corners.js";
 import { byId, element } from "./element.js";
 import { examined, label, number, operatingPoint, ordered, PRIORITIES, verdict } from "./findings.js";
 import { personName } from "./person_name.js";

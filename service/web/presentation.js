@@ -6,10 +6,10 @@
 export const TRIAGE_ONLY = document.body.dataset.presentation === "triage_only";
 
 /** Keys that act on what is hidden */
-export const HIDDEN_KEYS = new Set(TRIAGE_ONLY ? ["H", "B", "O", "S"] : []);
+export const HIDDEN_KEYS = new Set(TRIAGE_ONLY ? ["H", "B", "O", "S", "G"] : []);
 
 /** @type {Maps} */
-export const NO_MAPS = { content: [0, 0, 1, 1], heat_map: [[0, 0], [0, 0]], class_maps: {} };
+export const NO_MAPS = { content: [0, 0, 1, 1], heat_map: [[0, 0], [0, 0]], class_maps: {}, references: {} };
 
 /**
  * Return a prediction with the whole image in place of a box that was not sent.

@@ -5,15 +5,25 @@ import { label, margin, sentence } from "./findings.js";
 /** @import { Finding } from "./api.js" */
 
 /**
- * Name the findings that made the priority, and then the other positive ones.
+ * Return the text in two parts: what made the priority, and what else was found.
+ * @param {string[]} reason  labels
+ * @param {string[]} positive  labels, with those of the reason
+ * @returns {[string, string]}
+ */
+export function why(reason, positive) {
+  if (!positive.length) return [sentence([]), ""];
+  const others = positive.filter((name) => !reason.includes(name)).map(label);
+  const first = reason.length ? reason.map(label).join(", ") : "No urgent finding";
+  return others.length ? [`${first}.`, `Also ${others.join(", ")}`] : [first, ""];
+}
+
+/**
+ * Return both parts in one text.
  * @param {string[]} reason  labels
  * @param {string[]} positive  labels, with those of the reason
  */
 export function reasoned(reason, positive) {
-  if (!positive.length) return sentence([]);
-  const others = positive.filter((name) => !reason.includes(name)).map(label);
-  const first = reason.length ? reason.map(label).join(", ") : "No urgent finding";
-  return others.length ? `${first}. Also ${others.join(", ")}` : first;
+  return why(reason, positive).join(" ").trim();
 }
 
 /**

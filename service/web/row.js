@@ -5,7 +5,7 @@ import { element } from "./element.js";
 import { flag, PRIORITIES } from "./findings.js";
 import { personName } from "./person_name.js";
 import { keepThumbnails, thumbnail } from "./thumbnail.js";
-import { why } from "./why.js";
+import { why } from "./reason.js";
 
 /** @import { Entry, Priority, ReadMark } from "./api.js" */
 
@@ -82,7 +82,7 @@ function others({ other_studies: count }) {
  * @param {Entry} entry
  */
 function findings(entry) {
-  const [first, rest] = why(entry);
+  const [first, rest] = why(entry.reason, entry.positive);
   const reason = entry.reason.length ? element("strong", {}, first) : element("span", { class: "quiet" }, first);
   const unusual = entry.flags.length ? [secondLine(entry.flags.map(flag).join("; "))] : [];
   return [reason, rest && ` ${rest}`, ...unusual];

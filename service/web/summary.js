@@ -1,9 +1,9 @@
 // The findings of a radiograph as plain text, to paste into a report or to print.
 
-import { age } from "./age.js";
-import { studyTime } from "./corners.js";
+import { age, studyTime } from "./age.js";
 import { flag, label, number, ordered, PRIORITIES } from "./findings.js";
 import { personName } from "./person_name.js";
+import { TRIAGE_ONLY } from "./presentation.js";
 import { reasoned } from "./reason.js";
 
 /** @import { Entry, Finding, Prediction } from "./api.js" */
@@ -23,8 +23,7 @@ export function summary({ priority, reason, findings, flags, model }, { patient,
     `${PRIORITIES[priority]}: ${reasoned(reason, positive)}`,
     ...flags.map((name) => `Warning: ${flag(name)}`),
     "",
-    ...evaluated.map(line),
-    "",
+    ...(TRIAGE_ONLY ? [] : [...evaluated.map(line), ""]),
     `Model ${model.name} ${model.version} (${model.sha256.slice(0, 12)}). ${NOTICE}`,
   ].join("\n");
 }
