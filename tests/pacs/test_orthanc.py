@@ -126,11 +126,12 @@ def test_orthanc_stores_lists_and_renders_the_objects(hospital: Hospital, number
     assert set(stored) == OBJECTS | {"DX"}
     listed = hospital.pacs.request("GET", f"/dicom-web/studies/{study}/series")
     assert {series["00080060"]["Value"][0] for series in listed} == OBJECTS | {"DX"}
-    for modality in ("OT", "SEG"):
-        assert picture(hospital.pacs, f"/instances/{stored[modality]}/preview").size == (256, 256)
     capture = stored_file(hospital.pacs, stored["OT"])
+    assert capture.Rows > 256  # the legend is below the radiograph
+    for modality, rows in (("OT", capture.Rows), ("SEG", 256)):
+        assert picture(hospital.pacs, f"/instances/{stored[modality]}/preview").size == (256, rows)
     path = f"/dicom-web/studies/{study}/series/{capture.SeriesInstanceUID}/instances/{capture.SOPInstanceUID}"
-    assert picture(hospital.pacs, f"{path}/rendered").size == (256, 256)
+    assert picture(hospital.pacs, f"{path}/rendered").size == (256, capture.Rows)
     report = hospital.http.get(f"/v1/predictions/{id}/sr.dcm").content
     assert stored_file(hospital.pacs, stored["SR"]) == pydicom.dcmread(BytesIO(report))
 
