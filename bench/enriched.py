@@ -1,4 +1,4 @@
-"""The artefact that ships on images enriched for findings, for the README: `python -m bench.enriched [--write]`.
+"""The artefact that ships on images enriched for findings, for docs/studies.md: `python -m bench.enriched [--write]`.
 
 Runs the file as the service does on the test list of nih-subset, and sets the AUROC of every finding beside that of a
 published DenseNet-121 (CheXNet, trained on about 78,000 images) on the same images. Seconds on two cores.
@@ -60,10 +60,10 @@ def sections() -> Iterator[str]:
 
 
 def main() -> None:
-    """Print the section, and write it to the README if asked to."""
+    """Print the section, and write it to the page if asked to."""
     text = "\n\n".join(sections())
     if "--write" in sys.argv:
-        between(ROOT / "README.md", MARK, text)
+        between(ROOT / "docs" / "studies.md", MARK, text)
     print(text)
 
 
