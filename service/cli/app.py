@@ -67,7 +67,8 @@ def predict(
     overlay: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Write the overlay of each file, a PNG with heat map and box, to this folder."
+            metavar="DIR",
+            help="Write the overlay of each file, a PNG with the map of the finding that made the priority, to this folder.",
         ),
     ] = None,
     as_chest: Annotated[
