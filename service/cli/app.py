@@ -68,7 +68,7 @@ def predict(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write the overlay of each file, a PNG with the map of the finding that made the priority, to this folder.",
+            help="Write the overlay of each file, a PNG with the map of the finding that made the priority, here.",
         ),
     ] = None,
     as_chest: Annotated[
