@@ -18,7 +18,8 @@ from sklearn.covariance import LedoitWolf
 from service.artefact.file import ENTRY
 from service.artefact.typicality import Numbers, distance, features, gaussian
 from training.data.cache import Canvases
-from training.data.sources import canvases, refuse_shared_patients
+from training.data.pixel_path import Radiographs
+from training.data.sources import canvases, read, refuse_shared_patients
 from training.errors import TrainingError
 from training.evaluation.metrics import clopper_pearson
 from training.export.export import write_whole
@@ -73,9 +74,9 @@ def add_typicality(
     fitted = fit([Sample(all_features(extract, images), np.array(images.patients)) for images in sources])
     alarms = []
     for folder in (*folders, *others):
-        test = canvases(folder, "test", size, cache)
-        flagged = distances(all_features(extract, test), fitted) > fitted["threshold"]
-        alarms += false_alarms(f"{folder.resolve().name} test", flagged, np.array(test.collections))
+        test = read(folder, "test", size)
+        flagged = distances(served_features(extract, test), fitted) > fitted["threshold"]
+        alarms += false_alarms(f"{folder.resolve().name} test", flagged, np.array([c.collection for c in test.cases]))
     names, images = " + ".join(source.name for source in sources), sum(map(len, sources))
     entry = {"source": names, "images": images, **fitted, "false_alarms": alarms}
     card["statistics"]["typicality"] = entry
@@ -119,6 +120,12 @@ def all_features(extract: Extractor, images: Canvases) -> Numbers:
     """Return the features `[N, D] float64` of all images."""
     chunks = np.split(np.arange(len(images)), range(BATCH, len(images), BATCH))
     return np.concatenate([extract(images.read(chunk).numpy()) for chunk in chunks])
+
+
+def served_features(extract: Extractor, images: Radiographs) -> Numbers:
+    """Return the features `[N, D] float64` of all images as served, without the rounding of the cache."""
+    chunks = np.split(np.arange(len(images)), range(BATCH, len(images), BATCH))
+    return np.concatenate([extract(np.stack([images[int(index)].canvas for index in chunk])) for chunk in chunks])
 
 
 def fit(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def test_w_cycles_through_the_presets_of_the_file(viewer: Tab) -> None:
         actual.append((viewer.page.evaluate(preset), *window(viewer)))
         viewer.key("w").settled()
 
-    assert [name for name, *_ in actual] == ["NORMAL", "HARDER", "Automatic", "Full range", "NORMAL"]
+    assert [name for name, *_ in actual] == ["NORMAL", "HARDER", "Full range", "Automatic", "NORMAL"]
     assert actual[1][1:] == (1500, 1000)
     viewer.key("r").settled()
     viewer.key("w").key("1").settled()
