@@ -6,10 +6,10 @@ AGCNN    := $(BIN)/agcnn
 TRAIN    := $(AGCNN) train --cache $(RUNS)/cache --resume
 EVALUATE := --data $(DATA)/nih-subset --cache $(RUNS)/cache --collection B
 IMAGENET := --init $(DATA)/weights/squeezenet1_1_imagenet.npz
-.PHONY: artefact systems phantoms recipe second-look
+.PHONY: artefact systems phantoms recipe
 .SECONDARY:
 
-# The artefact that ships, from the real images and ImageNet weights: 96 pixels first, at half the cost of 128. About 85
+# The artefact that ships, from the real images and ImageNet weights: 96 pixels first, at half the cost of 128. About 100
 # minutes on two cores: make artefact
 SHIPPED := $(RUNS)/shipped
 LITE0   := $(RUNS)/weights/efficientnet-lite0-57934424.pth
@@ -94,19 +94,6 @@ $(RUNS)/phantoms/$(1)/run.json: $(RUNS)/phantoms/$(dir $(1))global/run.json
 	  --crop-from $(word 1,$(subst -, ,$(notdir $(1)))) --tau $(word 2,$(subst -, ,$(notdir $(1)))) --out $$(@D)
 endef
 $(foreach name,$(VARIANTS),$(eval $(call variant,$(name))))
-
-# Whether a second look adds anything, with the networks of `make artefact` and of `make phantoms`. About half an hour of one
-# core for each seed.
-LOOKS := $(foreach seed,$(SEEDS),$(RUNS)/second-look/subset-$(seed).json $(RUNS)/second-look/phantoms-$(seed).json)
-
-second-look: $(LOOKS)  ## test the gain of a second look
-	$(BIN)/python -m bench.second_look --write $^
-
-$(RUNS)/second-look/subset-%.json: $(SHIPPED)/final/run.json
-	$(BIN)/python -m bench.second_look subset $* $@
-
-$(RUNS)/second-look/phantoms-%.json: $(RUNS)/phantoms/seed-%/global/run.json
-	$(BIN)/python -m bench.second_look phantoms $* $@
 
 # A run's document is written atomically at the end of the run, so an interrupted make must not delete it.
 .PRECIOUS: $(RUNS)/%/run.json $(RUNS)/%/metrics.json $(VARIANTS:%=$(RUNS)/phantoms/%/run.json)
