@@ -19,11 +19,8 @@ def picture(image: Image.Image, form: str = "PNG") -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG"])
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(("form", "bits"), [("PNG", 8), ("PNG", 16), ("JPEG", 8)])
 def test_it_has_the_display_values_that_training_reads(tmp_path: Path, form: str, bits: int) -> None:
-    if (form, bits) == ("JPEG", 16):
-        pytest.skip("there is no such JPEG")
     file = tmp_path / "chest"
     file.write_bytes(picture(Image.fromarray(noise(301, 257, bits)), form))
 

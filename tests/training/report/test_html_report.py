@@ -149,8 +149,9 @@ def test_operating_points_with_their_rates_on_test(read: Reader) -> None:
 
 def test_subgroups_and_localisation(read: Reader) -> None:
     assert read.row("sex") == ["sex", "F", "0.710 (0.610 to 0.810)40 images, 1 finding", "n/a"]
-    assert read.row("IoU > 0.1") == ["IoU > 0.1", *["0.250 (0.150 to 0.350)"] * 3, ""]
-    assert read.row("pointing game") == ["pointing game", *["0.250 (0.150 to 0.350)"] * 4]
+    share = "0.250 (0.150 to 0.350)"
+    assert read.row("IoU > 0.1") == ["IoU > 0.1", share, "", share, share, ""]  # a class map has a peak and no box
+    assert read.row("pointing game") == ["pointing game", *[share] * 5]
 
 
 @pytest.mark.parametrize("kind", ["ROC", "Precision–recall", "Reliability"])
