@@ -1,12 +1,20 @@
-"""Shutdown of the real process while an event stream is open."""
+"""Shutdown while an event stream is open, and while a request is on its way."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from service.http.server import Server
 
 TRIAGE = Path(sys.executable).with_name("triage")
 
@@ -39,3 +47,34 @@ def test_an_open_stream_does_not_delay_the_shutdown(artefact: Path, tmp_path: Pa
     output = (tmp_path / "log").read_text()
     assert "Application shutdown complete" in output
     assert "exceeded" not in output  # uvicorn's message when a graceful shutdown times out
+
+
+def test_a_connection_that_was_accepted_still_has_its_request_read() -> None:
+    """When new connections are refused, the request of an older one may still be on its way."""
+    app = FastAPI()
+    app.get("/")(lambda: "here")
+    server = Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None), SimpleNamespace(close=lambda: None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    address = server.servers[0].sockets[0].getsockname()
+    with socket.create_connection(address, timeout=10) as connection:
+        while not server.server_state.connections:
+            time.sleep(0.01)
+        server.should_exit = True
+        while is_open(address):
+            time.sleep(0.01)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def is_open(address: tuple[str, int]) -> bool:
+    """Say whether the address takes a connection."""
+    try:
+        socket.create_connection(address, timeout=10).close()
+    except ConnectionError:
+        return False
+    return True
