@@ -75,7 +75,7 @@ def add_typicality(
     alarms = []
     for folder in (*folders, *others):
         test = read(folder, "test", size)
-        flagged = distances(served_features(extract, test), fitted) > fitted["threshold"]
+        flagged = distances(all_features(extract, test), fitted) > fitted["threshold"]
         alarms += false_alarms(f"{folder.resolve().name} test", flagged, np.array([c.collection for c in test.cases]))
     names, images = " + ".join(source.name for source in sources), sum(map(len, sources))
     entry = {"source": names, "images": images, **fitted, "false_alarms": alarms}
@@ -116,16 +116,17 @@ def feature_extractor(model: onnx.ModelProto) -> Extractor:
     return extract
 
 
-def all_features(extract: Extractor, images: Canvases) -> Numbers:
-    """Return the features `[N, D] float64` of all images."""
+def all_features(extract: Extractor, images: Canvases | Radiographs) -> Numbers:
+    """Return the features `[N, D] float64` of all images; those of radiographs without the rounding of the cache."""
     chunks = np.split(np.arange(len(images)), range(BATCH, len(images), BATCH))
-    return np.concatenate([extract(images.read(chunk).numpy()) for chunk in chunks])
+    return np.concatenate([extract(batch(images, chunk)) for chunk in chunks])
 
 
-def served_features(extract: Extractor, images: Radiographs) -> Numbers:
-    """Return the features `[N, D] float64` of all images as served, without the rounding of the cache."""
-    chunks = np.split(np.arange(len(images)), range(BATCH, len(images), BATCH))
-    return np.concatenate([extract(np.stack([images[int(index)].canvas for index in chunk])) for chunk in chunks])
+def batch(images: Canvases | Radiographs, chunk: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the canvases `[B, 1, S, S]` of the images at these indices `[B]`."""
+    if isinstance(images, Canvases):
+        return np.asarray(images.read(chunk).numpy())
+    return np.stack([images[int(index)].canvas for index in chunk])
 
 
 def fit(samples: Sequence[Sample]) -> dict[str, Any]:
