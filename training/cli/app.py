@@ -1,17 +1,19 @@
 """The command `agcnn`: evaluate, export, typical; the other commands are in the modules beside this one."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from training.cli.adopt import adopt
+from training.cli.average import average
 from training.cli.compare import compare as compare_runs
 from training.cli.data import CACHE_HELP, CacheFolder, Data, DataFolders, check, phantom
+from training.cli.prevalence import shares
 from training.cli.train import train
 from training.errors import TrainingError, one_line
+from training.fit.memory import keep_freed_memory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,6 +36,7 @@ WithoutSecondLook = Annotated[
 
 app.command(short_help="Train a network.")(train)
 app.command(short_help="Make a run of a published network.")(adopt)
+app.command(short_help="Average the weights of runs.")(average)
 
 
 @app.command(short_help="Calibrate and score a trained network.")
@@ -135,28 +138,6 @@ def evaluate(  # noqa: PLR0913 - options
             typer.echo(line)  # only the first process has metrics
 
 
-def shares(texts: Sequence[str]) -> dict[str, float]:
-    """Parse `Pneumothorax=0.03` to a label and a prevalence.
-
-    Raises
-    ------
-    TrainingError
-        A text has another form, or its share is not between 0 and 1.
-    """
-    table = {}
-    for text in texts:
-        label, _, share = text.partition("=")
-        try:
-            table[label] = float(share)
-        except ValueError as error:
-            raise TrainingError(
-                f"--prevalence: expected a label and a share, such as Mass=0.05, got {text!r}"
-            ) from error
-        if not 0 < table[label] < 1:
-            raise TrainingError(f"--prevalence: expected a share between 0 and 1, got {text!r}")
-    return table
-
-
 @app.command(short_help="Write the artefact, an ONNX file.")
 def export(
     run: Annotated[Path, typer.Option(help="Run folder that has been evaluated.")],
@@ -245,4 +226,5 @@ app.command(short_help="Draw synthetic radiographs.")(phantom)
 def main() -> None:
     """Run the command line."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is imported, which else reports usage data
+    keep_freed_memory()
     app()
