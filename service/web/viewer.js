@@ -8,6 +8,7 @@ import { byId, element } from "./element.js";
 import { listenToExports } from "./exports.js";
 import { failure } from "./failure.js";
 import { showMarks, showPanel } from "./panel.js";
+import { Prior } from "./prior.js";
 import { words } from "./problem.js";
 import { Radiographs } from "./radiographs.js";
 import { reader } from "./reader.js";
@@ -35,6 +36,7 @@ export class Viewer {
   #entry = null;
   #radiographs = new Radiographs();
   #tools;
+  #prior;
 
   /**
    * @param {Listing} listing
@@ -44,6 +46,7 @@ export class Viewer {
    */
   constructor(listing, go, close, card) {
     this.#tools = new Tools(card);
+    this.#prior = new Prior(this.#tools);
     this.listing = listing;
     this.go = go;
     this.close = close;
@@ -59,8 +62,13 @@ export class Viewer {
   /** @returns {Actions} */
   get actions() {
     const navigation = { Escape: () => this.close(), j: () => this.step(1), k: () => this.step(-1) };
-    const isShown = this.#tools.display !== null;
-    return isShown ? { ...navigation, m: () => this.toggleRead(), a: () => this.acknowledge(), ...this.#tools.actions } : navigation;
+    if (!this.#tools.display) return navigation;
+    const actions = this.#tools.actions;
+    const comparison = { p: () => this.#prior.toggle(), o: () => {
+      this.#prior.close();
+      actions.o?.();
+    } };
+    return { ...navigation, m: () => this.toggleRead(), a: () => this.acknowledge(), ...actions, ...comparison };
   }
 
   /** Return what is on the screen, if it is all there. */
@@ -138,6 +146,7 @@ export class Viewer {
     const { id } = this;
     const isDeleted = change.kind === "deleted";
     if (isDeleted) this.#radiographs.drop(change.id);
+    this.#prior.changed(change);
     if (id === null || change.id !== id) return;
     if (isDeleted) {
       this.#clear(id);
@@ -163,6 +172,7 @@ export class Viewer {
     this.#showEntry(current);
     showCrop(display);
     this.#tools.open(display);
+    this.#prior.offer(current);
     const [priority, reason, acknowledgement] = ["priority", "sentence", "acknowledgement"].map((part) => byId(part).textContent);
     const parts = [`${priority}: ${reason}`, ...warnings(radiograph.prediction.flags), acknowledgement];
     byId("announcement").textContent = parts.filter(Boolean).join(". ");
@@ -177,6 +187,7 @@ export class Viewer {
   #clear(id) {
     this.id = id;
     this.#entry = null;
+    this.#prior.offer(null);
     this.#tools.open(null);
     byId("announcement").textContent = "";
     if (id && byId("panel").contains(document.activeElement)) byId("stage").focus({ preventScroll: true });

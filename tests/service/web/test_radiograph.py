@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from tests.service.web.chromium import Tab
-from tests.service.web.viewing import STORED, at, drag, grey, picture, window, windowed
+from tests.service.web.running import post, radiograph
+from tests.service.web.viewing import GEOMETRY, STORED, at, drag, grey, picture, window, windowed
+
+SIZE = (300, 380)
+SIGMOID = {"WindowCenter": 1800, "WindowWidth": 1500, "VOILUTFunction": "SIGMOID"}
 
 
 def test_a_drag_changes_the_window_of_the_image(viewer: Tab) -> None:
@@ -85,10 +89,26 @@ def test_wheel_keys_and_drags_move_the_view(viewer: Tab) -> None:
     assert viewer.page.evaluate(zoom) == pytest.approx(143, abs=1)
     viewer.key("f").settled()
     assert viewer.page.evaluate(zoom) == fitted
-    viewer.key("p")
+    viewer.key("v")
     drag(viewer, 9, 9)
     assert window(viewer) == (2048, 4096), "the tool pans"
-    assert viewer.pressed("p")
+    assert viewer.pressed("v")
+
+    step = (int(STORED.max()) - int(STORED.min())) / 1024
+    viewer.key("Shift+ArrowRight").key("Shift+ArrowDown").settled()
+    wider = (2048 + 16 * step, 4096 + 16 * step)
+    assert window(viewer) == tuple(pytest.approx(value, abs=0.6) for value in wider), "as a drag of 16 pixels"
+    viewer.page.keyboard.down("Shift")
+    viewer.page.mouse.wheel(0, 80)
+    viewer.settled()
+    assert window(viewer) == tuple(pytest.approx(value, abs=0.6) for value in (wider[0], 4096))
+    viewer.page.keyboard.down("Control")
+    viewer.page.mouse.wheel(0, -80)
+    viewer.page.keyboard.up("Control")
+    viewer.page.keyboard.up("Shift")
+    viewer.settled()
+    assert window(viewer) == (2048, 4096)
+    assert viewer.page.evaluate(zoom) == fitted, "nothing of that zooms"
 
 
 def test_a_ruler_measures_by_the_spacing_of_the_file(viewer: Tab) -> None:
@@ -124,6 +144,49 @@ def test_orientation_letters_are_at_the_edges(viewer: Tab, predictions: list[Any
 
     viewer.view(predictions[1]["id"])
     assert [viewer.text(f".edge.{name}") for name in edges] == ["", "", "", ""]
+
+
+def box(tab: Tab) -> np.ndarray:
+    """Return x, y, width and height of the attention box on the image's part of the screen."""
+    rect = tab.page.locator("rect.box")
+    place = np.array([float(rect.get_attribute(name) or "nan") for name in ("x", "y", "width", "height")])
+    stage = tab.page.locator("#stage").bounding_box()
+    assert stage is not None
+    left, top = at(tab)
+    return np.array(place - [left - stage["x"], top - stage["y"], 0, 0])
+
+
+def test_it_is_rotated_and_mirrored_with_map_box_ruler_letters_and_a_mark(tab: Tab, service: httpx.Client) -> None:
+    prediction = post(service, radiograph(41, SIZE, **GEOMETRY, **SIGMOID))
+    tab.view(prediction["id"]).key("1").key("h").key("b").settled()
+    edges = ("top", "right", "bottom", "left")
+    upright, map, place = grey(tab, *SIZE), grey(tab, *SIZE, "canvas.heat"), box(tab)
+    assert np.abs(upright - picture(service, prediction["links"]["image"])).max() <= 1, "the file's sigmoid"
+    assert "sigmoid" in tab.text("#state")
+    assert tab.page.locator(".turn").inner_text() == ""
+
+    tab.key("t").settled()
+    assert np.array_equal(grey(tab, *SIZE[::-1]), np.rot90(upright, -1))
+    assert np.array_equal(grey(tab, *SIZE[::-1], "canvas.heat"), np.rot90(map, -1))
+    x, y, width, height = place
+    assert np.allclose(box(tab), [SIZE[0] - y - height, x, height, width])
+    assert [tab.text(f".edge.{edge}") for edge in edges] == list("RHLF")
+    assert tab.text(".turn") == "Rotated 90°"
+
+    tab.key("x").settled()
+    assert np.array_equal(grey(tab, *SIZE[::-1]), np.rot90(upright, -1)[:, ::-1])
+    assert np.array_equal(grey(tab, *SIZE[::-1], "canvas.heat"), np.rot90(map, -1)[:, ::-1])
+    assert [tab.text(f".edge.{edge}") for edge in edges] == list("RFLH")
+    assert tab.text(".turn") == "Rotated 90° · mirrored"
+    tab.key("l")
+    drag(tab, 30, 40)
+    assert tab.page.locator("text.length").first.text_content() == "10.0 mm"
+    tab.page.mouse.move(*np.add(at(tab), (0.5, 0.5)))
+    assert "(0, 0)" in tab.text("#state"), "the place in the file, whose first pixel is now the one at the top left"
+
+    tab.key("r").settled()
+    assert tab.text(".turn") == ""
+    assert np.array_equal(grey(tab.key("1").settled(), *SIZE), upright)
 
 
 def test_the_value_under_the_pointer_disappears_with_its_radiograph(viewer: Tab, predictions: list[Any]) -> None:

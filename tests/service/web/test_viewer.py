@@ -37,7 +37,7 @@ def test_j_and_k_step_through_the_list_and_m_marks_as_read(
 def test_every_key_is_listed_and_single_keys_can_be_switched_off(viewer: Tab) -> None:
     viewer.key("?")
     listed = viewer.page.locator("#help kbd").all_inner_texts()
-    assert set("AHGBSOWJKMIRF1LDP?UN/") <= set(listed)
+    assert set("AHGBSOWJKMIRF1LDPVTX?UN/") <= set(listed)
     viewer.page.uncheck("#keys-on")
     viewer.key("Escape")
     assert not viewer.page.locator("#help").is_visible()
