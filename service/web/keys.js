@@ -15,7 +15,7 @@ export const SHORTCUTS = {
     ["N", "Next page"], ["P", "Previous page"],
   ],
   Viewer: [
-    ["J", "Next radiograph"], ["K", "Previous radiograph"], ["M", "Mark read or unread"],
+    ["J", "Next radiograph"], ["K", "Previous radiograph"], ["M", "Mark read and go on, or mark unread"],
     ["A", "Acknowledge"], ["H", "Map, while held or until pressed again"], ["G", "Cells of the map"],
     ["B", "Attention box"], ["O", "Original and overlay side by side"], ["S", "Scores of each branch"],
     ["P", "Prior beside it"],

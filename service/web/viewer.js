@@ -8,10 +8,11 @@ import { byId, element } from "./element.js";
 import { listenToExports } from "./exports.js";
 import { failure } from "./failure.js";
 import { showMarks, showPanel } from "./panel.js";
+import { personName } from "./person_name.js";
 import { Prior } from "./prior.js";
 import { words } from "./problem.js";
 import { Radiographs } from "./radiographs.js";
-import { reader } from "./reader.js";
+import { askedReader, reader } from "./reader.js";
 import { isAlerting } from "./row.js";
 import { listenToSettings } from "./settings.js";
 import { say } from "./toast.js";
@@ -114,13 +115,20 @@ export class Viewer {
     }
   }
 
+  /** Mark as read and go on to the next unread radiograph; or, where it is read already, remove the mark. */
   async toggleRead() {
-    const { id } = this;
-    if (id === null || !this.#entry) return;
+    const [{ id }, before] = [this, this.#entry];
+    if (id === null || !before) return;
     try {
-      const marked = await markRead(id, !this.#entry.read, reader());
+      const by = before.read ? reader() : await askedReader();
+      if (by === null || this.id !== id) return;
+      const marked = await markRead(id, !before.read, by);
+      const name = personName(marked.patient.name);
       if (this.id === id) this.#showEntry(marked);
-      say(marked.read ? "Marked read" : "Marked unread");
+      const next = marked.read && (await this.listing.nextUnread(id));
+      if (next && this.id === id) this.go(next.id);
+      if (!marked.read) say(`Marked unread: ${name}`);
+      else say(next ? `Marked read: ${name}. This is the next unread radiograph` : `Marked read: ${name}. No other radiograph of the list is unread`);
     } catch (error) {
       say(words(error), "problem");
     }
@@ -130,7 +138,9 @@ export class Viewer {
     const { id } = this;
     if (id === null || !this.#entry || !isAlerting(this.#entry)) return;
     try {
-      const acknowledgement = await acknowledge(id, reader());
+      const by = await askedReader();
+      if (by === null) return;
+      const acknowledgement = await acknowledge(id, by);
       if (this.id === id) this.#showEntry({ ...this.#entry, acknowledgement });
       say("Acknowledged");
     } catch (error) {

@@ -22,14 +22,30 @@ def test_j_and_k_step_through_the_list_and_m_marks_as_read(
         viewer.drawn(id)
     viewer.key("j")
     viewer.page.wait_for_selector("#toast:has-text('last')")
-    viewer.page.fill("#reader", "Dr R")
-    viewer.page.locator("#stage").focus()
+    viewer.page.evaluate("() => sessionStorage.removeItem('triage-reader-asked')")
+    viewer.key("m").key("Escape")
+    assert service.get(f"/v1/worklist/{order[-1]}").json()["read"] is None, "cancelled"
     viewer.key("m")
-    viewer.page.wait_for_selector("#read:has-text('Read by Dr R')")
-    assert viewer.pressed("m")
+    viewer.page.fill("#reader-answer", "Dr R")
+    viewer.key("Enter")
+
+    viewer.page.wait_for_selector("#toast:has-text('This is the next unread radiograph')")
+    viewer.drawn(order[0])
+    assert viewer.page.input_value("#reader") == "Dr R"
     assert service.get(f"/v1/worklist/{order[-1]}").json()["read"]["by"] == "Dr R"
-    viewer.key("k")
-    viewer.drawn(order[-2])
+    viewer.key("m").drawn(order[1])
+    viewer.key("k").drawn(order[0])
+    assert viewer.text("#read").startswith("Read by Dr R, ")
+    assert viewer.pressed("m")
+    viewer.key("m")
+    viewer.page.wait_for_selector("#toast:has-text('Marked unread')")
+    for id in order[1:-1]:
+        service.patch(f"/v1/predictions/{id}", json={"read": True}).raise_for_status()
+    viewer.key("m")
+    viewer.page.wait_for_selector("#toast:has-text('No other radiograph of the list is unread')")
+    viewer.page.wait_for_selector("#read:has-text('Read by Dr R')")
+    for id in order:
+        service.patch(f"/v1/predictions/{id}", json={"read": False}).raise_for_status()
     viewer.key("Escape")
     viewer.page.wait_for_selector("#worklist:not([hidden])")
 
