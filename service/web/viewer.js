@@ -16,6 +16,7 @@ import { askedReader, reader } from "./reader.js";
 import { isAlerting } from "./row.js";
 import { listenToSettings } from "./settings.js";
 import { say } from "./toast.js";
+import { listenToToolbar } from "./toolbar.js";
 import { Tools } from "./tools.js";
 import { fitBox } from "./view.js";
 import { warnings } from "./warnings.js";
@@ -57,6 +58,7 @@ export class Viewer {
     }
     byId("colours").append(...NAMES.map((name) => element("option", {}, name)));
     listenToSettings(this.#tools);
+    listenToToolbar();
     listenToExports(() => this.#shown());
   }
 
