@@ -24,6 +24,7 @@ from service.http import (
     page,
     pixels,
     predictions,
+    priors,
     problems,
     sends,
     worklist,
@@ -56,7 +57,7 @@ _DESCRIPTION = (
 )
 
 ROUTERS = (
-    *(module.router for module in (predictions, objects, sends, pixels, worklist, acknowledgement, events)),
+    *(module.router for module in (predictions, objects, sends, pixels, worklist, priors, acknowledgement, events)),
     *(module.router for module in (store, search, retrieve, frames, rendered)),
     *(module.router for module in (model_card, health, page, documentation)),
 )

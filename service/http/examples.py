@@ -112,6 +112,7 @@ BY_SCHEMA: dict[str, Any] = {
         "unread": {"STAT": 1, "HIGH": 0, "ROUTINE": 0},
         "oldest_unread_stat": WHEN,
     },
+    "Priors": {"items": [_ENTRY]},
     "Acknowledgement": _ACKNOWLEDGEMENT,
     "Sends": {"items": [_SEND]},
     "Health": {"status": "ready"},

@@ -5,7 +5,8 @@ import sqlalchemy as sa
 from service.storage.tables import INSTANCES, PREDICTIONS
 
 
-def _issuer(instances: sa.FromClause) -> sa.ColumnElement[str]:
+def issuer(instances: sa.FromClause) -> sa.ColumnElement[str]:
+    """Return the issuer of the patient ID, empty where there is none."""
     return sa.func.coalesce(instances.c.attributes["IssuerOfPatientID"].as_string(), "")
 
 
@@ -15,7 +16,7 @@ _OTHER, _RECORDS = INSTANCES.alias("other"), PREDICTIONS.alias("other_records")
 OTHER_STUDIES: sa.ColumnElement[int] = (
     sa.select(sa.func.count(_OTHER.c.study_instance_uid.distinct()))
     .where(INSTANCES.c.patient_id != "", _OTHER.c.patient_id == INSTANCES.c.patient_id)
-    .where(_issuer(_OTHER) == _issuer(INSTANCES), _OTHER.c.study_instance_uid != INSTANCES.c.study_instance_uid)
+    .where(issuer(_OTHER) == issuer(INSTANCES), _OTHER.c.study_instance_uid != INSTANCES.c.study_instance_uid)
     .where(sa.exists().where(_RECORDS.c.instance_id == _OTHER.c.id))
     .correlate(INSTANCES)
     .scalar_subquery()

@@ -18,7 +18,6 @@ from service.storage.tables import INSTANCES, PREDICTIONS, SUMMARIES, WORKLIST
 from service.triage.rule import PRIORITIES, Priority
 
 _MOST_URGENT_FIRST = Order()
-
 _NO_MARGIN = 1e300  # urgency without a margin: sorts after every entry that has one
 _ENTRIES = (
     SUMMARIES.add_columns(*URGENCY, WORKLIST.c.read_at, WORKLIST.c.read_by, *acknowledgement.COLUMNS, OTHER_STUDIES)
@@ -141,6 +140,14 @@ class Worklist:
         by_priority = {priority: counts.get(rank, (0, None)) for rank, priority in enumerate(PRIORITIES)}
         unread_counts = {priority: count for priority, (count, _) in by_priority.items()}
         return Counts(matching, unread_counts, by_priority["STAT"][1])
+
+    def matching(
+        self, condition: sa.ColumnElement[bool], limit: int, *order: sa.ColumnElement[Any]
+    ) -> tuple[Entry, ...]:
+        """Return the first entries of the list that meet a condition, in an order."""
+        entries = _ENTRIES.where(WORKLIST.c.newest.is_(sa.true()), condition).order_by(*order).limit(limit)
+        with self._database.read() as connection:
+            return tuple(_entry(row) for row in connection.execute(entries).all())
 
     def get(self, id: str) -> Entry:
         """Return the entry of a record, also if it is not on the list.

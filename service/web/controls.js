@@ -53,7 +53,8 @@ export function showWindow({ window, preset, inverted }) {
  */
 export function showState({ window }, view, pointer) {
   const zoom = Math.round(100 * view.scaleX);
-  byId("state").textContent = `L ${rounded(window.center)}  W ${rounded(window.width)}  ${zoom} %${pointer}`;
+  const curve = window.function === "SIGMOID" ? " sigmoid" : "";
+  byId("state").textContent = `L ${rounded(window.center)}  W ${rounded(window.width)}${curve}  ${zoom} %${pointer}`;
 }
 
 /** @param {number} value */

@@ -58,5 +58,6 @@ function captions({ patient, study }) {
   const about = [personName(patient.name), patient.id, studyTime(study)].filter(Boolean).join(" · ");
   const map = ["legend-text", "legend-measured"].map((id) => byId(id).textContent).filter(Boolean).join(" · ");
   const verdict = [...byId("corner-verdict").children].map((part) => part.textContent).join(" · ");
-  return [about, verdict, map, NOTICE];
+  const isBesidePrior = byId("stage").classList.contains("with-prior");
+  return [isBesidePrior ? `Left, current: ${about}` : about, verdict, map, NOTICE];
 }

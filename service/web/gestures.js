@@ -1,4 +1,4 @@
-// Zooming by the wheel and by two fingers, which also pan.
+// The wheel, which zooms and, with Shift, changes the window; and two fingers, which zoom and pan.
 
 /**
  * @import { Point } from "./view.js"
@@ -7,10 +7,12 @@
  * @property {(event: MouseEvent) => Point} at  device pixels of the pane under the pointer
  * @property {(factor: number, at: Point) => void} zoom
  * @property {(dx: number, dy: number) => void} pan
+ * @property {(dx: number, dy: number) => void} window
  * @property {() => void} pinched  the second finger was put down: what the first one began is over
  */
 
 const WHEEL_FACTOR = 1.0015; // zoom for each unit of the wheel
+const WHEEL_WINDOW = 0.2; // pixels of a drag that changes the window as much as one unit of the wheel
 
 /**
  * @param {HTMLElement} element
@@ -20,7 +22,11 @@ export function listenToGestures(element, gestures) {
   element.addEventListener("wheel", (event) => {
     event.preventDefault();
     const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
-    gestures.zoom(WHEEL_FACTOR ** (-event.deltaY * unit), gestures.at(event));
+    const turned = unit * (event.deltaY || event.deltaX); // with Shift some systems report the wheel as horizontal
+    // A pinch of a touch pad arrives as a wheel with Ctrl, so Ctrl alone must zoom.
+    if (!event.shiftKey) gestures.zoom(WHEEL_FACTOR ** -turned, gestures.at(event));
+    else if (event.ctrlKey) gestures.window(0, WHEEL_WINDOW * turned);
+    else gestures.window(-WHEEL_WINDOW * turned, 0);
   }, { passive: false });
   /** @type {Map<number, Point>} */
   const fingers = new Map();

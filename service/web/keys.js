@@ -15,11 +15,13 @@ export const SHORTCUTS = {
     ["N", "Next page"], ["P", "Previous page"],
   ],
   Viewer: [
-    ["J", "Next radiograph"], ["K", "Previous radiograph"], ["M", "Mark read or unread"],
+    ["J", "Next radiograph"], ["K", "Previous radiograph"], ["M", "Mark read and go on, or mark unread"],
     ["A", "Acknowledge"], ["H", "Map, while held or until pressed again"], ["G", "Cells of the map"],
     ["B", "Attention box"], ["O", "Original and overlay side by side"], ["S", "Scores of each branch"],
-    ["W", "Next window preset"], ["D", "Drag to change the window"], ["P", "Drag to pan"], ["L", "Drag to measure"],
-    ["F", "Fit"], ["1", "One to one"], ["I", "Invert"], ["R", "Reset"], ["Arrows", "Pan"], ["+ −", "Zoom"],
+    ["P", "Prior beside it"],
+    ["W", "Next window preset"], ["D", "Drag to change the window"], ["V", "Drag to pan"], ["L", "Drag to measure"],
+    ["F", "Fit"], ["1", "One to one"], ["T", "Turn by 90°"], ["X", "Mirror"], ["I", "Invert"], ["R", "Reset"],
+    ["Arrows", "Pan"], ["⇧ Arrows", "Window"], ["+ −", "Zoom"],
   ],
 };
 const TEXT_FIELDS = "input:not([type=range]):not([type=checkbox]), select, textarea";

@@ -117,6 +117,22 @@ export class Listing {
   }
 
   /**
+   * Return the next entry that nobody has read, or else the first one of the list; null if there is none.
+   * @param {string} id
+   */
+  async nextUnread(id) {
+    const index = this.items.findIndex((item) => item.id === id);
+    const later = index < 0 ? undefined : this.items.slice(index + 1).find((item) => !item.read);
+    const next = later ?? (await this.#unread()).find((item) => item.id !== id) ?? null;
+    if (next) this.#neighbours.set(next.id, { ...this.#neighbours.get(next.id), origin: id });
+    return next;
+  }
+
+  async #unread() {
+    return (await worklist({ ...this.filters, read: false }, this.order, { limit: 2 })).items;
+  }
+
+  /**
    * @param {string} id
    * @param {1 | -1} step
    */

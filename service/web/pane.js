@@ -4,16 +4,19 @@ import { element } from "./element.js";
 import { draw as drawHeatMap } from "./heat_map.js";
 import { marks } from "./orientation.js";
 import { length, words } from "./ruler.js";
+import { drawTurned, turnedLetters, words as turnWords } from "./turn.js";
 import { covered, panned, toStage } from "./view.js";
 
 /**
  * @import { Box } from "./api.js"
- * @import { Heat } from "./display.js"
+ * @import { Heat, Picture } from "./display.js"
  * @import { Raster } from "./raster.js"
  * @import { Spacing } from "./ruler.js"
+ * @import { Turn } from "./turn.js"
  * @import { Point, Size, View } from "./view.js"
  *
  * @typedef {[Point, Point]} Ruler  start and end on the image
+ * @typedef {"grey" | "heat" | "lines"} Layer
  */
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -32,7 +35,8 @@ export class Pane {
     this.heat = canvas("heat");
     this.lines = svg("svg", { class: "lines", "aria-hidden": "true" });
     this.edges = EDGES.map((edge) => element("span", { class: `edge ${edge}` }));
-    const layers = [this.radiograph, this.heat, this.lines, ...this.edges];
+    this.turn = element("span", { class: "turn" });
+    const layers = [this.radiograph, this.heat, this.lines, ...this.edges, this.turn];
     this.element = element("div", { class: "pane", "data-pane": name }, ...layers);
   }
 
@@ -46,6 +50,38 @@ export class Pane {
   }
 
   /**
+   * Return the size of the pane, edges on whole device pixels, as the browser snaps them.
+   * @param {number} ratio
+   */
+  measured(ratio) {
+    const { left, right, top, bottom } = this.element.getBoundingClientRect();
+    const [x0, x1, y0, y1] = [left, right, top, bottom].map((position) => Math.round(position * ratio));
+    return { width: x1 - x0, height: y1 - y0 };
+  }
+
+  /**
+   * Return the position of the pointer in device pixels of the pane.
+   * @param {MouseEvent} event
+   */
+  point(event) {
+    const { left, top } = this.element.getBoundingClientRect();
+    return { x: (event.clientX - left) * devicePixelRatio, y: (event.clientY - top) * devicePixelRatio };
+  }
+
+  /**
+   * @param {Set<Layer>} layers
+   * @param {Picture} picture
+   * @param {{ view: View, rulers: Ruler[], moving: boolean }} how
+   */
+  draw(layers, { raster, greys, heat, box, spacing, orientation }, { view, rulers, moving }) {
+    if (layers.has("grey")) this.drawGrey(raster, view, greys, moving);
+    if (layers.has("heat")) this.drawHeat(heat, raster, view);
+    if (!layers.has("lines")) return;
+    this.drawLines(box, rulers, spacing, view);
+    this.mark(orientation, view.turn);
+  }
+
+  /**
    * @param {Raster} raster
    * @param {View} view
    * @param {Uint32Array} greys
@@ -53,7 +89,7 @@ export class Pane {
    */
   drawGrey(raster, view, greys, moving) {
     const shifted = this.#place(this.radiograph, raster, view);
-    raster.draw(this.radiograph, shifted, greys, moving);
+    drawTurned(this.radiograph, shifted, (layer, upright) => raster.draw(layer, upright, greys, moving));
   }
 
   /**
@@ -66,7 +102,7 @@ export class Pane {
     if (!heat) return;
     this.heat.style.opacity = String(Math.round(255 * heat.opacity) / 255); // as service/objects/overlay.py rounds it
     const shifted = this.#place(this.heat, raster, view);
-    drawHeatMap(this.heat, heat, { image: raster, view: shifted });
+    drawTurned(this.heat, shifted, (layer, upright) => drawHeatMap(layer, heat, { image: raster, view: upright }));
   }
 
   /**
@@ -97,13 +133,26 @@ export class Pane {
     this.lines.replaceChildren(...parts);
   }
 
-  /** @param {[string, string] | null} orientation */
-  mark(orientation) {
-    const letters = marks(orientation);
+  /**
+   * @param {[string, string] | null} orientation
+   * @param {Turn} [turn]
+   */
+  mark(orientation, turn) {
+    const letters = turnedLetters(marks(orientation), turn);
+    this.turn.textContent = turnWords(turn);
     this.edges.forEach((edge, index) => {
       edge.textContent = letters[EDGES[index]];
     });
   }
+}
+
+/**
+ * Return the pane that is under the pointer or nearest to it.
+ * @param {Pane[]} panes  from left to right
+ * @param {MouseEvent} event
+ */
+export function paneAt(panes, { clientX }) {
+  return panes.findLast((pane) => clientX >= pane.element.getBoundingClientRect().left) ?? panes[0];
 }
 
 /** @param {string} name */
@@ -121,7 +170,8 @@ function canvas(name) {
  */
 function boxLines([x0, y0, x1, y1], view, ratio) {
   const [from, to] = [toStage(view, { x: x0, y: y0 }), toStage(view, { x: x1, y: y1 })];
-  const place = { x: from.x, y: from.y, width: to.x - from.x, height: to.y - from.y, fill: "none" };
+  const [width, height] = [Math.abs(to.x - from.x), Math.abs(to.y - from.y)];
+  const place = { x: Math.min(from.x, to.x), y: Math.min(from.y, to.y), width, height, fill: "none" };
   return [
     svg("rect", { ...place, stroke: "#000", "stroke-width": 4 * ratio, "stroke-opacity": 0.7 }),
     svg("rect", { ...place, stroke: "#fff", "stroke-width": 1.5 * ratio, class: "box" }),

@@ -29,6 +29,7 @@ export async function snapshot(panes, lines) {
     }
     context.globalAlpha = 1;
     context.drawImage(await drawing(pane), left, 0);
+    burnIn(context, pane, left);
   }
   context.fillStyle = INK;
   context.font = `${14 * ratio}px sans-serif`;
@@ -36,6 +37,25 @@ export async function snapshot(panes, lines) {
   return new Promise((resolve, reject) => {
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("this browser cannot make a PNG"))));
   });
+}
+
+/**
+ * Write into the picture what must not be lost with the page: that it is a prior, whose and from when, and how it is turned.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Pane} pane
+ * @param {number} left
+ */
+function burnIn(context, { element, size, ratio }, left) {
+  const [caption, turn] = [".caption span", ".turn"].map((part) => [...element.querySelectorAll(part)].map((one) => one.textContent ?? ""));
+  context.font = `${12 * ratio}px sans-serif`;
+  context.strokeStyle = "#000";
+  context.lineWidth = 3 * ratio;
+  const places = [...caption.map((text, index) => [text, 20 + 16 * index]), ...turn.map((text) => [text, size.height / ratio - 12])];
+  for (const [text, y] of /** @type {[string, number][]} */ (places)) {
+    context.fillStyle = INK;
+    context.strokeText(text, left + 10 * ratio, y * ratio);
+    context.fillText(text, left + 10 * ratio, y * ratio);
+  }
 }
 
 /**

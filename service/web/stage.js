@@ -2,29 +2,31 @@
 
 import { byId, targetOf } from "./element.js";
 import { listenToGestures } from "./gestures.js";
-import { Pane } from "./pane.js";
+import { Pane, paneAt } from "./pane.js";
 import { started } from "./ruler.js";
-import { actual, fit, panned, toImage, zoomed } from "./view.js";
+import { changeWindow, stageActions } from "./stage_keys.js";
+import { UPRIGHT } from "./turn.js";
+import { actual, fit, panned, toImage, turnedTo, zoomed } from "./view.js";
 
 /**
  * @import { Window } from "./api.js"
  * @import { Picture } from "./display.js"
- * @import { Actions } from "./keys.js"
- * @import { Ruler } from "./pane.js"
- * @import { Image, Point, Size, View } from "./view.js"
+ * @import { Beside } from "./linked.js"
+ * @import { Layer, Ruler } from "./pane.js"
+ * @import { Turn } from "./turn.js"
+ * @import { Point, Size, View } from "./view.js"
  *
  * @typedef {"window" | "pan" | "ruler"} Tool
- * @typedef {"grey" | "heat" | "lines"} Layer
  *
  * @typedef {object} Listener
  * @property {() => Picture | null} picture  what to draw
+ * @property {() => Beside | null} beside  what to draw in the pane of the prior
  * @property {() => Window | null} window  the window at the start of a drag
  * @property {(dx: number, dy: number, start: Window) => void} dragged
  * @property {(point: Point | null) => void} hovered  point of the image under the pointer
  * @property {(view: View) => void} drawn
  */
 
-const KEY_FACTOR = 1.25; // zoom for each press of a key
 const REST_MS = 120; // time after the last movement until the picture is drawn in full quality
 const SLOP = 6; // screen pixels that a finger moves before it drags, as the second one of two may follow
 /** @type {Layer[]} */
@@ -37,6 +39,8 @@ export class Stage {
   rulers = [];
   /** @type {View | null} */
   view = null;
+  /** @type {Turn} */
+  turn = UPRIGHT;
   /** @type {Size | null} */
   size = null; // device pixels of each pane
   /** @type {Pane[]} */
@@ -59,6 +63,7 @@ export class Stage {
       at: (event) => this.#point(event),
       zoom: (factor, at) => this.zoom(factor, at),
       pan: (dx, dy) => this.pan(dx, dy),
+      window: (dx, dy) => changeWindow(listener, dx, dy),
       pinched: () => this.#drag.abort(),
     });
     this.element.addEventListener("pointerdown", (event) => this.#down(event));
@@ -67,18 +72,11 @@ export class Stage {
     this.element.addEventListener("dblclick", () => (this.#mode === "fit" ? this.actual() : this.fit()));
   }
 
-  /** @returns {Actions} */
   get actions() {
-    const pan = 40 * devicePixelRatio;
-    return {
-      ArrowLeft: () => this.pan(pan, 0), ArrowRight: () => this.pan(-pan, 0),
-      ArrowUp: () => this.pan(0, pan), ArrowDown: () => this.pan(0, -pan),
-      "+": () => this.zoom(KEY_FACTOR), "=": () => this.zoom(KEY_FACTOR), "-": () => this.zoom(1 / KEY_FACTOR),
-      f: () => this.fit(), 1: () => this.actual(),
-    };
+    return stageActions(this);
   }
 
-  /** @param {("original" | "overlay")[]} names */
+  /** @param {("original" | "overlay" | "prior")[]} names */
   arrange(names) {
     this.panes = names.map((name) => new Pane(name));
     byId("panes").replaceChildren(...this.panes.map((pane) => pane.element));
@@ -87,12 +85,12 @@ export class Stage {
 
   fit() {
     this.#mode = "fit";
-    this.#show(fit);
+    this.#show((picture, size) => fit(picture.raster, size, this.turn, this.listener.beside()?.extent));
   }
 
   actual() {
     this.#mode = "actual";
-    this.#show(actual);
+    this.#show((picture, size) => actual(picture.raster, size, this.turn));
   }
 
   /**
@@ -130,41 +128,46 @@ export class Stage {
 
   #draw() {
     this.#frame = 0;
-    const picture = this.listener.picture();
-    if (!picture || !this.view) return;
+    const current = this.listener.picture();
+    if (!current || !this.view) return;
+    const beside = this.listener.beside();
     for (const pane of this.panes) {
-      const isOverlay = pane.name === "overlay";
-      if (this.#dirty.has("grey")) pane.drawGrey(picture.raster, this.view, picture.greys, this.#moving);
-      if (this.#dirty.has("heat")) pane.drawHeat(isOverlay ? picture.heat : null, picture.raster, this.view);
-      if (this.#dirty.has("lines")) {
-        pane.drawLines(isOverlay ? picture.box : null, this.rulers, picture.spacing, this.view);
-        pane.mark(picture.orientation);
-      }
+      const [isOverlay, other] = [pane.name === "overlay", pane.name === "prior" ? beside : null];
+      const [picture, view] = other ? [other.picture, other.view(this.view)] : [current, this.view];
+      const shown = isOverlay ? picture : { ...picture, heat: null, box: null };
+      pane.draw(this.#dirty, shown, { view, rulers: other ? [] : this.rulers, moving: this.#moving });
     }
     this.#dirty.clear();
     this.element.dataset.drawn = this.#moving ? "moving" : "settled";
     this.listener.drawn(this.view);
   }
 
-  /** @param {(image: Image, stage: Size) => View} placement */
+  /** @param {(picture: Picture, size: Size) => View} placement */
   #show(placement) {
     const picture = this.listener.picture();
     if (!picture || !this.size) return;
-    this.view = placement(picture.raster, this.size);
+    this.view = placement(picture, this.size);
     this.redraw(LAYERS, false);
   }
 
+  /** Place the picture as its turn and the size of the stage are now. */
+  placeAgain() {
+    if (this.#mode === "fit") this.fit();
+    else if (this.#mode === "actual") this.actual();
+    else if (this.view && this.size) {
+      this.view = turnedTo(this.view, this.turn, { x: this.size.width / 2, y: this.size.height / 2 });
+      this.redraw();
+    }
+  }
+
   #resize() {
-    const rect = this.panes[0].element.getBoundingClientRect();
     const ratio = devicePixelRatio;
-    const edge = (/** @type {number} */ position) => Math.round(position * ratio); // as the browser snaps edges to pixels
-    const size = { width: edge(rect.right) - edge(rect.left), height: edge(rect.bottom) - edge(rect.top) };
+    const size = this.panes[0].measured(ratio);
     if (!size.width || !size.height) return;
     const before = this.size ?? size;
     this.size = size;
     for (const pane of this.panes) pane.resize(size, ratio);
-    if (this.#mode === "fit") this.fit();
-    else if (this.#mode === "actual") this.actual();
+    if (this.#mode !== "free") this.placeAgain();
     else this.pan((size.width - before.width) / 2, (size.height - before.height) / 2);
   }
 
@@ -233,16 +236,11 @@ export class Stage {
 
   /** @param {PointerEvent} event */
   #imagePoint(event) {
-    return this.view ? toImage(this.view, this.#point(event)) : null;
+    return this.view && paneAt(this.panes, event).name !== "prior" ? toImage(this.view, this.#point(event)) : null;
   }
 
-  /**
-   * Return the position of the pointer in device pixels of the pane that is under it or nearest to it.
-   * @param {MouseEvent} event
-   */
+  /** @param {MouseEvent} event */
   #point(event) {
-    const rects = this.panes.map((pane) => pane.element.getBoundingClientRect());
-    const rect = rects.findLast(({ left }) => event.clientX >= left) ?? rects[0];
-    return { x: (event.clientX - rect.left) * devicePixelRatio, y: (event.clientY - rect.top) * devicePixelRatio };
+    return paneAt(this.panes, event).point(event);
   }
 }

@@ -4,9 +4,11 @@ import { DEFAULT } from "./colormap.js";
 import { rounded, showMap, showPressed, showState, showWindow } from "./controls.js";
 import { byId } from "./element.js";
 import { showLegend } from "./legend.js";
+import { linked } from "./linked.js";
 import { showChosen } from "./panel.js";
 import { Stage } from "./stage.js";
 import { say } from "./toast.js";
+import { UPRIGHT } from "./turn.js";
 
 /**
  * @import { Card, Window } from "./api.js"
@@ -18,11 +20,13 @@ import { say } from "./toast.js";
 
 const HELD_MS = 400; // a key that is held longer shows the map until it is released
 /** @type {[string, Tool][]} */
-const DRAG_TOOLS = [["d", "window"], ["p", "pan"], ["l", "ruler"]];
+const DRAG_TOOLS = [["d", "window"], ["v", "pan"], ["l", "ruler"]];
 
 export class Tools {
   /** @type {Display | null} */
   display = null; // null while no radiograph is open
+  /** @type {Display | null} */
+  beside = null; // a prior
   /** @type {Appearance} */
   appearance = { heat: false, box: false, cells: false, colormap: DEFAULT, opacity: 0.6 };
   #pointer = ""; // position and value under the pointer, as text
@@ -32,6 +36,7 @@ export class Tools {
     this.card = card;
     this.stage = new Stage({
       picture: () => this.display?.picture() ?? null,
+      beside: () => this.display && this.beside && linked(this.display, this.beside),
       window: () => this.display?.window ?? null,
       dragged: (dx, dy, start) => {
         this.display?.drag(dx, dy, start);
@@ -49,7 +54,7 @@ export class Tools {
       h: (event) => this.#toggleMap(event), b: () => this.#toggleBox(), g: () => this.#toggleCells(),
       o: () => this.#toggleSideBySide(), s: () => this.#toggleScores(),
       w: () => this.#chooseNextPreset(),
-      d: () => this.#use("window"), p: () => this.#use("pan"), l: () => this.#use("ruler"),
+      d: () => this.#use("window"), v: () => this.#use("pan"), l: () => this.#use("ruler"),
       i: () => this.#invert(), r: () => this.#reset(),
     };
   }
@@ -59,6 +64,7 @@ export class Tools {
     this.display = display;
     this.#pointer = "";
     this.stage.rulers = [];
+    this.stage.turn = UPRIGHT;
     if (!display) return;
     Object.assign(this.appearance, { heat: false, box: false }); // a reader looks at each radiograph alone first
     this.#showBox();
@@ -122,12 +128,25 @@ export class Tools {
   #reset() {
     this.display?.reset();
     this.stage.rulers = [];
+    this.stage.turn = UPRIGHT;
     this.stage.fit();
     this.showWindow();
   }
 
+  /**
+   * Show a prior beside the open radiograph, or close it.
+   * @param {Display | null} prior
+   */
+  showBeside(prior) {
+    this.beside = prior;
+    this.#pointer = ""; // it may be over the prior now
+    showPressed("o", false);
+    byId("stage").classList.toggle("with-prior", prior !== null);
+    this.stage.arrange(prior ? ["overlay", "prior"] : ["overlay"]);
+  }
+
   #toggleSideBySide() {
-    const on = this.stage.panes.length === 1;
+    const on = this.stage.panes.every((pane) => pane.name !== "original");
     showPressed("o", on);
     this.stage.arrange(on ? ["original", "overlay"] : ["overlay"]);
   }

@@ -8,12 +8,15 @@ import { byId, element } from "./element.js";
 import { listenToExports } from "./exports.js";
 import { failure } from "./failure.js";
 import { showMarks, showPanel } from "./panel.js";
+import { personName } from "./person_name.js";
+import { Prior } from "./prior.js";
 import { words } from "./problem.js";
 import { Radiographs } from "./radiographs.js";
-import { reader } from "./reader.js";
+import { askedReader, reader } from "./reader.js";
 import { isAlerting } from "./row.js";
 import { listenToSettings } from "./settings.js";
 import { say } from "./toast.js";
+import { listenToToolbar } from "./toolbar.js";
 import { Tools } from "./tools.js";
 import { fitBox } from "./view.js";
 import { warnings } from "./warnings.js";
@@ -35,6 +38,7 @@ export class Viewer {
   #entry = null;
   #radiographs = new Radiographs();
   #tools;
+  #prior;
 
   /**
    * @param {Listing} listing
@@ -44,6 +48,7 @@ export class Viewer {
    */
   constructor(listing, go, close, card) {
     this.#tools = new Tools(card);
+    this.#prior = new Prior(this.#tools);
     this.listing = listing;
     this.go = go;
     this.close = close;
@@ -53,14 +58,20 @@ export class Viewer {
     }
     byId("colours").append(...NAMES.map((name) => element("option", {}, name)));
     listenToSettings(this.#tools);
+    listenToToolbar();
     listenToExports(() => this.#shown());
   }
 
   /** @returns {Actions} */
   get actions() {
     const navigation = { Escape: () => this.close(), j: () => this.step(1), k: () => this.step(-1) };
-    const isShown = this.#tools.display !== null;
-    return isShown ? { ...navigation, m: () => this.toggleRead(), a: () => this.acknowledge(), ...this.#tools.actions } : navigation;
+    if (!this.#tools.display) return navigation;
+    const actions = this.#tools.actions;
+    const comparison = { p: () => this.#prior.toggle(), o: () => {
+      this.#prior.close();
+      actions.o?.();
+    } };
+    return { ...navigation, m: () => this.toggleRead(), a: () => this.acknowledge(), ...actions, ...comparison };
   }
 
   /** Return what is on the screen, if it is all there. */
@@ -106,13 +117,20 @@ export class Viewer {
     }
   }
 
+  /** Mark as read and go on to the next unread radiograph; or, where it is read already, remove the mark. */
   async toggleRead() {
-    const { id } = this;
-    if (id === null || !this.#entry) return;
+    const [{ id }, before] = [this, this.#entry];
+    if (id === null || !before) return;
     try {
-      const marked = await markRead(id, !this.#entry.read, reader());
+      const by = before.read ? reader() : await askedReader();
+      if (by === null || this.id !== id) return;
+      const marked = await markRead(id, !before.read, by);
+      const name = personName(marked.patient.name);
       if (this.id === id) this.#showEntry(marked);
-      say(marked.read ? "Marked read" : "Marked unread");
+      const next = marked.read && (await this.listing.nextUnread(id));
+      if (next && this.id === id) this.go(next.id);
+      if (!marked.read) say(`Marked unread: ${name}`);
+      else say(next ? `Marked read: ${name}. This is the next unread radiograph` : `Marked read: ${name}. No other radiograph of the list is unread`);
     } catch (error) {
       say(words(error), "problem");
     }
@@ -122,7 +140,9 @@ export class Viewer {
     const { id } = this;
     if (id === null || !this.#entry || !isAlerting(this.#entry)) return;
     try {
-      const acknowledgement = await acknowledge(id, reader());
+      const by = await askedReader();
+      if (by === null) return;
+      const acknowledgement = await acknowledge(id, by);
       if (this.id === id) this.#showEntry({ ...this.#entry, acknowledgement });
       say("Acknowledged");
     } catch (error) {
@@ -138,6 +158,7 @@ export class Viewer {
     const { id } = this;
     const isDeleted = change.kind === "deleted";
     if (isDeleted) this.#radiographs.drop(change.id);
+    this.#prior.changed(change);
     if (id === null || change.id !== id) return;
     if (isDeleted) {
       this.#clear(id);
@@ -163,6 +184,7 @@ export class Viewer {
     this.#showEntry(current);
     showCrop(display);
     this.#tools.open(display);
+    this.#prior.offer(current);
     const [priority, reason, acknowledgement] = ["priority", "sentence", "acknowledgement"].map((part) => byId(part).textContent);
     const parts = [`${priority}: ${reason}`, ...warnings(radiograph.prediction.flags), acknowledgement];
     byId("announcement").textContent = parts.filter(Boolean).join(". ");
@@ -177,6 +199,7 @@ export class Viewer {
   #clear(id) {
     this.id = id;
     this.#entry = null;
+    this.#prior.offer(null);
     this.#tools.open(null);
     byId("announcement").textContent = "";
     if (id && byId("panel").contains(document.activeElement)) byId("stage").focus({ preventScroll: true });

@@ -9,7 +9,7 @@ import { label } from "./findings.js";
 import { showPosition } from "./paging.js";
 import { addressOf, keep } from "./place.js";
 import { words } from "./problem.js";
-import { reader } from "./reader.js";
+import { askedReader, reader } from "./reader.js";
 import { fill, focusPart, isAlerting, waitingTime } from "./row.js";
 import { say } from "./toast.js";
 import { showUnread, updateOldest } from "./unread.js";
@@ -124,12 +124,14 @@ export class Worklist {
 
   /** @param {Entry} entry */
   async toggleRead(entry) {
-    await this.#change(markRead(entry.id, !entry.read, reader()));
+    const by = entry.read ? reader() : await askedReader();
+    if (by !== null) await this.#change(markRead(entry.id, !entry.read, by));
   }
 
   /** @param {Entry} entry */
   async acknowledge(entry) {
-    if (isAlerting(entry)) await this.#change(acknowledge(entry.id, reader()));
+    const by = isAlerting(entry) ? await askedReader() : null;
+    if (by !== null) await this.#change(acknowledge(entry.id, by));
   }
 
   /** @param {Promise<unknown>} change */

@@ -33,6 +33,7 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/predictions/{id}/sends"): "read",
     ("POST", "/v1/predictions/{id}/acknowledgement"): "predict",
     ("GET", "/v1/predictions/{id}/acknowledgement"): "read",
+    ("GET", "/v1/predictions/{id}/priors"): "read",
     ("POST", "/dicom-web/studies"): "predict",
     ("POST", "/dicom-web/studies/{study}"): "predict",
     **{

@@ -38,6 +38,7 @@ class Tab:
     def __init__(self, browser: Browser, address: str, size: tuple[int, int] = LANDSCAPE) -> None:
         self.address = address
         self._context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        self._context.add_init_script("sessionStorage.setItem('triage-reader-asked', 'yes')")  # for their name
         self.page: Page = self._context.new_page()
         self.page.set_default_timeout(20_000)
         self.complaints: list[str] = []

@@ -126,7 +126,9 @@ def test_a_read_mark_acknowledges_and_is_not_told_twice(tab: Tab, alerted: dict[
 
     tab.key("m")
 
-    tab.page.wait_for_selector("#read:has-text('Read, 20')")
+    tab.page.wait_for_selector("#toast:has-text('Marked read')")
+    tab.view(alerted["id"])  # it may have gone on to the next one
+    assert tab.text("#read").startswith("Read, 20")
     assert tab.text("#acknowledgement") == ""
     assert not tab.page.locator("#acknowledge").is_visible()
     tab.key("Escape")

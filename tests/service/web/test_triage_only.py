@@ -10,7 +10,8 @@ from tests.service.web.running import post, radiograph, running
 
 def test_the_page_shows_priority_and_findings_and_no_place(browser: Browser, artefact: Path, tmp_path: Path) -> None:
     with running(artefact, tmp_path, TRIAGE_TRIAGE__PRESENTATION="triage_only") as service:
-        prediction = post(service, radiograph(1))
+        prediction = post(service, radiograph(1, StudyDate="20261105"))
+        post(service, radiograph(2, StudyDate="20260801"))
         tab = Tab(browser, str(service.base_url).rstrip("/"))
         page = tab.open(f"#/{prediction['id']}").page
         page.wait_for_selector("#viewer[data-shown]")
@@ -24,6 +25,11 @@ def test_the_page_shows_priority_and_findings_and_no_place(browser: Browser, art
         for hidden in ("canvas.heat", "svg.lines rect", "#crop", "#bars", "#map", "#legend", '[data-pane="original"]'):
             assert not page.locator(hidden).locator("visible=true").count(), hidden
         assert page.locator("canvas.radiograph").first.is_visible()
+        page.keyboard.press("p")
+        page.wait_for_selector(".caption:has-text('3 months earlier')")
+        assert page.locator('[data-pane="prior"] canvas.radiograph').is_visible()
+        assert page.locator("#changes").inner_text() == ""
+        assert page.locator(".change").count() == 0
         page.keyboard.press("?")
         assert "Attention" not in page.locator("#key-lists").inner_text()
         tab.close()

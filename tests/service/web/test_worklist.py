@@ -340,7 +340,7 @@ def test_back_leads_to_the_list_and_a_read_mark_not_out_of_the_order(
     tab.drawn(first).key("j")
     tab.drawn(second).key("m")
     tab.page.wait_for_function("(id) => document.querySelectorAll('#rows tr')[1].dataset.id !== id", arg=second)
-    tab.key("j").drawn(third)
+    tab.drawn(third)
     tab.key("k").drawn(second)
 
     tab.page.go_back()
