@@ -18,7 +18,8 @@ export const SHORTCUTS = {
     ["J", "Next radiograph"], ["K", "Previous radiograph"], ["M", "Mark read or unread"],
     ["A", "Acknowledge"], ["H", "Map, while held or until pressed again"], ["G", "Cells of the map"],
     ["B", "Attention box"], ["O", "Original and overlay side by side"], ["S", "Scores of each branch"],
-    ["W", "Next window preset"], ["D", "Drag to change the window"], ["P", "Drag to pan"], ["L", "Drag to measure"],
+    ["W", "Next window preset"], ["D", "Drag to change the window"], ["P", "Drag to pan"], ["L", "Measure a length"], ["N", "Measure an angle"],
+    ["C", "Measure the cardiothoracic ratio"],
     ["F", "Fit"], ["1", "One to one"], ["I", "Invert"], ["R", "Reset"], ["Arrows", "Pan"], ["+ −", "Zoom"],
   ],
 };

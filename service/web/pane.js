@@ -2,21 +2,19 @@
 
 import { element } from "./element.js";
 import { draw as drawHeatMap } from "./heat_map.js";
+import { measurementLines } from "./measurement_lines.js";
 import { marks } from "./orientation.js";
-import { length, words } from "./ruler.js";
+import { svg } from "./svg.js";
 import { covered, panned, toStage } from "./view.js";
 
 /**
  * @import { Box } from "./api.js"
  * @import { Heat } from "./display.js"
+ * @import { Drawing } from "./measurement_lines.js"
  * @import { Raster } from "./raster.js"
- * @import { Spacing } from "./ruler.js"
- * @import { Point, Size, View } from "./view.js"
- *
- * @typedef {[Point, Point]} Ruler  start and end on the image
+ * @import { Size, View } from "./view.js"
  */
 
-const SVG = "http://www.w3.org/2000/svg";
 /** @type {("left" | "right" | "top" | "bottom")[]} */
 const EDGES = ["left", "right", "top", "bottom"];
 
@@ -87,13 +85,12 @@ export class Pane {
 
   /**
    * @param {Box | null} box  on the image
-   * @param {Ruler[]} rulers
-   * @param {Spacing | null} spacing
+   * @param {Drawing[]} measurements
    * @param {View} view
    */
-  drawLines(box, rulers, spacing, view) {
+  drawLines(box, measurements, view) {
     const parts = box ? boxLines(box, view, this.ratio) : [];
-    for (const ruler of rulers) parts.push(...rulerLines(ruler, spacing, view, this.ratio));
+    for (const one of measurements) parts.push(...measurementLines(one, (point) => toStage(view, point), this.ratio));
     this.lines.replaceChildren(...parts);
   }
 
@@ -126,32 +123,4 @@ function boxLines([x0, y0, x1, y1], view, ratio) {
     svg("rect", { ...place, stroke: "#000", "stroke-width": 4 * ratio, "stroke-opacity": 0.7 }),
     svg("rect", { ...place, stroke: "#fff", "stroke-width": 1.5 * ratio, class: "box" }),
   ];
-}
-
-/**
- * @param {Ruler} ruler
- * @param {Spacing | null} spacing
- * @param {View} view
- * @param {number} ratio
- */
-function rulerLines([from, to], spacing, view, ratio) {
-  const [start, end] = [toStage(view, from), toStage(view, to)];
-  const line = { x1: start.x, y1: start.y, x2: end.x, y2: end.y };
-  const text = svg("text", { x: end.x + 8 * ratio, y: end.y - 8 * ratio, "font-size": 14 * ratio, class: "length" });
-  text.textContent = words(length(from, to, spacing));
-  return [
-    svg("line", { ...line, stroke: "#000", "stroke-width": 4 * ratio, "stroke-opacity": 0.7 }),
-    svg("line", { ...line, stroke: "#ffd84d", "stroke-width": 1.5 * ratio }),
-    text,
-  ];
-}
-
-/**
- * @param {string} name
- * @param {Record<string, string | number>} attributes
- */
-function svg(name, attributes) {
-  const created = document.createElementNS(SVG, name);
-  for (const [attribute, value] of Object.entries(attributes)) created.setAttribute(attribute, String(value));
-  return created;
 }

@@ -3,21 +3,22 @@
 import { byId, targetOf } from "./element.js";
 import { listenToGestures } from "./gestures.js";
 import { Pane } from "./pane.js";
-import { started } from "./ruler.js";
 import { actual, fit, panned, toImage, zoomed } from "./view.js";
 
 /**
  * @import { Window } from "./api.js"
  * @import { Picture } from "./display.js"
  * @import { Actions } from "./keys.js"
- * @import { Ruler } from "./pane.js"
+ * @import { Drawing } from "./measurement_lines.js"
+ * @import { Measuring } from "./measuring.js"
  * @import { Image, Point, Size, View } from "./view.js"
  *
- * @typedef {"window" | "pan" | "ruler"} Tool
+ * @typedef {"window" | "pan" | "measure"} Tool
  * @typedef {"grey" | "heat" | "lines"} Layer
  *
  * @typedef {object} Listener
  * @property {() => Picture | null} picture  what to draw
+ * @property {() => Drawing[]} measurements  what to draw over it
  * @property {() => Window | null} window  the window at the start of a drag
  * @property {(dx: number, dy: number, start: Window) => void} dragged
  * @property {(point: Point | null) => void} hovered  point of the image under the pointer
@@ -33,8 +34,6 @@ const LAYERS = ["grey", "heat", "lines"];
 export class Stage {
   /** @type {Tool} */
   tool = "window";
-  /** @type {Ruler[]} */
-  rulers = [];
   /** @type {View | null} */
   view = null;
   /** @type {Size | null} */
@@ -49,9 +48,10 @@ export class Stage {
   #mode = "fit";
   #drag = new AbortController();
 
-  /** @param {Listener} listener */
-  constructor(listener) {
+  /** @param {Listener} listener @param {Measuring} measuring */
+  constructor(listener, measuring) {
     this.listener = listener;
+    this.measuring = measuring;
     this.element = byId("stage");
     this.arrange(["overlay"]);
     new ResizeObserver(() => this.#resize()).observe(byId("panes"));
@@ -59,12 +59,15 @@ export class Stage {
       at: (event) => this.#point(event),
       zoom: (factor, at) => this.zoom(factor, at),
       pan: (dx, dy) => this.pan(dx, dy),
-      pinched: () => this.#drag.abort(),
+      pinched: () => {
+        this.#drag.abort();
+        measuring.cancel();
+      },
     });
     this.element.addEventListener("pointerdown", (event) => this.#down(event));
     this.element.addEventListener("pointermove", (event) => listener.hovered(this.#imagePoint(event)));
     this.element.addEventListener("pointerleave", () => listener.hovered(null));
-    this.element.addEventListener("dblclick", () => (this.#mode === "fit" ? this.actual() : this.fit()));
+    this.element.addEventListener("dblclick", () => this.tool !== "measure" && (this.#mode === "fit" ? this.actual() : this.fit()));
   }
 
   /** @returns {Actions} */
@@ -137,7 +140,7 @@ export class Stage {
       if (this.#dirty.has("grey")) pane.drawGrey(picture.raster, this.view, picture.greys, this.#moving);
       if (this.#dirty.has("heat")) pane.drawHeat(isOverlay ? picture.heat : null, picture.raster, this.view);
       if (this.#dirty.has("lines")) {
-        pane.drawLines(isOverlay ? picture.box : null, this.rulers, picture.spacing, this.view);
+        pane.drawLines(isOverlay ? picture.box : null, this.listener.measurements(), this.view);
         pane.mark(picture.orientation);
       }
     }
@@ -187,7 +190,7 @@ export class Stage {
     }, { signal });
     const end = () => {
       drag.abort();
-      if (tool === "ruler") this.redraw(["lines"]);
+      if (tool === "measure" && this.view) this.measuring.release(this.view.scaleX);
     };
     for (const type of ["pointerup", "pointercancel"]) this.element.addEventListener(type, end, { signal });
   }
@@ -216,15 +219,10 @@ export class Stage {
         last = here;
       };
     }
-    if (tool === "ruler") {
+    if (tool === "measure") {
       const here = this.#imagePoint(start);
-      const from = (this.view && started(this.rulers, this.view)) ?? here;
-      if (!here || !from) return null;
-      this.rulers = [[from, here]];
-      return (event) => {
-        this.rulers = [[from, this.#imagePoint(event) ?? here]];
-        this.redraw(["lines"]);
-      };
+      if (here) this.measuring.press(here);
+      return here && ((event) => this.measuring.move(this.#imagePoint(event) ?? here));
     }
     const window = this.listener.window();
     if (!window) return null;

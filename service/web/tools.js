@@ -4,6 +4,8 @@ import { DEFAULT } from "./colormap.js";
 import { rounded, showMap, showPressed, showState, showWindow } from "./controls.js";
 import { byId } from "./element.js";
 import { showLegend } from "./legend.js";
+import { KINDS } from "./measurement.js";
+import { Measurements } from "./measurements.js";
 import { showChosen } from "./panel.js";
 import { Stage } from "./stage.js";
 import { say } from "./toast.js";
@@ -12,13 +14,14 @@ import { say } from "./toast.js";
  * @import { Card, Window } from "./api.js"
  * @import { Appearance, Display } from "./display.js"
  * @import { Actions } from "./keys.js"
+ * @import { Kind } from "./measurement.js"
  * @import { Tool } from "./stage.js"
  * @import { Point } from "./view.js"
  */
 
 const HELD_MS = 400; // a key that is held longer shows the map until it is released
-/** @type {[string, Tool][]} */
-const DRAG_TOOLS = [["d", "window"], ["p", "pan"], ["l", "ruler"]];
+/** @type {[string, Tool | Kind][]} */
+const DRAG_TOOLS = [["d", "window"], ["p", "pan"], ["l", "length"], ["n", "angle"], ["c", "cardiothoracic_ratio"]];
 
 export class Tools {
   /** @type {Display | null} */
@@ -30,8 +33,10 @@ export class Tools {
   /** @param {Card} card */
   constructor(card) {
     this.card = card;
+    this.measurements = new Measurements(() => this.stage?.redraw(["lines"]));
     this.stage = new Stage({
       picture: () => this.display?.picture() ?? null,
+      measurements: () => this.measurements.drawings,
       window: () => this.display?.window ?? null,
       dragged: (dx, dy, start) => {
         this.display?.drag(dx, dy, start);
@@ -39,7 +44,7 @@ export class Tools {
       },
       hovered: (point) => this.#hover(point),
       drawn: () => this.#showState(),
-    });
+    }, this.measurements.measuring);
   }
 
   /** @returns {Actions} */
@@ -49,8 +54,10 @@ export class Tools {
       h: (event) => this.#toggleMap(event), b: () => this.#toggleBox(), g: () => this.#toggleCells(),
       o: () => this.#toggleSideBySide(), s: () => this.#toggleScores(),
       w: () => this.#chooseNextPreset(),
-      d: () => this.#use("window"), p: () => this.#use("pan"), l: () => this.#use("ruler"),
+      d: () => this.#use("window"), p: () => this.#use("pan"),
+      l: () => this.#use("length"), n: () => this.#use("angle"), c: () => this.#use("cardiothoracic_ratio"),
       i: () => this.#invert(), r: () => this.#reset(),
+      ...(this.measurements.measuring.isUnderWay && { Escape: () => this.measurements.measuring.cancel() }),
     };
   }
 
@@ -58,7 +65,7 @@ export class Tools {
   open(display) {
     this.display = display;
     this.#pointer = "";
-    this.stage.rulers = [];
+    this.measurements.open(display);
     if (!display) return;
     Object.assign(this.appearance, { heat: false, box: false }); // a reader looks at each radiograph alone first
     this.#showBox();
@@ -121,7 +128,7 @@ export class Tools {
 
   #reset() {
     this.display?.reset();
-    this.stage.rulers = [];
+    this.measurements.measuring.cancel();
     this.stage.fit();
     this.showWindow();
   }
@@ -181,9 +188,12 @@ export class Tools {
     this.stage.redraw(["heat"]);
   }
 
-  /** @param {Tool} tool  what a drag does */
+  /** @param {Tool | Kind} tool  what a drag does */
   #use(tool) {
-    this.stage.tool = tool;
+    const kind = tool in KINDS ? /** @type {Kind} */ (tool) : null;
+    this.measurements.measuring.use(kind);
+    this.stage.tool = kind ? "measure" : /** @type {Tool} */ (tool);
+    if (kind) say(`${KINDS[kind].name}: ${KINDS[kind].hint}`);
     for (const [key, name] of DRAG_TOOLS) showPressed(key, name === tool);
     byId("stage").dataset.tool = tool;
   }
@@ -191,6 +201,7 @@ export class Tools {
   /** @param {Point | null} point */
   #hover(point) {
     if (!this.display) return;
+    if (point) this.measurements.measuring.move(point);
     const value = point && this.display.value(point);
     const isInside = point !== null && value !== null;
     this.#pointer = isInside ? `  (${Math.floor(point.x)}, ${Math.floor(point.y)}): ${rounded(value)}` : "";
