@@ -18,7 +18,7 @@ from service.http.problems import note
 
 def validators(request: Request, entries: Sequence[Entry]) -> dict[str, str]:
     """Return ETag, Cache-Control and Vary for an answer that depends on the instances, the URL and Accept alone."""
-    instances = [(entry.record.id, str(entry.kind)) for entry in entries]
+    instances = [(entry.record.id, entry.instance) for entry in entries]
     key = (instances, str(request.url), request.headers.getlist("accept"))
     return cache_headers(request, key) | {"Vary": "Accept"}
 

@@ -123,7 +123,8 @@ class Catalogue:
         async def make() -> bytes:
             return (await self._predictor.examine((await self.file(entry)).data, metadata)).encode()
 
-        name = "metadata" if entry.kind is None else f"{self._presentation.part(entry.kind)}-metadata"
+        part = entry.kind and self._presentation.part(entry.kind, entry.record.revision)
+        name = f"{part}-metadata" if part else "metadata"
         return resolved((await self._stored.kept(entry.record.id, name, make)).decode(), url)
 
     async def frames(self, file: Part10, numbers: Sequence[int], transfer_syntax: str) -> Frames:

@@ -113,14 +113,14 @@ def _radiograph(record: Summary) -> Entry:
 
 
 def _derived(record: Summary, kind: Kind, presentation: Presentation) -> Entry:
-    form, part = kind.form, presentation.part(kind)
+    form, revision = kind.form, record.revision if kind is Kind.SR else 0
     attributes = {
-        "SeriesInstanceUID": uid(record.id, f"{part}/series"),
-        "SOPInstanceUID": uid(record.id, part),
+        "SeriesInstanceUID": uid(record.id, f"{presentation.series(kind)}/series"),
+        "SOPInstanceUID": uid(record.id, presentation.part(kind, revision)),
         "SOPClassUID": form.sop_class_uid,
         "Modality": form.modality,
         "SeriesNumber": str(form.series_number),
         "SeriesDescription": form.series_description,
-        "InstanceNumber": "1",
+        "InstanceNumber": str(1 + revision),
     }
     return Entry(kind, record, _study_attributes(record) | attributes)

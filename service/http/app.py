@@ -19,6 +19,7 @@ from service.http import (
     documentation,
     events,
     health,
+    measurements,
     model_card,
     objects,
     page,
@@ -47,6 +48,7 @@ from service.sending.sender import Render, Sender, orders_for_new_records
 from service.settings import Settings
 from service.storage.changes import Changes
 from service.storage.keys import Keys
+from service.storage.measurements import Measurements
 from service.storage.outbox import Delivery, Outbox
 from service.storage.worklist import Worklist
 
@@ -57,7 +59,8 @@ _DESCRIPTION = (
 )
 
 ROUTERS = (
-    *(module.router for module in (predictions, objects, sends, pixels, worklist, priors, acknowledgement, events)),
+    *(module.router for module in (predictions, objects, sends, pixels, worklist, priors, acknowledgement)),
+    *(module.router for module in (measurements, events)),
     *(module.router for module in (store, search, retrieve, frames, rendered)),
     *(module.router for module in (model_card, health, page, documentation)),
 )
@@ -103,6 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
     app.state.keys, app.state.feed, app.state.sender = keys, feed, sender
     app.state.worklist, app.state.catalogue = Worklist(pipeline.database), Catalogue(pipeline)
+    app.state.measurements = Measurements(pipeline.database)
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)

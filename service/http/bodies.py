@@ -84,7 +84,7 @@ _PLACE_LINK: Any = Field(
 
 
 class _Links(Body):
-    """Paths of the prediction, its pictures, its acknowledgement and its objects for other systems."""
+    """Paths of the prediction, its pictures, what readers add to it, and its objects for other systems."""
 
     self: str
     image: str
@@ -92,6 +92,7 @@ class _Links(Body):
     heat_map: str | None = _PLACE_LINK
     crop: str | None = _PLACE_LINK
     acknowledgement: str
+    measurements: str
 
 
 _OBJECT_LINKS: dict[str, Any] = {
@@ -224,7 +225,8 @@ def links(id: str) -> Links:
     shown = presentation()
     pictures = {part: f"{self}/{part}.png" for part in PICTURES if part == "image" or shown is Presentation.FULL}
     objects = {str(kind): f"{self}/{kind.file_name}" for kind in Kind if shown.shows(kind)}
-    return Links(self=self, **pictures, acknowledgement=f"{self}/acknowledgement", **objects)
+    added = {name: f"{self}/{name}" for name in ("acknowledgement", "measurements")}
+    return Links(self=self, **pictures, **added, **objects)
 
 
 def _finding(finding: findings.Finding) -> Finding:

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from service.http.feed import Feed
 from service.prediction.pipeline import Pipeline
 from service.sending.sender import Sender
+from service.storage.measurements import Measurements
 from service.storage.worklist import Worklist
 
 
@@ -18,6 +19,11 @@ def _pipeline(request: Request) -> Pipeline:
 def _worklist(request: Request) -> Worklist:
     worklist: Worklist = request.app.state.worklist
     return worklist
+
+
+def _measurements(request: Request) -> Measurements:
+    measurements: Measurements = request.app.state.measurements
+    return measurements
 
 
 def _feed(request: Request) -> Feed:
@@ -32,5 +38,6 @@ def _sender(request: Request) -> Sender:
 
 PipelineDep = Annotated[Pipeline, Depends(_pipeline)]
 WorklistDep = Annotated[Worklist, Depends(_worklist)]
+MeasurementsDep = Annotated[Measurements, Depends(_measurements)]
 FeedDep = Annotated[Feed, Depends(_feed)]
 SenderDep = Annotated[Sender, Depends(_sender)]

@@ -25,10 +25,10 @@ _STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {"sche
 async def events(feed: FeedDep) -> StreamingResponse:
     """Stream the changes of the worklist, by all replicas on the database, as server-sent events.
 
-    Each is an `event: changed` with JSON `data`: `id`, `kind` (`new`, `read`, `acknowledged`, `deleted`) and
-    `priority`. A comment line comes at the start, from which on every change is reported, and every 15 s. The stream
-    ends after ten minutes, when the service stops, and when the client does not keep up: then connect again and reload
-    the list.
+    Each is an `event: changed` with JSON `data`: `id`, `kind` (`new`, `read`, `acknowledged`, `measured`, `deleted`)
+    and `priority`. A comment line comes at the start, from which on every change is reported, and every 15 s. The
+    stream ends after ten minutes, when the service stops, and when the client does not keep up: then connect again and
+    reload the list.
     """
     stream = _stream(feed)
     first = await anext(stream)  # a refusal is raised before the response starts

@@ -14,6 +14,7 @@ from service.objects.kinds import Kind
 from service.triage.prediction import Network
 
 ID = "9f5c20d0a1c84b6f8e0d6f2b7a3c5d11"
+MEASUREMENT = "41c0f6d2b7e84a0c9d3f5a6b1e2c7d80"
 STUDY, SERIES, INSTANCE = "2.25.1001", "2.25.1002", "2.25.1003"
 SHA256 = "95e310d94ef95ac4b2922e556ea8cc7b0c759197ba9c9f6cb7804c72ec946a1b"
 WHEN = "2026-11-28T09:30:00.000Z"
@@ -24,6 +25,7 @@ PARAMETERS = {
     "study": STUDY,
     "series": SERIES,
     "instance": INSTANCE,
+    "measurement": MEASUREMENT,
     "frames": "1",
     "bulk_data": "7FE00010",
 }
@@ -81,6 +83,15 @@ _ENTRY = {
     "acknowledgement": _ACKNOWLEDGEMENT | {"at": None, "by": ""},
     "links": _LINKS,
 }
+_MEASURED = {"kind": "length", "points": [[812.5, 640.0], [1012.5, 640.0]]}
+_MEASUREMENT = _MEASURED | {
+    "id": MEASUREMENT,
+    "value": 28.0,
+    "unit": "mm",
+    "spacing_from": "ImagerPixelSpacing",
+    "at": WHEN,
+    "by": "AB",
+}
 _SEND = {
     "id": "5b1f0c7e",
     "destination": "archive",
@@ -114,6 +125,9 @@ BY_SCHEMA: dict[str, Any] = {
     },
     "Priors": {"items": [_ENTRY]},
     "Acknowledgement": _ACKNOWLEDGEMENT,
+    "Measurement": _MEASUREMENT,
+    "Measurements": {"items": [_MEASUREMENT]},
+    "NewMeasurement": _MEASURED | {"by": "AB"},
     "Sends": {"items": [_SEND]},
     "Health": {"status": "ready"},
     "Mark": {"read": True, "by": "AB"},

@@ -21,7 +21,7 @@ def _route(kind: Kind) -> Route:
     async def get_object(id: str, request: Request, pipeline: PipelineDep) -> Response:
         pipeline.stored.require(kind)
         record = await pipeline.stored.get(id)  # 404 after deletion, even if the client has a copy
-        headers = cache_headers(request, (id, str(pipeline.stored.presentation.part(kind))))
+        headers = cache_headers(request, (id, pipeline.stored.presentation.part(kind, record.revision)))
         if is_fresh(request, headers):
             return Response(status_code=304, headers=headers)
         with pipeline.admitted():

@@ -48,6 +48,13 @@ PERCENT = Coded("%", "UCUM", "Percent", "PS3.16 CID 82")
 CLASS_ACTIVATION = Coded("130402", "DCM", "Class activation", "PS3.16 CID 217")
 SPATIAL_CONCEPT = Coded("309825002", "SCT", "Spatial and Relational Concept", "PS3.16 CID 7150")
 SOURCE = Coded("121322", "DCM", "Source image for image processing operation", "PS3.16 CID 7202")
+LENGTH = Coded("410668003", "SCT", "Length", "PS3.16 CID 7470")
+ANGLE = Coded("1483009", "SCT", "Angle", "PS3.16 CID 12304")
+MILLIMETRE = Coded("mm", "UCUM", "mm", "PS3.16 CID 7460")
+PIXELS = Coded("{pixels}", "UCUM", "Pixels", "UCUM, annotation")
+DEGREE = Coded("deg", "UCUM", "Degree", "PS3.16 CID 7183")
+RATIO = Coded("{ratio}", "UCUM", "ratio", "PS3.16 CID 7181")
+PERSON = Coded("121006", "DCM", "Person", "PS3.16 CID 270")
 DEVICE = Coded("121007", "DCM", "Device", "PS3.16 CID 270")
 COMMENT = Coded("121106", "DCM", "Comment", "PS3.16 Annex D")
 QUALITATIVE_EVALUATIONS = Coded("C0034375", "UMLS", "Qualitative Evaluations", "PS3.16 TID 1500")
@@ -64,6 +71,10 @@ UNDECIDED = _private("UNDECIDED", "Undecided, no operating point")
 ATTENTION_SHARE = _private("ATTENTION_SHARE", "Attention, share of the image")
 ATTENTION = _private("ATTENTION", "Region of attention of the network")
 PRIORITY = _private("PRIORITY", "Priority in the worklist")
+# PS3.16 has codes for ratios of areas and circumferences of the fetal heart only.
+CARDIOTHORACIC_RATIO = _private("CT_RATIO", "Cardiothoracic ratio")
+CARDIAC_WIDTH = _private("CARDIAC_WIDTH", "Transverse diameter of the heart")
+THORACIC_WIDTH = _private("THORACIC_WIDTH", "Inner transverse diameter of the thorax")
 FLAG = _private("FLAG", "Suspicious, yet usable")
 PRIORITIES = {
     "STAT": _private("STAT", "Read first"),
@@ -91,7 +102,10 @@ LABELS = tuple(_TABLE)
 _PLAIN = re.compile("[A-Z0-9_]{1,16}")
 _STEM = 11  # characters of a label in its private code, which leaves room for the digest
 _MEANING = 64  # characters of an LO
-_RESERVED = {coded.value for coded in (UNDECIDED, ATTENTION_SHARE, ATTENTION, PRIORITY, FLAG, *PRIORITIES.values())}
+_MEASURED = (CARDIOTHORACIC_RATIO, CARDIAC_WIDTH, THORACIC_WIDTH)
+_RESERVED = {
+    coded.value for coded in (UNDECIDED, ATTENTION_SHARE, ATTENTION, PRIORITY, FLAG, *_MEASURED, *PRIORITIES.values())
+}
 
 
 def row(label: str, codes: LabelCodes | None = None) -> Row:

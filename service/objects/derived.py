@@ -1,6 +1,7 @@
 """What all derived DICOM objects share: equipment, dates, and the file around them.
 
-The same object is the same bytes every time: UIDs are derived from the record, and dates are the record's.
+The same object is the same bytes every time: UIDs are derived from the record, and dates are those of the record and of
+its measurements.
 """
 
 from collections.abc import Iterator
@@ -20,18 +21,18 @@ from service.objects.product import NAME, REPOSITORY, VERSION, uid
 from service.objects.source import Source
 from service.storage.record import Record
 
-_DATED = ("InstanceCreation", "Content", "Series", "PresentationCreation")
+_DATED = ("InstanceCreation", "Content", "PresentationCreation")
 _TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")  # the VRs to which Specific Character Set applies, PS3.5 6.1.2.2
 
 
 def identity(record: Record, kind: Kind, presentation: Presentation = Presentation.FULL) -> dict[str, Any]:
     """Return what highdicom's constructors require for every object: a series of its own, and the equipment."""
-    part = presentation.part(kind)
+    revision = record.revision if kind is Kind.SR else 0
     return {
-        "series_instance_uid": uid(record.id, f"{part}/series"),
+        "series_instance_uid": uid(record.id, f"{presentation.series(kind)}/series"),
         "series_number": kind.form.series_number,
-        "sop_instance_uid": uid(record.id, part),
-        "instance_number": 1,
+        "sop_instance_uid": uid(record.id, presentation.part(kind, revision)),
+        "instance_number": 1 + revision,
         "series_description": kind.form.series_description,
         "manufacturer": NAME,
         "manufacturer_model_name": record.prediction.network.name[:64],  # LO
@@ -64,10 +65,13 @@ def remarks(record: Record) -> list[str]:
 def file(derived: Dataset, record: Record, source: Source) -> bytes:
     """Complete an object that highdicom made, and write it as a Part 10 file."""
     derived.ContentQualification = "RESEARCH"
-    if source.requests and derived.Modality != Kind.SR.form.modality:  # an SR has Referenced Request Sequence instead
+    is_report = derived.Modality == Kind.SR.form.modality
+    if source.requests and not is_report:  # an SR has Referenced Request Sequence instead
         derived.RequestAttributesSequence = deepcopy(source.requests)
     derived.CodingSchemeIdentificationSequence = list(_private_schemes(record))
-    _date(derived, creation_time(record, source))
+    made = creation_time(record, source)
+    changed = record.revised.astimezone(made.tzinfo) if is_report and record.revised else made
+    _date(derived, made, changed)
     if offset := source.header.get("TimezoneOffsetFromUTC"):
         derived.TimezoneOffsetFromUTC = offset
     for item in _items(derived):
@@ -116,13 +120,14 @@ def creation_time(record: Record, source: Source) -> datetime:
     return record.created.astimezone(datetime.strptime(offset, "%z").tzinfo if offset else None)
 
 
-def _date(derived: Dataset, created: datetime) -> None:
-    """Set every date to the record's: highdicom set the current time."""
-    day, time = created.strftime("%Y%m%d"), created.strftime("%H%M%S.%f")
+def _date(derived: Dataset, made: datetime, changed: datetime) -> None:
+    """Set the date of the series to the record's, and the others to that of the content; highdicom set the current."""
+    day, time = changed.strftime("%Y%m%d"), changed.strftime("%H%M%S.%f")
     for keyword in _DATED:
-        if f"{keyword}Date" in derived or keyword == "Series":
+        if f"{keyword}Date" in derived:
             derived[f"{keyword}Date"] = DataElement(f"{keyword}Date", "DA", day)
             derived[f"{keyword}Time"] = DataElement(f"{keyword}Time", "TM", time)
+    derived.SeriesDate, derived.SeriesTime = made.strftime("%Y%m%d"), made.strftime("%H%M%S.%f")
     if "DateOfSecondaryCapture" in derived:
         derived.DateOfSecondaryCapture, derived.TimeOfSecondaryCapture = day, time
     for equipment in derived.get("ContributingEquipmentSequence", ()):

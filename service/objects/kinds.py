@@ -58,7 +58,7 @@ class Kind(StrEnum):
 
 _FORMS = {
     Kind.SR: Form(
-        "the findings as a Comprehensive 3D SR, TID 1500",
+        "the findings and the readers' measurements as a Comprehensive 3D SR, TID 1500",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
         modality="SR",
         series_number=9901,
@@ -116,6 +116,16 @@ class Presentation(StrEnum):
         """Return whether objects of a kind are made."""
         return self is Presentation.FULL or not kind.form.is_place
 
-    def part(self, kind: Kind) -> str:
-        """Return the name that stands for an object in UIDs and in the cache: one name never means two contents."""
+    def series(self, kind: Kind) -> str:
+        """Return the name that stands for the series of an object in UIDs."""
         return kind if self is Presentation.FULL or kind is not Kind.SR else f"{kind}-{self}"
+
+    def part(self, kind: Kind, revision: int) -> str:
+        """Return the name that stands for an object in UIDs and in the cache: one name never means two contents.
+
+        Parameters
+        ----------
+        revision
+            Number of changes of the record's measurements, which are in the SR.
+        """
+        return f"{self.series(kind)}-{revision}" if kind is Kind.SR and revision else self.series(kind)

@@ -1,5 +1,8 @@
 """The prediction as a Comprehensive 3D SR, TID 1500: the box as a measurement group, the findings as evaluations.
 
+The readers' measurements are groups after the box. Each change of them makes another document, which names the earlier
+ones.
+
 A finding has no place of its own: the box is one for all of them. A measurement group of each (TID 1501) would be
 without coordinates, which stops OHIF from loading the document; in groups that refer to the box (TID 1410) it would
 draw the box once per finding, as if each lay in it.
@@ -33,6 +36,7 @@ from service.objects.codes import (
 )
 from service.objects.derived import concept, file, identity, remarks
 from service.objects.kinds import Kind, Presentation
+from service.objects.measurement_groups import measurement_groups
 from service.objects.product import NAME, uid
 from service.objects.source import Source
 from service.storage.record import Record
@@ -45,6 +49,7 @@ _REQUEST = (
 )
 _ORDER = ("PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest")
 _ISSUERS = ("IssuerOfAccessionNumberSequence", "OrderPlacerIdentifierSequence", "OrderFillerIdentifierSequence")
+_Group = sr.PlanarROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
 _CONTAINS = enum.RelationshipTypeValues.CONTAINS
 _PROPERTY = enum.RelationshipTypeValues.HAS_PROPERTIES
 _PRESENCE = {True: PRESENT, False: ABSENT, None: UNDECIDED}
@@ -52,21 +57,38 @@ _PRESENCE = {True: PRESENT, False: ABSENT, None: UNDECIDED}
 
 def structured_report(record: Record, source: Source, presentation: Presentation = Presentation.FULL) -> bytes:
     """Render a DICOM SR file; it is partial, preliminary and unverified, because no person has verified it."""
+    attention, measured = _attention(record, source), measurement_groups(record, source)
+    groups: list[_Group] = [attention, *measured] if presentation is Presentation.FULL else [*measured]
     content = sr.MeasurementReport(
         observation_context=_observer(record),
         procedure_reported=concept(RADIOGRAPHY),
-        imaging_measurements=[_attention(record, source)],
+        imaging_measurements=groups or [attention],
     )
     content[0].ContentSequence.append(_evaluations(record))
-    if presentation is Presentation.TRIAGE_ONLY:
+    if not groups:
         _remove_measurements(content[0])
     document = sr.Comprehensive3DSR(
         evidence=[source.header],
         content=content,
         requested_procedures=_requests(source) or None,
+        previous_versions=_predecessors(record, source, presentation) or None,
         **identity(record, Kind.SR, presentation),
     )
     return file(document, record, source)
+
+
+def _predecessors(record: Record, source: Source, presentation: Presentation) -> list[Dataset]:
+    """Return the earlier documents of the record, latest first: an archive may lack one that was followed at once."""
+    return [_document(record, source, presentation, revision) for revision in reversed(range(record.revision))]
+
+
+def _document(record: Record, source: Source, presentation: Presentation, revision: int) -> Dataset:
+    document = Dataset()
+    document.SOPClassUID = Kind.SR.form.sop_class_uid
+    document.StudyInstanceUID = source.header.StudyInstanceUID
+    document.SeriesInstanceUID = uid(record.id, f"{presentation.series(Kind.SR)}/series")
+    document.SOPInstanceUID = uid(record.id, presentation.part(Kind.SR, revision))
+    return document
 
 
 def _remove_measurements(report: Dataset) -> None:

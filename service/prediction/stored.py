@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from service.dicom.grid import Grid, grid
 from service.dicom.unwindowed import Unwindowed
 from service.errors import NotFound
 from service.objects.drawing import Drawing
@@ -84,9 +85,20 @@ class StoredPredictions:
 
         async def make() -> bytes:
             whole = record if isinstance(record, Record) else await self.get(record.id)
+            if whole.revision != record.revision:  # measurements have changed since `record` was read
+                raise NotFound("a newer object has taken the place of this one")
             return await self._predictor.render(whole, await self.instance(record), kind)
 
-        return await self.kept(record.id, self.presentation.part(kind), make)
+        return await self.kept(record.id, self.presentation.part(kind, record.revision), make)
+
+    async def grid(self, record: Summary) -> Grid:
+        """Return the pixel grid of a record's radiograph.
+
+        Raises
+        ------
+        NotFound, InputError
+        """
+        return await self._predictor.examine(await self.instance(record), grid)
 
     async def kept(self, id: str, name: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return what is kept under a name for a record, or make it and keep it, until the product's version changes.

@@ -8,13 +8,16 @@ import sqlalchemy as sa
 from service.storage.database import Database
 from service.storage.tables import CHANGES, CLOCK
 
-Kind = Literal["new", "read", "acknowledged", "deleted"]
+Kind = Literal["new", "read", "acknowledged", "measured", "deleted"]
 KEPT = 10_000  # changes; older ones are deleted
 
 
 @dataclass(frozen=True)
 class Change:
-    """A record was added, marked as read or unread, acknowledged, or deleted; `tick` counts up without a gap."""
+    """A record was added, marked as read or unread, acknowledged or deleted, or its measurements have changed.
+
+    `tick` counts up without a gap.
+    """
 
     tick: int
     kind: Kind

@@ -176,6 +176,19 @@ def insert_orders(connection: sa.Connection, prediction_id: str, orders: Sequenc
         connection.execute(sa.insert(OUTBOX), [common | _values(order, now) for order in orders])
 
 
+def order_anew(connection: sa.Connection, prediction_id: str, object: Kind) -> None:
+    """Order an object of a record that has changed for every destination that it was ordered for before.
+
+    Each order gets a new id: an attempt that is under way sends the object as it was, and its outcome says nothing of
+    the object as it is.
+    """
+    same = (OUTBOX.c.prediction_id == prediction_id) & (OUTBOX.c.object == object)
+    ids = connection.scalars(sa.select(OUTBOX.c.id).where(same)).all()
+    values = _anew(datetime.now(UTC))
+    for id in ids:
+        connection.execute(sa.update(OUTBOX).where(OUTBOX.c.id == id).values(values | {"id": uuid4().hex}))
+
+
 def _add(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> tuple[Delivery, ...]:
     # Locked, so that an acknowledgement either comes first and is seen here, or ends the orders that are added here.
     entry = sa.select(WORKLIST.c.rank, WORKLIST.c.acknowledged_at).where(WORKLIST.c.prediction_id == prediction_id)
@@ -194,14 +207,17 @@ def _add_one(connection: sa.Connection, prediction_id: str, order: Order, now: d
         & (OUTBOX.c.destination == order.destination)
         & (OUTBOX.c.object == order.object)
     )
-    anew = {"state": "waiting", "attempts": 0, "due": now + order.delay, "ordered": now}
-    anew |= {"error": "", "finished": None, "alert": order.alert}
+    anew = _anew(now) | {"due": now + order.delay, "alert": order.alert}
     connection.execute(sa.update(OUTBOX).where(same, OUTBOX.c.state != "waiting").values(anew))
     row = connection.execute(sa.select(OUTBOX).where(same)).one_or_none()
     if row is None:
         insert_orders(connection, prediction_id, [order])
         row = connection.execute(sa.select(OUTBOX).where(same)).one()
     return _delivery(row)
+
+
+def _anew(now: datetime) -> dict[str, Any]:
+    return {"state": "waiting", "attempts": 0, "due": now, "ordered": now, "error": "", "finished": None}
 
 
 def _values(order: Order, now: datetime) -> dict[str, Any]:

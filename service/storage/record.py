@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.errors import NotFound
+from service.triage.measurement import Measurement
 from service.triage.prediction import Prediction
 
 _ID = re.compile("[0-9a-f]{32}")
@@ -50,6 +51,8 @@ class Summary:
         Version of the rule that gave the display values, `service.dicom.radiograph.IDENTITY_VERSION`.
     instance_file, instance_bytes
         Name that `Instances.put` returned, and size of the file.
+    revision
+        Number of changes of the measurements so far.
     """
 
     study_instance_uid: str
@@ -65,6 +68,7 @@ class Summary:
     prediction: Prediction
     id: str = field(default_factory=_new_id)
     created: datetime = field(default_factory=_now)
+    revision: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Record(Summary):
-    """A record with its maps.
+    """A record with its maps and measurements.
 
     Attributes
     ----------
@@ -91,7 +95,13 @@ class Record(Summary):
         `[h, w] float32 in [0, 1]`.
     class_maps
         `[K, h, w] float32`, logits.
+    measurements
+        Those that are not deleted, oldest first.
+    revised
+        Time of the last change of the measurements, aware; None before the first.
     """
 
     heat_map: npt.NDArray[np.float32]
     class_maps: npt.NDArray[np.float32]
+    measurements: tuple[Measurement, ...] = ()
+    revised: datetime | None = None

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.errors import Conflict, NotFound, Overloaded
 from service.storage import cursor as cursors
-from service.storage import rows, worklist
+from service.storage import measurements, rows, worklist
 from service.storage.changes import add_change
 from service.storage.database import DEFAULT_RULE, Database
 from service.storage.outbox import Order, insert_orders
@@ -121,10 +121,10 @@ class Records:
         """
         check_id(id)
         with self.database.read() as connection:
-            row = connection.execute(RECORDS.where(PREDICTIONS.c.id == id)).one_or_none()
-        if row is None:
+            record = _record(connection, PREDICTIONS.c.id == id)
+        if record is None:
             raise NotFound("no such prediction")
-        return rows.record(row._mapping)
+        return record
 
     def known(self, ids: Sequence[str]) -> frozenset[str]:
         """Return those of the ids that have a record."""
@@ -198,6 +198,11 @@ def _save(connection: sa.Connection, record: Record, orders: Sequence[Order]) ->
     return saved
 
 
+def _record(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Record | None:
+    row = connection.execute(RECORDS.where(condition)).one_or_none()
+    return None if row is None else rows.record(row._mapping, measurements.selected(connection, row.id))
+
+
 def _instance(connection: sa.Connection, identity: Identity) -> int | None:
     instances = sa.select(INSTANCES.c.id, INSTANCES.c.display_sha256, INSTANCES.c.identity_version)
     row = connection.execute(instances.where(INSTANCES.c.sop_instance_uid == identity.sop_instance_uid)).one_or_none()
@@ -212,8 +217,7 @@ def _instance(connection: sa.Connection, identity: Identity) -> int | None:
 
 def _existing(connection: sa.Connection, instance: int, artefact_sha256: str) -> Record | None:
     key = (PREDICTIONS.c.instance_id == instance) & (PREDICTIONS.c.artefact_sha256 == artefact_sha256)
-    row = connection.execute(RECORDS.where(key)).one_or_none()
-    return None if row is None else rows.record(row._mapping)
+    return _record(connection, key)
 
 
 def _insert_instance(connection: sa.Connection, record: Record) -> int:

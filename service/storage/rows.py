@@ -1,5 +1,6 @@
 """Conversion between records and database rows; the only place where a stored prediction is JSON."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -7,9 +8,11 @@ import numpy as np
 import sqlalchemy as sa
 
 from service.artefact.card import LabelCodes
+from service.dicom.grid import Grid
 from service.storage.record import Record, Summary
 from service.storage.tables import INSTANCE_COLUMNS, SEARCHED
 from service.triage.finding import Finding
+from service.triage.measurement import Measurement
 from service.triage.prediction import Network, Prediction, Timings
 
 _LITTLE_ENDIAN = np.dtype("<f4")
@@ -46,15 +49,44 @@ def summary(row: sa.RowMapping) -> Summary:
     return Summary(**_summary_values(row))
 
 
-def record(row: sa.RowMapping) -> Record:
-    """Return the record in a row of `tables.RECORDS`."""
+def record(row: sa.RowMapping, measured: Sequence[sa.RowMapping] = ()) -> Record:
+    """Return the record in a row of `tables.RECORDS` and the rows of its measurements, oldest first."""
     height, width = row["map_height"], row["map_width"]
     heat_map, class_maps = (np.frombuffer(row[name], _LITTLE_ENDIAN) for name in ("heat_map", "class_maps"))
     return Record(
         **_summary_values(row),
         heat_map=heat_map.reshape(height, width).astype(np.float32),
         class_maps=class_maps.reshape(-1, height, width).astype(np.float32),
+        measurements=tuple(measurement(row) for row in measured if row["deleted_at"] is None),
+        revised=max((row["deleted_at"] or row["made_at"] for row in measured), default=None),
     )
+
+
+def measurement(row: sa.RowMapping) -> Measurement:
+    """Return the measurement in a row of `tables.MEASUREMENTS`."""
+    grid = row["grid"]
+    spacing = grid["spacing"] and (grid["spacing"][0], grid["spacing"][1])
+    return Measurement(
+        id=row["id"],
+        kind=row["kind"],
+        points=tuple((column, row) for column, row in row["points"]),
+        grid=Grid(**grid | {"spacing": spacing}),
+        at=row["made_at"],
+        by=row["made_by"],
+    )
+
+
+def measurement_values(measurement: Measurement, prediction_id: str) -> dict[str, Any]:
+    """Return the columns of the table `measurements`."""
+    return {
+        "id": measurement.id,
+        "prediction_id": prediction_id,
+        "kind": measurement.kind,
+        "points": [list(point) for point in measurement.points],
+        "grid": asdict(measurement.grid),
+        "made_at": measurement.at,
+        "made_by": measurement.by,
+    }
 
 
 def to_json(prediction: Prediction) -> dict[str, Any]:
@@ -94,7 +126,7 @@ def from_json(row: sa.RowMapping) -> Prediction:
 
 
 def _summary_values(row: sa.RowMapping) -> dict[str, Any]:
-    names = (*INSTANCE_COLUMNS, "id", "artefact_sha256", "created")
+    names = (*INSTANCE_COLUMNS, "id", "artefact_sha256", "created", "revision")
     return {name: row[name] for name in names} | {"prediction": from_json(row)}
 
 

@@ -143,6 +143,22 @@ OUTBOX = sa.Table(
     sa.Index(None, "destination", "study_instance_uid"),
 )
 
+# What readers measured on the radiograph of a record. A deleted measurement stays, but is no longer shown.
+MEASUREMENTS = sa.Table(
+    "measurements",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("prediction_id", sa.ForeignKey(PREDICTIONS.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("points", sa.JSON, nullable=False),  # [[column, row], ...] in pixels of the stored image
+    sa.Column("grid", sa.JSON, nullable=False),  # pixel grid of the stored image, from its header
+    sa.Column("made_at", Utc, nullable=False),
+    sa.Column("made_by", sa.Text, nullable=False),
+    sa.Column("deleted_at", Utc),
+    sa.Column("deleted_by", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Index(None, "prediction_id"),
+)
+
 INSTANCE_COLUMNS = (
     "study_instance_uid",
     "series_instance_uid",
@@ -157,7 +173,15 @@ INSTANCE_COLUMNS = (
 _PREDICTION_COLUMNS = ("id", "artefact_sha256", "created", "priority", "margin", "body")
 _MAP_COLUMNS = ("map_height", "map_width", "heat_map", "class_maps")
 
+# Number of changes of a record's measurements: each was made once, and deleted once at most.
+_REVISION = (
+    sa.select(sa.func.count() + sa.func.count(MEASUREMENTS.c.deleted_at))
+    .where(MEASUREMENTS.c.prediction_id == PREDICTIONS.c.id)
+    .correlate(PREDICTIONS)
+    .scalar_subquery()
+    .label("revision")
+)
 SUMMARIES = sa.select(
-    *(INSTANCES.c[name] for name in INSTANCE_COLUMNS), *(PREDICTIONS.c[name] for name in _PREDICTION_COLUMNS)
+    *(INSTANCES.c[name] for name in INSTANCE_COLUMNS), *(PREDICTIONS.c[name] for name in _PREDICTION_COLUMNS), _REVISION
 ).select_from(PREDICTIONS.join(INSTANCES))
 RECORDS = SUMMARIES.add_columns(*(PREDICTIONS.c[name] for name in _MAP_COLUMNS))

@@ -9,7 +9,6 @@ import { automatic, dragged, fullRange, greys } from "./window.js";
 /**
  * @import { Box, Radiograph, Window } from "./api.js"
  * @import { Grid } from "./heat_map.js"
- * @import { Spacing } from "./ruler.js"
  * @import { Point } from "./view.js"
  *
  * @typedef {{ heat: boolean, box: boolean, cells: boolean, colormap: string, opacity: number }} Appearance
@@ -20,7 +19,6 @@ import { automatic, dragged, fullRange, greys } from "./window.js";
  * @property {Uint32Array} greys
  * @property {Heat | null} heat
  * @property {Box | null} box
- * @property {Spacing | null} spacing
  * @property {[string, string] | null} orientation
  */
 
@@ -106,14 +104,13 @@ export class Display {
   /** @returns {Picture} */
   picture() {
     const { heat, box, colormap, opacity, cells } = this.appearance;
-    const { spacing, spacing_from: source, orientation } = this.header;
+    const { orientation } = this.header;
     const map = heat && this.map !== null ? this.maps[this.map] : null;
     return {
       raster: this.raster,
       greys: this.greys(),
       heat: map && { map, content: this.content, table: tints(colormap), opacity, cells },
       box: box ? this.prediction.box : null,
-      spacing: spacing && { pair: spacing, from: source },
       orientation,
     };
   }

@@ -2,24 +2,23 @@
 
 import { element } from "./element.js";
 import { draw as drawHeatMap } from "./heat_map.js";
+import { measurementLines } from "./measurement_lines.js";
 import { marks } from "./orientation.js";
-import { length, words } from "./ruler.js";
+import { svg } from "./svg.js";
 import { drawTurned, turnedLetters, words as turnWords } from "./turn.js";
 import { covered, panned, toStage } from "./view.js";
 
 /**
  * @import { Box } from "./api.js"
  * @import { Heat, Picture } from "./display.js"
+ * @import { Drawing } from "./measurement_lines.js"
  * @import { Raster } from "./raster.js"
- * @import { Spacing } from "./ruler.js"
  * @import { Turn } from "./turn.js"
- * @import { Point, Size, View } from "./view.js"
+ * @import { Size, View } from "./view.js"
  *
- * @typedef {[Point, Point]} Ruler  start and end on the image
  * @typedef {"grey" | "heat" | "lines"} Layer
  */
 
-const SVG = "http://www.w3.org/2000/svg";
 /** @type {("left" | "right" | "top" | "bottom")[]} */
 const EDGES = ["left", "right", "top", "bottom"];
 
@@ -71,13 +70,13 @@ export class Pane {
   /**
    * @param {Set<Layer>} layers
    * @param {Picture} picture
-   * @param {{ view: View, rulers: Ruler[], moving: boolean }} how
+   * @param {{ view: View, measurements: Drawing[], moving: boolean }} how
    */
-  draw(layers, { raster, greys, heat, box, spacing, orientation }, { view, rulers, moving }) {
+  draw(layers, { raster, greys, heat, box, orientation }, { view, measurements, moving }) {
     if (layers.has("grey")) this.drawGrey(raster, view, greys, moving);
     if (layers.has("heat")) this.drawHeat(heat, raster, view);
     if (!layers.has("lines")) return;
-    this.drawLines(box, rulers, spacing, view);
+    this.drawLines(box, measurements, view);
     this.mark(orientation, view.turn);
   }
 
@@ -123,13 +122,12 @@ export class Pane {
 
   /**
    * @param {Box | null} box  on the image
-   * @param {Ruler[]} rulers
-   * @param {Spacing | null} spacing
+   * @param {Drawing[]} measurements
    * @param {View} view
    */
-  drawLines(box, rulers, spacing, view) {
+  drawLines(box, measurements, view) {
     const parts = box ? boxLines(box, view, this.ratio) : [];
-    for (const ruler of rulers) parts.push(...rulerLines(ruler, spacing, view, this.ratio));
+    for (const one of measurements) parts.push(...measurementLines(one, (point) => toStage(view, point), this.ratio));
     this.lines.replaceChildren(...parts);
   }
 
@@ -176,32 +174,4 @@ function boxLines([x0, y0, x1, y1], view, ratio) {
     svg("rect", { ...place, stroke: "#000", "stroke-width": 4 * ratio, "stroke-opacity": 0.7 }),
     svg("rect", { ...place, stroke: "#fff", "stroke-width": 1.5 * ratio, class: "box" }),
   ];
-}
-
-/**
- * @param {Ruler} ruler
- * @param {Spacing | null} spacing
- * @param {View} view
- * @param {number} ratio
- */
-function rulerLines([from, to], spacing, view, ratio) {
-  const [start, end] = [toStage(view, from), toStage(view, to)];
-  const line = { x1: start.x, y1: start.y, x2: end.x, y2: end.y };
-  const text = svg("text", { x: end.x + 8 * ratio, y: end.y - 8 * ratio, "font-size": 14 * ratio, class: "length" });
-  text.textContent = words(length(from, to, spacing));
-  return [
-    svg("line", { ...line, stroke: "#000", "stroke-width": 4 * ratio, "stroke-opacity": 0.7 }),
-    svg("line", { ...line, stroke: "#ffd84d", "stroke-width": 1.5 * ratio }),
-    text,
-  ];
-}
-
-/**
- * @param {string} name
- * @param {Record<string, string | number>} attributes
- */
-function svg(name, attributes) {
-  const created = document.createElementNS(SVG, name);
-  for (const [attribute, value] of Object.entries(attributes)) created.setAttribute(attribute, String(value));
-  return created;
 }

@@ -18,7 +18,7 @@ import { flagItems } from "./warnings.js";
  * @typedef {(label: string) => void} ChooseMap
  */
 
-const NOT_OFFERED = new Set(["self", "image", "overlay", "heat_map", "crop", "pixels", "maps", "acknowledgement", "notification"]); // pictures, and what is no file
+const NOT_OFFERED = new Set(["self", "image", "overlay", "heat_map", "crop", "pixels", "maps", "acknowledgement", "measurements", "notification"]); // pictures, and what is no file
 /** @type {Record<string, string>} */
 const OBJECTS = { sr: "Structured report (SR)", fhir: "FHIR bundle", hl7: "HL7 message" };
 const HINT = "Hover over or focus a finding to see its operating point; click it to show its map.";

@@ -133,7 +133,7 @@ export function isAlerting({ acknowledgement: { requested, at } }) {
  * @param {string} by
  * @param {string} at
  */
-function byAndTime(by, at) {
+export function byAndTime(by, at) {
   const local = new Date(at).toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "short" });
   return `${by ? ` by ${by}` : ""}, ${local}`;
 }

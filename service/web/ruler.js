@@ -2,8 +2,7 @@
 // by an unknown magnification; the unit says so (PS3.3 10.7.1.3).
 
 /**
- * @import { Ruler } from "./pane.js"
- * @import { Point, View } from "./view.js"
+ * @import { Point } from "./view.js"
  *
  * @typedef {object} Spacing
  * @property {[number, number]} pair  millimetres between rows, between columns
@@ -11,19 +10,6 @@
  *
  * @typedef {{ value: number, unit: string }} Length
  */
-
-const SHORTEST = 3; // screen pixels; a shorter ruler is a click that starts one, and the next click ends it
-
-/**
- * Return the point at which a click started a ruler, for users who cannot drag (WCAG 2.5.7).
- * @param {Ruler[]} rulers
- * @param {View} view
- */
-export function started(rulers, view) {
-  if (!rulers.length) return null;
-  const [from, to] = rulers[0];
-  return Math.hypot(to.x - from.x, to.y - from.y) * view.scaleX < SHORTEST ? from : null;
-}
 
 /**
  * @param {Point} from

@@ -3,7 +3,6 @@
 import { byId, targetOf } from "./element.js";
 import { listenToGestures } from "./gestures.js";
 import { Pane, paneAt } from "./pane.js";
-import { started } from "./ruler.js";
 import { changeWindow, stageActions } from "./stage_keys.js";
 import { UPRIGHT } from "./turn.js";
 import { actual, fit, panned, toImage, turnedTo, zoomed } from "./view.js";
@@ -12,14 +11,17 @@ import { actual, fit, panned, toImage, turnedTo, zoomed } from "./view.js";
  * @import { Window } from "./api.js"
  * @import { Picture } from "./display.js"
  * @import { Beside } from "./linked.js"
- * @import { Layer, Ruler } from "./pane.js"
+ * @import { Drawing } from "./measurement_lines.js"
+ * @import { Measuring } from "./measuring.js"
+ * @import { Layer } from "./pane.js"
  * @import { Turn } from "./turn.js"
  * @import { Point, Size, View } from "./view.js"
  *
- * @typedef {"window" | "pan" | "ruler"} Tool
+ * @typedef {"window" | "pan" | "measure"} Tool
  *
  * @typedef {object} Listener
  * @property {() => Picture | null} picture  what to draw
+ * @property {() => Drawing[]} measurements  what to draw over it
  * @property {() => Beside | null} beside  what to draw in the pane of the prior
  * @property {() => Window | null} window  the window at the start of a drag
  * @property {(dx: number, dy: number, start: Window) => void} dragged
@@ -35,8 +37,6 @@ const LAYERS = ["grey", "heat", "lines"];
 export class Stage {
   /** @type {Tool} */
   tool = "window";
-  /** @type {Ruler[]} */
-  rulers = [];
   /** @type {View | null} */
   view = null;
   /** @type {Turn} */
@@ -53,9 +53,10 @@ export class Stage {
   #mode = "fit";
   #drag = new AbortController();
 
-  /** @param {Listener} listener */
-  constructor(listener) {
+  /** @param {Listener} listener @param {Measuring} measuring */
+  constructor(listener, measuring) {
     this.listener = listener;
+    this.measuring = measuring;
     this.element = byId("stage");
     this.arrange(["overlay"]);
     new ResizeObserver(() => this.#resize()).observe(byId("panes"));
@@ -64,12 +65,15 @@ export class Stage {
       zoom: (factor, at) => this.zoom(factor, at),
       pan: (dx, dy) => this.pan(dx, dy),
       window: (dx, dy) => changeWindow(listener, dx, dy),
-      pinched: () => this.#drag.abort(),
+      pinched: () => {
+        this.#drag.abort();
+        measuring.cancel();
+      },
     });
     this.element.addEventListener("pointerdown", (event) => this.#down(event));
     this.element.addEventListener("pointermove", (event) => listener.hovered(this.#imagePoint(event)));
     this.element.addEventListener("pointerleave", () => listener.hovered(null));
-    this.element.addEventListener("dblclick", () => (this.#mode === "fit" ? this.actual() : this.fit()));
+    this.element.addEventListener("dblclick", () => this.tool !== "measure" && (this.#mode === "fit" ? this.actual() : this.fit()));
   }
 
   get actions() {
@@ -135,7 +139,7 @@ export class Stage {
       const [isOverlay, other] = [pane.name === "overlay", pane.name === "prior" ? beside : null];
       const [picture, view] = other ? [other.picture, other.view(this.view)] : [current, this.view];
       const shown = isOverlay ? picture : { ...picture, heat: null, box: null };
-      pane.draw(this.#dirty, shown, { view, rulers: other ? [] : this.rulers, moving: this.#moving });
+      pane.draw(this.#dirty, shown, { view, measurements: other ? [] : this.listener.measurements(), moving: this.#moving });
     }
     this.#dirty.clear();
     this.element.dataset.drawn = this.#moving ? "moving" : "settled";
@@ -190,7 +194,7 @@ export class Stage {
     }, { signal });
     const end = () => {
       drag.abort();
-      if (tool === "ruler") this.redraw(["lines"]);
+      if (tool === "measure" && this.view) this.measuring.release(this.view.scaleX);
     };
     for (const type of ["pointerup", "pointercancel"]) this.element.addEventListener(type, end, { signal });
   }
@@ -219,15 +223,10 @@ export class Stage {
         last = here;
       };
     }
-    if (tool === "ruler") {
+    if (tool === "measure") {
       const here = this.#imagePoint(start);
-      const from = (this.view && started(this.rulers, this.view)) ?? here;
-      if (!here || !from) return null;
-      this.rulers = [[from, here]];
-      return (event) => {
-        this.rulers = [[from, this.#imagePoint(event) ?? here]];
-        this.redraw(["lines"]);
-      };
+      if (here) this.measuring.press(here);
+      return here && ((event) => this.measuring.move(this.#imagePoint(event) ?? here));
     }
     const window = this.listener.window();
     if (!window) return null;

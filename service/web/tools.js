@@ -5,6 +5,8 @@ import { rounded, showMap, showPressed, showState, showWindow } from "./controls
 import { byId } from "./element.js";
 import { showLegend } from "./legend.js";
 import { linked } from "./linked.js";
+import { KINDS } from "./measurement.js";
+import { Measurements } from "./measurements.js";
 import { showChosen } from "./panel.js";
 import { Stage } from "./stage.js";
 import { say } from "./toast.js";
@@ -14,13 +16,14 @@ import { UPRIGHT } from "./turn.js";
  * @import { Card, Window } from "./api.js"
  * @import { Appearance, Display } from "./display.js"
  * @import { Actions } from "./keys.js"
+ * @import { Kind } from "./measurement.js"
  * @import { Tool } from "./stage.js"
  * @import { Point } from "./view.js"
  */
 
 const HELD_MS = 400; // a key that is held longer shows the map until it is released
-/** @type {[string, Tool][]} */
-const DRAG_TOOLS = [["d", "window"], ["v", "pan"], ["l", "ruler"]];
+/** @type {[string, Tool | Kind][]} */
+const DRAG_TOOLS = [["d", "window"], ["v", "pan"], ["l", "length"], ["n", "angle"], ["c", "cardiothoracic_ratio"]];
 
 export class Tools {
   /** @type {Display | null} */
@@ -34,8 +37,10 @@ export class Tools {
   /** @param {Card} card */
   constructor(card) {
     this.card = card;
+    this.measurements = new Measurements(() => this.stage?.redraw(["lines"]));
     this.stage = new Stage({
       picture: () => this.display?.picture() ?? null,
+      measurements: () => this.measurements.drawings,
       beside: () => this.display && this.beside && linked(this.display, this.beside),
       window: () => this.display?.window ?? null,
       dragged: (dx, dy, start) => {
@@ -44,7 +49,7 @@ export class Tools {
       },
       hovered: (point) => this.#hover(point),
       drawn: () => this.#showState(),
-    });
+    }, this.measurements.measuring);
   }
 
   /** @returns {Actions} */
@@ -54,8 +59,10 @@ export class Tools {
       h: (event) => this.#toggleMap(event), b: () => this.#toggleBox(), g: () => this.#toggleCells(),
       o: () => this.#toggleSideBySide(), s: () => this.#toggleScores(),
       w: () => this.#chooseNextPreset(),
-      d: () => this.#use("window"), v: () => this.#use("pan"), l: () => this.#use("ruler"),
+      d: () => this.#use("window"), v: () => this.#use("pan"),
+      l: () => this.#use("length"), n: () => this.#use("angle"), c: () => this.#use("cardiothoracic_ratio"),
       i: () => this.#invert(), r: () => this.#reset(),
+      ...(this.measurements.measuring.isUnderWay && { Escape: () => this.measurements.measuring.cancel() }),
     };
   }
 
@@ -63,7 +70,7 @@ export class Tools {
   open(display) {
     this.display = display;
     this.#pointer = "";
-    this.stage.rulers = [];
+    this.measurements.open(display);
     this.stage.turn = UPRIGHT;
     if (!display) return;
     Object.assign(this.appearance, { heat: false, box: false }); // a reader looks at each radiograph alone first
@@ -127,7 +134,7 @@ export class Tools {
 
   #reset() {
     this.display?.reset();
-    this.stage.rulers = [];
+    this.measurements.measuring.cancel();
     this.stage.turn = UPRIGHT;
     this.stage.fit();
     this.showWindow();
@@ -200,9 +207,12 @@ export class Tools {
     this.stage.redraw(["heat"]);
   }
 
-  /** @param {Tool} tool  what a drag does */
+  /** @param {Tool | Kind} tool  what a drag does */
   #use(tool) {
-    this.stage.tool = tool;
+    const kind = tool in KINDS ? /** @type {Kind} */ (tool) : null;
+    this.measurements.measuring.use(kind);
+    this.stage.tool = kind ? "measure" : /** @type {Tool} */ (tool);
+    if (kind) say(`${KINDS[kind].name}: ${KINDS[kind].hint}`);
     for (const [key, name] of DRAG_TOOLS) showPressed(key, name === tool);
     byId("stage").dataset.tool = tool;
   }
@@ -210,6 +220,7 @@ export class Tools {
   /** @param {Point | null} point */
   #hover(point) {
     if (!this.display) return;
+    if (point) this.measurements.measuring.move(point);
     const value = point && this.display.value(point);
     const isInside = point !== null && value !== null;
     this.#pointer = isInside ? `  (${Math.floor(point.x)}, ${Math.floor(point.y)}): ${rounded(value)}` : "";

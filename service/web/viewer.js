@@ -151,7 +151,7 @@ export class Viewer {
   }
 
   /**
-   * Show what another user changed: a read mark, an acknowledgement, or a deletion.
+   * Show what another user changed: a read mark, an acknowledgement, measurements, or a deletion.
    * @param {Change} change
    */
   async changed(change) {
@@ -163,7 +163,8 @@ export class Viewer {
     if (isDeleted) {
       this.#clear(id);
       byId("stage-message").textContent = "This radiograph was deleted";
-    } else await entry(id).then((current) => this.id === id && this.#showEntry(current), () => {});
+    } else if (change.kind === "measured") await this.#tools.measurements.refresh();
+    else await entry(id).then((current) => this.id === id && this.#showEntry(current), () => {});
   }
 
   /** @param {Entry} current */

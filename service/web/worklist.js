@@ -95,6 +95,7 @@ export class Worklist {
    * @param {Change} change
    */
   changed(change) {
+    if (change.kind === "measured") return; // the list shows nothing of it
     if (change.kind === "new") this.#arrived.push(change.priority);
     this.#after("update", UPDATE_MS, async () => {
       await this.refresh();

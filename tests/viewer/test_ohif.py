@@ -21,6 +21,7 @@ from tests.viewer.ohif import Ohif
 
 ENCODINGS, RESULTS = "2.25.6001", "2.25.6002"
 NO_SPACING = 99  # number of the series with a Pixel Spacing of zero
+DRAWN = [[30.0, 40.0], [110.0, 40.0], [30.0, 110.0], [90.0, 110.0]]  # points of measurements, column and row
 PICTURE = picture()[::2, ::2]  # less to encode, to draw on and to load
 _SOFTWARE = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # WebGL without a GPU
 
@@ -60,7 +61,11 @@ def site(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         for number, syntax in enumerate(SYNTAXES, 1):
             post(client, radiograph(syntax, ENCODINGS, number))
         post(client, radiograph(SYNTAXES[1], ENCODINGS, NO_SPACING, PixelSpacing=[0, 0]))
-        box = post(client, radiograph(SYNTAXES[1], RESULTS, 1))["box"]
+        result = post(client, radiograph(SYNTAXES[1], RESULTS, 1))
+        for kind, number in (("length", 2), ("angle", 3), ("cardiothoracic_ratio", 4)):
+            body = {"kind": kind, "points": DRAWN[:number]}
+            assert client.post(result["links"]["measurements"], json=body).status_code == 201
+        box = result["box"]
         with nginx(folder, configuration):
             yield Site(f"http://127.0.0.1:{port}", tuple(box))
 
@@ -107,6 +112,11 @@ def has_upright_lines(shot: np.ndarray, *columns: int) -> bool:
     return all(green[:, place - 3 : place + 4].any(axis=1).mean() > 0.3 for place in places)
 
 
+def yellow(shot: np.ndarray) -> float:
+    """Return the share of the viewport that is yellow, as OHIF draws measurements of an SR that is not chosen."""
+    return float((shot[..., :2].min(axis=2) - shot[..., 2] > 0.5).mean())
+
+
 def test_the_study_list_shows_the_studies(ohif: Ohif) -> None:
     assert len(ohif.studies("Viewer, Vera", 2)) == 2
     assert ohif.complaints == []
@@ -137,6 +147,7 @@ def test_it_shows_the_objects_made_from_a_radiograph(ohif: Ohif, site: Site) -> 
     assert any(  # OHIF may load the report after it has drawn, and draws the box when it is opened again
         ohif.series(report).shows(lambda shot: has_upright_lines(shot, left, right), seconds=10) for _ in range(6)
     )
+    assert ohif.shows(lambda shot: yellow(shot) > 0.001), "measurements"
 
     ohif.series(Kind.BINARY_SEGMENTATION.form.series_number)
     ohif.page.get_by_text("Do you want to open this Segmentation?").wait_for()

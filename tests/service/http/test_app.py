@@ -94,6 +94,8 @@ def test_the_interface_is_described(client: Client) -> None:
         *(f"/v1/predictions/{{id}}/{name}" for name in ("fhir.json", "hl7.hl7", "notification.json")),
         "/v1/predictions/{id}/acknowledgement",
         "/v1/predictions/{id}/priors",
+        "/v1/predictions/{id}/measurements",
+        "/v1/predictions/{id}/measurements/{measurement}",
         *("/v1/predictions/{id}/send", "/v1/predictions/{id}/sends"),
     }
     prediction = described["components"]["schemas"]["Prediction"]["properties"]

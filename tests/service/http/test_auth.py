@@ -34,6 +34,9 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("POST", "/v1/predictions/{id}/acknowledgement"): "predict",
     ("GET", "/v1/predictions/{id}/acknowledgement"): "read",
     ("GET", "/v1/predictions/{id}/priors"): "read",
+    ("POST", "/v1/predictions/{id}/measurements"): "predict",
+    ("GET", "/v1/predictions/{id}/measurements"): "read",
+    ("DELETE", "/v1/predictions/{id}/measurements/{measurement}"): "predict",
     ("POST", "/dicom-web/studies"): "predict",
     ("POST", "/dicom-web/studies/{study}"): "predict",
     **{

@@ -8,10 +8,20 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import BaseModel
 
-from service.http import acknowledgement, bodies, examples, health, priors, sends, worklist, worklist_bodies
+from service.http import (
+    acknowledgement,
+    bodies,
+    examples,
+    health,
+    measurements,
+    priors,
+    sends,
+    worklist,
+    worklist_bodies,
+)
 from tests.service.serving import Client, serving, settings_for
 
-MODULES = (acknowledgement, health, priors, sends, worklist, bodies, worklist_bodies)
+MODULES = (acknowledgement, health, measurements, priors, sends, worklist, bodies, worklist_bodies)
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_the_answer_has_the_members_of_the_contract(client: Client) -> None:
     assert [list(item) for item in body["findings"]] == [finding] * 14
     assert list(body["model"]) == ["name", "version", "sha256"]
     assert list(body["links"]) == [
-        *("self", "image", "overlay", "heat_map", "crop", "acknowledgement"),
+        *("self", "image", "overlay", "heat_map", "crop", "acknowledgement", "measurements"),
         *("sr", "segmentation", "secondary_capture", "presentation_state", "binary_segmentation"),
         *("fhir", "hl7", "notification"),
     ]

@@ -9,7 +9,7 @@ from service.objects.codes import PRIVATE, Coded, row
 OURS = [value for value in vars(codes).values() if isinstance(value, Coded)]
 FINDINGS = [row(label).finding for label in LABELS]
 SITES = [row(label).site for label in LABELS]
-UNPUBLISHED = {("C0034375", "UMLS"), ("%", "UCUM")}  # pydicom does not have all of UMLS and UCUM
+UNPUBLISHED = {("C0034375", "UMLS"), ("%", "UCUM"), ("{pixels}", "UCUM")}  # pydicom does not have all of UMLS and UCUM
 
 
 def published(coded: Coded) -> list[str]:

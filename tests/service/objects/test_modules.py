@@ -8,6 +8,7 @@ import pytest
 from service.objects.kinds import DICOM_KINDS, Kind
 from service.objects.source import _OPTIONAL, _REQUIRED
 from tests.service.objects.rendered import FAULTY, SOUND, parsed, rendered, source, table
+from tests.service.objects.test_measurement_groups import measured
 from tests.service.objects.test_requests import ORDER, REQUEST
 
 HEADING = "| module | attributes | objects | value |"
@@ -46,7 +47,8 @@ def stated(root: Path) -> dict[Kind, set[str]]:
 
 @pytest.mark.parametrize("kind", DICOM_KINDS)
 def test_the_page_names_every_attribute(kind: Kind, stated: dict[Kind, set[str]]) -> None:
-    made = {element.keyword for data in RADIOGRAPHS for element in parsed(rendered(kind, data))}
+    objects = [*(rendered(kind, data) for data in RADIOGRAPHS), rendered(kind, made_from=measured())]
+    made = {element.keyword for data in objects for element in parsed(data)}
     fractional = {"SegmentationFractionalType", "MaximumFractionalValue"}  # the cell of values says where
     several = {"PlanarConfiguration", "NumberOfFrames"}  # in images of colour or of frames
 

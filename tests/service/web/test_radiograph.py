@@ -121,9 +121,13 @@ def test_a_ruler_measures_by_the_spacing_of_the_file(viewer: Tab) -> None:
     x, y = at(viewer)
     for dx, dy in ((100, 100), (100, 160)):  # two clicks are equivalent to a drag
         viewer.page.mouse.click(x + dx, y + dy)
-    viewer.settled()
-    assert viewer.page.locator("text.length").text_content() == "12.0 mm"
+    viewer.page.wait_for_selector("#measurement-list li >> nth=1")
     viewer.key("d").key("r").settled()
+    assert viewer.page.locator("text.length").all_text_contents() == ["10.0 mm", "12.0 mm"]
+    for _ in range(2):
+        viewer.page.locator("#measurement-list button").first.click()
+        viewer.page.get_by_text("Measurement deleted").wait_for()
+    viewer.page.wait_for_selector("#measurements", state="hidden")
     assert viewer.page.locator("text.length").count() == 0
 
 
