@@ -18,7 +18,11 @@ RATIO = {"kind": "cardiothoracic_ratio", "points": [[40, 90], [90, 91], [10, 100
 
 @pytest.fixture(scope="module")
 def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with serving(settings_for(artefact, tmp_path_factory.mktemp("data"))) as client:
+    """A client that has the key `reader`."""
+    settings = settings_for(artefact, tmp_path_factory.mktemp("data")).model_copy(update={"http": Http(keys="always")})
+    with serving(settings) as client:
+        key = client.app.state.keys.add("reader", ["predict", "read"])
+        client.http.headers["Authorization"] = f"Bearer {key}"
         yield client
 
 
@@ -40,6 +44,7 @@ def test_they_are_kept_listed_and_deleted(client: Client) -> None:
     assert (line.status_code, line.json()["by"]) == (201, "Dr A")
     assert (line.json()["value"], line.json()["unit"]) == (10.0, "mm")
     assert line.json()["spacing_from"] == "ImagerPixelSpacing"
+    assert ratio.json()["by"] == "reader", "the name of the key"
     assert (ratio.json()["value"], ratio.json()["unit"], ratio.json()["spacing_from"]) == (0.5, "1", None)
     assert datetime.fromisoformat(line.json()["at"]).tzinfo is not None
     listed = client.get(link).json()
@@ -123,21 +128,15 @@ def test_an_unknown_prediction_is_404(client: Client, id: str) -> None:
     assert client.request("DELETE", f"{link}/{'0' * 32}").status_code == 404
 
 
-def test_without_a_name_it_has_that_of_the_key(artefact: Path, tmp_path: Path) -> None:
-    settings = settings_for(artefact, tmp_path).model_copy(update={"http": Http(keys="always")})
-    with serving(settings) as client:
-        keys = {scope: client.app.state.keys.add(f"reader-{scope}", [scope]) for scope in ("predict", "read")}
-        headers = {scope: {"Authorization": f"Bearer {key}"} for scope, key in keys.items()}
-        body, kind = dicom_bytes(noise()), {"Content-Type": "application/dicom"}
-        stored = client.request("POST", "/v1/predictions", content=body, headers=headers["predict"] | kind).json()
-        link = stored["links"]["measurements"]
+def test_a_key_that_may_only_read_does_not_change_them(client: Client) -> None:
+    link = posted(client, 4)["measurements"]
+    line = client.request("POST", link, json=LINE).json()
+    headers = {"Authorization": f"Bearer {client.app.state.keys.add('screen', ['read'])}"}
 
-        refused = client.request("POST", link, json=LINE, headers=headers["read"])
-        accepted = client.request("POST", link, json=LINE, headers=headers["predict"])
-        one = f"{link}/{accepted.json()['id']}"
+    refused = [
+        client.request("POST", link, json=LINE, headers=headers),
+        client.request("DELETE", f"{link}/{line['id']}", headers=headers),
+    ]
 
-        assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
-        assert accepted.json()["by"] == "reader-predict"
-        assert (accepted.json()["value"], accepted.json()["unit"]) == (50.0, "px")
-        assert client.request("DELETE", one, headers=headers["read"]).status_code == 403
-        assert len(client.get(link, headers=headers["read"]).json()["items"]) == 1
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == 2 * [(403, "missing_scope")]
+    assert client.get(link, headers=headers).json()["items"] == [line]

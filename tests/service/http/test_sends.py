@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pydicom
@@ -93,6 +94,26 @@ def test_an_order_sends_every_object(client: Client, pacs: Stub, tmp_path: Path)
         (tmp_path / "object").write_bytes(body.partition(b"\r\n\r\n")[2])
         kinds.add(pydicom.dcmread(tmp_path / "object", stop_before_pixels=True).Modality)
     assert kinds == {"SR", "SEG", "OT", "PR"}
+
+
+def test_a_change_of_the_measurements_sends_the_report_that_names_the_earlier_one(client: Client, pacs: Stub) -> None:
+    links = client.post(dicom_bytes(noise(seed=11), SOPInstanceUID="2.25.611")).json()["links"]
+    id = links["self"].rpartition("/")[2]
+    sends(client, id)
+    first = client.get(links["sr"]).content
+    pacs.received.clear()
+    line = {"kind": "length", "points": [[1, 2], [30, 40]]}
+
+    assert client.request("POST", links["measurements"], json=line).status_code == 201
+    [item] = sends(client, id)
+
+    [(_, body)] = pacs.received
+    second = client.get(links["sr"]).content
+    assert item["state"] == "sent"
+    assert second in body
+    earlier = pydicom.dcmread(BytesIO(first)).SOPInstanceUID.encode()
+    assert earlier in second
+    assert pydicom.dcmread(BytesIO(second)).SOPInstanceUID.encode() not in first
 
 
 def test_a_second_order_sends_an_object_again(client: Client, pacs: Stub) -> None:
