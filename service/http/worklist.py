@@ -125,6 +125,12 @@ async def mark(id: str, mark: Mark, request: Request, stored: WorklistDep) -> JS
     return json_response(entry_body(await asyncio.to_thread(stored.mark, id, mark.read, by)))
 
 
+@router.post("/v1/predictions/{id}/opened", dependencies=[needs("predict")], response_model=Entry)
+async def opened(id: str, stored: WorklistDep) -> JSONResponse:
+    """Keep the time at which a radiograph was opened in a viewer, for the statistics. The first time counts."""
+    return json_response(entry_body(await asyncio.to_thread(stored.open, id)))
+
+
 async def _page(stored: Worklist, parameters: PagedFilter, filters: Filters, order: Order) -> JSONResponse:
     entries, following = await asyncio.to_thread(stored.page, filters, parameters.limit, parameters.cursor, order)
     return json_response(page_body(entries, following, await asyncio.to_thread(stored.counts, filters)))

@@ -197,7 +197,7 @@ def _opinions(connection: sa.Connection, period: Period) -> tuple[Agreement, ...
         opinions, WORKLIST, WORKLIST.c.prediction_id == opinions.c[OPINIONS.c.prediction_id.name]
     )
     selected = connection.execute(counts.where(period.has(WORKLIST.c.created)).group_by(*group).order_by(*group))
-    return tuple(Agreement(week, label, said, verdict, count) for week, label, said, verdict, count in selected)
+    return tuple(Agreement(row[0], row.label, row.positive, row.opinion, row[-1]) for row in selected)
 
 
 def _midnight(day: date) -> sa.BindParameter[datetime]:

@@ -33,6 +33,10 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/predictions/{id}/sends"): "read",
     ("POST", "/v1/predictions/{id}/acknowledgement"): "predict",
     ("GET", "/v1/predictions/{id}/acknowledgement"): "read",
+    ("POST", "/v1/predictions/{id}/opened"): "predict",
+    ("POST", "/v1/predictions/{id}/opinions"): "predict",
+    ("GET", "/v1/predictions/{id}/opinions"): "read",
+    **{("GET", f"/v1/{path}"): "read" for path in ("statistics", "statistics.csv")},
     ("POST", "/dicom-web/studies"): "predict",
     ("POST", "/dicom-web/studies/{study}"): "predict",
     **{

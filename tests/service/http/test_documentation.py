@@ -8,10 +8,20 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import BaseModel
 
-from service.http import acknowledgement, bodies, examples, health, sends, worklist, worklist_bodies
+from service.http import (
+    acknowledgement,
+    bodies,
+    examples,
+    health,
+    opinions,
+    sends,
+    statistics,
+    worklist,
+    worklist_bodies,
+)
 from tests.service.serving import Client, serving, settings_for
 
-MODULES = (acknowledgement, health, sends, worklist, bodies, worklist_bodies)
+MODULES = (acknowledgement, health, opinions, sends, statistics, worklist, bodies, worklist_bodies)
 
 
 @pytest.fixture(scope="module")
