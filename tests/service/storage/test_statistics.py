@@ -91,6 +91,16 @@ def test_median_and_95th_percentile_are_exact(records: Records, add: Add) -> Non
     }
 
 
+@pytest.mark.parametrize(("count", "median", "p95"), [(41, 20, 38), (42, 20.5, 38.95)])
+def test_quantiles_of_many_values(records: Records, add: Add, count: int, median: float, p95: float) -> None:
+    for wait in range(count):
+        add(SUNDAY_NIGHT, opened=wait * 5 % count)  # 0, 1, ... in another order
+
+    row = statistics(records.database, PERIOD).waiting[0]
+
+    assert (row.count, row.median, row.p95) == (count, median, pytest.approx(p95))
+
+
 def test_a_record_is_opened_once(records: Records, add: Add) -> None:
     id, worklist = add(SUNDAY_NIGHT), Worklist(records.database)
     assert worklist.get(id).opened_at is None
