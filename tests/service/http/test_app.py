@@ -92,7 +92,8 @@ def test_the_interface_is_described(client: Client) -> None:
         *(f"/v1/predictions/{{id}}/{part}.png" for part in ("overlay", "image", "heat_map", "crop")),
         *(f"/v1/predictions/{{id}}/{kind}.dcm" for kind in DICOM_KINDS),
         *(f"/v1/predictions/{{id}}/{name}" for name in ("fhir.json", "hl7.hl7", "notification.json")),
-        "/v1/predictions/{id}/acknowledgement",
+        *(f"/v1/predictions/{{id}}/{name}" for name in ("acknowledgement", "opened", "opinions")),
+        *("/v1/statistics", "/v1/statistics.csv"),
         *("/v1/predictions/{id}/send", "/v1/predictions/{id}/sends"),
     }
     prediction = described["components"]["schemas"]["Prediction"]["properties"]
