@@ -117,6 +117,7 @@ BY_SCHEMA: dict[str, Any] = {
         "oldest_unread_stat": WHEN,
     },
     "Acknowledgement": _ACKNOWLEDGEMENT,
+    "Opened": {"at": WHEN},
     "Opinions": {"items": [_OPINION], "history": [_OPINION]},
     "Statistics": {
         "first": "2026-11-23",

@@ -46,6 +46,12 @@ class Read(Body):
     by: str
 
 
+class Opened(Body):
+    """The first time that a radiograph was opened in a viewer."""
+
+    at: Moment
+
+
 class Acknowledgement(Body):
     """The acknowledgement of a result."""
 

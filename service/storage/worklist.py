@@ -160,18 +160,22 @@ class Worklist:
         with self._database.read() as connection:
             return _entry(_row(connection, id))
 
-    def open(self, id: str) -> Entry:
-        """Keep the time at which a record was opened in the viewer. Opening it again changes nothing.
+    def open(self, id: str) -> datetime:
+        """Keep the time at which a record was opened in the viewer; return the first one, which counts.
 
         Raises
         ------
         NotFound
         """
         check_id(id)
-        first = (WORKLIST.c.prediction_id == id) & WORKLIST.c.opened_at.is_(None)
+        record = WORKLIST.c.prediction_id == id
+        first = sa.update(WORKLIST).where(record, WORKLIST.c.opened_at.is_(None)).values(opened_at=datetime.now(UTC))
         with self._database.write() as connection:
-            connection.execute(sa.update(WORKLIST).where(first).values(opened_at=datetime.now(UTC)))
-            return _entry(_row(connection, id))
+            connection.execute(first)
+            opened: datetime | None = connection.scalar(sa.select(WORKLIST.c.opened_at).where(record))
+        if opened is None:
+            raise NotFound("no such prediction")
+        return opened
 
     def mark(self, id: str, read: bool, by: str) -> Entry:
         """Mark a record as read by a reader, or as unread. Marking a read record again changes nothing.

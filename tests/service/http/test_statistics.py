@@ -82,7 +82,7 @@ def test_a_refusal_counts_under_each_of_its_reasons() -> None:
 
 
 def test_statistics_and_their_table_say_the_same(client: Client, id: str) -> None:
-    assert client.request("POST", f"/v1/predictions/{id}/opened").json()["opened"]
+    assert client.request("POST", f"/v1/predictions/{id}/opened").json()["at"]
     label = client.get(f"/v1/predictions/{id}").json()["findings"][0]["label"]
     path = f"/v1/predictions/{id}/opinions"
     assert client.request("POST", path, json={"label": label, "opinion": "agree", "by": "AB"}).status_code == 200

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from alembic import command
 from sqlalchemy.dialects import postgresql
 
+from service.errors import NotFound
 from service.storage.database import migrations
 from service.storage.opinions import Opinions
 from service.storage.records import Records
@@ -106,11 +107,11 @@ def test_a_record_is_opened_once(records: Records, add: Add) -> None:
     assert worklist.get(id).opened_at is None
 
     first = worklist.open(id)
-    second = worklist.open(id)
 
-    assert first.opened_at is not None
-    assert second.opened_at == first.opened_at
-    assert first.read_at is None
+    assert worklist.open(id) == worklist.get(id).opened_at == first
+    assert worklist.get(id).read_at is None
+    with pytest.raises(NotFound):
+        worklist.open("0" * 32)
 
 
 def test_refusals_are_added_up_by_day_and_code(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:

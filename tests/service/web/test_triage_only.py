@@ -24,6 +24,13 @@ def test_the_page_shows_priority_and_findings_and_no_place(browser: Browser, art
         for hidden in ("canvas.heat", "svg.lines rect", "#crop", "#bars", "#map", "#legend", '[data-pane="original"]'):
             assert not page.locator(hidden).locator("visible=true").count(), hidden
         assert page.locator("canvas.radiograph").first.is_visible()
+        page.fill("#reader", "AB")
+        page.locator("#opinions button").first.click()  # readers may still agree or disagree
+        page.wait_for_selector('#opinions [aria-pressed="true"]')
+        names = page.locator("#opinions .finding-name").all_inner_texts()
+        assert len(names) == len(prediction["findings"])
+        assert not any(character.isdigit() for name in names for character in name)
+        page.locator("#stage").focus()
         page.keyboard.press("?")
         assert "Attention" not in page.locator("#key-lists").inner_text()
         tab.close()
