@@ -113,7 +113,8 @@ def period(days: Days, today: date) -> Period:
     last = days.last or today
     first = days.first or last - timedelta(days=last.weekday(), weeks=_WEEKS - 1)
     if not 0 <= (last - first).days < MAX_DAYS:
-        raise InvalidRequest(f"expected 1 to {MAX_DAYS} days from `first` to `last`", "period_invalid")
+        bound = f"more than {MAX_DAYS - 1} days before it"
+        raise InvalidRequest(f"the first day must not be after the last, nor {bound}", "period_invalid")
     return Period(first, last)
 
 

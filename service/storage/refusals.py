@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from threading import Lock
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
-from service.errors import TriageError
 from service.storage.database import Database
 from service.storage.tables import REFUSALS
 from service.telemetry import describe, log
@@ -72,7 +70,7 @@ class Refusals:
             return
         try:
             await asyncio.to_thread(self.flush)
-        except (TriageError, IntegrityError) as error:  # the latter: another replica inserted the same row
+        except Exception as error:  # also that another replica has just inserted the same row
             log().warning("refusals are not counted yet", **describe(error))
 
 

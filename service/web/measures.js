@@ -68,7 +68,10 @@ export function span(seconds) {
  * @param {{ name: string, rows: { week: string, count: number }[] }[]} groups
  */
 function byWeek(id, title, { weeks }, groups) {
-  if (!groups.length) return empty(id);
+  if (!groups.length) {
+    empty(id);
+    return;
+  }
   const rows = groups.map((group) => ({
     name: group.name, values: weeks.map(({ week }) => sum(group.rows.filter((row) => row.week === week))),
   }));
@@ -76,13 +79,18 @@ function byWeek(id, title, { weeks }, groups) {
   const names = weeks.map(({ week }) => week.slice(5));
   const heads = ["", ...weeks.map(({ week }) => week), "Total"];
   const numbers = rows.map(({ name, values }) => [name, ...values.map(String), String(total(values))]);
-  return fill(id, columnPlot(`${title} per week`, names, totals, spaceForPlots()), table(title, heads, numbers));
+  const plot = scroller(`Plot: ${title} per week`, ...columnPlot(`${title} per week`, names, totals, spaceForPlots()));
+  byId(id).replaceChildren(plot, table(title, heads, numbers));
+  plot.scrollLeft = plot.scrollWidth; // to the latest week
 }
 
 /** @param {Statistics} statistics */
 function showWaiting({ waiting }) {
   const whole = waiting.filter((row) => row.week === null);
-  if (!whole.length) return empty("waiting");
+  if (!whole.length) {
+    empty("waiting");
+    return;
+  }
   const title = "Median and 95th percentile of the waiting time";
   /** @type {Group[]} */
   const groups = whole.map((row) => ({
@@ -96,12 +104,17 @@ function showWaiting({ waiting }) {
   const rows = waiting.map((row) => [
     `${PRIORITIES[row.priority]}, ${STAGES[row.stage]}`, row.week ?? "all", String(row.count), span(row.median_s), span(row.p95_s),
   ]);
-  return fill("waiting", key({ solid: "Median", hatched: "95th percentile" }), barPlot(title, groups, spaceForPlots()), table(title, heads, rows));
+  const names = key({ solid: "Median", hatched: "95th percentile" });
+  const plot = scroller(`Plot: ${title}`, barPlot(title, groups, spaceForPlots()));
+  byId("waiting").replaceChildren(names, plot, table(title, heads, rows));
 }
 
 /** @param {Statistics} statistics */
 function showOpinions({ opinions }) {
-  if (!opinions.length) return empty("opinions");
+  if (!opinions.length) {
+    empty("opinions");
+    return;
+  }
   const title = "Opinions of the readers";
   const counted = grouped(opinions, (row) => `${label(row.finding)}, ${RESULTS.get(row.positive)}`).map(({ name, rows }) => ({
     name, agree: sum(rows.filter((row) => row.opinion === "agree")), disagree: sum(rows.filter((row) => row.opinion === "disagree")),
@@ -115,8 +128,9 @@ function showOpinions({ opinions }) {
     ],
   }));
   const rows = counted.map(({ name, agree, disagree }) => [name, String(agree), String(disagree)]);
-  const plot = barPlot(title, groups, spaceForPlots());
-  return fill("opinions", key({ solid: "Agree", hatched: "Disagree" }), plot, table(title, ["", "Agree", "Disagree"], rows));
+  const names = key({ solid: "Agree", hatched: "Disagree" });
+  const plot = scroller(`Plot: ${title}`, barPlot(title, groups, spaceForPlots()));
+  byId("opinions").replaceChildren(names, plot, table(title, ["", "Agree", "Disagree"], rows));
 }
 
 /**
@@ -168,18 +182,10 @@ function empty(id) {
 }
 
 /**
- * @param {string} id
- * @param {Element[]} parts
- */
-function fill(id, ...parts) {
-  byId(id).replaceChildren(...parts.map((part) => (part.matches("svg") ? scroller(`Plot: ${part.getAttribute("aria-label")}`, part) : part)));
-}
-
-/**
  * Let a wide part scroll by itself, also by keyboard.
  * @param {string} name
- * @param {Element} part
+ * @param {Element[]} parts
  */
-function scroller(name, part) {
-  return element("div", { class: "scroller", role: "group", "aria-label": name, tabindex: "0" }, part);
+function scroller(name, ...parts) {
+  return element("div", { class: "scroller", role: "group", "aria-label": name, tabindex: "0" }, ...parts);
 }

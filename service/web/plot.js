@@ -17,31 +17,34 @@ const HATCH = "hatch";
 
 /**
  * Draw a row of columns for each series. Each row has the scale of its own largest number, which is written on it.
+ * The names of the rows are a picture of their own, which can stay in sight while the columns scroll.
  * @param {string} title
  * @param {string[]} columns  names
  * @param {Series[]} rows
  * @param {number} space  pixels
  */
 export function columnPlot(title, columns, rows, space) {
-  const width = Math.max(30, Math.floor((space - LABEL) / Math.max(columns.length, 1)));
+  const width = Math.max(30, Math.floor((space - LABEL - 6) / Math.max(columns.length, 1)));
   const height = rows.length * ROW;
-  const plot = image(title, LABEL + width * columns.length, height + 20);
+  const plot = image(title, width * columns.length + 6, height + 20);
+  const names = shape("svg", { class: "plot names", width: LABEL, height: height + 20, "aria-hidden": "true" });
   rows.forEach(({ name, values }, index) => {
     const base = (index + 1) * ROW - 6;
     const largest = Math.max(...values, 1);
-    plot.append(text(name, 0, base - 2), line(LABEL, base, LABEL + width * columns.length));
+    names.append(text(name, 0, base - 2));
+    plot.append(line(0, base, width * columns.length));
     values.forEach((value, column) => {
       const tall = Math.round((value / largest) * (ROW - 24));
-      const left = LABEL + column * width;
-      if (value) plot.append(box("solid", left + 4, base - tall, Math.min(width - 8, 60), tall));
-      plot.append(text(String(value), left + 4, base - tall - 4, value ? "" : "quiet"));
+      const left = column * width + 4;
+      if (value) plot.append(box("solid", left, base - tall, Math.min(width - 8, 60), tall));
+      plot.append(text(String(value), left, base - tall - 4, value ? "" : "quiet"));
     });
   });
   const every = Math.ceil(52 / width); // columns for each name, so that names do not overlap
   columns.forEach((name, column) => {
-    if (column % every === 0) plot.append(text(name, LABEL + column * width + 4, height + 12, "quiet"));
+    if (column % every === 0) plot.append(text(name, column * width + 4, height + 12, "quiet"));
   });
-  return plot;
+  return [names, plot];
 }
 
 /**

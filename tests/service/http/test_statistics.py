@@ -137,7 +137,7 @@ def test_the_period_is_twelve_weeks_by_default_and_bounded(client: Client) -> No
     assert len(period(Days(), saturday).weeks()) == 12
     assert period(Days(first=saturday), saturday) == Period(saturday, saturday)
     for days in (Days(first=saturday + timedelta(days=1)), Days(first=date(2024, 11, 27))):
-        with pytest.raises(InvalidRequest, match="731 days"):
+        with pytest.raises(InvalidRequest, match="730 days"):
             period(days, saturday)
     assert client.get("/v1/statistics?first=2026-11-28&last=2026-11-27").json()["code"] == "period_invalid"
     assert client.get("/v1/statistics?from=2026-11-28").status_code == 400

@@ -106,7 +106,7 @@ def test_a_manager_reads_the_statistics(
         "plot => [plot.querySelector('text'), plot.querySelector('.solid')].map(one => getComputedStyle(one).fill)"
     )
     ground = tab.page.evaluate("() => getComputedStyle(document.body).backgroundColor")
-    assert ground not in tab.page.locator("#arrivals svg").evaluate(colours)
+    assert ground not in tab.page.locator("#arrivals > .scroller").evaluate(colours)
     tab.page.emulate_media(forced_colors="none")
 
     day = str(datetime.now(UTC).date() - timedelta(days=7))
@@ -116,6 +116,6 @@ def test_a_manager_reads_the_statistics(
     tab.page.wait_for_selector("#arrivals:has-text('None in this period')")
     assert tab.page.url.endswith(f"?first={day}&last={day}")
     tab.page.go_back()
-    tab.page.wait_for_selector("#arrivals svg")
+    tab.page.wait_for_selector("#arrivals svg[role=img]")
     tab.page.get_by_role("link", name="Worklist").click()
     assert tab.listed() == [prediction["id"]]
