@@ -22,12 +22,14 @@ from service.http import (
     measurements,
     model_card,
     objects,
+    opinions,
     page,
     pixels,
     predictions,
     priors,
     problems,
     sends,
+    statistics,
     worklist,
 )
 from service.http.admission import Admission
@@ -38,6 +40,7 @@ from service.http.methods import Methods
 from service.http.other_origins import OtherOrigins
 from service.http.presented import Presented
 from service.http.reference import Documented
+from service.http.refused import Counted
 from service.objects.kinds import Kind, Presentation
 from service.objects.notification import notification
 from service.objects.product import REPOSITORY
@@ -50,6 +53,7 @@ from service.storage.changes import Changes
 from service.storage.keys import Keys
 from service.storage.measurements import Measurements
 from service.storage.outbox import Delivery, Outbox
+from service.storage.refusals import Refusals
 from service.storage.worklist import Worklist
 
 _PROXIES = "FORWARDED_ALLOW_IPS"  # the name that uvicorn gave it
@@ -62,6 +66,7 @@ ROUTERS = (
     *(module.router for module in (predictions, objects, sends, pixels, worklist, priors, acknowledgement)),
     *(module.router for module in (measurements, events)),
     *(module.router for module in (store, search, retrieve, frames, rendered)),
+    *(module.router for module in (opinions, statistics)),
     *(module.router for module in (model_card, health, page, documentation)),
 )
 
@@ -79,13 +84,15 @@ def create_app(settings: Settings) -> FastAPI:
     pipeline = Pipeline(settings, partial(orders_for_new_records, sending))
     keys = Keys(pipeline.database)
     feed = Feed(Changes(pipeline.database))
+    refusals = Refusals(pipeline.database)
     sender = Sender(Outbox(pipeline.database), _renderer(pipeline), sending)
     guard = auth.Guard(keys, settings.http, settings.limits)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with pipeline.running():
-            tasks = [asyncio.create_task(guard.remind()), asyncio.create_task(_send(pipeline, sender))]
+            work = (guard.remind(), refusals.run(), _send(pipeline, sender))
+            tasks = [asyncio.create_task(coroutine) for coroutine in work]
             try:
                 yield
             finally:
@@ -115,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Admission, guard=guard, routes=routes)
     app.add_middleware(Methods, routes=[*routes, *app.routes])
     app.add_middleware(Envelope, limits=settings.limits)
+    app.add_middleware(Counted, refusals=refusals)
     if settings.http.cors_origins:
         app.add_middleware(OtherOrigins, origins=settings.http.cors_origins)
     app.add_middleware(Forwarded, root_path=settings.http.root_path, proxies=os.environ.get(_PROXIES, "127.0.0.1"))

@@ -28,7 +28,7 @@ from service.telemetry import log
 
 REMINDER_SECONDS = 60.0
 OPEN = frozenset(  # hold no patient data, and cost next to nothing
-    {"/", "/web/{path:path}", "/livez", "/readyz", "/openapi.json"}
+    {"/", "/statistics", "/web/{path:path}", "/livez", "/readyz", "/openapi.json"}
     | {"/docs", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"}
 )
 

@@ -79,6 +79,7 @@ _ENTRY = {
     "view_position": "PA",
     "other_studies": 1,
     "model": _MODEL,
+    "opened": WHEN,
     "read": None,
     "acknowledgement": _ACKNOWLEDGEMENT | {"at": None, "by": ""},
     "links": _LINKS,
@@ -105,6 +106,9 @@ _SEND = {
     "received": 0,
 }
 
+_OPINION = {"label": "Pneumothorax", "opinion": "agree", "by": "AB", "at": WHEN}
+_WEEK = "2026-W48"
+
 # Answers and requests, by the name of their schema
 BY_SCHEMA: dict[str, Any] = {
     "Prediction": _PREDICTION,
@@ -128,10 +132,32 @@ BY_SCHEMA: dict[str, Any] = {
     "Measurement": _MEASUREMENT,
     "Measurements": {"items": [_MEASUREMENT]},
     "NewMeasurement": _MEASURED | {"by": "AB"},
+    "Opened": {"at": WHEN},
+    "Opinions": {"items": [_OPINION], "history": [_OPINION]},
+    "Statistics": {
+        "first": "2026-11-23",
+        "last": "2026-11-28",
+        "weeks": [{"week": _WEEK, "monday": "2026-11-23"}],
+        "arrivals": [{"week": _WEEK, "priority": "STAT", "count": 3}],
+        "alerts": [{"week": _WEEK, "finding": "Pneumothorax", "count": 3}],
+        "waiting": [
+            {
+                "week": None,
+                "priority": "STAT",
+                "stage": "received_to_opened",
+                "count": 3,
+                "median_s": 95.2,
+                "p95_s": 240.0,
+            }
+        ],
+        "refusals": [{"week": _WEEK, "code": "body_part_unsuitable", "count": 1}],
+        "opinions": [{"week": _WEEK, "finding": "Pneumothorax", "positive": True, "opinion": "agree", "count": 2}],
+    },
     "Sends": {"items": [_SEND]},
     "Health": {"status": "ready"},
     "Mark": {"read": True, "by": "AB"},
     "By": {"by": "AB"},
+    "Statement": {"label": "Pneumothorax", "opinion": "agree", "by": "AB"},
     "Order": {"destination": "archive", "objects": [str(Kind.SR)]},
     "Search": {"q": "PHANTOM", "priority": "STAT"},
     "SearchTable": {"q": "PHANTOM"},
@@ -140,6 +166,7 @@ BY_SCHEMA: dict[str, Any] = {
 # Answers without a schema of their own, by the last part of the path
 BY_NAME: dict[str, Any] = {
     "worklist.csv": f"priority,reason,positive,margin,flags,created\r\nSTAT,Pneumothorax,Pneumothorax,1.13,,{WHEN}\r\n",
+    "statistics.csv": f"week,measure,group,statistic,value\r\n{_WEEK},arrivals,STAT,count,3\r\n",
     "events": f': listening\n\nevent: changed\ndata: {{"id": "{ID}", "kind": "new", "priority": "STAT"}}\n\n',
     "model": {"name": "agcnn-efficientnet_lite0", "labels": ["Pneumothorax"], "sha256": SHA256, "provider": "cpu"},
     Kind.FHIR.file_name: {"resourceType": "Bundle", "type": "collection", "entry": []},

@@ -40,6 +40,12 @@ def index(request: Request) -> Response:
     return _file(request, "index.html")
 
 
+@router.get("/statistics")
+def statistics(request: Request) -> Response:
+    """Return the page of statistics."""
+    return _file(request, "statistics.html")
+
+
 @router.get("/web/{path:path}")
 def file(path: str, request: Request) -> Response:
     """Return a file of the page."""

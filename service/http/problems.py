@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 
 from service import errors
 from service.errors import Overloaded, RateLimited, TriageError, Unauthenticated, UnsuitableImage
+from service.http import refused
 from service.http.failure_reasons import problem_type
 from service.telemetry import describe, log
 
@@ -118,7 +119,8 @@ def method_not_allowed() -> JSONResponse:
 
 
 def note(error: Exception) -> None:
-    """Log a refusal with its codes, or an unexpected error with its class and place."""
+    """Log a refusal with its codes, or an unexpected error with its class and place; count refused radiographs."""
+    refused.count(error)
     if isinstance(error, TriageError):
         reasons = error.reasons if isinstance(error, UnsuitableImage) else ()
         codes = {"reasons": [reason.code for reason in reasons]} if reasons else {}

@@ -17,7 +17,7 @@ from service.http.auth import needs
 from service.http.bodies import json_response, printable
 from service.http.dependencies import WorklistDep
 from service.http.problems import RESPONSES
-from service.http.worklist_bodies import Entry, WorklistPage, entry_body, page_body, table
+from service.http.worklist_bodies import Entry, Opened, WorklistPage, entry_body, page_body, table
 from service.storage import worklist as storage
 from service.storage.filters import Filters
 from service.storage.order import By, Order
@@ -123,6 +123,12 @@ async def mark(id: str, mark: Mark, request: Request, stored: WorklistDep) -> JS
     """
     by = printable(mark.by) or request.state.key or ""
     return json_response(entry_body(await asyncio.to_thread(stored.mark, id, mark.read, by)))
+
+
+@router.post("/v1/predictions/{id}/opened", dependencies=[needs("predict")], response_model=Opened)
+async def opened(id: str, stored: WorklistDep) -> JSONResponse:
+    """Keep the time at which a radiograph was opened in a viewer, for the statistics. The first time counts."""
+    return json_response(Opened(at=await asyncio.to_thread(stored.open, id)))
 
 
 async def _page(stored: Worklist, parameters: PagedFilter, filters: Filters, order: Order) -> JSONResponse:

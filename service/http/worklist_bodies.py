@@ -1,12 +1,11 @@
 """Response bodies for the worklist: their schemas, and the conversion of an entry to JSON and CSV."""
 
-import csv
-import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from pydantic import Field
 
 from service.http.bodies import Body, Links, Moment, Network, links, moment, network_body
+from service.http.csv_table import lines
 from service.storage import acknowledgement as acknowledgements
 from service.storage import worklist
 from service.triage.rule import Priority
@@ -15,9 +14,8 @@ _COLUMNS = (
     *("priority", "reason", "positive", "margin", "flags", "created", "read_at", "read_by", "accession_number"),
     *("patient_name", "patient_id", "patient_sex", "patient_age", "patient_birth_date"),
     *("study_date", "study_time", "study_description", "series_description", "modality", "study_instance_uid"),
-    *("model", "model_version", "id", "acknowledged_at", "acknowledged_by"),
+    *("model", "model_version", "id", "acknowledged_at", "acknowledged_by", "opened_at"),
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs text with one of these prefixes
 
 Pages = Callable[[str | None], Awaitable[tuple[Sequence[worklist.Entry], str | None]]]
 
@@ -46,6 +44,12 @@ class Read(Body):
 
     at: Moment
     by: str
+
+
+class Opened(Body):
+    """The first time that a radiograph was opened in a viewer."""
+
+    at: Moment
 
 
 class Acknowledgement(Body):
@@ -77,6 +81,7 @@ class Entry(Body):
     view_position: str = Field(description="PA, AP or another value in the file; empty where it states none")
     other_studies: int = Field(description="number of the patient's other studies here, by patient ID and its issuer")
     model: Network
+    opened: Moment | None = Field(description="first time that it was opened in the viewer")
     read: Read | None
     acknowledgement: Acknowledgement
     links: Links
@@ -143,6 +148,7 @@ def entry_body(entry: worklist.Entry) -> Entry:
         view_position=attributes.get("ViewPosition", ""),
         other_studies=entry.other_studies,
         model=network_body(prediction.network),
+        opened=entry.opened_at,
         read=None if entry.read_at is None else Read(at=entry.read_at, by=entry.read_by),
         acknowledgement=acknowledgement_body(entry.acknowledgement),
         links=links(record.id),
@@ -162,11 +168,11 @@ async def table(pages: Pages) -> AsyncIterator[str]:
     pages
         Returns the page at a cursor, so that no transaction lasts as long as the table.
     """
-    yield _lines([_COLUMNS])
+    yield lines([_COLUMNS])
     cursor: str | None = None
     while True:
         entries, cursor = await pages(cursor)
-        yield _lines([_row(entry_body(entry)) for entry in entries])
+        yield lines([_row(entry_body(entry)) for entry in entries])
         if cursor is None:
             return
 
@@ -181,15 +187,5 @@ def _row(entry: Entry) -> tuple[object, ...]:
         *(study.date, study.time, study.description, entry.series_description, entry.modality),
         *(study.instance_uid, model.name, model.version, entry.id),
         *(moment(acknowledged.at) if acknowledged.at else "", acknowledged.by),
+        moment(entry.opened) if entry.opened else "",
     )
-
-
-def _lines(rows: Sequence[tuple[object, ...]]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows([[_escaped(cell) for cell in row] for row in rows])
-    return out.getvalue()
-
-
-def _escaped(cell: object) -> object:
-    """Prefix text that a spreadsheet would run as a formula with an apostrophe."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -90,7 +90,11 @@ WORKLIST = sa.Table(
     sa.Column("urgency", sa.Double, nullable=False),  # -margin; 1e300 where there is none
     sa.Column("created", Utc, nullable=False),
     sa.Column("positive", sa.Text, nullable=False),  # labels of the positive findings: |label||label|
+    sa.Column(
+        "reason", sa.Text, nullable=False, server_default=sa.text("''")
+    ),  # those that made the priority, likewise
     sa.Column("searched", sa.Text, nullable=False),  # patient name, patient id and accession number, case folded
+    sa.Column("opened_at", Utc),  # first time in the viewer
     sa.Column("read_at", Utc),
     sa.Column("read_by", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("acknowledged_at", Utc),
@@ -98,6 +102,29 @@ WORKLIST = sa.Table(
     sa.Index(None, "instance_id"),
     sa.Index("ix_worklist_order", "newest", *_ORDER),
     sa.Index("ix_worklist_unread", "newest", "unread", *_ORDER),
+)
+
+# What readers think of findings. Rows are added only: the last one of a reader and finding counts.
+OPINIONS = sa.Table(
+    "opinions",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("prediction_id", sa.ForeignKey(PREDICTIONS.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("positive", sa.Boolean),  # the finding itself
+    sa.Column("opinion", sa.Text),  # agree, disagree; null: withdrawn
+    sa.Column("reader", sa.Text, nullable=False),
+    sa.Column("at", Utc, nullable=False),
+    sa.Index(None, "prediction_id"),
+)
+
+# Refused radiographs, by day in UTC (2026-11-28) and code; nothing of the radiographs themselves.
+REFUSALS = sa.Table(
+    "refusals",
+    METADATA,
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
 )
 
 # The last changes, for the event streams. `clock` holds the last tick; its row lock commits changes in their order.

@@ -20,7 +20,10 @@ from service.triage.rule import PRIORITIES, Priority
 _MOST_URGENT_FIRST = Order()
 _NO_MARGIN = 1e300  # urgency without a margin: sorts after every entry that has one
 _ENTRIES = (
-    SUMMARIES.add_columns(*URGENCY, WORKLIST.c.read_at, WORKLIST.c.read_by, *acknowledgement.COLUMNS, OTHER_STUDIES)
+    SUMMARIES.add_columns(
+        *(*URGENCY, WORKLIST.c.opened_at, WORKLIST.c.read_at, WORKLIST.c.read_by),
+        *(*acknowledgement.COLUMNS, OTHER_STUDIES),
+    )
     .set_label_style(sa.LABEL_STYLE_DISAMBIGUATE_ONLY)
     .join(WORKLIST, WORKLIST.c.prediction_id == PREDICTIONS.c.id)
 )
@@ -32,11 +35,14 @@ class Entry:
 
     Attributes
     ----------
+    opened_at
+        When it was first opened in the viewer; None: never, or before these times were kept.
     other_studies
         Number of the patient's other studies that have records.
     """
 
     record: Summary
+    opened_at: datetime | None
     read_at: datetime | None
     read_by: str
     acknowledgement: acknowledgement.Acknowledgement
@@ -70,6 +76,7 @@ def insert_entry(connection: sa.Connection, record: Summary, instance: int) -> N
         "urgency": _NO_MARGIN if prediction.margin is None else -prediction.margin,
         "created": record.created,
         "positive": "".join(f"|{label}|" for label in prediction.positive),
+        "reason": "".join(f"|{label}|" for label in prediction.reason),
         "searched": _searched(record),
     }
     connection.execute(sa.insert(WORKLIST).values(row))
@@ -160,6 +167,23 @@ class Worklist:
         with self._database.read() as connection:
             return _entry(_row(connection, id))
 
+    def open(self, id: str) -> datetime:
+        """Keep the time at which a record was opened in the viewer; return the first one, which counts.
+
+        Raises
+        ------
+        NotFound
+        """
+        check_id(id)
+        record = WORKLIST.c.prediction_id == id
+        first = sa.update(WORKLIST).where(record, WORKLIST.c.opened_at.is_(None)).values(opened_at=datetime.now(UTC))
+        with self._database.write() as connection:
+            connection.execute(first)
+            opened: datetime | None = connection.scalar(sa.select(WORKLIST.c.opened_at).where(record))
+        if opened is None:
+            raise NotFound("no such prediction")
+        return opened
+
     def mark(self, id: str, read: bool, by: str) -> Entry:
         """Mark a record as read by a reader, or as unread. Marking a read record again changes nothing.
 
@@ -223,4 +247,4 @@ def _searched(record: Summary) -> str:
 
 def _entry(row: sa.Row[Any]) -> Entry:
     marked = acknowledgement.acknowledgement(row)
-    return Entry(rows.summary(row._mapping), row.read_at, row.read_by, marked, row.other_studies)
+    return Entry(rows.summary(row._mapping), row.opened_at, row.read_at, row.read_by, marked, row.other_studies)

@@ -50,6 +50,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @property {string} view_position  PA, AP; empty if the file states none
  * @property {number} other_studies  of the patient
  * @property {Model} model
+ * @property {string | null} opened  first time in the viewer
  * @property {ReadMark | null} read
  * @property {Acknowledgement} acknowledgement
  *
@@ -159,6 +160,14 @@ export function entry(id) {
 export function markRead(id, read, by) {
   const body = by ? { read, by } : { read };
   return json(`predictions/${encodeURIComponent(id)}`, { ...post(body), method: "PATCH" });
+}
+
+/**
+ * Keep the time at which a radiograph was first shown in the viewer.
+ * @param {string} id
+ */
+export async function markOpened(id) {
+  await request(`predictions/${encodeURIComponent(id)}/opened`, { method: "POST" });
 }
 
 /**

@@ -1,12 +1,13 @@
 // The viewer: which radiograph is open, what is known of it, and the way to the next one.
 
-import { acknowledge, entry, markRead } from "./api.js";
+import { acknowledge, entry, markOpened, markRead } from "./api.js";
 import { NAMES } from "./colormap.js";
 import { fillMenus } from "./controls.js";
 import { Display } from "./display.js";
 import { byId, element } from "./element.js";
 import { listenToExports } from "./exports.js";
 import { failure } from "./failure.js";
+import { Opinions } from "./opinion.js";
 import { showMarks, showPanel } from "./panel.js";
 import { personName } from "./person_name.js";
 import { Prior } from "./prior.js";
@@ -37,6 +38,7 @@ export class Viewer {
   /** @type {Entry | null} */
   #entry = null;
   #radiographs = new Radiographs();
+  #opinions = new Opinions();
   #tools;
   #prior;
 
@@ -183,6 +185,8 @@ export class Viewer {
     fillMenus(display);
     showPanel(radiograph.prediction, current, (name) => this.#tools.toggleMapOf(name));
     this.#showEntry(current);
+    if (!current.opened) markOpened(current.id).catch(() => {}); // a statistic: whoever may only read is not disturbed
+    this.#opinions.open(current.id);
     showCrop(display);
     this.#tools.open(display);
     this.#prior.offer(current);

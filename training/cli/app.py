@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import typer
 
 from training.cli.adopt import adopt
-from training.cli.average import average
 from training.cli.compare import compare as compare_runs
 from training.cli.data import CACHE_HELP, CacheFolder, Data, DataFolders, check, phantom
 from training.cli.prevalence import shares
@@ -36,7 +35,6 @@ WithoutSecondLook = Annotated[
 
 app.command(short_help="Train a network.")(train)
 app.command(short_help="Make a run of a published network.")(adopt)
-app.command(short_help="Average the weights of runs.")(average)
 
 
 @app.command(short_help="Calibrate and score a trained network.")

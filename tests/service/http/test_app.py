@@ -92,10 +92,9 @@ def test_the_interface_is_described(client: Client) -> None:
         *(f"/v1/predictions/{{id}}/{part}.png" for part in ("overlay", "image", "heat_map", "crop")),
         *(f"/v1/predictions/{{id}}/{kind}.dcm" for kind in DICOM_KINDS),
         *(f"/v1/predictions/{{id}}/{name}" for name in ("fhir.json", "hl7.hl7", "notification.json")),
-        "/v1/predictions/{id}/acknowledgement",
-        "/v1/predictions/{id}/priors",
-        "/v1/predictions/{id}/measurements",
-        "/v1/predictions/{id}/measurements/{measurement}",
+        *(f"/v1/predictions/{{id}}/{name}" for name in ("acknowledgement", "opened", "opinions", "priors")),
+        *(f"/v1/predictions/{{id}}/measurements{part}" for part in ("", "/{measurement}")),
+        *("/v1/statistics", "/v1/statistics.csv"),
         *("/v1/predictions/{id}/send", "/v1/predictions/{id}/sends"),
     }
     prediction = described["components"]["schemas"]["Prediction"]["properties"]

@@ -37,6 +37,10 @@ SCOPE_OF: dict[tuple[str, str], Scope] = {
     ("POST", "/v1/predictions/{id}/measurements"): "predict",
     ("GET", "/v1/predictions/{id}/measurements"): "read",
     ("DELETE", "/v1/predictions/{id}/measurements/{measurement}"): "predict",
+    ("POST", "/v1/predictions/{id}/opened"): "predict",
+    ("POST", "/v1/predictions/{id}/opinions"): "predict",
+    ("GET", "/v1/predictions/{id}/opinions"): "read",
+    **{("GET", f"/v1/{path}"): "read" for path in ("statistics", "statistics.csv")},
     ("POST", "/dicom-web/studies"): "predict",
     ("POST", "/dicom-web/studies/{study}"): "predict",
     **{

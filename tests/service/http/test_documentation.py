@@ -14,14 +14,27 @@ from service.http import (
     examples,
     health,
     measurements,
+    opinions,
     priors,
     sends,
+    statistics,
     worklist,
     worklist_bodies,
 )
 from tests.service.serving import Client, serving, settings_for
 
-MODULES = (acknowledgement, health, measurements, priors, sends, worklist, bodies, worklist_bodies)
+MODULES = (
+    acknowledgement,
+    health,
+    measurements,
+    opinions,
+    priors,
+    sends,
+    statistics,
+    worklist,
+    bodies,
+    worklist_bodies,
+)
 
 
 @pytest.fixture(scope="module")

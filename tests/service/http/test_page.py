@@ -48,7 +48,7 @@ def test_the_page_is_served(client: Client) -> None:
 
 
 def test_the_policy_permits_neither_other_origins_nor_inline_scripts(client: Client) -> None:
-    for path in ("/", "/web/index.html"):
+    for path in ("/", "/statistics", "/web/index.html"):
         policy = client.get(path).headers["content-security-policy"]
         assert dict(part.strip().split(" ", 1) for part in policy.split(";")) == POLICY
 

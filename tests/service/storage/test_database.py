@@ -37,7 +37,8 @@ class TestOpen:
                 connection, opts={"compare_type": True, "compare_server_default": True, "render_as_batch": True}
             )
             assert compare_metadata(context, METADATA) == []
-            tables = {"instances", "predictions", "keys", "worklist", "changes", "clock", "outbox", "measurements"}
+            tables = {"instances", "predictions", "keys", "worklist", "changes", "clock", "outbox"}
+            tables |= {"measurements", "opinions", "refusals"}
             assert tables | {"alembic_version"} == set(sa.inspect(connection).get_table_names())
         database.close()
 

@@ -30,6 +30,13 @@ def test_the_page_shows_priority_and_findings_and_no_place(browser: Browser, art
         assert page.locator('[data-pane="prior"] canvas.radiograph').is_visible()
         assert page.locator("#changes").inner_text() == ""
         assert page.locator(".change").count() == 0
+        page.fill("#reader", "AB")
+        page.locator("#opinions button").first.click()  # readers may still agree or disagree
+        page.wait_for_selector('#opinions [aria-pressed="true"]')
+        names = page.locator("#opinions .finding-name").all_inner_texts()
+        assert len(names) == len(prediction["findings"])
+        assert not any(character.isdigit() for name in names for character in name)
+        page.locator("#stage").focus()
         page.keyboard.press("?")
         assert "Attention" not in page.locator("#key-lists").inner_text()
         tab.close()
