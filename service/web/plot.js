@@ -2,6 +2,7 @@
 // Style sheets give the colours. A plot is one image for a screen reader; the table below it has the numbers.
 
 import { byId } from "./element.js";
+import { svg } from "./svg.js";
 
 /**
  * @typedef {{ name: string, values: number[] }} Series  one number for each column
@@ -9,14 +10,13 @@ import { byId } from "./element.js";
  * @typedef {{ name: string, bars: Bar[] }} Group
  */
 
-const SVG = "http://www.w3.org/2000/svg";
 const LABEL = 210; // pixels for the name of a row
 const ROW = 52; // of a row of columns
 const BAR = 16;
 const HATCH = "hatch";
 
 /**
- * Draw a row of columns for each series. Each row has the scale of its own largest number, which is written on it.
+ * Draw a row of columns for each series, all on one scale.
  * The names of the rows are a picture of their own, which can stay in sight while the columns scroll.
  * @param {string} title
  * @param {string[]} columns  names
@@ -27,14 +27,14 @@ export function columnPlot(title, columns, rows, space) {
   const width = Math.max(30, Math.floor((space - LABEL - 6) / Math.max(columns.length, 1)));
   const height = rows.length * ROW;
   const plot = image(title, width * columns.length + 6, height + 20);
-  const names = shape("svg", { class: "plot names", width: LABEL, height: height + 20, "aria-hidden": "true" });
+  const names = svg("svg", { class: "plot names", width: LABEL, height: height + 20, "aria-hidden": "true" });
+  const largest = Math.max(...rows.flatMap(({ values }) => values), 1);
   rows.forEach(({ name, values }, index) => {
     const base = (index + 1) * ROW - 6;
-    const largest = Math.max(...values, 1);
     names.append(text(name, 0, base - 2));
     plot.append(line(0, base, width * columns.length));
     values.forEach((value, column) => {
-      const tall = Math.round((value / largest) * (ROW - 24));
+      const tall = value && Math.max(1, Math.round((value / largest) * (ROW - 24)));
       const left = column * width + 4;
       if (value) plot.append(box("solid", left, base - tall, Math.min(width - 8, 60), tall));
       plot.append(text(String(value), left, base - tall - 4, value ? "" : "quiet"));
@@ -76,7 +76,7 @@ export function barPlot(title, groups, space) {
  * @param {"solid" | "hatched"} kind
  */
 export function swatch(kind) {
-  const plot = shape("svg", { class: "plot", width: 26, height: 12, "aria-hidden": "true" });
+  const plot = svg("svg", { class: "plot", width: 26, height: 12, "aria-hidden": "true" });
   plot.append(...patterns(), box(kind, 0.5, 0.5, 25, 11));
   return plot;
 }
@@ -97,16 +97,16 @@ function tallness(group) {
  * @param {number} height
  */
 function image(title, width, height) {
-  const plot = shape("svg", { class: "plot", width, height, role: "img", "aria-label": title });
+  const plot = svg("svg", { class: "plot", width, height, role: "img", "aria-label": title });
   plot.append(...patterns());
   return plot;
 }
 
 /** The pattern of hatched bars; each plot has it, because a hidden one would hide it from the others. */
 function patterns() {
-  const pattern = shape("pattern", { id: HATCH, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
-  pattern.append(shape("line", { class: "stripe", x1: 1, y1: 0, x2: 1, y2: 6 }));
-  const defs = shape("defs", {});
+  const pattern = svg("pattern", { id: HATCH, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+  pattern.append(svg("line", { class: "stripe", x1: 1, y1: 0, x2: 1, y2: 6 }));
+  const defs = svg("defs", {});
   defs.append(pattern);
   return [defs];
 }
@@ -120,7 +120,7 @@ function patterns() {
  */
 function box(kind, x, y, width, height) {
   const fill = kind === "hatched" ? { fill: `url(#${HATCH})` } : {};
-  return shape("rect", { class: kind, x, y, width, height, ...fill });
+  return svg("rect", { class: kind, x, y, width, height, ...fill });
 }
 
 /**
@@ -130,7 +130,7 @@ function box(kind, x, y, width, height) {
  * @param {string} [style]
  */
 function text(words, x, y, style = "") {
-  const written = shape("text", { x, y, class: style });
+  const written = svg("text", { x, y, class: style });
   written.textContent = words;
   return written;
 }
@@ -141,15 +141,5 @@ function text(words, x, y, style = "") {
  * @param {number} to
  */
 function line(from, y, to) {
-  return shape("line", { class: "base", x1: from, y1: y + 0.5, x2: to, y2: y + 0.5 });
-}
-
-/**
- * @param {string} name
- * @param {Record<string, string | number>} attributes
- */
-function shape(name, attributes) {
-  const created = document.createElementNS(SVG, name);
-  for (const [attribute, value] of Object.entries(attributes)) created.setAttribute(attribute, String(value));
-  return created;
+  return svg("line", { class: "base", x1: from, y1: y + 0.5, x2: to, y2: y + 0.5 });
 }

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from service.http.statistics import week_name
 from service.storage.refusals import FLUSH_SECONDS
-from tests.service.web.chromium import Tab
+from tests.service.web.chromium import Modules, Tab
 from tests.service.web.running import post, radiograph
 
 LABEL_IN_NAME = {"rules": {"label-content-name-mismatch": {"enabled": True}}}  # beside all that axe runs by itself
@@ -64,6 +64,17 @@ def test_a_reader_agrees_withdraws_and_disagrees(tab: Tab, service: httpx.Client
     assert bars == pytest.approx(opinions, abs=1)  # each finding beside its buttons
     assert service.get(f"/v1/worklist/{prediction['id']}").json()["opened"]
     assert Axe().run(tab.page, options=LABEL_IN_NAME).response["violations"] == []
+
+
+def test_all_columns_of_a_plot_have_one_scale(modules: Modules) -> None:
+    heights = """(plots, rows) => {
+        const [, plot] = plots.columnPlot("", ["W1", "W2"], rows, 1000);
+        return [...plot.querySelectorAll("rect.solid")].map((column) => Number(column.getAttribute("height")));
+    }"""
+    rows = [{"name": "High", "values": [28, 0]}, {"name": "STAT", "values": [7, 14]}]
+    assert modules.call("plot.js", heights, rows) == [28, 7, 14]
+    rows[1]["values"] = [1, 2800]
+    assert modules.call("plot.js", heights, rows) == [1, 1, 28], "a small number can still be seen"
 
 
 def test_a_manager_reads_the_statistics(
