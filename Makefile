@@ -97,7 +97,7 @@ sbom: build/runtime/made  ## write the software bill of materials (CycloneDX) to
 	@build/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o build/sbom.cdx.json build/runtime/bin/python
 	@echo "build/sbom.cdx.json: $$(grep -c '"bom-ref"' build/sbom.cdx.json) components"
 
-# artefact, recipe, systems, phantoms: the trainings behind the artefact and docs/studies.md
+# artefact, recipe, systems, phantoms, second-look: the trainings behind the artefact and docs/studies.md
 include bench/studies.mk
 
 clean:  ## remove the virtual environment, build outputs and caches

@@ -6,7 +6,7 @@ AGCNN    := $(BIN)/agcnn
 TRAIN    := $(AGCNN) train --cache $(RUNS)/cache --resume
 EVALUATE := --data $(DATA)/nih-subset --cache $(RUNS)/cache --collection B
 IMAGENET := --init $(DATA)/weights/squeezenet1_1_imagenet.npz
-.PHONY: artefact systems phantoms recipe
+.PHONY: artefact systems phantoms recipe second-look
 .SECONDARY:
 
 # The artefact that ships, from the real images and ImageNet weights: 96 pixels first, at half the cost of 128. About 100
@@ -94,6 +94,15 @@ $(RUNS)/phantoms/$(1)/run.json: $(RUNS)/phantoms/$(dir $(1))global/run.json
 	  --crop-from $(word 1,$(subst -, ,$(notdir $(1)))) --tau $(word 2,$(subst -, ,$(notdir $(1)))) --out $$(@D)
 endef
 $(foreach name,$(VARIANTS),$(eval $(call variant,$(name))))
+
+# Whether a second look adds anything, with the network of make artefact. Twelve minutes of one core for each seed
+LOOKS := $(SEEDS:%=$(RUNS)/second-look/subset-%.json)
+
+second-look: $(LOOKS)  ## test the gain of a second look on the real images
+	$(BIN)/python -m bench.second_look --write $^
+
+$(RUNS)/second-look/subset-%.json: $(SHIPPED)/final/run.json
+	$(BIN)/python -m bench.second_look $* $@
 
 # A run's document is written atomically at the end of the run, so an interrupted make must not delete it.
 .PRECIOUS: $(RUNS)/%/run.json $(RUNS)/%/metrics.json $(VARIANTS:%=$(RUNS)/phantoms/%/run.json)

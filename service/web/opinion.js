@@ -5,7 +5,7 @@ import { json, post } from "./api.js";
 import { byId, element } from "./element.js";
 import { label } from "./findings.js";
 import { words } from "./problem.js";
-import { reader } from "./reader.js";
+import { askedReader, reader } from "./reader.js";
 import { say } from "./toast.js";
 
 /**
@@ -68,8 +68,9 @@ export class Opinions {
    * @param {Verdict} verdict
    */
   async #choose(name, verdict) {
-    const [id, by] = [this.#id, reader()];
-    if (id === null) return;
+    const id = this.#id;
+    const by = await askedReader();
+    if (id === null || by === null) return;
     if (!by) {
       byId("reader").focus();
       say("Enter your initials first: an opinion is kept with its reader");

@@ -37,8 +37,10 @@ def test_a_reader_agrees_withdraws_and_disagrees(tab: Tab, service: httpx.Client
     disagree = tab.page.get_by_role("button", name=re.compile(r"^Disagree: Mass$"))
     agree.wait_for()
 
-    agree.click()  # without a name
-
+    tab.page.evaluate("() => sessionStorage.removeItem('triage-reader-asked')")
+    agree.click()  # without a name: the page asks for it
+    tab.page.fill("#reader-answer", "")
+    tab.page.locator("#reader-dialog button[value]").click()
     tab.page.wait_for_selector("#toast:has-text('Enter your initials first')")
     assert tab.page.evaluate("() => document.activeElement.id") == "reader"
     assert given(service, prediction) == [("CD", "agree")]
