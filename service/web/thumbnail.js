@@ -1,9 +1,10 @@
-// Small pictures of the radiographs of the list. Each is fetched when its row comes into sight, one at a time, so that
+// Small pictures of the radiographs of the list. Each is fetched when its row has come into sight, one at a time, so that
 // they delay no new radiograph; it is in memory only while its row is on the page.
 
 import { request } from "./api.js";
 
 const PIXELS = 80; // wide: twice the size on the screen, for screens of double density
+const REST_MS = 300; // a radiograph that is opened at once must not wait until a small picture is made
 
 /** @type {Map<string, string>} */
 const addresses = new Map(); // of the pictures in memory, by id of the radiograph
@@ -17,7 +18,7 @@ const observer = new IntersectionObserver((changes) => {
     if (isIntersecting) waiting.add(target);
     else waiting.delete(target);
   }
-  fetchWaiting();
+  setTimeout(fetchWaiting, REST_MS);
 });
 
 /**

@@ -67,6 +67,24 @@ def test_a_row_shows_the_patient_and_the_findings(tab: Tab, service: httpx.Clien
     tab.page.wait_for_function("(image) => image.naturalWidth === 80", arg=picture.element_handle())
 
 
+def test_a_radiograph_opened_at_once_waits_for_no_small_picture(tab: Tab, predictions: list[dict[str, Any]]) -> None:
+    requested: list[str] = []
+    tab.page.on("request", lambda request: requested.append(request.url))
+    held = """window.held = [];
+        const set = window.setTimeout;
+        window.setTimeout = (run, ms, ...rest) => ms === 300 ? window.held.push(run) : set(run, ms, ...rest);"""
+    tab.page.add_init_script(held)
+    first, *_ = tab.open().listed()
+    tab.page.wait_for_function("() => held.length")
+
+    tab.page.locator(f'tr[data-id="{first}"] a.name').click()
+    tab.drawn(first).page.evaluate("() => held.forEach((run) => run())")
+    assert not any("width=" in url for url in requested)
+    tab.key("Escape").page.wait_for_function("() => held.length > 1")
+    tab.page.evaluate("() => held.forEach((run) => run())")
+    tab.page.wait_for_function("() => document.querySelector('#rows img').naturalWidth === 80")
+
+
 def test_markup_in_a_file_is_shown_as_text(tab: Tab, predictions: list[dict[str, Any]]) -> None:
     tab.open().listed()
 
