@@ -13,6 +13,7 @@ from tests.service.serving import Client, serving, settings_for
 
 INSTANCE_PATH = f"/dicom-web/studies/{STUDY}/series/{SERIES}/instances/{INSTANCE}"
 METHODS = {"POST", "PUT", "PATCH"}
+WITHOUT_BODY = {"/v1/predictions/{id}/opened"}  # what is sent with it is not read
 ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 
 
@@ -86,7 +87,12 @@ def test_an_error_of_head_has_no_body(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [(method, route.path) for route in ROUTES for method in sorted(METHODS & (route.methods or set()))],
+    [
+        (method, route.path)
+        for route in ROUTES
+        for method in sorted(METHODS & (route.methods or set()))
+        if route.path not in WITHOUT_BODY
+    ],
 )
 def test_a_compressed_body_is_415(client: Client, id: str, method: str, path: str) -> None:
     values = {"id": id, "study": STUDY}
