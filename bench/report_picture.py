@@ -18,11 +18,10 @@ from service.settings import SHIPPED_ARTEFACT
 from tests.service.web.chromium import chromium
 from tests.service.web.running import post, running
 from tests.viewer.front import compose_configuration, free_port, nginx
-from tests.viewer.ohif import Ohif
+from tests.viewer.ohif import SOFTWARE, Ohif
 
 PICTURE = ROOT / "docs" / "report.png"
 SENT = 12  # radiographs, of which the most urgent is shown
-SOFTWARE = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # WebGL without a GPU
 # The heart, then the thorax, as shares of the image's width and height
 WIDTHS = ((0.425, 0.51), (0.735, 0.51), (0.095, 0.465), (0.92, 0.465))
 
@@ -53,9 +52,8 @@ def main() -> None:
             tab = Ohif(browser, f"http://127.0.0.1:{port}")
             tab.page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
             tab.open(prediction["study_instance_uid"])
-            for _ in range(
-                3
-            ):  # OHIF may load the report after it has drawn, and draws its lines when it is opened again
+            # OHIF may load the report after it has drawn; then it draws the lines at the next opening.
+            for _ in range(3):
                 tab.series(Kind.SR.form.series_number)
                 tab.page.wait_for_timeout(5000)
             Image.open(BytesIO(tab.page.screenshot())).convert("RGB").save(PICTURE, optimize=True)

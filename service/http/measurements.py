@@ -20,8 +20,10 @@ from service.triage.measurement import POINTS, Kind, Point, Unit, is_degenerate,
 router = APIRouter(prefix="/v1/predictions/{id}/measurements", tags=["measurements"], responses=RESPONSES)
 
 _DIGITS = 4
-_KIND = "length: two points; angle: three, the second is the vertex; cardiothoracic_ratio: four, two borders of the "
-_KIND += "heart and two inner borders of the chest wall, of which the horizontal distances count"
+_KIND = (
+    "length: two points; angle: three, the second is the vertex; cardiothoracic_ratio: four, two borders of the heart "
+    "and two inner borders of the chest wall, of which the horizontal distances count"
+)
 _POINTS = "(column, row) in pixels of the image; (0, 0) is its top left corner, (.5, .5) the centre of the first pixel"
 _Coordinate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

@@ -70,7 +70,7 @@ export class Opinions {
   async #choose(name, verdict) {
     const id = this.#id;
     const by = await askedReader();
-    if (id === null || by === null) return;
+    if (id === null || by === null || this.#id !== id) return;
     if (!by) {
       byId("reader").focus();
       say("Enter your initials first: an opinion is kept with its reader");

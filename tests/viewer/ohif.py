@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
 from tests.viewer.front import PASSWORD, USER
 
+SOFTWARE = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # WebGL without a GPU
 SECONDS = 60  # for what takes one or two on an idle machine
 # The tour of its buttons and the notice about its use, which OHIF shows once.
 _SEEN = """

@@ -17,13 +17,12 @@ from tests.service.dicom.conformance.variations import stored, wrap
 from tests.service.web.chromium import chromium
 from tests.service.web.running import post, running
 from tests.viewer.front import PASSWORD, USER, compose_configuration, free_port, nginx
-from tests.viewer.ohif import Ohif
+from tests.viewer.ohif import SOFTWARE, Ohif
 
 ENCODINGS, RESULTS = "2.25.6001", "2.25.6002"
 NO_SPACING = 99  # number of the series with a Pixel Spacing of zero
 DRAWN = [[30.0, 40.0], [110.0, 40.0], [30.0, 110.0], [90.0, 110.0]]  # points of measurements, column and row
 PICTURE = picture()[::2, ::2]  # less to encode, to draw on and to load
-_SOFTWARE = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # WebGL without a GPU
 
 
 def radiograph(syntax: Syntax, study: str, number: int, **elements: object) -> bytes:
@@ -72,7 +71,7 @@ def site(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium(*_SOFTWARE) as browser:
+    with chromium(*SOFTWARE) as browser:
         yield browser
 
 
