@@ -15,9 +15,8 @@ from service.dicom_web.urls import root
 from service.errors import InputError, InvalidRequest, Overloaded, TooLarge, TriageError, UnsupportedEncoding
 from service.http.auth import client_of, needs
 from service.http.dependencies import PipelineDep
-from service.http.envelope import declared_length
 from service.http.problems import RESPONSES, note
-from service.http.uploads import receive_file
+from service.http.uploads import expected_bytes, receive_file
 from service.prediction.pipeline import Pipeline
 from service.storage.incoming import Incoming
 
@@ -55,7 +54,9 @@ async def store_in_study(study: str, request: Request, pipeline: PipelineDep) ->
 async def _store(request: Request, pipeline: Pipeline, study: str | None) -> JSONResponse:
     media_type = choose(request, (JSON, "application/json"))
     outcome = Outcome()
-    with pipeline.accepting(client_of(request), _largest_part(request)):
+    # One file at a time waits to be accepted; what is accepted no longer counts.
+    room = expected_bytes(request, request.app.state.limits.max_file_bytes)
+    with pipeline.accepting(client_of(request), room):
         try:
             async with aclosing(_parts(request, pipeline.receive)) as body:
                 await _store_parts(body, pipeline, study, outcome)
@@ -97,12 +98,6 @@ def _content(part: Part) -> Incoming:
     if part.media_type not in ("", DICOM):
         raise UnsupportedEncoding(f"Content-Type of the part must be {DICOM}", "unsupported_media_type")
     return part.content
-
-
-def _largest_part(request: Request) -> int:
-    """Return the bytes that a part of the body may have."""
-    limit: int = request.app.state.limits.max_file_bytes
-    return min(declared_length(request.scope) or limit, limit)
 
 
 async def _parts(request: Request, start: Callable[[], Incoming]) -> AsyncGenerator[Part, None]:

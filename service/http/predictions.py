@@ -14,7 +14,7 @@ from service.http.caching import cache_headers, is_fresh
 from service.http.dependencies import PipelineDep
 from service.http.headers import INSTANCE_HEADER
 from service.http.problems import RESPONSES, note, problem
-from service.http.uploads import FORM, PART_NAMES, RAW, Upload, declared_bytes, receive_files
+from service.http.uploads import FORM, PART_NAMES, RAW, Upload, expected_bytes, receive_files
 from service.objects.drawing import Drawing
 from service.prediction.pipeline import Pipeline
 
@@ -79,7 +79,7 @@ async def predict(request: Request, pipeline: PipelineDep) -> JSONResponse:
     file is refused if its SOP Instance UID is not that of the header `X-Sop-Instance-Uid`, if there is one.
     """
     limits = request.app.state.limits
-    with pipeline.accepting(client_of(request), declared_bytes(request, limits)):
+    with pipeline.accepting(client_of(request), expected_bytes(request, limits.max_body_bytes)):
         async with receive_files(request, limits, pipeline.receive) as uploads:
             with pipeline.admitted():
                 if len(uploads) > 1:

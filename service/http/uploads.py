@@ -41,10 +41,9 @@ class Upload:
         return self.file
 
 
-def declared_bytes(request: Request, limits: Limits) -> int:
-    """Return the bytes that a body will have, or may have where its length is not declared."""
-    most = limits.max_file_bytes if _media_type(request) in RAW else limits.max_body_bytes
-    return declared_length(request.scope) or most
+def expected_bytes(request: Request, limit: int) -> int:
+    """Return the bytes of a body of at most `limit` that will arrive: all of them where no length is declared."""
+    return min(declared_length(request.scope) or limit, limit)
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ LIMITS = Limits(
     max_in_flight=PLACES,
     max_file_bytes=2**20,
     max_body_bytes=3 * 2**20,
-    max_client_bytes_in_flight=3 * 2**20,
+    max_client_bytes_in_flight=16 * 2**20,
     max_files=5,
     max_pixels=2**18,
 )
@@ -334,7 +334,7 @@ def test_too_many_bytes_at_once_are_503_before_the_body_is_read(client: Client) 
         pytest.fail("the body was read")
         yield b""
 
-    with client.pipeline.accepting("address 127.0.0.1", LIMITS.max_body_bytes - 10):
+    with client.pipeline.accepting("address 127.0.0.1", LIMITS.max_client_bytes_in_flight - 10):
         headers = {"Content-Type": "application/dicom", "Content-Length": "11"}
         refused = client.request("POST", "/v1/predictions", content=body(), headers=headers)
 
