@@ -108,10 +108,10 @@ def report(results: Results) -> Report:
         for mix in MIXES
         for protocol in PROTOCOLS
     ]
-    text = f"""{SENDERS} associations of DCMTK's dcmsend, or {SENDERS} STOW-RS clients with one file a request; films of
-three sizes, the largest as above, the smallest half its height and width. Orthanc syncs what it stores (its default) and
-decodes nothing; the service predicts each file before it acknowledges it. Of the mixed files a quarter each is JPEG-LS
-and JPEG 2000, so the difference between the rows is what decoding costs.
+    text = f"""{SENDERS} associations of DCMTK's dcmsend, or {SENDERS} STOW-RS clients with one file a request; films
+of three sizes, the largest as above, the smallest half its height and width. Orthanc syncs what it stores (its
+default) and decodes nothing; the service predicts each file before it acknowledges it. Of the mixed files a quarter
+each is JPEG-LS and JPEG 2000, so the difference between the rows is what decoding costs.
 
 {table([head, *lines])}"""
     return Report(text, figures)

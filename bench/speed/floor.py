@@ -32,7 +32,11 @@ class Processes:
     def __init__(self, processes: Sequence["subprocess.Popen[str]"]) -> None:
         self._processes = processes
 
-    def ask(self, job: dict[str, Any]) -> list[dict[str, Any]]:
+    def first(self) -> "Processes":
+        """Return the first alone; the others wait."""
+        return Processes(self._processes[:1])
+
+    def ask(self, job: dict[str, Any]) -> list[Any]:
         """Give all processes the same job, and return the answer of each."""
         for process in self._processes:
             assert process.stdin is not None
@@ -63,15 +67,14 @@ def processes(count: int, sources: Path = ROOT) -> Iterator[Processes]:
 def measure(run: Run) -> None:
     run.films()
     paths = {syntax: str(_path(run, syntax)) for syntax in SYNTAXES}
-    for count in (1, 2):
-        with processes(count) as floor:
+    with processes(2) as both:
+        for count, floor in ((1, both.first()), (2, both)):
             for syntax, path in paths.items():
                 floor.ask({"do": "repeat", "file": path, "seconds": 0, "folder": ""})  # warms up
                 for stored in (False, True):
                     run.kept.once(key(syntax, count, stored), lambda: _rate(run, floor, path, stored))  # noqa: B023
-            if count == 1:
-                job = {"do": "profile", "file": paths["uncompressed"], "repeats": run.size.repeats}
-                run.kept.once("profile", lambda: floor.ask(job)[0])  # noqa: B023
+        job = {"do": "hash_share", "file": paths["uncompressed"], "repeats": run.size.repeats}
+        run.kept.once("hash share", lambda: both.first().ask(job)[0])
     run.kept.once("before", lambda: _before(run, paths["uncompressed"]))
 
 
@@ -97,9 +100,9 @@ def report(results: Results) -> Report:
     parts += [[syntax, *_parts(rows, syntax)] for syntax in SYNTAXES]
     before = rows.get("before") or {}
     own = rate(rows, "uncompressed", 1, False)
-    text = f"""Bare processes read a file of {rows.get("pixels", "the size above")}, run `radiograph`, `canvas` and the
-network on one thread, and, in the columns to the right, write and sync the same bytes as the service does. The
-clients of the other sections share the processors with the service; here nothing else runs.
+    text = f"""Bare processes read a file, run `radiograph`, `canvas` and the network on one thread, and, in the columns
+to the right, write and sync the same bytes as the service does. Nothing else runs; in the other sections the clients
+share the processors with the service.
 
 {table([head, *rates])}
 
@@ -116,10 +119,10 @@ _COMPUTING = "computing of one uncompressed file: before the work on speed over 
 def _sentence(before: Rows, own: float | None) -> str:
     if "rate" not in before:
         return f"The sources before the work on speed could not be measured: {before.get('obstacle', 'not tried')}."
-    gain = ratio(own, before["rate"])
+    now = f", and {number(own)} with those of now" if own else ""
     return (
-        f"One process with the sources of {BEFORE[:7]}, before the work on speed, does {number(before['rate'])} "
-        f"uncompressed files a second on this machine{f', 1/{number(gain)} of now' if gain else ''}."
+        f"One process does {number(before['rate'])} uncompressed files a second with the sources of {BEFORE[:7]}, "
+        f"before the work on speed{now}."
     )
 
 
@@ -132,7 +135,7 @@ def _parts(rows: Rows, syntax: str) -> Iterator[str]:
     for name in PARTS:
         source = stored if name == PARTS[-1] else row
         yield _cell(source["parts_ms"].get(name)) if source else ""
-    share = rows.get("profile", {}).get("hash")
+    share = rows.get("hash share")
     yield _cell(share * 1000 / row["rate"]) if row and share is not None and syntax == "uncompressed" else ""
 
 
@@ -151,7 +154,7 @@ def _rate(run: Run, floor: Processes, path: str, stored: bool) -> Rows:
 
 
 def _before(run: Run, path: str) -> Rows:
-    """Measure the floor with the sources of `BEFORE`, alternately with today's."""
+    """Measure the floor with the sources of `BEFORE`."""
     sources = run.folder / "before"
     archive = subprocess.run(["git", "archive", BEFORE, "service"], cwd=ROOT, capture_output=True, check=False)
     if archive.returncode:
@@ -163,13 +166,12 @@ def _before(run: Run, path: str) -> Rows:
         return _rate(run, floor, path, stored=False)
 
 
-def _line(process: "subprocess.Popen[str]") -> dict[str, Any]:
+def _line(process: "subprocess.Popen[str]") -> Any:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
         raise RuntimeError(f"a floor process ended with status {process.wait()}")
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+    return json.loads(line)
 
 
 SECTION = Section("floor", "The floor", measure, report)

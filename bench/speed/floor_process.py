@@ -22,7 +22,6 @@ from service.dicom.radiograph import Header, radiograph
 from service.inference.session import Session
 
 _HASHES = ("HASH", "sha256", "blake", "xxh")
-_DECODERS = ("_decode", "decode_frame")
 
 
 class Floor:
@@ -78,30 +77,27 @@ def store(path: Path, data: bytes) -> None:
     os.close(folder)
 
 
-def profile(floor: Floor, file: Path, repeats: int) -> dict[str, float]:
-    """Return the shares of the time that hash functions and decoders take inside `radiograph`."""
+def hash_share(floor: Floor, file: Path, repeats: int) -> float:
+    """Return the share of the time of `radiograph`, `canvas` and the network that hash functions take."""
     data = file.read_bytes()
     profiler = cProfile.Profile()
     profiler.enable()
     for _ in range(repeats):
         floor.predict(data)
     profiler.disable()
-    own = {f"{place[0]} {place[2]}": row[2] for place, row in pstats.Stats(profiler).stats.items()}  # type: ignore[attr-defined]
-    total = sum(own.values())
-    return {"hash": _share(own, _HASHES, total), "codec": _share(own, _DECODERS, total)}
-
-
-def _share(own: dict[str, float], words: tuple[str, ...], total: float) -> float:
-    return sum(seconds for name, seconds in own.items() if any(word in name for word in words)) / total
+    rows = pstats.Stats(profiler).stats.items()  # type: ignore[attr-defined]
+    own = [(name, row[2]) for (_, _, name), row in rows]
+    hashes = sum(seconds for name, seconds in own if any(word in name for word in _HASHES))
+    return float(hashes / sum(seconds for _, seconds in own))
 
 
 def main() -> None:
     floor = Floor(sys.argv[1])
-    jobs: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    jobs: dict[str, Callable[[dict[str, Any]], Any]] = {
         "repeat": lambda job: repeat(
             floor, Path(job["file"]), job["seconds"], Path(job["folder"]) if job["folder"] else None
         ),
-        "profile": lambda job: profile(floor, Path(job["file"]), job["repeats"]),
+        "hash_share": lambda job: hash_share(floor, Path(job["file"]), job["repeats"]),
     }
     print("ready", flush=True)
     for line in sys.stdin:

@@ -55,8 +55,8 @@ def report(results: Results) -> Report:
     [(title, curve)] = rows.items()
     chosen = (0, 1, 4, 9, 14, 19)
     cells = [["after", *(f"{n + 1}/{_PARTS}" for n in chosen)], ["MiB", *(f"{curve[n]:.0f}" for n in chosen)]]
-    text = f"""{title.split("each 1/20 of ")[1]} of {_SIDE} × {_SIDE} pixels from {_CLIENTS} clients, all stored. The sum
-of the proportional set sizes of all processes.
+    text = f"""{title.split("each 1/20 of ")[1]} of {_SIDE} × {_SIDE} pixels from {_CLIENTS} clients, all stored. The
+sum of the proportional set sizes of all processes.
 
 {table(cells)}"""
     return Report(text, [_figure(ratio(curve[-1], curve[0]))])

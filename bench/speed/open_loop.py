@@ -151,8 +151,8 @@ def _text(capacity: Rows, moderate: Rows, over: Rows) -> str:
             ("sends at once, reads meanwhile", "refusal of impatient clients"),
         )
     ]
-    return f"""Uncompressed files arrive at random (Poisson), each over a connection of its own. Capacity, 8 clients in a
-closed loop: {number(capacity["rate"])} a second.
+    return f"""Uncompressed files arrive at random (Poisson), each over a connection of its own. Capacity, 8 clients in
+a closed loop: {number(capacity["rate"])} a second.
 
 At {100 * MODERATE:.0f} %: {moderate["answered"]} of {moderate["requests"]} answered, p50 {_ms(moderate["p50"]):.0f} ms,
 p99 {_ms(moderate["p99"]):.0f} ms from the moment at which a request was due; the latest client began

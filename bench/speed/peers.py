@@ -60,8 +60,8 @@ def report(results: Results) -> Report:
         for clients in CLIENTS
     ]
     text = f"""`bench/speed/peer_*.py` have the sources of the two. Neither checks, identifies or stores anything;
-FastAPI has uvloop and httptools, takes the raw body and runs it in a thread of its pool; LitServe takes base64 in JSON and has
-two workers.
+FastAPI has uvloop and httptools, takes the raw body and runs it in a thread of its pool; LitServe takes base64 in JSON
+and has two workers.
 {"" if any(key.startswith(LIT) for key in rows) else _absent()}
 
 {table([head, *lines])}"""

@@ -31,10 +31,11 @@ def measure(run: Run) -> None:
     starts = run.size.starts
     if starts > 1:
         run.kept.once("before", lambda: _started(run, "before"))  # fills the page cache
+        run.kept.once("used folder", lambda: [_started(run, "before") for _ in range(starts)])
     run.kept.once("new folder", lambda: [_started(run, f"new-{n}") for n in range(starts)])
-    run.kept.once("used folder", lambda: [_started(run, "used") for _ in range(starts)][1:])
-    run.kept.once("imports", lambda: _imports(_alone(run, "-X", "importtime")))
-    run.kept.once("phases", lambda: _medians([_phases(run) for _ in range(starts)]))
+    phases, imports = _phases(run, "-X", "importtime")
+    run.kept.once("imports", lambda: imports)
+    run.kept.once("phases", lambda: _medians([_phases(run)[0] for _ in range(starts)]) if starts > 1 else phases)
 
 
 def started(variables: dict[str, str], port: int, log: Path) -> tuple[float, float]:
@@ -66,7 +67,7 @@ def _text(rows: dict[str, Any]) -> str:
     starts = [
         [name, *(f"{statistics.median([each[part] for each in rows[name]]):.2f} s" for part in (0, 1))]
         for name in ("new folder", "used folder")
-        if rows[name]
+        if name in rows
     ]
     phases = [[name, f"{value:.0f}"] for name, value in rows["phases"].items()]
     imports = [[name, number(value)] for name, value in rows["imports"].items()]
@@ -104,30 +105,26 @@ def _status(port: int) -> int:
         connection.close()
 
 
-def _phases(run: Run) -> dict[str, float]:
-    """Return the milliseconds of the phases of one process."""
-    begin = time.perf_counter()
-    phases: dict[str, float] = json.loads(_alone(run).stdout)
-    rest = 1000 * (time.perf_counter() - begin) - sum(phases.values())
-    return {"interpreter, its start and its end": rest} | phases
+def _phases(run: Run, *options: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Do the work of a start in one process; return its phases, and its imports if the options print them, in ms."""
+    with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+        variables = os.environ | {"PYTHONPATH": str(ROOT), "TRIAGE_STORAGE__FOLDER": folder}
+        command = [sys.executable, "-P", *options, str(_PHASES)]
+        begin = time.perf_counter()
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+        whole = 1000 * (time.perf_counter() - begin)
+    phases: dict[str, float] = json.loads(done.stdout)
+    return {"interpreter, its start and its end": whole - sum(phases.values())} | phases, _imports(done.stderr)
 
 
 def _medians(rows: list[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.median([row[name] for row in rows]) for name in rows[0]}
 
 
-def _alone(run: Run, *options: str) -> "subprocess.CompletedProcess[str]":
-    """Do the work of a start in one process, with options of the interpreter."""
-    with tempfile.TemporaryDirectory(dir=run.folder) as folder:
-        variables = os.environ | {"PYTHONPATH": str(ROOT), "TRIAGE_STORAGE__FOLDER": folder}
-        command = [sys.executable, "-P", *options, str(_PHASES)]
-        return subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
-
-
-def _imports(done: "subprocess.CompletedProcess[str]") -> dict[str, float]:
+def _imports(output: str) -> dict[str, float]:
     """Return the milliseconds that the modules of each package take themselves, the slowest packages first."""
     spent: Counter[str] = Counter()
-    for own, module in re.findall(r"^import time:\s*(\d+) \|\s*\d+ \|\s*(\S+)", done.stderr, re.MULTILINE):
+    for own, module in re.findall(r"^import time:\s*(\d+) \|\s*\d+ \|\s*(\S+)", output, re.MULTILINE):
         spent[module.split(".")[0]] += int(own)
     slowest = {name: us / 1000 for name, us in spent.most_common(_PACKAGES)}
     return slowest | {"all others": spent.total() / 1000 - sum(slowest.values())}
