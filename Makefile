@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python .ci/install.py -c constraints.txt
 DATA    ?= $(or $(AGCNN_REALDATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test docker-test image lint lint-js ohif types audit sbom clean
+.PHONY: help serve test bench docker-test image lint lint-js ohif types audit sbom clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,14 @@ serve: $(SERVE)  ## run the service on 127.0.0.1:8000
 
 test: lint types  ## run ruff, mypy and the tests
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile -m "not docker"
+
+# LitServe and what it needs beside our own packages, for one section; in a folder of its own, so that no other changes
+build/litserve/made: .ci/litserve.txt
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --target $(@D) -r $<
+	@touch $@
+
+bench: $(TEST) build/litserve/made  ## measure everything in bench/RESULTS.md and write it: 20 minutes, then 10 for memory
+	$(BIN)/python -m bench.speed --write --without "$(WITHOUT)"
 
 docker-test: $(TEST)  ## test the images, including failures; needs a Docker engine
 	$(BIN)/python -m pytest -m docker tests/docker
