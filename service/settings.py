@@ -68,7 +68,12 @@ class Limits(Group):
     decode_memory_bytes: int = Field(
         4 * 2**30, ge=2**30, description="maximum bytes of a decoder process's address space"
     )
-    decode_workers: int = Field(2, ge=1, le=64, description="number of decoder processes")
+    decode_workers: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="number of decoder processes; 0: as many as the container has cores, up to 16",
+    )
     max_in_flight: int = Field(32, ge=1, description="files processed at once; more are answered 503")
     max_bytes_in_flight: int = Field(
         4 * 2**30,

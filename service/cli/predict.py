@@ -25,15 +25,15 @@ from service.errors import ConfigurationError, InvalidRequest
 from service.http.bodies import prediction_body
 from service.http.presented import present
 from service.http.problems import problem
-from service.inference.provider import processors
 from service.objects.drawing import Drawing
-from service.prediction.predictor import Predictor
+from service.prediction.predictor import Predictor, decoder_count
 from service.settings import Settings
 from service.telemetry import describe, log
 
 ASSUMED = "assumed_chest"  # flag of a picture without DICOM attributes
 IN_WORK = 2  # files in memory for each decoder process, so that none waits for the next
 WAITING = 32  # results for each decoder process that may wait for an earlier file, such as a large one
+_SIGNATURE_BYTES = 16  # enough of a file for its format
 
 Request = tuple[Path, Path | None]  # a file, and its picture if there will be one
 
@@ -73,7 +73,7 @@ async def run(settings: Settings, files: Sequence[Path], job: Job) -> Tally:
         if settings.triage.presentation != "full":
             raise ConfigurationError("--overlay shows a place, which TRIAGE_TRIAGE__PRESENTATION=triage_only forbids")
         _make_folder(job.overlay)
-    workers = min(_workers(settings), len(files))
+    workers = min(decoder_count(settings.limits), len(files))
     predictor, tally = Predictor(with_workers(settings, workers)), Tally()
     present(predictor.presentation)
     requests: list[Request] = []
@@ -115,12 +115,6 @@ def with_workers(settings: Settings, workers: int) -> Settings:
     """Return the settings with another number of decoder processes; each takes a second to start."""
     limits = settings.limits.model_copy(update={"decode_workers": workers})
     return settings.model_copy(update={"limits": limits})
-
-
-def _workers(settings: Settings) -> int:
-    """Return the number of decoder processes: as configured, else one for each processor."""
-    limits = settings.limits
-    return limits.decode_workers if "decode_workers" in limits.model_fields_set else processors()
 
 
 def _results(job: Job, artefact: Artefact) -> AbstractContextManager[Results]:
@@ -189,10 +183,10 @@ async def _item(predictor: Predictor, request: Request, pictures: bool, places: 
 async def _outcome(predictor: Predictor, request: Request, pictures: bool) -> Item:
     file, picture = request
     try:
-        data = await asyncio.to_thread(_read, predictor, file)
-        if assumed := pictures and foreign_format(data) in FORMATS:
-            data = await predictor.examine(data, as_chest)
-        record = await predictor.infer(await predictor.prepare(data))
+        predictor.check_size(file.stat().st_size)
+        assumed = pictures and await asyncio.to_thread(_is_picture, file)
+        source = await predictor.examine(file, as_chest) if assumed else file
+        record = await predictor.infer(await predictor.prepare(source))
     except Exception as error:  # one bad file does not stop the others
         refusal = _problem(error, "unreadable")
         return {"status": refusal["status"], "problem": refusal}
@@ -204,7 +198,7 @@ async def _outcome(predictor: Predictor, request: Request, pictures: bool) -> It
     item = {"status": 200, "prediction": prediction, "margin": record.prediction.margin}
     try:
         if picture is not None:
-            await asyncio.to_thread(picture.write_bytes, await predictor.draw(record, data, Drawing()))
+            await asyncio.to_thread(picture.write_bytes, await predictor.draw(record, source, Drawing()))
     except Exception as error:  # the prediction is valid without its picture
         item["picture_problem"] = _problem(error, "unwritable")
     return item
@@ -218,6 +212,6 @@ def _problem(error: Exception, code: str) -> dict[str, Any]:
     return public.model_dump(exclude_none=True)
 
 
-def _read(predictor: Predictor, file: Path) -> bytes:
-    predictor.check_size(file.stat().st_size)
-    return file.read_bytes()
+def _is_picture(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return foreign_format(stream.read(_SIGNATURE_BYTES)) in FORMATS

@@ -17,13 +17,14 @@ from service.dicom.unwindowed import Unwindowed
 from service.dicom.vocabulary import Meaning
 from service.errors import ArtefactError, ConfigurationError, InferenceFailed, InputError, Overloaded, TooLarge
 from service.inference.batcher import Batcher
+from service.inference.provider import processors
 from service.inference.session import Outputs, Session
 from service.objects.drawing import Drawing, draw
 from service.objects.kinds import Kind, Presentation
 from service.objects.render import render
 from service.objects.site_codes import codes_for
 from service.prediction.decoders import Decoders, File, Prepared
-from service.settings import Gate, Settings
+from service.settings import Gate, Limits, Settings
 from service.storage.record import Record
 from service.triage.finding import Finding
 from service.triage.prediction import Network, Prediction, Timings
@@ -31,6 +32,8 @@ from service.triage.rule import Probabilities, triage
 from service.triage.site_rule import rule_for
 
 T = TypeVar("T")
+
+_MOST_DECODERS = 16  # each takes about 100 MB
 
 
 class Predictor:
@@ -79,13 +82,13 @@ class Predictor:
         limits, runtime = self._settings.limits, self._settings.runtime
         bounds = Bounds(max_file_bytes=limits.max_file_bytes, max_pixels=limits.max_pixels)
         self._decoders = Decoders(
-            limits.decode_workers,
+            workers := decoder_count(limits),
             limits.decode_seconds,
             limits.decode_memory_bytes,
             bounds,
             policy(self._settings.gate),
         )
-        await asyncio.gather(*(self._check_decoder() for _ in range(limits.decode_workers)))
+        await asyncio.gather(*(self._check_decoder() for _ in range(workers)))
         session = await asyncio.to_thread(Session, self.artefact, runtime.provider, runtime.threads)
         try:
             await asyncio.to_thread(session.prove, runtime.max_batch)
@@ -219,6 +222,11 @@ class Predictor:
     def _described(self, finding: Finding) -> Finding:
         references = self.artefact.card.statistics.class_map_quantile or {}
         return replace(finding, codes=self._codes.get(finding.label), map_reference=references.get(finding.label))
+
+
+def decoder_count(limits: Limits) -> int:
+    """Return the number of decoder processes."""
+    return limits.decode_workers or min(processors(), _MOST_DECODERS)
 
 
 def policy(gate: Gate) -> Policy:
