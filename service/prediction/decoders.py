@@ -23,6 +23,7 @@ from service.dicom.radiograph import Header, display_values, radiograph, unwindo
 from service.dicom.reader import Bounds, read
 from service.dicom.unwindowed import Unwindowed
 from service.errors import DecodeTimeout, MalformedDicom, NotFound, Overloaded, TriageError
+from service.prediction.freed_memory import keep_freed_memory
 from service.prediction.worker import DeadlineExceeded, ProcessDied
 from service.prediction.workers import Unavailable, Workers
 
@@ -77,10 +78,8 @@ class Decoders:
         MalformedDicom
             `decoder_failed`: the process crashed twice on this file, or ran out of memory; also as for `radiograph`.
         TooLarge, UnsupportedEncoding, UnsuitableImage
-        NotFound
-            There is no file at the path.
-        OSError
-            It cannot be read.
+        NotFound, OSError
+            There is no file at the path, or it cannot be read.
         Overloaded
             `decoder_unavailable`: through no fault of the file, no process finished it. Each process that is killed
             from outside is replaced, and the file is tried once more.
@@ -242,6 +241,7 @@ def _confine(memory_bytes: int) -> None:
     """
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    keep_freed_memory()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler in Python would wait for the C library to return
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
     with Path(os.devnull).open("wb") as nowhere:
