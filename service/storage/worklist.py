@@ -33,6 +33,10 @@ MOST_COUNTED = 10_000
 _OLDEST_STAT = sa.select(sa.func.min(WORKLIST.c.created)).where(*Filters(priority="STAT", read=False).conditions())
 
 
+# Without the foreign key of the column, which SQLAlchemy would copy into each subquery
+_ID = sa.type_coerce(WORKLIST.c.prediction_id, sa.Text).label("prediction_id")
+
+
 @dataclass(frozen=True)
 class Entry:
     """A record on the list, and who marked it as read and when (None: unread).
@@ -202,7 +206,7 @@ def _selection(filters: Filters, order: Order, place: Place | None, limit: int) 
     """
     key = order.key(filters.priority)
     firsts = [
-        sa.select(*key, WORKLIST.c.prediction_id.label("id"))
+        sa.select(*key[:-1], _ID)
         .where(*part.conditions(), *([] if place is None else [order.after(place, part.priority)]))
         .order_by(*order.sorting(order.key(part.priority)))
         .limit(limit)
@@ -212,7 +216,7 @@ def _selection(filters: Filters, order: Order, place: Place | None, limit: int) 
     ]
     merged = sa.union_all(*(sa.select(first) for first in firsts)).subquery()
     columns = [merged.c[str(column.key)] for column in key]
-    ids = sa.select(merged.c.id).order_by(*order.sorting(columns)).limit(limit)
+    ids = sa.select(columns[-1]).order_by(*order.sorting(columns)).limit(limit)
     entries = _ENTRIES.where(PREDICTIONS.c.id.in_(ids.scalar_subquery()))
     return entries.add_columns(*(column for column in key if column.key == SORTED_BY)).order_by(*order.sorting(key))
 
