@@ -124,6 +124,7 @@ BY_SCHEMA: dict[str, Any] = {
         "items": [_ENTRY],
         "next": None,
         "total": 1,
+        "counted_to": 10000,
         "unread": {"STAT": 1, "HIGH": 0, "ROUTINE": 0},
         "oldest_unread_stat": WHEN,
     },

@@ -88,7 +88,7 @@ class Entry(Body):
 
 
 class Unread(Body):
-    """Number of unread entries on the whole worklist, by priority."""
+    """Number of unread entries on the whole worklist, by priority; counted as `total`."""
 
     STAT: int
     HIGH: int
@@ -100,7 +100,10 @@ class WorklistPage(Body):
 
     items: list[Entry]
     next: str | None = Field(description="cursor of the next page; null on the last")
-    total: int = Field(description="number of entries that match the filters")
+    total: int = Field(
+        description=f"number of entries that match the filters; {worklist.MOST_COUNTED:,} stands for that many or more"
+    )
+    counted_to: int = Field(description="the number up to which entries are counted")
     unread: Unread
     oldest_unread_stat: Moment | None = Field(
         description="time of the oldest unread STAT entry of the whole worklist; null if there is none"
@@ -113,6 +116,7 @@ def page_body(entries: Sequence[worklist.Entry], following: str | None, counts: 
         items=[entry_body(entry) for entry in entries],
         next=following,
         total=counts.total,
+        counted_to=worklist.MOST_COUNTED,
         unread=Unread(**{str(priority): count for priority, count in counts.unread.items()}),
         oldest_unread_stat=counts.oldest_stat,
     )

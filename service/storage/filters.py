@@ -3,12 +3,14 @@
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 import sqlalchemy as sa
 
 from service.storage.tables import WORKLIST
 from service.triage.rule import PRIORITIES, Priority
 
+T = TypeVar("T")
 _BETWEEN_WORDS = re.compile(r"[\s,()]+")  # a name is shown as `Family, Given (Ideographic)`, and typed as it is shown
 
 
@@ -35,23 +37,38 @@ class Filters:
     read: bool | None = None
     since: datetime | None = None
 
+    @property
+    def scans(self) -> bool:
+        """Whether every entry must be looked at: text is compared."""
+        return self.q is not None or self.finding is not None
+
+    def ranges(self) -> tuple["Filters", ...]:
+        """Return the filters of parts that lie together in the indices: of one priority, and read or unread.
+
+        A scan of the whole table is not divided.
+        """
+        priorities = PRIORITIES if self.priority is None else (self.priority,)
+        parts = (replace(part, priority=priority) for part in self.unread_then_read() for priority in priorities)
+        return (self,) if self.scans else tuple(parts)
+
     def unread_then_read(self) -> tuple["Filters", ...]:
         """Return the filters of the unread entries and of the read ones, as far as these filters admit both."""
         return (replace(self, read=False), replace(self, read=True)) if self.read is None else (self,)
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         """Return the conditions on the columns of the table `worklist`."""
-        # Filters on text must look at every row. CASE keeps the database from using an index, which would fetch each
-        # row on its own; a scan of the table is faster.
-        scan = self.q is not None or self.finding is not None
-        conditions = [sa.case((WORKLIST.c.newest, 1), else_=0) == 1 if scan else WORKLIST.c.newest == sa.true()]
+        conditions = [self._column(WORKLIST.c.newest) == sa.true()]
         if self.priority is not None:
-            conditions.append(WORKLIST.c.rank == PRIORITIES.index(self.priority))
+            conditions.append(self._column(WORKLIST.c.rank) == PRIORITIES.index(self.priority))
         if self.read is not None:
-            conditions.append(WORKLIST.c.unread == sa.literal(not self.read))
+            conditions.append(self._column(WORKLIST.c.unread) == sa.literal(not self.read))
         if self.since is not None:
             conditions.append(WORKLIST.c.created >= self.since)
         if self.finding is not None:
             conditions.append(WORKLIST.c.positive.contains(f"|{self.finding}|", autoescape=True))
         words = _BETWEEN_WORDS.split((self.q or "").casefold())
         return conditions + [WORKLIST.c.searched.contains(word, autoescape=True) for word in words if word]
+
+    def _column(self, column: sa.Column[T]) -> sa.ColumnElement[T]:
+        """Return a column; behind CASE for a scan, where an index would fetch each row on its own and take longer."""
+        return sa.case((sa.true(), column)) if self.scans else column

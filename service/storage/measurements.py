@@ -12,9 +12,9 @@ from service.objects.kinds import Kind
 from service.storage import rows
 from service.storage.changes import add_change
 from service.storage.database import Database
+from service.storage.entries import require_entry
 from service.storage.outbox import order_anew
-from service.storage.record import check_id
-from service.storage.tables import MEASUREMENTS, WORKLIST
+from service.storage.tables import MEASUREMENTS
 from service.triage import measurement as measured
 from service.triage.measurement import Measurement, Point
 from service.triage.rule import PRIORITIES
@@ -45,9 +45,8 @@ class Measurements:
         ------
         NotFound
         """
-        check_id(prediction_id)
         with self._database.read() as connection:
-            _require(connection, prediction_id, lock=False)
+            require_entry(connection, prediction_id)
             return _shown(selected(connection, prediction_id))
 
     def add(
@@ -61,9 +60,8 @@ class Measurements:
         Conflict
             `too_many_measurements`
         """
-        check_id(prediction_id)
         with self._database.write() as connection:
-            rank = _require(connection, prediction_id, lock=True)
+            rank = require_entry(connection, prediction_id, lock=True)
             stored = selected(connection, prediction_id)
             if len(_shown(stored)) >= MAX_SHOWN or len(stored) >= MAX_KEPT:
                 raise Conflict(
@@ -83,12 +81,11 @@ class Measurements:
         NotFound
             There is no such record, or no such measurement of it, or it was deleted before.
         """
-        check_id(prediction_id)
         shown = (MEASUREMENTS.c.prediction_id == prediction_id) & (MEASUREMENTS.c.id == id)
         shown &= MEASUREMENTS.c.deleted_at.is_(None)
         values = {"deleted_at": datetime.now(UTC), "deleted_by": by}
         with self._database.write() as connection:
-            rank = _require(connection, prediction_id, lock=True)
+            rank = require_entry(connection, prediction_id, lock=True)
             if not connection.execute(sa.update(MEASUREMENTS).where(shown).values(values)).rowcount:
                 raise NotFound("no such measurement")
             _announce(connection, prediction_id, rank)
@@ -102,15 +99,6 @@ def selected(connection: sa.Connection, prediction_id: str) -> Sequence[sa.RowMa
 
 def _shown(stored: Sequence[sa.RowMapping]) -> tuple[Measurement, ...]:
     return tuple(rows.measurement(row) for row in stored if row["deleted_at"] is None)
-
-
-def _require(connection: sa.Connection, prediction_id: str, lock: bool) -> int:
-    """Return the rank of a record; locked, so that its measurements change one after another."""
-    entry = sa.select(WORKLIST.c.rank).where(WORKLIST.c.prediction_id == prediction_id)
-    rank = connection.scalar(entry.with_for_update() if lock else entry)
-    if rank is None:
-        raise NotFound("no such prediction")
-    return int(rank)
 
 
 def _announce(connection: sa.Connection, prediction_id: str, rank: int) -> None:

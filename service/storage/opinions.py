@@ -6,14 +6,17 @@ from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
-from service.errors import InvalidRequest, NotFound
+from service.errors import Conflict, InvalidRequest, NotFound
 from service.storage import rows
 from service.storage.database import Database
-from service.storage.record import check_id
+from service.storage.entries import require_entry
 from service.storage.tables import OPINIONS, PREDICTIONS, SUMMARIES
 
 Verdict = Literal["agree", "disagree"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+# Opinions of one record, with earlier ones; far more than readers have of one radiograph. One can still be withdrawn
+# then, which adds no more rows than there are opinions.
+MAX_KEPT = 500
 
 _last = sa.func.row_number().over(
     partition_by=(OPINIONS.c.prediction_id, OPINIONS.c.label, OPINIONS.c.reader), order_by=OPINIONS.c.id.desc()
@@ -62,10 +65,8 @@ class Opinions:
         ------
         NotFound
         """
-        check_id(id)
         with self._database.read() as connection:
-            if connection.scalar(sa.select(PREDICTIONS.c.id).where(PREDICTIONS.c.id == id)) is None:
-                raise NotFound("no such prediction")
+            require_entry(connection, id)
             return _history(connection, id)
 
     def give(self, id: str, label: str, verdict: Verdict | None, reader: str) -> tuple[Opinion, ...]:
@@ -77,16 +78,20 @@ class Opinions:
             `reader_missing`: an opinion is somebody's.
         NotFound
             There is no such record, or `unknown_finding`: it has no such finding, or one without a result.
+        Conflict
+            `too_many_opinions`
         """
-        check_id(id)
         if not reader:
             raise InvalidRequest("by must name the reader of an opinion", "reader_missing")
         with self._database.write() as connection:
+            require_entry(connection, id, lock=True)
             values: dict[str, Any] = {"prediction_id": id, "label": label, "positive": _positive(connection, id, label)}
             history = _history(connection, id)
             before = {opinion.label: opinion.verdict for opinion in current(history) if opinion.reader == reader}
             if before.get(label) == verdict:
                 return history
+            if verdict is not None and len(history) >= MAX_KEPT:
+                raise Conflict(f"a radiograph has at most {MAX_KEPT} opinions, with earlier ones", "too_many_opinions")
             values |= {"opinion": verdict, "reader": reader, "at": datetime.now(UTC)}
             connection.execute(sa.insert(OPINIONS).values(values))
             return _history(connection, id)
@@ -98,9 +103,7 @@ def _history(connection: sa.Connection, id: str) -> tuple[Opinion, ...]:
 
 
 def _positive(connection: sa.Connection, id: str, label: str) -> bool | None:
-    row = connection.execute(SUMMARIES.where(PREDICTIONS.c.id == id)).one_or_none()
-    if row is None:
-        raise NotFound("no such prediction")
+    row = connection.execute(SUMMARIES.where(PREDICTIONS.c.id == id)).one()
     positive = {finding.label: finding.positive for finding in rows.from_json(row._mapping).evaluated}
     if label not in positive:
         raise NotFound(f"no such finding; the labels are {', '.join(positive)}", "unknown_finding")

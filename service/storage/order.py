@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from service.errors import InvalidRequest
 from service.storage import cursor as cursors
-from service.storage.tables import INSTANCES, WORKLIST
+from service.storage.tables import WORKLIST
 from service.triage.rule import PRIORITIES, Priority
 
 By = Literal["urgency", "received", "patient", "study"]
@@ -17,15 +17,11 @@ Place = tuple[int | float | str | datetime, ...]
 
 URGENCY = (WORKLIST.c.rank, WORKLIST.c.urgency, WORKLIST.c.created, WORKLIST.c.prediction_id)
 SORTED_BY = "sorted_by"  # name of the text that entries are sorted by
-_LONGEST = 64  # characters of a text that is sorted by, so that cursors are short
-
-
-_TEXTS: dict[By, sa.ColumnElement[str]] = {
-    "received": sa.literal_column("''", sa.Text),
-    "patient": sa.func.substr(WORKLIST.c.searched, 1, _LONGEST),  # begins with the name, case folded, in a small table
-    "study": sa.func.substr(
-        INSTANCES.c.study_date + sa.func.coalesce(INSTANCES.c.attributes["StudyTime"].as_string(), ""), 1, _LONGEST
-    ),
+_KEYS: dict[By, tuple[sa.ColumnElement[Any], ...]] = {  # each ends with time and id
+    "urgency": URGENCY,
+    "received": URGENCY[2:],
+    "patient": (WORKLIST.c.patient_key.label(SORTED_BY), *URGENCY[2:]),
+    "study": (WORKLIST.c.study_key.label(SORTED_BY), *URGENCY[2:]),
 }
 
 
@@ -48,19 +44,23 @@ class Order:
     descending: bool = False
     unread_first: bool = False
 
-    @property
-    def needs_instances(self) -> bool:
-        """Whether the key has columns of the table `instances`."""
-        return self.by == "study"
-
     def key(self, priority: Priority | None) -> tuple[sa.ColumnElement[Any], ...]:
         """Return the columns that entries are sorted by; under a fixed priority, the rank is not among them."""
-        if self.by == "urgency":
-            return URGENCY if priority is None else URGENCY[1:]
-        return (_TEXTS[self.by].label(SORTED_BY), WORKLIST.c.created, WORKLIST.c.prediction_id)
+        key = _KEYS[self.by]
+        return key[1:] if key is URGENCY and priority is not None else key
 
-    def after(self, place: Place, key: Sequence[sa.ColumnElement[Any]]) -> sa.ColumnElement[bool]:
-        """Return the condition that an entry comes after a place."""
+    def has_passed(self, place: Place | None, priority: Priority | None) -> bool:
+        """Return whether no entry of a priority comes after a place, because its priority does not."""
+        if place is None or priority is None or self.by != "urgency":
+            return False
+        rank, reached = PRIORITIES.index(priority), int(str(place[0]))
+        return rank > reached if self.descending else rank < reached
+
+    def after(self, place: Place, priority: Priority | None) -> sa.ColumnElement[bool]:
+        """Return the condition that an entry comes after a place, where all entries are of a priority that can."""
+        key = self.key(priority)
+        if self.by == "urgency" and priority is not None and PRIORITIES.index(priority) != place[0]:
+            return sa.true()
         columns, values = sa.tuple_(*key), sa.tuple_(*place[-len(key) :])
         return columns < values if self.descending else columns > values
 
@@ -73,7 +73,7 @@ class Order:
         if self.by == "urgency":
             place = cursors.encode_place(row.rank, row.urgency, row.created, row.id)
         else:
-            place = cursors.encode_text(row.sorted_by, row.created, row.id)
+            place = cursors.encode_text("" if self.by == "received" else row.sorted_by, row.created, row.id)
         return f"{part}.{place}" if self.unread_first else place
 
     def place(self, cursor: str | None, priority: Priority | None) -> tuple[int, Place | None]:

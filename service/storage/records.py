@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.errors import Conflict, NotFound, Overloaded
 from service.storage import cursor as cursors
-from service.storage import measurements, rows, worklist
+from service.storage import entries, measurements, rows
 from service.storage.changes import add_change
 from service.storage.database import DEFAULT_RULE, Database
 from service.storage.outbox import Order, insert_orders
@@ -172,7 +172,7 @@ class Records:
             )
             if not connection.execute(sa.delete(PREDICTIONS).where(PREDICTIONS.c.id == id)).rowcount:
                 raise NotFound("no such prediction")
-            worklist.list_newest(connection, instance)
+            entries.list_newest(connection, instance)
             unused = ~sa.exists().where(PREDICTIONS.c.instance_id == INSTANCES.c.id)
             deleted = connection.execute(sa.delete(INSTANCES).where(INSTANCES.c.id == instance, unused)).rowcount
             add_change(connection, "deleted", id)
@@ -188,11 +188,11 @@ def _save(connection: sa.Connection, record: Record, orders: Sequence[Order]) ->
     instance = _instance(connection, Identity.of(record))
     if instance is None:
         instance = _insert_instance(connection, record)
-    worklist.lock_instance(connection, instance)
+    entries.lock_instance(connection, instance)
     saved = _existing(connection, instance, record.artefact_sha256)
     if saved is None:
         connection.execute(sa.insert(PREDICTIONS).values(rows.prediction_values(record, instance)))
-        worklist.insert_entry(connection, record, instance)
+        entries.insert_entry(connection, record, instance)
         add_change(connection, "new", record.id, record.prediction.priority)
         insert_orders(connection, record.id, orders)
         saved = rows.record(connection.execute(RECORDS.where(PREDICTIONS.c.id == record.id)).one()._mapping)

@@ -138,6 +138,16 @@ def _finding_to_json(finding: Finding) -> dict[str, Any]:
 
 
 def _finding_from_json(finding: dict[str, Any], map_reference: float | None) -> Finding:
-    codes = LabelCodes.model_validate(finding["codes"]) if "codes" in finding else None
-    values = {_UNDERSCORED.get(name, name): value for name, value in finding.items()}
-    return Finding(**values | {"codes": codes, "map_reference": map_reference})
+    """Name each member: a page of the worklist has hundreds of findings, and a loop over the names takes longer."""
+    return Finding(
+        label=finding["label"],
+        probability=finding["probability"],
+        global_=finding["global"],
+        local=finding["local"],
+        threshold=finding["threshold"],
+        positive=finding["positive"],
+        sensitivity=finding["sensitivity"],
+        specificity=finding["specificity"],
+        codes=LabelCodes.model_validate(finding["codes"]) if "codes" in finding else None,
+        map_reference=map_reference,
+    )

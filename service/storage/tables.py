@@ -77,8 +77,9 @@ PREDICTIONS = sa.Table(
     sa.Index(None, "created", "id"),
 )
 
-# One small row per prediction, so that paging and counting read no maps. `_ORDER` ascending is the worklist's order.
-_ORDER = ("rank", "urgency", "created", "prediction_id")
+# One small row per prediction, so that paging and counting read no maps. Each order of the worklist has an index, in
+# which the entries of one priority, read or unread, lie together.
+_RANGE, _LAST = ("newest", "unread", "rank"), ("created", "prediction_id")
 WORKLIST = sa.Table(
     "worklist",
     METADATA,
@@ -94,14 +95,19 @@ WORKLIST = sa.Table(
         "reason", sa.Text, nullable=False, server_default=sa.text("''")
     ),  # those that made the priority, likewise
     sa.Column("searched", sa.Text, nullable=False),  # patient name, patient id and accession number, case folded
+    # What entries are sorted by: the beginning of `searched`, and date and time of the study
+    sa.Column("patient_key", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("study_key", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("opened_at", Utc),  # first time in the viewer
     sa.Column("read_at", Utc),
     sa.Column("read_by", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("acknowledged_at", Utc),
     sa.Column("acknowledged_by", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Index(None, "instance_id"),
-    sa.Index("ix_worklist_order", "newest", *_ORDER),
-    sa.Index("ix_worklist_unread", "newest", "unread", *_ORDER),
+    sa.Index("ix_worklist_urgency", *_RANGE, "urgency", *_LAST),
+    sa.Index("ix_worklist_received", *_RANGE, *_LAST),
+    sa.Index("ix_worklist_patient", *_RANGE, "patient_key", *_LAST),
+    sa.Index("ix_worklist_study", *_RANGE, "study_key", *_LAST),
 )
 
 # What readers think of findings. Rows are added only: the last one of a reader and finding counts.

@@ -14,11 +14,10 @@ from service.storage.filters import Filters
 from service.storage.order import SORTED_BY, URGENCY, Order, Place
 from service.storage.other_studies import OTHER_STUDIES
 from service.storage.record import Summary, check_id
-from service.storage.tables import INSTANCES, PREDICTIONS, SUMMARIES, WORKLIST
+from service.storage.tables import PREDICTIONS, SUMMARIES, WORKLIST
 from service.triage.rule import PRIORITIES, Priority
 
 _MOST_URGENT_FIRST = Order()
-_NO_MARGIN = 1e300  # urgency without a margin: sorts after every entry that has one
 _ENTRIES = (
     SUMMARIES.add_columns(
         *(*URGENCY, WORKLIST.c.opened_at, WORKLIST.c.read_at, WORKLIST.c.read_by),
@@ -27,6 +26,15 @@ _ENTRIES = (
     .set_label_style(sa.LABEL_STYLE_DISAMBIGUATE_ONLY)
     .join(WORKLIST, WORKLIST.c.prediction_id == PREDICTIONS.c.id)
 )
+
+
+# To count a million entries takes several times as long as to list a page of them, and nobody needs the exact number.
+MOST_COUNTED = 10_000
+_OLDEST_STAT = sa.select(sa.func.min(WORKLIST.c.created)).where(*Filters(priority="STAT", read=False).conditions())
+
+
+# Without the foreign key of the column, which SQLAlchemy would copy into each subquery
+_ID = sa.type_coerce(WORKLIST.c.prediction_id, sa.Text).label("prediction_id")
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,8 @@ class Entry:
 class Counts:
     """Number of entries that meet the filters, and numbers of unread entries of the whole list by priority.
 
+    `MOST_COUNTED` stands for itself and every larger number.
+
     Attributes
     ----------
     oldest_stat
@@ -62,43 +72,6 @@ class Counts:
     total: int
     unread: dict[Priority, int]
     oldest_stat: datetime | None
-
-
-def insert_entry(connection: sa.Connection, record: Summary, instance: int) -> None:
-    """Insert the entry of a new record; it replaces older ones of its instance, which must be locked."""
-    prediction = record.prediction
-    row = {
-        "prediction_id": record.id,
-        "instance_id": instance,
-        "newest": False,
-        "unread": True,
-        "rank": PRIORITIES.index(prediction.priority),
-        "urgency": _NO_MARGIN if prediction.margin is None else -prediction.margin,
-        "created": record.created,
-        "positive": "".join(f"|{label}|" for label in prediction.positive),
-        "reason": "".join(f"|{label}|" for label in prediction.reason),
-        "searched": _searched(record),
-    }
-    connection.execute(sa.insert(WORKLIST).values(row))
-    list_newest(connection, instance)
-
-
-def lock_instance(connection: sa.Connection, instance: int) -> None:
-    """Lock an instance before its records are read or one is added, so that concurrent writers see each other's.
-
-    Inserting a record takes a shared lock on its instance. Two writers that both held it, and then asked for the
-    exclusive one, would deadlock; so the exclusive lock comes first.
-    """
-    connection.execute(sa.select(INSTANCES.c.id).where(INSTANCES.c.id == instance).with_for_update())
-
-
-def list_newest(connection: sa.Connection, instance: int | None) -> None:
-    """Put the newest record of an instance on the list and take the others off; the instance must be locked."""
-    same_instance = WORKLIST.c.instance_id == instance
-    newest = sa.select(WORKLIST.c.prediction_id).where(same_instance)
-    newest = newest.order_by(WORKLIST.c.created.desc(), WORKLIST.c.prediction_id.desc()).limit(1)
-    id = connection.scalar(newest)
-    connection.execute(sa.update(WORKLIST).where(same_instance).values(newest=WORKLIST.c.prediction_id == id))
 
 
 class Worklist:
@@ -137,16 +110,13 @@ class Worklist:
         return entries, order.cursor(*rows[limit - 1]) if len(rows) > limit else None
 
     def counts(self, filters: Filters) -> Counts:
-        """Count entries. Without `q` and `finding`, this reads indices only."""
-        by_rank = sa.select(WORKLIST.c.rank, sa.func.count(), sa.func.min(WORKLIST.c.created)).group_by(WORKLIST.c.rank)
-        unread = by_rank.where(WORKLIST.c.newest.is_(sa.true()), WORKLIST.c.unread.is_(sa.true()))
-        total = sa.select(sa.func.count()).select_from(WORKLIST).where(*filters.conditions())
+        """Count entries, up to `MOST_COUNTED`. Without `q` and `finding`, this reads indices only."""
         with self._database.read() as connection:
-            counts = {int(rank): (int(count), oldest) for rank, count, oldest in connection.execute(unread).all()}
-            matching = connection.scalar(total) or 0
-        by_priority = {priority: counts.get(rank, (0, None)) for rank, priority in enumerate(PRIORITIES)}
-        unread_counts = {priority: count for priority, (count, _) in by_priority.items()}
-        return Counts(matching, unread_counts, by_priority["STAT"][1])
+            return Counts(
+                _count(connection, filters),
+                {each: _count(connection, Filters(priority=each, read=False)) for each in PRIORITIES},
+                connection.scalar(_OLDEST_STAT),
+            )
 
     def matching(
         self, condition: sa.ColumnElement[bool], limit: int, *order: sa.ColumnElement[Any]
@@ -230,19 +200,31 @@ def _row(connection: sa.Connection, id: str) -> sa.Row[Any]:
 
 
 def _selection(filters: Filters, order: Order, place: Place | None, limit: int) -> sa.Select[Any]:
-    """Return the query for the first entries after a place (None: from the beginning)."""
+    """Return the query for the first entries after a place (None: from the beginning).
+
+    The first ones of each range are read along an index; the first of those are the page.
+    """
     key = order.key(filters.priority)
-    following = [] if place is None else [order.after(place, key)]
-    ids = sa.select(WORKLIST.c.prediction_id).where(*filters.conditions(), *following).order_by(*order.sorting(key))
-    if order.needs_instances:
-        ids = ids.join(INSTANCES, INSTANCES.c.id == WORKLIST.c.instance_id)
-    entries = _ENTRIES.where(PREDICTIONS.c.id.in_(ids.limit(limit).scalar_subquery()))
+    firsts = [
+        sa.select(*key[:-1], _ID)
+        .where(*part.conditions(), *([] if place is None else [order.after(place, part.priority)]))
+        .order_by(*order.sorting(order.key(part.priority)))
+        .limit(limit)
+        .subquery()
+        for part in filters.ranges()
+        if not order.has_passed(place, part.priority)
+    ]
+    merged = sa.union_all(*(sa.select(first) for first in firsts)).subquery()
+    columns = [merged.c[str(column.key)] for column in key]
+    ids = sa.select(columns[-1]).order_by(*order.sorting(columns)).limit(limit)
+    entries = _ENTRIES.where(PREDICTIONS.c.id.in_(ids.scalar_subquery()))
     return entries.add_columns(*(column for column in key if column.key == SORTED_BY)).order_by(*order.sorting(key))
 
 
-def _searched(record: Summary) -> str:
-    values = (record.attributes.get("PatientName", ""), record.attributes.get("PatientID", ""), record.accession_number)
-    return "\n".join(values).casefold()
+def _count(connection: sa.Connection, filters: Filters) -> int:
+    parts = [sa.select(sa.literal(1)).select_from(WORKLIST).where(*part.conditions()) for part in filters.ranges()]
+    counted = sa.union_all(*parts).limit(MOST_COUNTED).subquery()
+    return int(connection.execute(sa.select(sa.func.count()).select_from(counted)).scalar_one())
 
 
 def _entry(row: sa.Row[Any]) -> Entry:

@@ -63,6 +63,7 @@ import { Problem, problemOf, UNREACHABLE } from "./problem.js";
  * @property {Entry[]} items
  * @property {string | null} next
  * @property {number} total
+ * @property {number} counted_to  number that stands for itself and every larger one in `total` and `unread`
  * @property {Record<Priority, number>} unread
  * @property {string | null} oldest_unread_stat
  *

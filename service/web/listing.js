@@ -10,6 +10,15 @@ import { orderBy } from "./place.js";
 
 export const ROWS = 50;
 
+/**
+ * Return the text of a number of entries, which are counted up to a limit.
+ * @param {number} number
+ * @param {number} limit
+ */
+export function counted(number, limit) {
+  return number.toLocaleString("en") + (number >= limit ? "+" : "");
+}
+
 export class Listing {
   /** @type {Filters} */
   filters = {};
@@ -18,8 +27,8 @@ export class Listing {
   /** @type {Entry[]} */
   items = [];
   total = 0;
-  /** @type {Pick<Page, "unread" | "oldest_unread_stat">} */
-  counts = { unread: { STAT: 0, HIGH: 0, ROUTINE: 0 }, oldest_unread_stat: null };
+  /** @type {Pick<Page, "counted_to" | "unread" | "oldest_unread_stat">} */
+  counts = { counted_to: 1, unread: { STAT: 0, HIGH: 0, ROUTINE: 0 }, oldest_unread_stat: null };
   /** @type {string | null} */
   #next = null;
   /** @type {Paging[]} */

@@ -57,6 +57,7 @@ def test_the_worklist_has_the_predictions_by_urgency(client: Client, posted: lis
     assert {entry.id for entry in page.items} == {item["id"] for item in posted}
     assert keys == sorted(keys)
     assert (page.total, page.next) == (5, None)
+    assert page.counted_to > page.total
     stat = [entry.created for entry in page.items if entry.priority == "STAT"]
     assert page.oldest_unread_stat == min(stat, default=None)
     assert {entry.view_position for entry in page.items} == {"PA"}

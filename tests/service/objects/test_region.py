@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from service.objects.region import region
-from service.objects.resampling import WHOLE, upsampled
+from service.objects.resampling import WHOLE, Content, levels, mask, upsampled
 
 SIZE = (96, 80)
 
 
 def labelled(heat: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
     """The 8-connected parts of the upsampled map at or above 0.7, by another program."""
-    labels, count = ndimage.label(upsampled(heat, size, WHOLE) >= 0.7, np.ones((3, 3)))
+    labels, count = ndimage.label(mask(heat, size, WHOLE, 0.7), np.ones((3, 3)))
     return [labels == number for number in range(1, count + 1)]
 
 
@@ -31,6 +31,16 @@ def test_the_box_of_each_component_gives_that_component(seed: int, shape: tuple[
     for part, box in zip(parts, boxes, strict=True):
         if boxes.count(box) == 1:  # two crossing diagonals may share a box
             np.testing.assert_array_equal(region(heat, SIZE, WHOLE, box), part)
+
+
+@pytest.mark.parametrize("content", [WHOLE, (0.125, 0.0, 0.875, 1.0)])
+@pytest.mark.parametrize("size", [SIZE, (3, 5)])
+def test_levels_and_mask_are_those_of_the_upsampled_map(size: tuple[int, int], content: Content) -> None:
+    heat = np.random.default_rng(1).random((8, 8), np.float32)
+    values = upsampled(heat, size, content)
+
+    np.testing.assert_array_equal(levels(heat, size, content, 255), np.rint(values * 255))
+    np.testing.assert_array_equal(mask(heat, size, content, 0.5), values >= 0.5)
 
 
 def test_parts_that_touch_at_a_corner_are_one() -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from service.errors import InvalidRequest, NotFound
+from service.errors import Conflict, InvalidRequest, NotFound
+from service.storage import opinions as module
 from service.storage.opinions import Opinions, current
 from service.storage.records import Records
 from tests.service.records import finding
@@ -35,6 +36,22 @@ def test_an_opinion_is_replaced_and_withdrawn_and_the_earlier_ones_stay(opinions
         *(("agree", "AB"), ("disagree", "CD"), ("disagree", "AB"), (None, "AB"))
     ]
     assert [opinion.at for opinion in history] == sorted(opinion.at for opinion in history)
+
+
+def test_the_number_of_opinions_is_limited_and_the_last_can_be_withdrawn(
+    opinions: Opinions, id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_KEPT", 2)
+    opinions.give(id, "Mass", "agree", "AB")
+    opinions.give(id, "Mass", "disagree", "AB")
+
+    with pytest.raises(Conflict) as many:
+        opinions.give(id, "Mass", "agree", "CD")
+    assert many.value.code == "too_many_opinions"
+    assert given(opinions, id) == [("Mass", "disagree", "AB")]
+
+    assert len(opinions.give(id, "Mass", None, "AB")) == 3
+    assert given(opinions, id) == []
 
 
 def test_to_withdraw_nothing_changes_nothing(opinions: Opinions, id: str) -> None:

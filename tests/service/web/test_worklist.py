@@ -322,6 +322,16 @@ def test_a_long_list_is_shown_page_by_page(tab: Tab, service: httpx.Client, pred
     tab.key("j")
     tab.drawn(ids[50])
 
+    def much_longer(route: Route) -> None:
+        longer = {"total": 10_000, "counted_to": 10_000, "unread": {"STAT": 2, "HIGH": 10_000, "ROUTINE": 9_999}}
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | longer)
+
+    tab.page.route("**/v1/worklist/search", much_longer)
+    tab.open().listed()
+    assert tab.text("#position") == "1–50 of 10,000+"
+    assert tab.page.locator("#unread li b").all_inner_texts() == ["2", "10,000+", "9,999"]
+
 
 def test_a_reload_keeps_filters_order_and_search_but_the_address_names_nobody(
     tab: Tab, service: httpx.Client, predictions: list[Any]

@@ -1,0 +1,76 @@
+"""Entries of the worklist in its table: written with each record; the newest one of an instance is on the list."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.errors import NotFound
+from service.storage.record import Summary, check_id
+from service.storage.tables import INSTANCES, WORKLIST
+from service.triage.rule import PRIORITIES
+
+_NO_MARGIN = 1e300  # urgency without a margin: sorts after every entry that has one
+_LONGEST = 64  # characters of a text that is sorted by, so that cursors are short
+
+
+def insert_entry(connection: sa.Connection, record: Summary, instance: int) -> None:
+    """Insert the entry of a new record; it replaces older ones of its instance, which must be locked."""
+    connection.execute(sa.insert(WORKLIST).values(entry_values(record, instance)))
+    list_newest(connection, instance)
+
+
+def entry_values(record: Summary, instance: int) -> dict[str, Any]:
+    """Return the columns of the table `worklist` for a new record that is not on the list yet."""
+    prediction = record.prediction
+    return {
+        "prediction_id": record.id,
+        "instance_id": instance,
+        "newest": False,
+        "unread": True,
+        "rank": PRIORITIES.index(prediction.priority),
+        "urgency": _NO_MARGIN if prediction.margin is None else -prediction.margin,
+        "created": record.created,
+        "positive": "".join(f"|{label}|" for label in prediction.positive),
+        "reason": "".join(f"|{label}|" for label in prediction.reason),
+        "searched": _searched(record),
+        "patient_key": _searched(record)[:_LONGEST],
+        "study_key": "".join(record.attributes.get(f"Study{part}", "") for part in ("Date", "Time"))[:_LONGEST],
+    }
+
+
+def lock_instance(connection: sa.Connection, instance: int) -> None:
+    """Lock an instance before its records are read or one is added, so that concurrent writers see each other's.
+
+    Inserting a record takes a shared lock on its instance. Two writers that both held it, and then asked for the
+    exclusive one, would deadlock; so the exclusive lock comes first.
+    """
+    connection.execute(sa.select(INSTANCES.c.id).where(INSTANCES.c.id == instance).with_for_update())
+
+
+def require_entry(connection: sa.Connection, id: str, lock: bool = False) -> int:
+    """Return the rank of a record; locked, so that what readers add to it changes one after another.
+
+    Raises
+    ------
+    NotFound
+    """
+    check_id(id)
+    entry = sa.select(WORKLIST.c.rank).where(WORKLIST.c.prediction_id == id)
+    rank = connection.scalar(entry.with_for_update() if lock else entry)
+    if rank is None:
+        raise NotFound("no such prediction")
+    return int(rank)
+
+
+def list_newest(connection: sa.Connection, instance: int | None) -> None:
+    """Put the newest record of an instance on the list and take the others off; the instance must be locked."""
+    same_instance = WORKLIST.c.instance_id == instance
+    newest = sa.select(WORKLIST.c.prediction_id).where(same_instance)
+    newest = newest.order_by(WORKLIST.c.created.desc(), WORKLIST.c.prediction_id.desc()).limit(1)
+    id = connection.scalar(newest)
+    connection.execute(sa.update(WORKLIST).where(same_instance).values(newest=WORKLIST.c.prediction_id == id))
+
+
+def _searched(record: Summary) -> str:
+    values = (record.attributes.get("PatientName", ""), record.attributes.get("PatientID", ""), record.accession_number)
+    return "\n".join(values).casefold()
