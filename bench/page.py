@@ -55,12 +55,12 @@ _DRAG = """(frames) => new Promise((resolve) => {
 })"""
 
 
-def film(number: int) -> bytes:
+def film(number: int, height: int = HEIGHT, width: int = WIDTH) -> bytes:
     """Return an uncompressed 12-bit radiograph of smooth random values with noise, as most that a service receives."""
     random = np.random.default_rng(number)
     coarse = random.random((12, 10), dtype=np.float32)
-    clouds = np.asarray(Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
-    pixels = np.clip(clouds * 3600 + 300 + 40 * random.standard_normal((HEIGHT, WIDTH), np.float32), 0, 4095)
+    clouds = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    pixels = np.clip(clouds * 3600 + 300 + 40 * random.standard_normal((height, width), np.float32), 0, 4095)
     uids = {"SOPInstanceUID": f"2.25.31{number}", "StudyInstanceUID": f"2.25.32{number}"}
     return encode(chest(pixels.astype(np.uint16), PatientName=f"PHANTOM^{number}", **uids))
 

@@ -70,6 +70,14 @@ class Limits(Group):
     )
     decode_workers: int = Field(2, ge=1, le=64, description="number of decoder processes")
     max_in_flight: int = Field(32, ge=1, description="files processed at once; more are answered 503")
+    max_bytes_in_flight: int = Field(
+        4 * 2**30,
+        ge=2**10,
+        description="bytes of request bodies that arrive at once, by their headers; more are answered 503",
+    )
+    max_client_bytes_in_flight: int = Field(
+        2**30, ge=2**10, description="the same of one client (API key, else address); of one body at least"
+    )
     requests_per_second: float = Field(
         200.0,
         ge=0,

@@ -35,7 +35,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 GROUND = {"service.dicom": {"service.errors"}, "service.artefact": {"service.errors"}}
 
 TRAINING_FLOORS: tuple[tuple[str, ...], ...] = (
-    ("training.errors",),
+    ("training.errors", "training.progress"),
     ("training.data",),
     ("training.phantom",),
     ("training.evaluation",),

@@ -56,7 +56,7 @@ def _options(
 
 
 @app.command()
-def predict(
+def predict(  # noqa: PLR0913 - options
     paths: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="DICOM files, or folders of them.")],
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per file and line, as the REST API returns it.")
@@ -64,6 +64,20 @@ def predict(
     csv_table: Annotated[
         bool, typer.Option("--csv", help="Print a CSV table with the priority and the probabilities of each file.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Add the lines of --json or --csv to this file, and predict only files that have none in it.",
+        ),
+    ] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the table to this Parquet file, and predict only files that have no row in it; needs pyarrow.",
+        ),
+    ] = None,
     overlay: Annotated[
         Path | None,
         typer.Option(
@@ -80,26 +94,36 @@ def predict(
         ),
     ] = False,
 ) -> None:
-    """Predict the findings in DICOM files without a server; nothing is stored.
+    """Predict the findings in DICOM files without a server, on all processors.
 
-    Without --json and --csv, prints a summary of each file. In a folder and the folders below it, the files named .dcm,
-    .dicom or .ima and those with a DICOM preamble are predicted; with --as-chest also those named .png, .jpg or .jpeg.
+    Without --json, --csv and --parquet, prints a summary of each file. In a folder and the folders below it, the files
+    named .dcm, .dicom or .ima and those with a DICOM preamble are predicted; with --as-chest also those named .png,
+    .jpg or .jpeg.
 
     Exit status: 0 if every file was predicted, 1 if a file was refused or its overlay could not be written, 2 if the
-    command could not start, 130 if it was interrupted (Ctrl-C). What was printed by then is complete.
+    command could not start, 130 if it was interrupted (Ctrl-C). What was printed by then is complete. With --output or
+    --parquet the same command goes on after an interruption, a kill or a failure, and after files were added.
     """
-    if json_lines and csv_table:
-        raise typer.BadParameter("--json and --csv exclude each other")
-    form: Format = "json" if json_lines else "csv" if csv_table else "words"
-    done = ""
+    forms: dict[Format, bool] = {"json": json_lines, "csv": csv_table, "parquet": parquet is not None}
+    chosen = [form for form, is_chosen in forms.items() if is_chosen]
+    if len(chosen) > 1:
+        raise typer.BadParameter("--json, --csv and --parquet exclude each other")
+    if output and chosen not in (["json"], ["csv"]):
+        raise typer.BadParameter("--output needs --json or --csv")
+    kept, done = output or parquet, ""
     try:
         from service.cli import predict as batch
+        from service.cli.listing import files
 
-        files = batch.files(paths, as_chest)
-        tally = asyncio.run(batch.run(settings.load(), files, batch.Job(form, overlay, as_chest)))
+        listed = files(paths, as_chest)
+        job = batch.Job(chosen[0] if chosen else "words", kept, overlay, as_chest)
+        tally = asyncio.run(batch.run(settings.load(), listed, job))
         if not tally.interrupted:
+            if kept:
+                typer.echo(f"{kept}: {tally.summary()}", err=True)
             raise typer.Exit(REFUSED if tally.failed else 0)
-        done = f" after {tally.done} of {len(files)} files"
+        done = f" after {tally.done} of {len(listed)} files"
+        done += "; the same command goes on from there" if kept else ""
     except KeyboardInterrupt:  # before or after the event loop, or for the second time
         pass
     start_of_line = "\r" if sys.stderr.isatty() else ""  # a terminal has written ^C there

@@ -1,7 +1,9 @@
-"""How `triage predict` prints the result of a file: words, JSON lines or a CSV table."""
+"""The result of a file in words, as a line of JSON and as the row of a table, and how results are printed."""
 
 import csv
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
@@ -12,26 +14,50 @@ from service.artefact.card import NOTICE
 
 Item = dict[str, Any]
 Writer = Callable[[Item], None]
-Format = Literal["words", "json", "csv"]
+Format = Literal["words", "json", "csv", "parquet"]
 
-_BETWEEN = "; "  # between several values of one cell, as in the CSV table of the worklist
+_BEFORE_LABELS = ("filename", "status", "code", "detail", "priority", "margin", "reason", "flags")
+BETWEEN = "; "  # between several values of one cell, as in the CSV table of the worklist
 
 
-def writer(form: Format, labels: Sequence[str]) -> Writer:
+def writer(form: Literal["words", "json", "csv"], labels: Sequence[str]) -> Writer:
     """Print what stands above the results, and return a function that prints one result at once, whole."""
     if form == "json":
-        return lambda item: typer.echo(json.dumps(item))
+        return lambda item: _print(json_line(item))
     if form == "words":
         typer.echo(NOTICE)
-        return lambda item: typer.echo("\n".join(_words(item)))
-    table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(("filename", "status", "code", "detail", "priority", "margin", "reason", "flags", *labels))
+        return lambda item: _print("\n".join(_words(item)) + "\n")
+    _print(csv_line(columns(labels)))
+    return lambda item: _print(csv_line(cells(item, len(labels))))
 
-    def write(item: Item) -> None:
-        table.writerow(_row(item, len(labels)))
-        sys.stdout.flush()  # so that a table cut short ends with a whole line
 
-    return write
+def append(descriptor: int, data: bytes) -> None:
+    """Write all of the data; one call may take only a part, as when the disk fills up or a signal arrives."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def json_line(item: Item) -> str:
+    """Return a result as a line of JSON."""
+    return json.dumps(item) + "\n"
+
+
+def csv_line(row: Sequence[str]) -> str:
+    """Return a row of a CSV table, which has several lines if a value has."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(row)
+    return text.getvalue()
+
+
+def _print(text: str) -> None:
+    """Print a whole text: `sys.stdout` drops the rest of one if Ctrl-C interrupts its write to a terminal."""
+    sys.stdout.flush()
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:  # it is not a file
+        sys.stdout.write(text)
+    else:
+        append(descriptor, text.encode(sys.stdout.encoding, "backslashreplace"))
 
 
 def without_picture(item: Item) -> str:
@@ -40,36 +66,54 @@ def without_picture(item: Item) -> str:
     return f"{item['filename']}: no picture ({refusal['code']}): {refusal['detail']}"
 
 
-def _codes(refusal: dict[str, Any]) -> list[str]:
-    return [reason["code"] for reason in refusal.get("errors", [refusal])]
+def codes(item: Item) -> list[str]:
+    """Return the codes of the reasons why a file was refused; none if it was predicted."""
+    refusal = item.get("problem")
+    return [] if refusal is None else [reason["code"] for reason in refusal.get("errors", [refusal])]
 
 
-def _row(item: Item, count: int) -> list[object]:
+def columns(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a table's columns."""
+    return *_BEFORE_LABELS, *labels, "artefact_sha256"
+
+
+def values(item: Item, count: int) -> list[Any]:
+    """Return a row of a table of `count` labels, with None where there is no value and lists of codes and names."""
+    start = [item["filename"], item["status"], codes(item)]
     if "problem" in item:
-        refusal = item["problem"]
-        codes = _BETWEEN.join(_codes(refusal))
-        return [item["filename"], item["status"], codes, refusal["detail"], "", "", "", "", *[""] * count]
-    prediction = item["prediction"]
-    margin = item["margin"]
-    probabilities = (finding["probability"] for finding in prediction["findings"])
-    return [
-        item["filename"],
-        item["status"],
-        "",
-        "",
-        prediction["priority"],
-        "" if margin is None else f"{margin:.6f}",
-        _BETWEEN.join(prediction["reason"]),
-        _BETWEEN.join(prediction["flags"]),
-        *("" if probability is None else f"{probability:.6f}" for probability in probabilities),
-    ]
+        middle = [item["problem"]["detail"], None, None, [], [], *[None] * count]
+    else:
+        prediction = item["prediction"]
+        probabilities = [finding["probability"] for finding in prediction["findings"]]
+        middle = [
+            None,
+            prediction["priority"],
+            item["margin"],
+            prediction["reason"],
+            prediction["flags"],
+            *probabilities,
+        ]
+    return [*start, *middle, item["artefact_sha256"]]
+
+
+def cells(item: Item, count: int) -> list[str]:
+    """Return a row as text."""
+    return [_cell(value) for value in values(item, count)]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return BETWEEN.join(value)
+    return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
 def _words(item: Item) -> Iterator[str]:
     """Format a prediction for people: a line for the file, and below it a line per finding."""
     if "problem" in item:
         refusal = item["problem"]
-        yield f"{item['filename']}: refused ({', '.join(_codes(refusal))}): {refusal['detail']}"
+        yield f"{item['filename']}: refused ({', '.join(codes(item))}): {refusal['detail']}"
         return
     prediction = item["prediction"]
     reason = ", ".join(prediction["reason"])

@@ -1,34 +1,41 @@
-"""`triage predict`: find the files, predict several at a time, print the results in order; nothing is stored."""
+"""`triage predict`: predict files, several at a time, and keep the results in order; nothing else is stored."""
 
 import asyncio
 import os
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
-from service.cli.formats import Format, Item, without_picture, writer
+from service.artefact.file import Artefact
+from service.cli.formats import BETWEEN, Format, Item, codes, without_picture, writer
+from service.cli.line_file import line_file
+from service.cli.listing import overlays
+from service.cli.results import Results
+from service.cli.tally import Tally
 from service.dicom.foreign_format import foreign_format
 from service.dicom.plain_picture import FORMATS, as_chest
 from service.errors import ConfigurationError, InvalidRequest
 from service.http.bodies import prediction_body
 from service.http.presented import present
 from service.http.problems import problem
+from service.inference.provider import processors
 from service.objects.drawing import Drawing
 from service.prediction.predictor import Predictor
 from service.settings import Settings
 from service.telemetry import describe, log
 
-SUFFIXES = (".dcm", ".dicom", ".ima")
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 ASSUMED = "assumed_chest"  # flag of a picture without DICOM attributes
+IN_WORK = 2  # files in memory for each decoder process, so that none waits for the next
+WAITING = 32  # results for each decoder process that may wait for an earlier file, such as a large one
+
+Request = tuple[Path, Path | None]  # a file, and its picture if there will be one
 
 
 @dataclass(frozen=True)
@@ -38,87 +45,100 @@ class Job:
     Attributes
     ----------
     form
-        How the results are printed.
+        Form of the results.
+    output
+        File to which the results are added; without one they are printed.
     overlay
-        Folder of the PNG files, if any. A prediction is printed even if its PNG cannot be written.
+        Folder of the PNG files, if any. A prediction is kept even if its PNG cannot be written.
     as_chest
         Whether PNG and JPEG pictures are taken for frontal chest radiographs.
     """
 
     form: Format
+    output: Path | None = None
     overlay: Path | None = None
     as_chest: bool = False
 
 
-@dataclass
-class Tally:
-    """How many files are done, how many of them were refused or have no PNG, and whether the run was interrupted."""
-
-    done: int = 0
-    failed: int = 0
-    interrupted: bool = False
-
-
-def files(paths: Sequence[Path], pictures: bool = False) -> list[Path]:
-    """List the files to predict: every path that is a file, and the DICOM files in every path that is a folder.
-
-    Parameters
-    ----------
-    pictures
-        Whether PNG and JPEG files in folders are listed, too.
-
-    Raises
-    ------
-    ConfigurationError
-        A path does not exist, or there is no such file.
-    """
-    listed = [file for path in paths for file in _within(path, pictures)]
-    if not listed:
-        raise ConfigurationError(
-            "no DICOM file and no picture found" if pictures else "no DICOM file found; --as-chest finds pictures, too"
-        )
-    return listed
-
-
 async def run(settings: Settings, files: Sequence[Path], job: Job) -> Tally:
-    """Predict every file and print the results in order, until the end or until it is cancelled, as by Ctrl-C.
+    """Predict every file that has no result yet, until the end or until it is cancelled, as by Ctrl-C.
 
     Raises
     ------
     ArtefactError, ConfigurationError
+    TriageError
+        `unwritable`: the results cannot be written.
     """
     if job.overlay is not None:
         if settings.triage.presentation != "full":
             raise ConfigurationError("--overlay shows a place, which TRIAGE_TRIAGE__PRESENTATION=triage_only forbids")
         _make_folder(job.overlay)
-    workers = min(settings.limits.decode_workers, len(files))
+    workers = min(_workers(settings), len(files))
     predictor, tally = Predictor(with_workers(settings, workers)), Tally()
     present(predictor.presentation)
-    write = writer(job.form, predictor.artefact.card.labels)
-    console = Console(stderr=True)
-    hidden = len(files) == 1 or not console.is_terminal
+    requests: list[Request] = []
     try:
-        async with predictor.running():
-            with Progress(console=console, disable=hidden, redirect_stdout=False, transient=True) as progress:
-                task = progress.add_task("predicting", total=len(files))
-                async with aclosing(_items(predictor, files, job, 2 * workers)) as items:
-                    async for item in items:
-                        with _erased(progress):
-                            write(item)
-                        if "picture_problem" in item:
-                            console.print(without_picture(item), markup=False, highlight=False, soft_wrap=True)
-                        tally.done += 1
-                        tally.failed += "problem" in item or "picture_problem" in item
-                        progress.advance(task)
+        with _results(job, predictor.artefact) as results:
+            for request in zip(files, overlays(files, job.overlay), strict=True):
+                known = results.known.get(_name(request[0]))
+                if known is None:
+                    requests.append(request)
+                else:
+                    tally.add(known.split(BETWEEN) if known else ())
+            tally.known = tally.done
+            if requests:
+                async with predictor.running():
+                    items = _items(predictor, requests, job.as_chest, workers)
+                    await _keep(items, job, results, tally, tally.known + len(requests))
     except asyncio.CancelledError:
         tally.interrupted = True
     return tally
+
+
+async def _keep(items: AsyncGenerator[Item, None], job: Job, results: Results, tally: Tally, total: int) -> None:
+    """Keep and count each result, with a progress bar if a person is looking."""
+    console = Console(stderr=True)
+    hidden = total == 1 or not console.is_terminal
+    with Progress(console=console, disable=hidden, redirect_stdout=False, transient=True) as progress:
+        task = progress.add_task("predicting", total=total, completed=tally.known)
+        async with aclosing(items):
+            async for item in items:
+                with nullcontext() if job.output else _erased(progress):
+                    results.write(item)
+                if "picture_problem" in item:
+                    console.print(without_picture(item), markup=False, highlight=False, soft_wrap=True)
+                tally.add(codes(item), "picture_problem" not in item)
+                progress.advance(task)
 
 
 def with_workers(settings: Settings, workers: int) -> Settings:
     """Return the settings with another number of decoder processes; each takes a second to start."""
     limits = settings.limits.model_copy(update={"decode_workers": workers})
     return settings.model_copy(update={"limits": limits})
+
+
+def _workers(settings: Settings) -> int:
+    """Return the number of decoder processes: as configured, else one for each processor."""
+    limits = settings.limits
+    return limits.decode_workers if "decode_workers" in limits.model_fields_set else processors()
+
+
+def _results(job: Job, artefact: Artefact) -> AbstractContextManager[Results]:
+    match job:
+        case Job("parquet", Path() as output):
+            from service.cli.parquet_table import parquet_table
+
+            return parquet_table(output, artefact)
+        case Job("json" | "csv" as form, Path() as output):
+            return line_file(output, form, artefact)
+        case Job("words" | "json" | "csv" as form):
+            return nullcontext(Results(writer(form, artefact.card.labels)))
+    raise ConfigurationError(f"results in the form {job.form} cannot be printed")
+
+
+def _name(file: Path) -> str:
+    """Return the name of a file as text, also if its bytes are not UTF-8."""
+    return os.fsencode(file).decode(errors="backslashreplace")
 
 
 @contextmanager
@@ -132,29 +152,6 @@ def _erased(progress: Progress) -> Iterator[None]:
         progress.start()
 
 
-def _within(path: Path, pictures: bool) -> Iterator[Path]:
-    if not path.exists():
-        raise ConfigurationError(f"{path}: no such file or folder")
-    if path.is_dir():
-        yield from sorted(file for file in path.rglob("*") if file.is_file() and _is_wanted(file, pictures))
-    else:
-        yield path
-
-
-def _is_wanted(file: Path, pictures: bool) -> bool:
-    return _looks_like_dicom(file) or (pictures and file.suffix.lower() in PICTURE_SUFFIXES)
-
-
-def _looks_like_dicom(file: Path) -> bool:
-    if file.suffix.lower() in SUFFIXES:
-        return True
-    try:
-        with file.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,12 +161,16 @@ def _make_folder(folder: Path) -> None:
         raise ConfigurationError(f"{folder}: not writable")
 
 
-async def _items(predictor: Predictor, files: Sequence[Path], job: Job, at_once: int) -> AsyncGenerator[Item, None]:
+async def _items(
+    predictor: Predictor, requests: Sequence[Request], pictures: bool, workers: int
+) -> AsyncGenerator[Item, None]:
+    """Predict files and return the results in order; a bounded number of files and results is in memory."""
     ahead: deque[asyncio.Task[Item]] = deque()
+    places = asyncio.Semaphore(IN_WORK * workers)
     try:
-        for file, picture in zip(files, _pictures(files, job.overlay), strict=True):
-            ahead.append(asyncio.create_task(_item(predictor, file, picture, job.as_chest)))
-            if len(ahead) == at_once:
+        for request in requests:
+            ahead.append(asyncio.create_task(_item(predictor, request, pictures, places)))
+            if len(ahead) == WAITING * workers:
                 yield await ahead.popleft()
         while ahead:
             yield await ahead.popleft()
@@ -179,17 +180,14 @@ async def _items(predictor: Predictor, files: Sequence[Path], job: Job, at_once:
         await asyncio.gather(*ahead, return_exceptions=True)
 
 
-def _pictures(files: Sequence[Path], folder: Path | None) -> Iterator[Path | None]:
-    """Return the path of each file's picture; files of the same name in several folders get a number."""
-    used: set[str] = set()
-    for file in files:
-        numbered = (f"{file.stem}-{number}" for number in count(2))
-        name = next(name for name in chain([file.stem], numbered) if name not in used)
-        used.add(name)
-        yield folder and folder / f"{name}.png"
+async def _item(predictor: Predictor, request: Request, pictures: bool, places: asyncio.Semaphore) -> Item:
+    async with places:
+        outcome = await _outcome(predictor, request, pictures)
+    return {"filename": _name(request[0]), **outcome, "artefact_sha256": predictor.artefact.sha256}
 
 
-async def _item(predictor: Predictor, file: Path, picture: Path | None, pictures: bool) -> Item:
+async def _outcome(predictor: Predictor, request: Request, pictures: bool) -> Item:
+    file, picture = request
     try:
         data = await asyncio.to_thread(_read, predictor, file)
         if assumed := pictures and foreign_format(data) in FORMATS:
@@ -197,13 +195,13 @@ async def _item(predictor: Predictor, file: Path, picture: Path | None, pictures
         record = await predictor.infer(await predictor.prepare(data))
     except Exception as error:  # one bad file does not stop the others
         refusal = _problem(error, "unreadable")
-        return {"filename": str(file), "status": refusal["status"], "problem": refusal}
+        return {"status": refusal["status"], "problem": refusal}
     if assumed:
         flags = (ASSUMED, *record.prediction.flags)
         record = replace(record, prediction=replace(record.prediction, flags=flags))
     unstored = {"id": None, "links": None}  # no server has it under an id
     prediction = prediction_body(record).model_dump(mode="json") | unstored
-    item = {"filename": str(file), "status": 200, "prediction": prediction, "margin": record.prediction.margin}
+    item = {"status": 200, "prediction": prediction, "margin": record.prediction.margin}
     try:
         if picture is not None:
             await asyncio.to_thread(picture.write_bytes, await predictor.draw(record, data, Drawing()))

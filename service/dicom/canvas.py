@@ -104,9 +104,26 @@ def grey_values(path: Path) -> Floats:
 
 
 def _resize(values: Floats, height: int, width: int) -> Floats:
-    image = Image.fromarray(np.ascontiguousarray(values, np.float32))  # mode F
+    shrunk = _shrink_rows(values, height) if height < values.shape[0] else values
+    image = Image.fromarray(np.ascontiguousarray(shrunk, np.float32))  # mode F
     resized = image.resize((width, height), Image.Resampling.BILINEAR)  # antialiased when reducing
     return np.clip(np.asarray(resized, np.float32), 0, 1)
+
+
+def _shrink_rows(values: Floats, height: int) -> Floats:
+    """Reduce the number of rows as Pillow's antialiased bilinear resize does, in less time: it works on columns first.
+
+    Each new row is the mean of the rows within one new row of its centre, with weights that fall to 0 there.
+    """
+    scale = values.shape[0] / height
+    rows = np.empty((height, values.shape[1]), np.float32)
+    for row in range(height):
+        centre = (row + 0.5) * scale
+        first, end = max(int(centre - scale + 0.5), 0), min(int(centre + scale + 0.5), values.shape[0])
+        weights = np.maximum(1 - np.abs(np.arange(first, end) + 0.5 - centre) / scale, 0)
+        weights = (weights / weights.sum()).astype(np.float32)
+        rows[row] = np.einsum("k,kw->w", weights, values[first:end])  # not `@`, which would start threads
+    return rows
 
 
 def _edges(start: float, end: float, length: int) -> tuple[int, int]:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rle.rle import decode_frame
 
+_JPEG2000_THREADS = 2  # it is the slowest codec: a file that arrives alone is decoded on two cores
+
 Samples = NDArray[np.integer[Any]]
 
 
@@ -25,7 +27,7 @@ def decode_jpeg_ls(stream: bytes) -> Samples:
 
 def decode_jpeg2000(stream: bytes) -> Samples:
     """Decode a JPEG 2000 or HTJ2K code stream with OpenJPEG."""
-    return np.asarray(imagecodecs.jpeg2k_decode(stream, numthreads=1))
+    return np.asarray(imagecodecs.jpeg2k_decode(stream, numthreads=_JPEG2000_THREADS))
 
 
 def decode_htj2k(stream: bytes) -> Samples:

@@ -132,7 +132,8 @@ def _plain(dataset: Dataset, syntax: str) -> Stored:
     else:
         words = np.frombuffer(native_pixels(dataset), f"<u{allocated // 8}", pixels)
     shift = max(integer(dataset, "HighBit", bits - 1) - bits + 1, 0)
-    return _extended(words >> words.dtype.type(shift), bits, bool(integer(dataset, "PixelRepresentation")))
+    shifted = words >> words.dtype.type(shift) if shift else words
+    return _extended(shifted, bits, bool(integer(dataset, "PixelRepresentation")))
 
 
 def _from_stream(dataset: Dataset, syntax: str) -> Stored:
@@ -150,7 +151,8 @@ def _from_stream(dataset: Dataset, syntax: str) -> Stored:
 
 def _extended(words: NDArray[np.unsignedinteger[Any]], bits: int, signed: bool) -> Stored:
     """Keep the lowest bits of words, and extend the sign."""
-    masked: Stored = words & words.dtype.type((1 << bits) - 1)
+    whole = bits == 8 * words.itemsize
+    masked: Stored = words if whole else words & words.dtype.type((1 << bits) - 1)
     if not signed:
         return masked
     sign = words.dtype.type(1 << bits - 1)

@@ -23,12 +23,15 @@ class Display:
         [H, W] float32 in [0, 1], 0 black.
     presentation
         The presentation that they are from.
+    greys
+        [N] float32 in [0, 1], the grey of each stored value from the smallest of the image to the largest.
     blank
         Whether the image, without its padding and what its shutter covers, is of one of 256 greys.
     """
 
     values: NDArray[np.float32]
     presentation: Presentation
+    greys: NDArray[np.float32]
     blank: bool
 
 
@@ -53,7 +56,7 @@ def display(stored: NDArray[np.integer[Any]], dataset: Dataset, window: Window |
         shown = replace(shown, voi=window)
     levels = measure(shown.shutter)
     greys = np.where(levels.padding, 0.0, shown.shade(levels.values)).astype(np.float32)
-    values, visible = greys[levels.index], np.rint(255 * greys[levels.visible])
+    values, visible = levels.spread(greys), np.rint(255 * greys[levels.visible(shown.is_monotone)])
     if shown.shutter is not None:
         values[shown.shutter.covered] = 0
-    return Display(values, shown, blank=visible.size == 0 or bool(visible.min() == visible.max()))
+    return Display(values, shown, greys, blank=visible.size == 0 or bool(visible.min() == visible.max()))

@@ -66,6 +66,11 @@ class Presentation:
     shutter: Shutter | None
     flags: tuple[str, ...]
 
+    @property
+    def is_monotone(self) -> bool:
+        """Whether greys only rise with the stored values, or only fall."""
+        return not isinstance(self.modality, Table) and not isinstance(self.voi, Table)
+
     def rescale(self, stored: Values) -> Values:
         """Apply the Modality LUT transformation to stored values, [N] float64 -> [N] float64."""
         return _rescale(stored, self.modality)
@@ -150,13 +155,17 @@ def _window(
     unknown = () if first.function in FUNCTIONS else ("voi_function_unknown",)
     if not is_valid(first):
         return _range(levels(), modality), (*unknown, "window_width_invalid")
-    if is_beside(_rescale(levels().values, modality)[levels().visible], first):
+    if is_beside(_rescale(levels().values, modality)[_visible(levels(), modality)], first):
         return _range(levels(), modality), (*unknown, "window_unusable")
     return first, unknown
 
 
 def _range(levels: Levels, modality: Table | Rescale | None) -> Span:
-    return full_span(_rescale(levels.values, modality), levels.visible)
+    return full_span(_rescale(levels.values, modality), _visible(levels, modality))
+
+
+def _visible(levels: Levels, modality: Table | Rescale | None) -> NDArray[np.bool_]:
+    return levels.visible(monotone=not isinstance(modality, Table))
 
 
 def _is_display_ready(levels: Callable[[], Levels], modality: Table | Rescale | None, dataset: Dataset) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
@@ -15,20 +16,21 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from service.dicom.attributes import attributes
-from service.dicom.decoder import decode, depth_flags
+from service.dicom.decoder import Stored, decode, depth_flags
 from service.dicom.elements import UID, name, text
 from service.dicom.gate import accept
-from service.dicom.pixels import display
+from service.dicom.pixels import Display, display
 from service.dicom.policy import Policy
 from service.dicom.reader import Bounds, read, read_with_flags
 from service.dicom.unwindowed import Unwindowed, without_window
-from service.errors import MalformedDicom, Reason, TriageError, UnsuitableImage, about
+from service.errors import MalformedDicom, NotFound, Reason, TriageError, UnsuitableImage, about
 
 Result = TypeVar("Result")
 
 # Raised by 1 whenever the display values of any file change: hashes are comparable only within one version.
 # 2: display shutter, fallback from an unusable VOI, precision of the code stream.
-IDENTITY_VERSION = 2
+# 3: hash of stored values and their greys in place of that of the display values.
+IDENTITY_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Header:
     aspect
         Height over width of a pixel.
     display_sha256
-        Hash of the display values before resizing, and of their shape.
+        Hash of what the display values before resizing are made of, see `display_sha256`.
     timings_ms
         Durations of `read`, `decode` and `prepare`.
     """
@@ -117,20 +119,37 @@ def display_values(data: bytes, bounds: Bounds = Bounds()) -> NDArray[np.float32
     return _with_errors_of_the_file(partial(_display_values, data, bounds))
 
 
-def identity_sha256(data: bytes, bounds: Bounds = Bounds()) -> str:  # noqa: B008 (frozen)
-    """Return the hash of a stored file's display values under today's rule.
+def shows_the_same(data: bytes, bounds: Bounds, other: Path) -> bool:
+    """Whether two stored files have equal display values.
 
     Raises
     ------
     MalformedDicom, TooLarge, UnsupportedEncoding
+    NotFound
+        There is no file `other`.
     """
-    return display_sha256(display_values(data, bounds))
+    try:
+        content = other.read_bytes()
+    except FileNotFoundError:
+        raise NotFound("no such instance") from None
+    return np.array_equal(display_values(data, bounds), display_values(content, bounds))
 
 
-def display_sha256(values: NDArray[np.float32]) -> str:
-    """Hash [H, W] float32 values, as little-endian float32, and their shape; lower-case hex."""
-    digest = hashlib.sha256(f"{values.shape[0]}x{values.shape[1]}\n".encode())
-    digest.update(np.ascontiguousarray(values + np.float32(0), "<f4").data)  # + 0 turns -0 into 0
+def display_sha256(stored: Stored, image: Display) -> str:
+    """Hash stored values, [H, W], and all that makes display values of them: their greys and the shutter.
+
+    Equal hashes mean equal display values. Different hashes may also have equal ones: an image with its values written
+    in another way, such as signed.
+
+    Returns
+    -------
+    SHA-256, lower-case hex.
+    """
+    digest = hashlib.sha256(f"{stored.shape[0]}x{stored.shape[1]} {stored.dtype.kind}{stored.itemsize}\n".encode())
+    digest.update(np.ascontiguousarray(stored, stored.dtype.newbyteorder("<")).data)
+    digest.update((image.greys + np.float32(0)).astype("<f4").data)  # + 0 turns -0 into 0
+    if image.presentation.shutter is not None:
+        digest.update(np.packbits(image.presentation.shutter.covered).data)
     return digest.hexdigest()
 
 
@@ -193,7 +212,7 @@ def _accepted(dataset: Dataset, policy: Policy, flags: tuple[str, ...], start: f
         height=stored.shape[0],
         width=stored.shape[1],
         aspect=image.presentation.geometry.aspect,
-        display_sha256=display_sha256(image.values),
+        display_sha256=display_sha256(stored, image),
         timings_ms=_timings(start, read_end, decode_end, perf_counter()),
     )
     return Radiograph(header, image.values)

@@ -94,13 +94,13 @@ def without_window(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Unwind
     measure = cache(partial(levels_of, stored, dataset))
     shown = presentation(measure, dataset)
     levels = measure(shown.shutter)
-    values, window = shown.rescale(levels.values), shown.voi
+    values, window, visible = shown.rescale(levels.values), shown.voi, levels.visible(shown.is_monotone)
     if has_lut := isinstance(window, Table):
         values, window = look_up(values, window), Span(0, window.highest)
-    if not np.isfinite(2 * values[levels.visible]).all():
+    if not np.isfinite(2 * values[visible]).all():
         raise MalformedDicom(f"{name('RescaleSlope')} is too large", "value_invalid")
     codes, slope, intercept, padding = _encode(values, levels, shown)
-    pixels = codes[levels.index]
+    pixels = levels.spread(codes)
     if shown.shutter is not None and padding is not None:
         pixels[shown.shutter.covered] = padding
     return Unwindowed(
@@ -110,7 +110,7 @@ def without_window(stored: NDArray[np.integer[Any]], dataset: Dataset) -> Unwind
         padding=padding,
         invert=shown.inverse,
         voi_lut=has_lut,
-        windows=_presets(window, full_span(values, levels.visible), () if has_lut else windows(dataset), dataset),
+        windows=_presets(window, full_span(values, visible), () if has_lut else windows(dataset), dataset),
         spacing=shown.geometry.spacing,
         spacing_from=shown.geometry.spacing_from,
         aspect=shown.geometry.aspect,
@@ -122,8 +122,8 @@ def _encode(
     values: NDArray[np.float64], levels: Levels, shown: Presentation
 ) -> tuple[NDArray[np.uint16], float, float, int | None]:
     """Return the code of each level, [N]; slope and intercept that turn codes into values; the code of padding."""
-    has_padding = shown.shutter is not None or bool((levels.occurs & levels.padding).any())
-    low, high = full_span(values, levels.visible)
+    has_padding = shown.shutter is not None or (levels.padding.any() and bool(levels.occurs[levels.padding].any()))
+    low, high = full_span(values, levels.visible(shown.is_monotone))
     count, slope = _CODES - has_padding, _step(shown)
     if round((high - low) / slope) >= count:
         slope = (high - low) / (count - 1)
@@ -131,7 +131,7 @@ def _encode(
     padding = (_CODES - 1 if shown.inverse else 0) if has_padding else None
     if padding == 0:
         codes, intercept = codes + 1, intercept - slope
-    return np.where(levels.visible, codes, padding or 0).astype(np.uint16), slope, intercept, padding
+    return np.where(levels.padding, padding or 0, codes).astype(np.uint16), slope, intercept, padding
 
 
 def _step(shown: Presentation) -> float:

@@ -1,27 +1,30 @@
-"""A streaming parser of multipart/related bodies, which holds at most one file in memory."""
+"""A streaming parser of multipart/related bodies, which writes each file to the disk as it arrives."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from service.errors import InvalidRequest, TooLarge
+from service.errors import InvalidRequest, StorageFull, TooLarge
+from service.http.uploads import WRITTEN_BYTES
+from service.storage.incoming import Incoming
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-_SLICE = 2**16  # bytes parsed at once; all parts that end in one slice are in memory together
+_SLICE = 2**16  # bytes parsed at once; what the parts in one slice hold is in memory together
 _PREAMBLE = 2**16  # limit of the bytes before the first boundary
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part: its media type in lower case, empty if absent, and its bytes, or the error if there are too many."""
+    """One part: its media type in lower case, empty if absent, and its file; or the error if it cannot be written."""
 
     media_type: str
-    content: bytes | TooLarge
+    content: Incoming | TooLarge | StorageFull
 
 
 def parse_content_type(content_type: str) -> tuple[str, str, bytes]:
@@ -34,7 +37,9 @@ def parse_content_type(content_type: str) -> tuple[str, str, bytes]:
     )
 
 
-async def parts(body: AsyncIterable[bytes], boundary: bytes, limit: int) -> AsyncIterator[Part]:
+async def parts(
+    body: AsyncIterable[bytes], boundary: bytes, limit: int, start: Callable[[], Incoming]
+) -> AsyncGenerator[Part, None]:
     r"""Yield the parts of a body; a part is exactly the bytes between its headers and the CR LF of the next boundary.
 
     The body is read no further while the caller processes a part. Preamble and epilogue are ignored, RFC 2046 5.1.1.
@@ -43,23 +48,32 @@ async def parts(body: AsyncIterable[bytes], boundary: bytes, limit: int) -> Asyn
     ----------
     limit
         Size limit of one part in bytes; the content of a larger part is discarded.
+    start
+        Starts a file on the disk; it is closed, and deleted unless it was kept, once the caller asks for the next part.
 
     Raises
     ------
     InvalidRequest
         `multipart_invalid`, or `multipart_truncated` if the last boundary is missing.
     """
-    collector = _Collector(limit)
+    collector = _Collector()
+    file = _ArrivingPart(limit, start)
     try:
         parser = MultipartParser(boundary, collector.callbacks())
         async for piece in _from_first_boundary(body, boundary):
             parser.write(piece)
-            for part in collector.take():
-                yield part
+            for event in collector.take():
+                if isinstance(event, bytes):
+                    await file.add(event)
+                    continue
+                yield await file.finished(event.media_type)
+                await file.close()
     except (MultipartParseError, FormParserError):
         raise InvalidRequest(
             "the body is not multipart/related with the boundary of its header", "multipart_invalid"
         ) from None
+    finally:
+        await file.close()
     if not collector.ended:
         raise InvalidRequest("the body ends before its last boundary", "multipart_truncated")
 
@@ -85,13 +99,67 @@ def _slices(chunk: bytes) -> Iterator[bytes]:
     yield from (chunk[start : start + _SLICE] for start in range(0, len(chunk), _SLICE))
 
 
-class _Collector:
-    """Collects parts from the callbacks of the parser."""
+class _ArrivingPart:
+    """The part that is arriving, then the next one."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._done: list[Part] = []
-        self._content, self._size = bytearray(), 0
+    def __init__(self, limit: int, start: Callable[[], Incoming]) -> None:
+        self._limit, self._start = limit, start
+        self._file: Incoming | None = None
+        self._error: StorageFull | None = None
+        self._chunks, self._waiting, self._size = list[bytes](), 0, 0
+
+    async def add(self, chunk: bytes) -> None:
+        """Add bytes to it; those beyond the limit are dropped."""
+        self._size += len(chunk)
+        if self._size <= self._limit:
+            self._chunks.append(chunk)
+            self._waiting += len(chunk)
+        if self._waiting >= WRITTEN_BYTES:
+            await self._write()
+
+    async def finished(self, media_type: str) -> Part:
+        """Return the part, which is complete."""
+        await self._write()
+        if self._size > self._limit:
+            return Part(
+                media_type,
+                TooLarge(f"expected a file of at most {self._limit} bytes, got {self._size}", "file_too_large"),
+            )
+        return Part(media_type, self._error or self._started())
+
+    async def close(self) -> None:
+        """Close its file; what is added next is another part."""
+        file, self._file, self._error = self._file, None, None
+        self._chunks, self._waiting, self._size = [], 0, 0
+        if file is not None:
+            await asyncio.to_thread(file.close)
+
+    async def _write(self) -> None:
+        chunks, self._chunks, self._waiting = self._chunks, [], 0
+        if self._error is None:
+            try:
+                await asyncio.to_thread(self._started().write, chunks)
+            except StorageFull as error:
+                self._error = error
+
+    def _started(self) -> Incoming:
+        if self._file is None:
+            self._file = self._start()
+        return self._file
+
+
+@dataclass(frozen=True)
+class _End:
+    """The end of a part, and its media type."""
+
+    media_type: str
+
+
+class _Collector:
+    """Collects what the callbacks of the parser report: bytes of parts, and their ends."""
+
+    def __init__(self) -> None:
+        self._events: list[bytes | _End] = []
         self._name, self._value = b"", b""
         self._media_type = ""
         self.ended = False
@@ -108,13 +176,13 @@ class _Collector:
             "on_end": self._finish,
         }
 
-    def take(self) -> list[Part]:
-        """Return the completed parts and forget them."""
-        done, self._done = self._done, []
-        return done
+    def take(self) -> list[bytes | _End]:
+        """Return what was reported, and forget it."""
+        events, self._events = self._events, []
+        return events
 
     def _begin(self) -> None:
-        self._content, self._size, self._media_type = bytearray(), 0, ""
+        self._media_type = ""
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -128,17 +196,10 @@ class _Collector:
         self._name, self._value = b"", b""
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        self._size += end - start
-        if self._size <= self._limit:
-            self._content += data[start:end]
-        else:
-            self._content = bytearray()
+        self._events.append(data[start:end])
 
     def _end(self) -> None:
-        error = TooLarge(f"expected a file of at most {self._limit} bytes, got {self._size}", "file_too_large")
-        content = bytes(self._content) if self._size <= self._limit else error
-        self._content = bytearray()
-        self._done.append(Part(self._media_type, content))
+        self._events.append(_End(self._media_type))
 
     def _finish(self) -> None:
         self.ended = True

@@ -137,6 +137,12 @@ async def _check_admitted(
         raise Unauthenticated("the request was not admitted to this route")
 
 
+def client_of(request: Request) -> str:
+    """Name who sent an admitted request: its key, else its address."""
+    key = request.state.key
+    return f"key {key}" if key else _address(request)
+
+
 def _address(request: Request) -> str:
     return f"address {request.client.host}" if request.client else "address"
 

@@ -1,10 +1,12 @@
 """Values for a viewer that draws by itself: the radiograph before any window, and the maps."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from service.dicom.unwindowed import Unwindowed
 from service.http.auth import needs
@@ -16,6 +18,7 @@ from service.http.problems import RESPONSES
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"], responses=RESPONSES)
 
 HEADER = "X-Pixels"
+_CHUNK = 2**20  # bytes
 _READ = needs("read")
 _BINARY = {"type": "string", "format": "binary"}
 
@@ -49,8 +52,9 @@ async def pixels(id: str, request: Request, pipeline: PipelineDep) -> Response:
         return Response(status_code=304, headers=headers)
     with pipeline.admitted():
         image = await pipeline.stored.unwindowed(record)
-    content = image.codes.astype("<u2", copy=False).tobytes()
-    return Response(content, media_type="application/octet-stream", headers=headers | {HEADER: _header(image)})
+    content = image.codes.astype("<u2", copy=False).reshape(-1).view(np.uint8).data
+    headers |= {HEADER: _header(image), "Content-Length": str(len(content))}
+    return StreamingResponse(_chunks(content), media_type="application/octet-stream", headers=headers)
 
 
 @router.get("/{id}/maps.json", dependencies=[_READ], response_model=Maps, responses={304: {}})
@@ -62,6 +66,12 @@ async def maps(id: str, request: Request, pipeline: PipelineDep) -> Response:
     if is_fresh(request, headers):
         return Response(status_code=304, headers=headers)
     return json_response(maps_body(record), headers)
+
+
+async def _chunks(content: memoryview) -> AsyncIterator[memoryview]:
+    """Yield bytes as fast as the client reads them, so that nothing is copied for one who does not."""
+    for start in range(0, len(content), _CHUNK):
+        yield content[start : start + _CHUNK]
 
 
 def _header(image: Unwindowed) -> str:

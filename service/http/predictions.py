@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from service.http.auth import needs
+from service.http.auth import client_of, needs
 from service.http.bodies import Item, Page, Prediction, json_response, page_body, prediction_body
 from service.http.caching import cache_headers, is_fresh
 from service.http.dependencies import PipelineDep
 from service.http.headers import INSTANCE_HEADER
 from service.http.problems import RESPONSES, note, problem
-from service.http.uploads import FORM, PART_NAMES, RAW, Upload, receive_files
+from service.http.uploads import FORM, PART_NAMES, RAW, Upload, expected_bytes, receive_files
 from service.objects.drawing import Drawing
 from service.prediction.pipeline import Pipeline
 
@@ -78,14 +78,16 @@ async def predict(request: Request, pipeline: PipelineDep) -> JSONResponse:
     each. When the answer arrives, the result is on disk. Posting a file again returns the same prediction. A single
     file is refused if its SOP Instance UID is not that of the header `X-Sop-Instance-Uid`, if there is one.
     """
-    with pipeline.accepting():
-        async with receive_files(request, request.app.state.limits) as uploads:
-            if len(uploads) > 1:
-                return JSONResponse(await _predict_each(pipeline, uploads))
-            # The acceptor sends it: a C-STORE command must not acknowledge another instance than it names, PS3.4 B.2.3.
-            announced = request.headers.get(INSTANCE_HEADER)
-            record = await pipeline.predict(await uploads[0].read(), instance=announced)
-            return json_response(prediction_body(record))
+    limits = request.app.state.limits
+    with pipeline.accepting(client_of(request), expected_bytes(request, limits.max_body_bytes)):
+        async with receive_files(request, limits, pipeline.receive) as uploads:
+            with pipeline.admitted():
+                if len(uploads) > 1:
+                    return JSONResponse(await _predict_each(pipeline, uploads))
+                # The acceptor sends it: C-STORE must not acknowledge another instance than it names, PS3.4 B.2.3.
+                announced = request.headers.get(INSTANCE_HEADER)
+                record = await pipeline.predict(uploads[0].checked(), instance=announced)
+                return json_response(prediction_body(record))
 
 
 @router.get("", dependencies=[_READ], response_model=Page)
@@ -169,14 +171,14 @@ async def _predict_each(pipeline: Pipeline, uploads: Sequence[Upload]) -> list[d
         for index, upload in waiting:
             items[index] = await _item(pipeline, upload)
 
-    with pipeline.spare(len(uploads) - 1) as more:
+    with pipeline.places.spare(len(uploads) - 1) as more:
         await asyncio.gather(*(work(waiting) for _ in range(1 + more)))
     return items
 
 
 async def _item(pipeline: Pipeline, upload: Upload) -> dict[str, Any]:
     try:
-        record = await pipeline.predict(await upload.read())
+        record = await pipeline.predict(upload.checked())
     except Exception as error:  # a bad file does not affect the others
         note(error)
         described = problem(error)

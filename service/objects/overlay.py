@@ -13,16 +13,15 @@ from PIL import Image, ImageDraw
 from service.errors import InvalidRequest
 from service.objects.colormap import COLORMAPS, Colormap, colour_table
 from service.objects.legend import legend
+from service.objects.resampling import WHOLE, Content, smoothed, upsampled
 
 Box = tuple[int, int, int, int]
-Content = tuple[float, float, float, float]
 Grey = npt.NDArray[np.uint8]
 Map = npt.NDArray[np.floating]
 
 MAX_PIXELS = 64 * 2**20  # limit of a picture that is larger than its radiograph
 SOFTNESS = 2.0  # logits; neighbouring cells differ by several (nih-subset, EfficientNet-Lite0), and a step would show
 _STRIP = 256  # rows that are coloured at a time, because colouring takes several times the memory of the picture
-WHOLE = (0.0, 0.0, 1.0, 1.0)
 _BOX_COLOUR = (255, 255, 255)
 _HALO = (0, 0, 0)
 
@@ -168,53 +167,14 @@ def _resized(view: npt.NDArray[np.uint8], width: int | None) -> Image.Image:
     return image.resize(_size(image.width, image.height, width), Image.Resampling.BILINEAR)
 
 
-def upsampled(heat: npt.NDArray[np.floating], size: tuple[int, int], content: Content) -> npt.NDArray[np.float32]:
-    """Resize a map, [h, w] float -> [H, W] float32 in [0, 1], bilinear with half-pixel centres, like the region.
-
-    Parameters
-    ----------
-    size
-        (W, H).
-    content
-        Part of the map that is resized, (x0, y0, x1, y1) in [0, 1].
-    """
-    rows, columns = heat.shape
-    part = content[0] * columns, content[1] * rows, content[2] * columns, content[3] * rows
-    image = Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR, part)
-    values: npt.NDArray[np.float32] = np.array(image, np.float32)
-    return np.clip(values, 0, 1, out=values)
-
-
-def smoothed(heat: npt.NDArray[np.floating], size: tuple[int, int], content: Content) -> npt.NDArray[np.float32]:
-    """Resize a map, [h, w] float -> [H, W] float32, by quadratic B-splines; parameters are those of `upsampled`.
-
-    Bilinear interpolation has creases along the grid, which look like outlines.
-    """
-    rows, columns = heat.shape
-    down = _weights(size[1], rows, (content[1], content[3]))
-    across = _weights(size[0], columns, (content[0], content[2]))
-    values: npt.NDArray[np.float32] = down @ heat.astype(np.float32) @ across.T
-    return np.clip(values, 0, 1, out=values)
-
-
-def _weights(count: int, cells: int, part: tuple[float, float]) -> npt.NDArray[np.float32]:
-    """Share of each cell in each pixel, [count, cells]; the cells at the edge are repeated beyond it."""
-    places = (part[0] + (np.arange(count) + 0.5) / count * (part[1] - part[0])) * cells - 0.5
-    nearest = np.floor(places + 0.5).astype(np.intp)
-    offset = places - nearest
-    weights = np.zeros((count, cells), np.float32)
-    shares = (0.5 - offset) ** 2 / 2, 0.75 - offset**2, (0.5 + offset) ** 2 / 2
-    for step, share in zip((-1, 0, 1), shares, strict=True):
-        weights[np.arange(count), np.clip(nearest + step, 0, cells - 1)] += share
-    return weights
-
-
 def _tint(picture: Image.Image, heat: npt.NDArray[np.float32], options: Options) -> None:
+    palette = colour_table(options.colormap).tobytes()
     for top in range(0, len(heat), _STRIP):
         strip = heat[top : top + _STRIP]
-        levels = np.rint(strip * 255).astype(np.uint8)
+        levels = Image.fromarray(np.rint(strip * 255).astype(np.uint8))
+        levels.putpalette(palette)
         opacity = np.rint(strip * (options.alpha * 255)).astype(np.uint8)
-        picture.paste(Image.fromarray(colour_table(options.colormap)[levels]), (0, top), Image.fromarray(opacity))
+        picture.paste(levels.convert("RGB"), (0, top), Image.fromarray(opacity))
 
 
 def _draw_box(picture: Image.Image, box: Box, scale: tuple[float, float]) -> None:

@@ -17,12 +17,13 @@ from pydicom.valuerep import format_number_as_ds
 from service.dicom.elements import numbers
 from service.dicom.geometry import geometry
 from service.errors import MalformedDicom
-from service.objects import overlay
 from service.objects.codes import CLASS_ACTIVATION, SPATIAL_CONCEPT, row
 from service.objects.derived import algorithm, concept, even, file, identity, remarks
 from service.objects.kinds import Kind
+from service.objects.overlay import relative
 from service.objects.product import NAME, uid
 from service.objects.region import region
+from service.objects.resampling import levels, mask
 from service.objects.source import Source
 from service.storage.record import Record
 from service.triage.finding import Finding
@@ -56,21 +57,20 @@ def binary_segmentation(record: Record, source: Source) -> bytes:
 
 def _fractions(record: Record, size: tuple[int, int]) -> Iterator[bytes]:
     for heat in (record.heat_map, *_class_maps(record)):
-        values = overlay.upsampled(heat, size, record.prediction.content)
-        yield np.rint(np.multiply(values, _LEVELS, out=values), out=values).astype(np.uint8).tobytes()
+        yield levels(heat, size, record.prediction.content, _LEVELS).tobytes()
 
 
 def _masks(record: Record, size: tuple[int, int]) -> Iterator[npt.NDArray[np.bool_]]:
     content = record.prediction.content
     yield region(record.heat_map, size, content, record.prediction.box)
     for heat in _class_maps(record):
-        yield overlay.upsampled(heat, size, content) >= _HALF
+        yield mask(heat, size, content, _HALF)
 
 
 def _class_maps(record: Record) -> Iterator[npt.NDArray[np.float32]]:
     for index, finding in enumerate(record.prediction.findings):
         if finding.positive:
-            yield overlay.relative(record.class_maps[index])
+            yield relative(record.class_maps[index])
 
 
 def _image(record: Record, source: Source, kind: Kind) -> Dataset:

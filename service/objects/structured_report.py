@@ -64,16 +64,19 @@ def structured_report(record: Record, source: Source, presentation: Presentation
         procedure_reported=concept(RADIOGRAPHY),
         imaging_measurements=groups or [attention],
     )
-    content[0].ContentSequence.append(_evaluations(record))
-    if not groups:
-        _remove_measurements(content[0])
+    root = content[0]
+    items = [*root.ContentSequence, _evaluations(record)]
+    if not groups:  # TID 1500 asks for measurements or evaluations, highdicom for measurements in any case
+        items = [item for item in items if item.name != codes.DCM.ImagingMeasurements]
+    root.ContentSequence = []  # highdicom would copy the whole tree, and search it for images
     document = sr.Comprehensive3DSR(
         evidence=[source.header],
-        content=content,
+        content=root,
         requested_procedures=_requests(source) or None,
         previous_versions=_predecessors(record, source, presentation) or None,
         **identity(record, Kind.SR, presentation),
     )
+    document.ContentSequence = items
     return file(document, record, source)
 
 
@@ -89,12 +92,6 @@ def _document(record: Record, source: Source, presentation: Presentation, revisi
     document.SeriesInstanceUID = uid(record.id, f"{presentation.series(Kind.SR)}/series")
     document.SOPInstanceUID = uid(record.id, presentation.part(Kind.SR, revision))
     return document
-
-
-def _remove_measurements(report: Dataset) -> None:
-    """Take the region out: TID 1500 asks for measurements or evaluations, highdicom for measurements in any case."""
-    kept = [item for item in report.ContentSequence if item.name != codes.DCM.ImagingMeasurements]
-    report.ContentSequence = sr.ContentSequence(kept, is_root=False)
 
 
 def _requests(source: Source) -> list[Dataset]:

@@ -22,12 +22,13 @@ from service.dicom.policy import Policy
 from service.dicom.radiograph import Header, display_values, radiograph, unwindowed
 from service.dicom.reader import Bounds, read
 from service.dicom.unwindowed import Unwindowed
-from service.errors import DecodeTimeout, MalformedDicom, Overloaded, TriageError
+from service.errors import DecodeTimeout, MalformedDicom, NotFound, Overloaded, TriageError
 from service.prediction.worker import DeadlineExceeded, ProcessDied
 from service.prediction.workers import Unavailable, Workers
 
 Result = TypeVar("Result")
 View = Callable[[], NDArray[np.uint8]]
+File = Path | bytes  # a path is read in the process: what travels to it is small
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Decoders:
         self._seconds, self._bounds, self._policy = seconds, bounds, policy
         self._workers = Workers(workers, partial(_confine, memory_bytes))
 
-    async def prepare(self, data: bytes, size: int, rule: Rule) -> Prepared:
+    async def prepare(self, file: File, size: int, rule: Rule) -> Prepared:
         """Read a file and resample it to a canvas of `size` pixels.
 
         Raises
@@ -76,13 +77,17 @@ class Decoders:
         MalformedDicom
             `decoder_failed`: the process crashed twice on this file, or ran out of memory; also as for `radiograph`.
         TooLarge, UnsupportedEncoding, UnsuitableImage
+        NotFound
+            There is no file at the path.
+        OSError
+            It cannot be read.
         Overloaded
             `decoder_unavailable`: through no fault of the file, no process finished it. Each process that is killed
             from outside is replaced, and the file is tried once more.
         """
-        return await self._run(_prepare, (data, self._bounds, size, rule, self._policy))
+        return await self._run(_prepare, (file, self._bounds, size, rule, self._policy))
 
-    async def render(self, data: bytes, draw: Callable[[NDArray[np.uint8]], bytes]) -> bytes:
+    async def render(self, file: File, draw: Callable[[NDArray[np.uint8]], bytes]) -> bytes:
         """Draw the display values of a file, `[H, W] uint8`, within the limits on decoding.
 
         Parameters
@@ -94,9 +99,9 @@ class Decoders:
         ------
         As `prepare`; Overloaded, `rendering_timeout`, in place of DecodeTimeout: the file was decoded in time before.
         """
-        return await self._again(_render, (data, self._bounds, draw))
+        return await self._again(_render, (file, self._bounds, draw))
 
-    async def derive(self, data: bytes, make: Callable[[Dataset, View], bytes]) -> bytes:
+    async def derive(self, file: File, make: Callable[[Dataset, View], bytes]) -> bytes:
         """Make an object from the data set of a file and, on demand, from its display values, `[H, W] uint8`.
 
         Parameters
@@ -108,18 +113,18 @@ class Decoders:
         ------
         As `render`; also MalformedDicom, `value_invalid`, where `make` fails.
         """
-        return await self._again(_derive, (data, self._bounds, make))
+        return await self._again(_derive, (file, self._bounds, make))
 
-    async def unwindowed(self, data: bytes) -> Unwindowed:
+    async def unwindowed(self, file: File) -> Unwindowed:
         """Return the values of a file before any window is applied.
 
         Raises
         ------
         As `render`.
         """
-        return await self._again(unwindowed, (data, self._bounds))
+        return await self._again(_unwindowed, (file, self._bounds))
 
-    async def examine(self, data: bytes, function: Callable[[bytes, Bounds], Result]) -> Result:
+    async def examine(self, file: File, function: Callable[[bytes, Bounds], Result]) -> Result:
         """Call a function on the bytes of a file, within the limits on decoding.
 
         Parameters
@@ -131,7 +136,7 @@ class Decoders:
         ------
         As `render`; also MalformedDicom, `value_invalid`, where `function` fails.
         """
-        return await self._again(_examine, (data, self._bounds, function))
+        return await self._again(_examine, (file, self._bounds, function))
 
     def close(self) -> None:
         """Stop every process, even if it is working."""
@@ -166,24 +171,29 @@ class Decoders:
 
 
 def _prepare(
-    data: bytes,
+    file: File,
     bounds: Bounds,
     size: int,
     rule: Rule,
     policy: Policy = Policy(),  # noqa: B008 (frozen)
 ) -> Prepared:
+    start = perf_counter()
+    data = _content(file, bounds)
+    read_ms = 1000 * (perf_counter() - start)
     image = radiograph(data, bounds, policy)
     start = perf_counter()
     square = canvas(image.values, size, rule, image.header.aspect)
-    spent = image.header.timings_ms["prepare"] + 1000 * (perf_counter() - start)
-    return Prepared(replace(image.header, timings_ms=image.header.timings_ms | {"prepare": spent}), square)
+    spent = image.header.timings_ms
+    more = {"read": spent["read"] + read_ms, "prepare": spent["prepare"] + 1000 * (perf_counter() - start)}
+    return Prepared(replace(image.header, timings_ms=spent | more), square)
 
 
-def _render(data: bytes, bounds: Bounds, draw: Callable[[NDArray[np.uint8]], bytes]) -> bytes:
-    return draw(_view(data, bounds))
+def _render(file: File, bounds: Bounds, draw: Callable[[NDArray[np.uint8]], bytes]) -> bytes:
+    return draw(_view(_content(file, bounds), bounds))
 
 
-def _derive(data: bytes, bounds: Bounds, make: Callable[[Dataset, View], bytes]) -> bytes:
+def _derive(file: File, bounds: Bounds, make: Callable[[Dataset, View], bytes]) -> bytes:
+    data = _content(file, bounds)
     dataset = read(data, bounds)
     try:
         return make(dataset, partial(_view, data, bounds))
@@ -194,7 +204,12 @@ def _derive(data: bytes, bounds: Bounds, make: Callable[[Dataset, View], bytes])
         raise MalformedDicom(f"no object can be made from this data set: {kind}", "value_invalid") from None
 
 
-def _examine(data: bytes, bounds: Bounds, function: Callable[[bytes, Bounds], Result]) -> Result:
+def _unwindowed(file: File, bounds: Bounds) -> Unwindowed:
+    return unwindowed(_content(file, bounds), bounds)
+
+
+def _examine(file: File, bounds: Bounds, function: Callable[[bytes, Bounds], Result]) -> Result:
+    data = _content(file, bounds)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings quote values
@@ -203,6 +218,16 @@ def _examine(data: bytes, bounds: Bounds, function: Callable[[bytes, Bounds], Re
         raise
     except Exception as error:  # as in `_derive`
         raise MalformedDicom(f"this data set cannot be processed: {type(error).__name__}", "value_invalid") from None
+
+
+def _content(file: File, bounds: Bounds) -> bytes:
+    if isinstance(file, bytes):
+        return file
+    try:
+        with file.open("rb") as stream:
+            return stream.read(bounds.max_file_bytes + 1)  # one more, so that `read` refuses a file that is too large
+    except FileNotFoundError:
+        raise NotFound("no such instance") from None
 
 
 def _view(data: bytes, bounds: Bounds) -> NDArray[np.uint8]:

@@ -2,8 +2,10 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from service.dicom.radiograph import Header, identity_sha256
+from service.dicom.radiograph import Header, shows_the_same
 from service.errors import Conflict, MalformedDicom, NotFound, TooLarge, UnsupportedEncoding
 from service.prediction.predictor import Predictor
 from service.storage.instances import Instances
@@ -11,24 +13,34 @@ from service.storage.record import Identity, Summary
 from service.storage.records import Records
 
 
-async def renew(identity: Identity, data: bytes, records: Records, instances: Instances, predictor: Predictor) -> None:
-    """Bring a stored instance to today's version of the identity rule, so that a file can be compared with it.
+async def stored_identity(
+    identity: Identity, file: Path, records: Records, instances: Instances, predictor: Predictor
+) -> Identity:
+    """Return the identity under which an image is stored, or its own if it is not.
+
+    Where hash or version differ, the display values of the file and of the stored one are compared: the same image may
+    be written in another way, and hashes of two versions say nothing of each other. The stored instance is then brought
+    to today's version.
 
     Raises
     ------
     Conflict
-        The stored file is gone or cannot be read: nothing shows that it is the same image.
+        The stored file has other display values, or it is gone or cannot be read: nothing shows that it is the same.
     """
-    file = await asyncio.to_thread(records.outdated, identity)
-    if file is None:
-        return
+    found = await asyncio.to_thread(records.stored, identity.sop_instance_uid)
+    if found is None or found[0] == identity:
+        return identity
+    stored, name = found
     try:
-        stored = await asyncio.to_thread(instances.get, file)
-        if stored != data:
-            identity = replace(identity, display_sha256=await predictor.examine(stored, identity_sha256))
+        same = await predictor.examine(file, partial(shows_the_same, other=instances.path(name)))
     except (MalformedDicom, UnsupportedEncoding, TooLarge, NotFound):
         raise Conflict("(0008,0018) SOPInstanceUID is already stored, with a file that cannot be compared") from None
-    await asyncio.to_thread(records.renew, file, identity)
+    if not same:
+        raise Conflict("(0008,0018) SOPInstanceUID is already stored with other display values")
+    if stored.version == identity.version:
+        return replace(identity, display_sha256=stored.display_sha256)
+    await asyncio.to_thread(records.renew, name, identity)
+    return identity
 
 
 def check_patient_and_study(existing: Summary, header: Header) -> None:

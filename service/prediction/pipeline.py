@@ -3,16 +3,18 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from service.dicom.radiograph import IDENTITY_VERSION
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
-from service.prediction.identity import check_patient_and_study, renew
+from service.prediction.admission import Arrivals, Places
+from service.prediction.identity import check_patient_and_study, stored_identity
 from service.prediction.predictor import Predictor
 from service.prediction.stored import StoredPredictions
 from service.settings import Settings
 from service.storage.database import Database
+from service.storage.incoming import Incoming
 from service.storage.instances import Instances
 from service.storage.object_cache import ObjectCache
 from service.storage.outbox import Order
@@ -46,6 +48,8 @@ class Pipeline:
         Decoder processes and the network.
     stored
         Predictions of earlier requests.
+    places
+        Places for files that are decoded.
     database
         The database of records, keys, worklist, changes and outbox.
     failure
@@ -68,7 +72,12 @@ class Pipeline:
         self.stored = StoredPredictions(self._records, self._instances, objects, self.predictor)
         self._instances.open()
         self._records.open(site_rule(settings.triage.stat, settings.triage.high))
-        self._free_places = settings.limits.max_in_flight
+        limits = settings.limits
+        self.places = Places(limits.max_in_flight)
+        self._arrivals = Arrivals(
+            max(limits.max_bytes_in_flight, limits.max_body_bytes),
+            max(limits.max_client_bytes_in_flight, limits.max_body_bytes),
+        )
         self._obstacle = "starting"
         self._started = asyncio.Event()
         self.failure: StartupError | None = None
@@ -105,9 +114,8 @@ class Pipeline:
         if self._obstacle:
             raise Overloaded(f"not ready: {self._obstacle}", "not_ready")
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Hold one of the places for files in flight; everything that decodes a file runs inside.
+    def admitted(self) -> AbstractContextManager[None]:
+        """Hold one of the places for files that are decoded; everything that decodes a file runs inside.
 
         Raises
         ------
@@ -115,36 +123,44 @@ class Pipeline:
             All places are taken, or the service is not ready. There is no queue: the sender keeps the file.
         """
         self.check_ready()
-        if not self._free_places:
-            raise Overloaded("all places are taken; keep the file and send it again")
-        with self.spare(1):
-            yield
+        return self.places.taken()
 
     @contextmanager
-    def accepting(self) -> Iterator[None]:
-        """Hold a place for files that will be stored.
+    def accepting(self, client: str, size: int) -> Iterator[None]:
+        """Hold room for a body of files that will be stored; nothing has been received yet.
+
+        Parameters
+        ----------
+        client
+            Who sends it.
+        size
+            Bytes that it holds at once, at most.
 
         Raises
         ------
         Overloaded, StorageFull
-            As `admitted`, or there is too little room on the disk. Nothing has been received yet.
+            The service is not ready, too many bytes are arriving, no place is free where the files will be decoded, or
+            there is too little room on the disk.
         """
-        with self.admitted():
-            self._instances.check_room()
+        self.check_ready()
+        self.places.check()
+        self._instances.check_room()
+        with self._arrivals.reserved(client, size):
             yield
 
-    @contextmanager
-    def spare(self, count: int) -> Iterator[int]:
-        """Hold up to `count` free places, possibly none; yields their number."""
-        held = min(count, self._free_places)
-        self._free_places -= held
-        try:
-            yield held
-        finally:
-            self._free_places += held
+    def receive(self) -> Incoming:
+        """Start a file that will be predicted; the caller closes it.
 
-    async def predict(self, data: bytes, study: str | None = None, instance: str | None = None) -> Record:
-        """Predict one file; the record, old or new, is on disk when this returns.
+        Raises
+        ------
+        StorageFull
+        """
+        return self._instances.receive()
+
+    async def predict(self, file: Incoming, study: str | None = None, instance: str | None = None) -> Record:
+        """Predict a file that has arrived; the record, old or new, is on disk when this returns.
+
+        The file is kept if the record is new. It is written to disk while it is decoded.
 
         Parameters
         ----------
@@ -159,7 +175,10 @@ class Pipeline:
             Conflict, `study_mismatch`, `instance_mismatch`: the file has another UID. `identity_conflict`: the image
             is stored under another study or patient.
         """
-        prepared = await self.predictor.prepare(data)
+        self.predictor.check_size(file.size)
+        synced = asyncio.create_task(asyncio.to_thread(file.sync))
+        synced.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody waits for a refused file
+        prepared = await self.predictor.prepare(file.partial)
         header = prepared.header
         with about(header.sop_instance_uid, header.sop_class_uid):
             if study not in (None, header.study_instance_uid):
@@ -167,11 +186,14 @@ class Pipeline:
             if instance not in (None, header.sop_instance_uid):
                 raise Conflict("(0008,0018) SOPInstanceUID does not match the one announced", "instance_mismatch")
             identity = Identity(header.sop_instance_uid, header.display_sha256, IDENTITY_VERSION)
-            await renew(identity, data, self._records, self._instances, self.predictor)
+            identity = await stored_identity(identity, file.partial, self._records, self._instances, self.predictor)
             existing = await asyncio.to_thread(self._records.find, identity, self.predictor.artefact.sha256)
             if existing is None:
+                record = await self.predictor.infer(prepared)
+                waited = time.perf_counter()
+                await synced
                 # `_store` is one call: a cancelled request is stored completely or not at all.
-                record = await asyncio.to_thread(self._store, await self.predictor.infer(prepared), data)
+                record = await asyncio.to_thread(self._store, record, file, waited)
             else:
                 check_patient_and_study(existing, header)
                 record = existing
@@ -198,20 +220,19 @@ class Pipeline:
         finally:
             self._started.set()
 
-    def _store(self, record: Record, data: bytes) -> Record:
+    def _store(self, record: Record, file: Incoming, start: float) -> Record:
         self._instances.check_room()  # again, because a request with many files may have taken long
-        start = time.perf_counter()
-        file = self._instances.put(data)
+        file.keep()
         timings_ms = replace(record.prediction.timings_ms, store=round(1e3 * (time.perf_counter() - start), 3))
         prediction = replace(record.prediction, timings_ms=timings_ms)
-        named = replace(record, instance_file=file, instance_bytes=len(data), prediction=prediction)
+        named = replace(record, instance_file=file.name, instance_bytes=file.size, prediction=prediction)
         try:
             saved = self._records.save(named, self._orders(prediction.priority))
         except Conflict:  # not committed; after another error it may be, so `Instances.sweep` decides about the file
-            self._instances.delete(file)
+            self._instances.delete(file.name)
             raise
-        if saved.instance_file != file:
-            self._instances.delete(file)
+        if saved.instance_file != file.name:
+            self._instances.delete(file.name)
         return saved
 
 

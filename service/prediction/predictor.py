@@ -22,7 +22,7 @@ from service.objects.drawing import Drawing, draw
 from service.objects.kinds import Kind, Presentation
 from service.objects.render import render
 from service.objects.site_codes import codes_for
-from service.prediction.decoders import Decoders, Prepared
+from service.prediction.decoders import Decoders, File, Prepared
 from service.settings import Gate, Settings
 from service.storage.record import Record
 from service.triage.finding import Finding
@@ -122,16 +122,17 @@ class Predictor:
         if size > limit:
             raise TooLarge(f"expected a file of at most {limit} bytes, got {size}", "file_too_large")
 
-    async def prepare(self, data: bytes) -> Prepared:
+    async def prepare(self, file: File) -> Prepared:
         """Read, accept and decode a file.
 
         Raises
         ------
         InputError
         """
-        self.check_size(len(data))
+        if isinstance(file, bytes):
+            self.check_size(len(file))
         preprocessing = self.artefact.card.preprocessing
-        return await _started(self._decoders).prepare(data, preprocessing.canvas_size, preprocessing.resize)
+        return await _started(self._decoders).prepare(file, preprocessing.canvas_size, preprocessing.resize)
 
     async def infer(self, prepared: Prepared) -> Record:
         """Run the network and return an unsaved record, which names no file yet.
@@ -144,16 +145,16 @@ class Predictor:
         timings_ms = prepared.header.timings_ms | {"queue": queue_ms, "infer": infer_ms}
         return self._record(prepared.header, outputs, timings_ms)
 
-    async def draw(self, record: Record, data: bytes, drawing: Drawing) -> bytes:
+    async def draw(self, record: Record, file: File, drawing: Drawing) -> bytes:
         """Draw a PNG of a record over the display values of its file.
 
         Raises
         ------
         NotFound, InvalidRequest, InputError
         """
-        return await _started(self._decoders).render(data, draw(record, drawing))
+        return await _started(self._decoders).render(file, draw(record, drawing))
 
-    async def render(self, record: Record, data: bytes, kind: Kind) -> bytes:
+    async def render(self, record: Record, file: File, kind: Kind) -> bytes:
         """Render an object for other systems from a record and the data set of its file.
 
         Raises
@@ -161,15 +162,15 @@ class Predictor:
         InputError
         """
         make = partial(render, kind=kind, record=record, presentation=self.presentation)
-        return await _started(self._decoders).derive(data, make)
+        return await _started(self._decoders).derive(file, make)
 
-    async def unwindowed(self, data: bytes) -> Unwindowed:
+    async def unwindowed(self, file: File) -> Unwindowed:
         """Return a file's values before the window; raises as `prepare`."""
-        return await _started(self._decoders).unwindowed(data)
+        return await _started(self._decoders).unwindowed(file)
 
-    async def examine(self, data: bytes, function: Callable[[bytes, Bounds], T]) -> T:
+    async def examine(self, file: File, function: Callable[[bytes, Bounds], T]) -> T:
         """Apply a function to a file in a decoder process; raises as `prepare`."""
-        return await _started(self._decoders).examine(data, function)
+        return await _started(self._decoders).examine(file, function)
 
     async def _check_decoder(self) -> None:
         """Start a decoder process and check that it can work within its limits."""

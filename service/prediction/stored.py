@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from service.dicom.grid import Grid, grid
 from service.dicom.unwindowed import Unwindowed
@@ -72,7 +73,7 @@ class StoredPredictions:
         ------
         NotFound, InvalidRequest, InputError
         """
-        return await self._predictor.draw(record, await self.instance(record), drawing)
+        return await self._predictor.draw(record, self.path(record), drawing)
 
     async def render(self, record: Summary, kind: Kind) -> bytes:
         """Return an object of a record; it is made from the record and its instance unless it is still kept.
@@ -87,7 +88,7 @@ class StoredPredictions:
             whole = record if isinstance(record, Record) else await self.get(record.id)
             if whole.revision != record.revision:  # measurements have changed since `record` was read
                 raise NotFound("a newer object has taken the place of this one")
-            return await self._predictor.render(whole, await self.instance(record), kind)
+            return await self._predictor.render(whole, self.path(record), kind)
 
         return await self.kept(record.id, self.presentation.part(kind, record.revision), make)
 
@@ -98,7 +99,7 @@ class StoredPredictions:
         ------
         NotFound, InputError
         """
-        return await self._predictor.examine(await self.instance(record), grid)
+        return await self._predictor.examine(self.path(record), grid)
 
     async def kept(self, id: str, name: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return what is kept under a name for a record, or make it and keep it, until the product's version changes.
@@ -121,7 +122,7 @@ class StoredPredictions:
         ------
         NotFound, InputError
         """
-        return await self._predictor.unwindowed(await self.instance(record))
+        return await self._predictor.unwindowed(self.path(record))
 
     async def instance(self, record: Summary) -> bytes:
         """Return the DICOM file of a record, as it was received.
@@ -131,6 +132,10 @@ class StoredPredictions:
         NotFound
         """
         return await asyncio.to_thread(self._instances.get, record.instance_file)
+
+    def path(self, record: Summary) -> Path:
+        """Return where the DICOM file of a record is; the file may be gone."""
+        return self._instances.path(record.instance_file)
 
     def _exists(self, id: str) -> bool:
         return bool(self._records.known([id]))

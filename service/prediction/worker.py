@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from service.prediction.transfer import Package, pack, receive, send
 
 Result = TypeVar("Result")
 
@@ -77,7 +79,7 @@ class Worker:
         Exception
             Whatever the function raises.
         """
-        succeeded, value = pickle.loads(self._receive(pickle.dumps((function, arguments)), seconds))  # noqa: S301
+        succeeded, value = self._receive(pickle.dumps((function, arguments)), seconds)
         if not succeeded:
             raise value
         result: Result = value
@@ -100,8 +102,8 @@ class Worker:
             self._process.join(1)
             self._process.close()
 
-    def _receive(self, message: bytes | None, seconds: float) -> bytes:
-        """Send a message to the process, if there is one, and return the next message from it."""
+    def _receive(self, message: bytes | None, seconds: float) -> Any:
+        """Send a message to the process, if there is one, and return the next value from it."""
         expired = threading.Event()
 
         def expire() -> None:
@@ -113,7 +115,7 @@ class Worker:
         try:
             if message is not None:
                 self._pipe.send_bytes(message)
-            return self._pipe.recv_bytes()
+            return receive(self._pipe)
         except (EOFError, OSError):
             self._usable = False
             if expired.is_set():
@@ -132,27 +134,28 @@ class Worker:
 def _serve(pipe: Connection, initialise: Callable[[], None]) -> None:
     """Run jobs until the other end of the pipe is closed; the main function of a process."""
     initialise()
-    pipe.send_bytes(b"ready")
+    send(pipe, pack("ready"))
     with suppress(EOFError, ConnectionError):
         while True:
-            pipe.send_bytes(_outcome(pipe.recv_bytes()))
+            send(pipe, _outcome(pipe.recv_bytes()))
 
 
-def _outcome(message: bytes) -> bytes:
+def _outcome(message: bytes) -> Package:
+    """Call the function in a message; return whether it succeeded, and its result or exception."""
     try:
         function, arguments = pickle.loads(message)  # noqa: S301
-        return pickle.dumps((True, function(*arguments)))
+        return pack((True, function(*arguments)))
     except Exception as error:
         return _failure(error)
 
 
-def _failure(error: Exception) -> bytes:
+def _failure(error: Exception) -> Package:
     try:
-        content = pickle.dumps((False, error))
-        pickle.loads(content)  # noqa: S301
+        package = pack((False, error))
+        pickle.loads(package.content, buffers=package.arrays)  # noqa: S301
     except Exception:  # an exception that cannot be pickled
-        return pickle.dumps((False, RuntimeError(type(error).__name__)))
-    return content
+        return pack((False, RuntimeError(type(error).__name__)))
+    return package
 
 
 @contextmanager

@@ -1,16 +1,16 @@
 """The DICOM files as they were received, under random names."""
 
 import math
-import os
 import re
 import secrets
 import shutil
 import time
 from collections.abc import Container, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from service.errors import ConfigurationError, NotFound, StorageFull
-from service.storage.private_file import write_private
+from service.storage.incoming import Incoming, sync_folder
 
 _NAME = re.compile(r"[0-9a-f]{32}\.dcm")
 _PARTIAL = re.compile(r"[0-9a-f]{32}\.dcm\.partial")
@@ -19,7 +19,7 @@ _PARTIAL = re.compile(r"[0-9a-f]{32}\.dcm\.partial")
 class Instances:
     """A folder of DICOM files, in sub-folders by the first two digits of their random names.
 
-    `put` the file first, then save the record that names it: a crash in between leaves a file without a record, which
+    Keep the file first, then save the record that names it: a crash in between leaves a file without a record, which
     `sweep` deletes. Blocking; safe from many threads and processes.
 
     Parameters
@@ -60,6 +60,20 @@ class Instances:
         if shutil.disk_usage(self.folder).free < self._min_free_bytes:  # space reserved for root does not count as free
             raise StorageFull("too little free disk space (TRIAGE_STORAGE__MIN_FREE_BYTES)", "low_disk")
 
+    def receive(self) -> Incoming:
+        """Start a file under a random name; the caller closes it.
+
+        Raises
+        ------
+        StorageFull
+        """
+        path = self._path(f"{secrets.token_hex(16)}.dcm")
+        try:
+            self._sub_folder(path.parent)
+        except OSError as error:
+            raise StorageFull(f"the instance could not be written: {error.strerror}") from error
+        return Incoming(path)
+
     def put(self, data: bytes) -> str:
         """Write a file and return its name; the file is on disk when this returns.
 
@@ -68,18 +82,21 @@ class Instances:
         StorageFull
             The file could not be written, and nothing was kept.
         """
-        name = f"{secrets.token_hex(16)}.dcm"
-        path = self._path(name)
-        partial = path.with_name(f"{name}.partial")
-        try:
-            self._sub_folder(path.parent)
-            write_private(partial, data)
-            partial.replace(path)
-            _sync_folder(path.parent)
-        except OSError as error:
-            _discard(partial, path)
-            raise StorageFull(f"the instance could not be written: {error.strerror}") from error
-        return name
+        with closing(self.receive()) as incoming:
+            incoming.write([data])
+            incoming.sync()
+            incoming.keep()
+        return incoming.name
+
+    def path(self, name: str) -> Path:
+        """Return where a file is, if it exists.
+
+        Raises
+        ------
+        NotFound
+            The name is malformed.
+        """
+        return self._path(name)
 
     def get(self, name: str) -> bytes:
         """Read a file.
@@ -112,7 +129,8 @@ class Instances:
         known
             Names of the files with a record: `Records.files()`.
         older_than
-            Minimum age of a deleted file, seconds; longer than another replica takes from `put` to saving the record.
+            Minimum age of a deleted file, seconds; longer than another replica takes to receive a file and
+            save its record.
 
         Returns
         -------
@@ -133,7 +151,7 @@ class Instances:
     def _sub_folder(self, folder: Path) -> None:
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
 
     def _files(self) -> Iterator[Path]:
         for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
@@ -146,20 +164,3 @@ def _modified(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:  # deleted by another replica
         return math.inf
-
-
-def _sync_folder(folder: Path) -> None:
-    """Write the names in a folder to disk, so that a new one survives a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _discard(*paths: Path) -> None:
-    for path in paths:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError:  # nor can a file be deleted in a folder that is not writable
-            continue

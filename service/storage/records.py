@@ -71,7 +71,7 @@ class Records:
         Conflict
             The SOP Instance UID is stored with other display values.
         Overloaded
-            A replica of another version has stored it since `outdated` was asked.
+            A replica of another version has stored it since `stored` was asked.
         """
         for _ in range(_ATTEMPTS):
             try:
@@ -89,25 +89,26 @@ class Records:
         Conflict
             The SOP Instance UID is stored with other display values.
         Overloaded
-            It is stored under another version of the identity rule: see `outdated`.
+            It is stored under another version of the identity rule: see `renew`.
         """
         with self.database.read() as connection:
             instance = _instance(connection, identity)
             return None if instance is None else _existing(connection, instance, artefact_sha256)
 
-    def outdated(self, identity: Identity) -> str | None:
-        """Return the file of an instance that is stored under another version of the identity rule, or None.
-
-        The hashes of two versions say nothing of each other: the caller reads the file again and calls `renew`.
-        """
-        outdated = sa.select(INSTANCES.c.instance_file).where(
-            INSTANCES.c.sop_instance_uid == identity.sop_instance_uid, INSTANCES.c.identity_version != identity.version
-        )
+    def stored(self, sop_instance_uid: str) -> tuple[Identity, str] | None:
+        """Return the identity of a stored instance, and its file; None if it is not stored."""
+        columns = (INSTANCES.c.display_sha256, INSTANCES.c.identity_version, INSTANCES.c.instance_file)
         with self.database.read() as connection:
-            return connection.scalar(outdated)
+            row = connection.execute(
+                sa.select(*columns).where(INSTANCES.c.sop_instance_uid == sop_instance_uid)
+            ).one_or_none()
+        return row and (Identity(sop_instance_uid, row.display_sha256, row.identity_version), row.instance_file)
 
     def renew(self, instance_file: str, identity: Identity) -> None:
-        """Store the hash of a file's display values under today's version of the identity rule."""
+        """Store the hash of a file under today's version of the identity rule.
+
+        The hashes of two versions say nothing of each other: the caller has compared the files.
+        """
         values = {"display_sha256": identity.display_sha256, "identity_version": identity.version}
         with self.database.write() as connection:
             connection.execute(sa.update(INSTANCES).where(INSTANCES.c.instance_file == instance_file).values(values))

@@ -419,7 +419,7 @@ def test_a_temporary_failure_does_not_leak(witness: Witness, monkeypatch: pytest
     def full(path: Path, _: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    with witness.client.pipeline.spare(4):
+    with witness.client.pipeline.places.spare(4):
         witness.refused(planted.file(7), 503, "overloaded")
     with monkeypatch.context() as patch:
         patch.setattr(instances, "write_private", full)

@@ -20,11 +20,11 @@ from shutil import disk_usage
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from training.data.pixel_path import RULE
 from training.data.sample import Floats
 from training.errors import TrainingError
+from training.progress import progress_bar
 
 CHUNK = 64  # images between two flushes; at most so many are decoded again after an interruption
 ENTRY = np.dtype([("key", "V16"), ("row", "<i8")])
@@ -115,7 +115,7 @@ def fill(file: CanvasFile, keys: Sequence[bytes], read: Callable[[int], Floats],
     with (
         file.lock.open("r+b") as lock,
         ThreadPoolExecutor(workers) as pool,
-        Progress(transient=True) as progress,
+        progress_bar() as progress,
     ):
         task = progress.add_task("reading images", total=len(todo))
         while todo:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from training.data.pixel_path import Radiographs
 from training.data.sample import Case, targets
 from training.data.sources import read
 from training.errors import TrainingError
+from training.progress import progress_bar
 
 SPLITS = ("train", "val", "test")
 SIDE = 8  # pixels; the canvases are discarded, so a small size will do
@@ -56,11 +55,10 @@ def refusals(source: Radiographs, workers: int, split: str) -> Iterator[str]:
 
     with ThreadPoolExecutor(workers) as pool:
         lines = pool.map(refusal, range(len(source)))
-        console = Console(stderr=True)
-        quiet = not console.is_terminal
-        for line in track(lines, f"reading {split}", len(source), console=console, transient=True, disable=quiet):
-            if line is not None:
-                yield line
+        with progress_bar() as progress:
+            for line in progress.track(lines, len(source), description=f"reading {split}"):
+                if line is not None:
+                    yield line
 
 
 def summary(labels: Sequence[str], splits: dict[str, Sequence[Case]]) -> Iterator[str]:

@@ -9,12 +9,11 @@ from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 from scipy.sparse import csr_array
 
 from training.data.processors import processors
 from training.evaluation.metrics import CONFIDENCE, Flags, Interval, Numbers
+from training.progress import progress_bar
 
 RESAMPLES = 1000
 ELEMENTS = 2**16  # elements of one block of weights: half a megabyte, which fits the cache of a processor
@@ -120,7 +119,7 @@ def evaluate_all(tasks: Sequence[tuple[Resamples, Measure]], processes: int | No
         for drawn, measure in tasks
         for start in range(0, 1 + drawn.count, CHUNK)
     ]
-    with Progress(console=Console(stderr=True), transient=True, disable=work < SMALL) as progress:
+    with progress_bar(hidden=work < SMALL) as progress:
         if processes == 1:
             done = list(progress.track(map(evaluate_piece, pieces), len(pieces), description="resampling patients"))
         else:

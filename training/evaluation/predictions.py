@@ -11,8 +11,6 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 
 from model.agcnn import Agcnn
@@ -21,6 +19,7 @@ from training.data.cache import Canvases
 from training.data.sample import Case, Floats, targets
 from training.errors import TrainingError
 from training.evaluation.inference import all_reduce, full_float32
+from training.progress import progress_bar
 
 BRANCHES = ("fusion", "global", "local")
 BATCH = 32
@@ -118,7 +117,7 @@ def predict_distributed(fabric: Fabric, network: Agcnn, canvases: Canvases) -> P
     whole = Predictions(*empty(count, len(canvases.labels)), canvases.cases, canvases.labels)
     network = network.to(fabric.device)
     chunks = np.split(np.arange(count), range(BATCH, count, BATCH))[fabric.global_rank :: fabric.world_size]
-    with Progress(console=Console(stderr=True), transient=True, disable=not fabric.is_global_zero) as progress:
+    with progress_bar(hidden=not fabric.is_global_zero) as progress:
         for chunk in progress.track(chunks, description="predicting"):
             part = predict(network, canvases.subset(chunk))
             whole.logits[:, chunk], whole.boxes[chunk], whole.peaks[chunk] = part.logits, part.boxes, part.peaks

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from rich.progress import Progress
 from torch import Tensor
 
 from model.agcnn import Agcnn, AgcnnConfig
@@ -26,6 +25,7 @@ from training.fit.config import STAGES
 from training.fit.run import HELD_OUT
 from training.fit.served_weights import as_served
 from training.fit.stages import copy_global, start_from_global
+from training.progress import progress_bar
 
 CANVAS = 896  # pixels; the default canvas is the multiple of the input nearest to it, but at least twice the input
 THRESHOLDS = "op_threshs"  # TorchXRayVision's operating point of each output, a buffer beside the weights
@@ -210,7 +210,7 @@ def hold_out(run: Path, network: Agcnn, images: Canvases) -> None:
     """
     served = as_served(network).to("cuda" if torch.cuda.is_available() else "cpu")
     chunks = np.split(np.arange(len(images)), range(predictions.BATCH, len(images), predictions.BATCH))
-    with Progress(transient=True) as progress:
+    with progress_bar() as progress:
         bar = progress.track(chunks, description="predicting images")
         parts = [predictions.predict(served, images.subset(chunk)) for chunk in bar]
     predictions.save(run / HELD_OUT, predictions.pool(parts))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
@@ -32,6 +33,7 @@ from training.fit.optimiser import rate
 from training.fit.pooled import PooledVectors
 from training.fit.stages import Stage, fill_untrained, stages
 from training.fit.time_left import epoch_work, format_left, total_work
+from training.progress import progress_bar
 
 LAST = "last.ckpt"
 SHOWN = 10  # steps between updates of the displayed loss, each of which waits for the device
@@ -62,7 +64,7 @@ def fit(
         Stages of which the network has neither learned before nor learns now, see `fill_untrained`.
     """
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with progress_bar(fabric.global_rank > 0) as progress:
+    with run_bar(fabric.global_rank > 0) as progress:
         loop = Loop(fabric, config, run, progress, untrained)
         loop.expect(stages(config), data)
         for stage in stages(config):
@@ -72,11 +74,11 @@ def fit(
     return loop.history
 
 
-def progress_bar(hidden: bool) -> Progress:
-    """Create the progress bar of a run: steps, time left, speed and loss of the epoch."""
+def run_bar(hidden: bool) -> Progress:
+    """Create the progress bar of a run, on standard output: steps, time left, speed and loss of the epoch."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     text = TextColumn("{task.fields[now]}")
-    return Progress(*columns, text, transient=True, disable=hidden, speed_estimate_period=PERIOD)
+    return progress_bar(*columns, text, console=Console(), hidden=hidden, period=PERIOD)
 
 
 class Loop:

@@ -11,15 +11,13 @@ from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
 from model.labels import LABELS
 from training.data.folder_dataset import BOX_COLUMNS, BOXES, TABLE, assign_split, split_cases
 from training.data.sample import Case
 from training.errors import TrainingError
 from training.phantom.dicom import Encoding, write_dicom
 from training.phantom.film import draw_labels, patient_number, phantom
+from training.progress import progress_bar
 
 COHORT = "phantoms.json"
 CHUNK = 64  # images between two updates of the tables; a multiple of four, since four images belong to three patients
@@ -69,10 +67,8 @@ def write(folder: Path, cohort: Cohort, count: int, workers: int) -> int:
     cases = {case.image: case for case in claim(folder, cohort)}
     names = [name(index) for index in range(count)]
     todo = [index for index in range(count) if names[index] not in cases]
-    console = Console(stderr=True)
-    quiet = not console.is_terminal
-    with process_map(workers) as over:
-        for start in track(range(0, len(todo), CHUNK), "drawing phantoms", console=console, disable=quiet):
+    with process_map(workers) as over, progress_bar() as progress:
+        for start in progress.track(range(0, len(todo), CHUNK), description="drawing phantoms"):
             drawn = over(partial(draw, folder, cohort), todo[start : start + CHUNK])
             cases |= {case.image: case for case in drawn}
             write_tables(folder, [cases[image] for image in sorted(cases)])

@@ -111,7 +111,7 @@ def cross_validate(evaluation: Evaluation) -> dict[str, Any]:
     """Score the held-out predictions of the folds, without the test list."""
     check_folds(evaluation.folds, None)
     part = from_folds(evaluation.folds, evaluation.name, evaluation.collection, evaluation.second_look).part
-    return assess(parts(part, evaluation.collection))
+    return {**looks(evaluation.second_look), **assess(parts(part, evaluation.collection))}
 
 
 def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
@@ -152,6 +152,7 @@ def evaluate(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     tested = parts(Part("test", test, (*readings(test, calibrated if decision else None), *others)), collection)
     points = decision.points if decision else [None] * len(test.labels)
     metrics = {
+        **looks(evaluation.second_look),
         **decision_rows(decision, test.labels),
         **assess([*(parts(source.part, collection) if source else ()), *tested]),
         **assess_decisions(tested, points, evaluation.prevalence),
@@ -190,8 +191,13 @@ def card_of(document: dict[str, Any], metrics: dict[str, Any], statistics: dict[
         "metrics": card_metrics(metrics["metrics"], second_look),
         "statistics": statistics,
         "model_card": model_card.model_card(document, metrics),
-        **({} if second_look else {"second_look": False}),
+        **looks(second_look),
     }
+
+
+def looks(second_look: bool) -> dict[str, Any]:
+    """Return the entry of a document that says that there was no second look; it is left out where there was one."""
+    return {} if second_look else {"second_look": False}
 
 
 def calibration_source(run: Path, evaluation: Evaluation) -> CalibrationSource | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from training.evaluation.predictions import BRANCHES
 from training.evaluation.scores import Row
 from training.report.adjudicated_summary import adjudicated_lines
 from training.report.triage_summary import triage_lines
@@ -22,13 +23,14 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
     if calibration := metrics.get("calibration"):
         source, images = calibration["source"], calibration["images"]
         yield f"calibrated on: {source}, {images} images" if source else f"not calibrated: {NO_SOURCE}"
+    absent = absent_branches(metrics)
     for section in ("metrics", "compared"):
         for row in metrics[section]:
-            if (row["name"], row["label"]) == ("auroc", "macro"):
+            if (row["name"], row["label"]) == ("auroc", "macro") and row["branch"] not in absent:
                 where = f"{row['split']}, {row['images']} images, {row['branch']}"
                 yield f"{where}: macro AUROC {number(row)} over {len(row['labels'])} findings"
     for row in metrics["differences"]:
-        if row["label"] == "macro":
+        if row["label"] == "macro" and not (absent and row["branch"] in BRANCHES):
             yield f"{row['split']}, {row['branch']} minus {row['against']}: macro AUROC {number(row, '+')}"
     for split in metrics["data"]:
         rows = [row for row in metrics["localisation"] if (row["split"], row["label"]) == (split, "all")]
@@ -43,11 +45,17 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
 
 def external_lines(metrics: dict[str, Any]) -> Iterator[str]:
     """Yield the macro AUROC of every branch on each external set, and how many findings have one."""
+    absent = absent_branches(metrics)
     for section in metrics.get("external", {}).values():
         for row in section["metrics"]:
-            if (row["name"], row["label"]) == ("auroc", "macro"):
+            if (row["name"], row["label"]) == ("auroc", "macro") and row["branch"] not in absent:
                 where = f"external, {row['split']}, {row['images']} images, {row['branch']}"
                 yield f"{where}: macro AUROC {number(row)} over {len(row['labels'])} findings"
+
+
+def absent_branches(metrics: dict[str, Any]) -> tuple[str, ...]:
+    """Return the branches that the evaluated network lacks; without a second look, the others are equal."""
+    return () if metrics.get("second_look", True) else ("local",)
 
 
 def number(row: Row, sign: str = "") -> str:

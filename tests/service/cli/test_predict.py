@@ -13,7 +13,7 @@ from PIL import Image
 
 from model.labels import LABELS
 from service.cli import formats
-from service.cli import predict as batch
+from service.cli.listing import files, overlays
 from service.errors import ConfigurationError
 from tests.factories import dicom_bytes, noise
 from tests.service.conftest import Run
@@ -97,14 +97,14 @@ def test_a_table_has_margin_and_separated_reasons(capsys: pytest.CaptureFixture[
     prediction = {"priority": "STAT", "reason": ["Big Mass", "Edema"], "flags": ["a_flag", "b"], "findings": findings}
 
     formats.writer("csv", ["Big Mass", "Edema"])(
-        {"filename": "a,b.dcm", "status": 200, "prediction": prediction, "margin": -0.25}
+        {"filename": "a,b.dcm", "status": 200, "prediction": prediction, "margin": -0.25, "artefact_sha256": "f0"}
     )
 
     (row,) = csv.DictReader(StringIO(capsys.readouterr().out))
     assert row == {
         **{"filename": "a,b.dcm", "status": "200", "code": "", "detail": "", "priority": "STAT"},
         **{"margin": "-0.250000", "reason": "Big Mass; Edema", "flags": "a_flag; b"},
-        **{"Big Mass": "0.500000", "Edema": ""},
+        **{"Big Mass": "0.500000", "Edema": "", "artefact_sha256": "f0"},
     }
 
 
@@ -162,9 +162,9 @@ def test_interrupted_it_ends_after_a_whole_line_and_says_how_far_it_came(artefac
 
 
 def test_each_file_has_a_picture_of_its_own(tmp_path: Path) -> None:
-    files = [Path(name) for name in ("x/a.dcm", "y/a.dcm", "z/a-2.dcm", "z/a.dcm", "z/b.dcm")]
+    paths = [Path(name) for name in ("x/a.dcm", "y/a.dcm", "z/a-2.dcm", "z/a.dcm", "z/b.dcm")]
 
-    pictures = [picture and picture.name for picture in batch._pictures(files, tmp_path)]
+    pictures = [picture and picture.name for picture in overlays(paths, tmp_path)]
 
     assert pictures == ["a.png", "a-2.png", "a-2-2.png", "a-3.png", "b.png"]
 
@@ -228,8 +228,8 @@ def test_two_output_formats_at_once_are_refused(predict: Run) -> None:
 
 
 def test_a_folder_gives_its_dicom_files(folder: Path) -> None:
-    names = [str(file.relative_to(folder)) for file in batch.files([folder])]
+    names = [str(file.relative_to(folder)) for file in files([folder])]
 
     assert names == ["one/chest.dcm", "two/chest.dcm", "two/lateral"]
     with pytest.raises(ConfigurationError):
-        batch.files([folder / "none"])
+        files([folder / "none"])

@@ -1,17 +1,22 @@
 import asyncio
 import itertools
+import tempfile
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.dicom_web.multipart import Part, parse_content_type, parts
-from service.errors import InvalidRequest, TooLarge
+from service.errors import InvalidRequest, StorageFull, TooLarge, TriageError
+from service.storage.incoming import Incoming
 
 BOUNDARY = b"b-0.9'x"
 DELIMITER = b"\r\n--" + BOUNDARY
 LIMIT = 2**17
+Read = tuple[str, bytes | TriageError]
 
 # Bytes that resemble the end of a part
 PIECES = st.sampled_from(
@@ -31,17 +36,26 @@ def body(contents: list[bytes], preamble: bytes = b"", epilogue: bytes = b"") ->
     return preamble + b"".join(opened) + b"--" + BOUNDARY + b"--" + epilogue
 
 
-def read(whole: bytes, cuts: list[int], limit: int = LIMIT) -> list[Part]:
+def read(whole: bytes, cuts: list[int], limit: int = LIMIT) -> list[Read]:
     edges = [0, *sorted(cut % (len(whole) + 1) for cut in cuts), len(whole)]
 
     async def chunks() -> AsyncIterator[bytes]:
         for start, end in itertools.pairwise(edges):
             yield whole[start:end]
 
-    async def collect() -> list[Part]:
-        return [part async for part in parts(chunks(), BOUNDARY, limit)]
+    async def collect(folder: Path) -> list[Read]:
+        numbers = itertools.count()
+        body = parts(chunks(), BOUNDARY, limit, lambda: Incoming(folder / f"{next(numbers)}"))
+        answer = [(part.media_type, content_of(part)) async for part in body]
+        assert not any(folder.iterdir())
+        return answer
 
-    return asyncio.run(collect())
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(collect(Path(folder)))
+
+
+def content_of(part: Part) -> bytes | TriageError:
+    return part.content.partial.read_bytes() if isinstance(part.content, Incoming) else part.content
 
 
 @settings(max_examples=300, deadline=None)
@@ -56,7 +70,7 @@ def test_any_content_is_returned_byte_for_byte(
 ) -> None:
     parsed = read(body(contents, preamble, epilogue), cuts)
 
-    assert parsed == [Part("application/dicom", content) for content in contents]
+    assert parsed == [("application/dicom", content) for content in contents]
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\r\n\r\n", b"\r", b"\n", b"\r\n--", b"\0"])
@@ -64,10 +78,10 @@ def test_a_part_that_ends_in_a_line_break_keeps_it(end: bytes) -> None:
     for size in (1, 2, 3, 5, 64):
         whole = body([b"DICM" + end, b"DICM" + end])
         parsed = read(whole, list(range(0, len(whole), size)))
-        assert [part.content for part in parsed] == [b"DICM" + end] * 2
+        assert [content for _, content in parsed] == [b"DICM" + end] * 2
 
 
-def test_a_part_is_returned_before_more_is_read() -> None:
+def test_a_part_is_returned_before_more_is_read(tmp_path: Path) -> None:
     whole, consumed = body([b"1" * 70_000, b"2" * 70_000, b"3"]), 0
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -76,17 +90,19 @@ def test_a_part_is_returned_before_more_is_read() -> None:
             consumed = start + 1000
             yield whole[start : start + 1000]
 
-    async def first() -> Part:
-        async for part in parts(chunks(), BOUNDARY, LIMIT):
-            return part
+    async def first() -> bytes | TriageError:
+        async with aclosing(parts(chunks(), BOUNDARY, LIMIT, lambda: Incoming(tmp_path / "1"))) as body:
+            async for part in body:
+                return content_of(part)
         raise AssertionError
 
-    assert asyncio.run(first()).content == b"1" * 70_000
+    assert asyncio.run(first()) == b"1" * 70_000
+    assert not any(tmp_path.iterdir())
     assert consumed <= 72_000
 
 
 def test_a_part_over_the_limit_is_discarded_and_the_next_is_read() -> None:
-    large, small = (part.content for part in read(body([b"x" * 200, b"y"]), [], limit=100))
+    large, small = (content for _, content in read(body([b"x" * 200, b"y"]), [], limit=100))
 
     assert isinstance(large, TooLarge)
     assert large.code == "file_too_large"
@@ -98,7 +114,7 @@ def test_a_part_may_have_no_media_type() -> None:
         b"--" + BOUNDARY + b"\r\n\r\nx" + DELIMITER + b"\r\nCONTENT-TYPE: Application/DICOM; a=b\r\n\r\ny" + DELIMITER
     )
 
-    assert read(whole + b"--", []) == [Part("", b"x"), Part("application/dicom", b"y")]
+    assert read(whole + b"--", []) == [("", b"x"), ("application/dicom", b"y")]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +140,7 @@ def test_a_boundary_that_is_too_long_is_refused() -> None:
         yield b"x"
 
     async def first() -> None:
-        async for _ in parts(nothing(), b"b" * 10_000, LIMIT):
+        async for _ in parts(nothing(), b"b" * 10_000, LIMIT, lambda: pytest.fail("a part began")):
             raise AssertionError
 
     with pytest.raises(InvalidRequest):
@@ -145,3 +161,24 @@ def test_a_boundary_that_is_too_long_is_refused() -> None:
 )
 def test_the_parameters_of_a_content_type_may_be_quoted(header: str, expected: tuple[str, str, bytes]) -> None:
     assert parse_content_type(header) == expected
+
+
+def test_a_part_that_cannot_be_written_is_reported_and_the_next_is_read(tmp_path: Path) -> None:
+    starts = iter([StorageFull("no room"), Incoming(tmp_path / "2")])
+
+    def start() -> Incoming:
+        match next(starts):
+            case StorageFull() as error:
+                raise error
+            case file:
+                return file
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield body([b"one", b"two"])
+
+    async def collect() -> list[bytes | TriageError]:
+        return [content_of(part) async for part in parts(chunks(), BOUNDARY, LIMIT, start)]
+
+    refused, written = asyncio.run(collect())
+    assert isinstance(refused, StorageFull)
+    assert written == b"two"

@@ -210,7 +210,7 @@ def test_objects_that_are_not_pictures_are_not_rendered(client: Client) -> None:
 
 
 def test_without_a_free_place_retrieval_is_503_and_search_works(client: Client) -> None:
-    with client.pipeline.spare(1000):
+    with client.pipeline.places.spare(1000):
         assert client.get(f"{INSTANCES}/{PLAIN}/rendered").status_code == 503
         for path in ("", "/metadata", f"/series/{SERIES}", f"/series/{SERIES}/instances/{PLAIN}"):
             assert client.get(f"/dicom-web/studies/{STUDY}{path}").status_code == 503

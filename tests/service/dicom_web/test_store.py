@@ -10,6 +10,7 @@ import pytest
 
 from service.dicom_web import store
 from service.settings import Limits
+from service.storage.incoming import Incoming
 from tests.factories import SERIES, STUDY, chest, encode, noise
 from tests.service.serving import Client, serving, settings_for
 
@@ -272,7 +273,7 @@ def test_the_answer_is_json_or_406(client: Client, accept: str, status: int) -> 
 
 
 def test_without_a_free_place_it_is_503_before_the_body_is_read(client: Client) -> None:
-    with client.pipeline.spare(LIMITS.max_in_flight):
+    with client.pipeline.places.spare(LIMITS.max_in_flight):
         response = post(client, body(radiograph(25)))
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
@@ -282,11 +283,11 @@ def test_without_a_free_place_it_is_503_before_the_body_is_read(client: Client) 
 def test_when_the_disk_fills_the_remaining_parts_fail(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     from service.errors import StorageFull
 
-    def put(data: bytes) -> str:
+    def keep(_: Incoming) -> None:
         raise StorageFull("no room")
 
     post(client, body(radiograph(26)))
-    monkeypatch.setattr(client.pipeline._instances, "put", put)
+    monkeypatch.setattr(Incoming, "keep", keep)
 
     some, none = post(client, body(radiograph(26), radiograph(27))), post(client, body(radiograph(27)))
 

@@ -86,7 +86,7 @@ def test_objects_of_an_unknown_prediction_are_404(client: Client) -> None:
 
 
 def test_an_overloaded_service_makes_no_object(client: Client, answer: dict) -> None:
-    with client.pipeline.spare(10**6):
+    with client.pipeline.places.spare(10**6):
         response = client.get(answer["links"]["sr"])
 
     assert (response.status_code, response.json()["code"]) == (503, "overloaded")

@@ -103,6 +103,6 @@ def test_an_unknown_prediction_is_404(client: Client, part: str) -> None:
 
 def test_pixels_take_a_place_and_maps_do_not(client: Client, links: dict[str, str]) -> None:
     """Pixels must be decoded; maps are stored."""
-    with client.pipeline.spare(10_000):
+    with client.pipeline.places.spare(10_000):
         assert client.get(f"{links['window']}/pixels").status_code == 503
         assert client.get(f"{links['window']}/maps.json").status_code == 200

@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from PIL import Image
 from service.http.bodies import Item, Page, Prediction
 from service.http.problems import Problem
 from service.settings import Limits
+from service.storage.incoming import Incoming
 from tests.factories import chest, dicom_bytes, encode, noise
 from tests.service.serving import Client, serving, settings_for
 
@@ -21,6 +22,7 @@ LIMITS = Limits(
     max_in_flight=PLACES,
     max_file_bytes=2**20,
     max_body_bytes=3 * 2**20,
+    max_client_bytes_in_flight=16 * 2**20,
     max_files=5,
     max_pixels=2**18,
 )
@@ -140,10 +142,10 @@ def test_a_bad_file_does_not_affect_the_others(client: Client) -> None:
 def test_an_unexpected_error_does_not_affect_the_others(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     predict = client.pipeline.predict
 
-    async def fail(data: bytes) -> object:
-        if data == b"fail":
+    async def fail(file: Incoming) -> object:
+        if file.partial.read_bytes() == b"fail":
             raise RuntimeError("a secret")
-        return await predict(data)
+        return await predict(file)
 
     monkeypatch.setattr(client.pipeline, "predict", fail)
     response = client.post_files(("a", b"fail"), ("b", file("2.25.8")))
@@ -153,7 +155,7 @@ def test_an_unexpected_error_does_not_affect_the_others(client: Client, monkeypa
 
 
 def test_several_files_need_only_one_place(client: Client) -> None:
-    with client.pipeline.spare(PLACES - 1):
+    with client.pipeline.places.spare(PLACES - 1):
         response = client.post_files(*((f"{n}.dcm", file(f"2.25.9{n}")) for n in range(5)))
 
     assert [item["status"] for item in response.json()] == [200] * 5
@@ -282,7 +284,7 @@ def test_too_many_files_are_400(client: Client) -> None:
 
 def test_without_a_free_place_it_is_503_with_retry_after(client: Client) -> None:
     body = client.post(file("2.25.16")).json()
-    with client.pipeline.spare(PLACES):
+    with client.pipeline.places.spare(PLACES):
         refused = [client.post(file("2.25.16")), client.get(body["links"]["overlay"])]
         assert client.get(body["links"]["self"]).status_code == 200
 
@@ -302,6 +304,42 @@ def test_simultaneous_requests_are_answered_or_503(client: Client) -> None:
 
     assert set(statuses) == {200, 503}
     assert statuses.count(200) >= PLACES
+    assert client.post(file("2.25.10")).status_code == 200
+
+
+def test_a_slow_upload_holds_no_place(client: Client) -> None:
+    async def slow_and_quick() -> tuple[int, list[int]]:
+        go_on = asyncio.Event()
+
+        async def halves(data: bytes) -> AsyncIterator[bytes]:
+            yield data[: len(data) // 2]
+            await go_on.wait()
+            yield data[len(data) // 2 :]
+
+        async def post(content: bytes | AsyncIterator[bytes]) -> int:
+            headers = {"Content-Type": "application/dicom"}
+            return (await client.http.post("/v1/predictions", content=content, headers=headers)).status_code
+
+        slow = [asyncio.create_task(post(halves(file("2.25.10")))) for _ in range(PLACES)]
+        await asyncio.sleep(0.1)
+        quick = await post(file("2.25.10"))
+        go_on.set()
+        return quick, await asyncio.gather(*slow)
+
+    assert client.runner.run(slow_and_quick()) == (200, [200] * PLACES)
+
+
+def test_too_many_bytes_at_once_are_503_before_the_body_is_read(client: Client) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        pytest.fail("the body was read")
+        yield b""
+
+    with client.pipeline.accepting("address 127.0.0.1", LIMITS.max_client_bytes_in_flight - 10):
+        headers = {"Content-Type": "application/dicom", "Content-Length": "11"}
+        refused = client.request("POST", "/v1/predictions", content=body(), headers=headers)
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    assert int(refused.headers["retry-after"]) > 0
     assert client.post(file("2.25.10")).status_code == 200
 
 

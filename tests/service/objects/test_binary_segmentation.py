@@ -5,7 +5,8 @@ import highdicom as hd
 import numpy as np
 import pytest
 
-from service.objects.overlay import WHOLE, relative, upsampled
+from service.objects.overlay import relative
+from service.objects.resampling import WHOLE, upsampled
 from tests.service.objects.rendered import FAULTY, HEIGHT, WIDTH, errors, parsed, record, rendered, source
 
 SIZE = (WIDTH, HEIGHT)

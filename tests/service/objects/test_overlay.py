@@ -16,8 +16,6 @@ from service.objects import legend, overlay
 from service.objects.colormap import colour_table
 from service.objects.overlay import (
     SOFTNESS,
-    WHOLE,
-    Content,
     Options,
     crop_png,
     heat_map_png,
@@ -25,8 +23,8 @@ from service.objects.overlay import (
     overlay_png,
     relative,
     scaled,
-    smoothed,
 )
+from service.objects.resampling import WHOLE, Content, smoothed
 
 RAMP = np.add.outer(np.arange(300), np.arange(400)).astype(np.uint8)  # [300, 400]
 FLAT = np.zeros((7, 7), np.float32)

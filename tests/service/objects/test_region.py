@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from service.objects.overlay import WHOLE, upsampled
 from service.objects.region import region
+from service.objects.resampling import WHOLE, upsampled
 
 SIZE = (96, 80)
 

@@ -28,7 +28,7 @@ def test_every_request_is_answered_and_no_place_is_lost(artefact: Path, tmp_path
 
         assert sum(answers.values()) >= CLIENTS
         assert set(answers) <= {200, 503}, answers
-        assert client.pipeline._free_places == LIMITS.max_in_flight
+        assert client.pipeline.places.free == LIMITS.max_in_flight
         assert client.post(dicom_bytes(pixels)).status_code == 200
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -27,7 +28,9 @@ from service.objects.drawing import Drawing
 from service.prediction.decoders import Decoders
 from service.prediction.pipeline import Pipeline
 from service.settings import Limits, Model, Settings, Storage, Triage
+from service.storage.incoming import Incoming
 from service.storage.instances import Instances
+from service.storage.record import Record
 from service.storage.tables import INSTANCES
 from tests.factories import chest, dicom_bytes, encode, noise
 from tests.service.serving import settings_for
@@ -73,11 +76,19 @@ class Harness:
         self.do(wait)
         return self
 
+    async def predict(self, data: bytes) -> Record:
+        with contextlib.closing(self.pipeline.receive()) as arrived:
+            arrived.write([data])
+            return await self.pipeline.predict(arrived)
+
     def draw(self, id: str, drawing: Drawing) -> bytes:
         async def draw() -> bytes:
             return await self.pipeline.stored.draw(await self.pipeline.stored.get(id), drawing)
 
         return self.runner.run(draw())
+
+    def leftovers(self) -> list[Path]:
+        return list((self.folder / "instances").rglob("*.partial"))
 
     def files(self) -> list[bytes]:
         return [path.read_bytes() for path in (self.folder / "instances").rglob("*.dcm")]
@@ -96,7 +107,7 @@ def file(uid: str, seed: int = 0, **elements: str) -> bytes:
 def test_a_predicted_file_is_on_disk(harness: Harness) -> None:
     data = file("2.25.1")
 
-    answer = harness.do(lambda: harness.pipeline.predict(data))
+    answer = harness.do(lambda: harness.predict(data))
 
     assert data in harness.files()
     assert harness.do(lambda: harness.pipeline.stored.get(answer.id)).prediction == answer.prediction
@@ -107,7 +118,7 @@ def test_a_predicted_file_is_on_disk(harness: Harness) -> None:
 def test_the_same_file_again_returns_the_same_record(harness: Harness) -> None:
     before = len(harness.files())
 
-    first, second = (harness.do(lambda: harness.pipeline.predict(file("2.25.2"))) for _ in range(2))
+    first, second = (harness.do(lambda: harness.predict(file("2.25.2"))) for _ in range(2))
 
     assert (first.id, first.prediction) == (second.id, second.prediction)
     assert len(harness.files()) == before + 1
@@ -117,7 +128,7 @@ def test_the_same_file_sent_concurrently_makes_one_record(harness: Harness) -> N
     before = len(harness.files())
 
     async def at_once() -> list[str]:
-        answers = await asyncio.gather(*(harness.pipeline.predict(file("2.25.3")) for _ in range(4)))
+        answers = await asyncio.gather(*(harness.predict(file("2.25.3")) for _ in range(4)))
         return [answer.id for answer in answers]
 
     assert len(set(harness.do(at_once))) == 1
@@ -125,11 +136,11 @@ def test_the_same_file_sent_concurrently_makes_one_record(harness: Harness) -> N
 
 
 def test_other_pixels_under_the_same_uid_are_refused_and_not_stored(harness: Harness) -> None:
-    first = harness.do(lambda: harness.pipeline.predict(file("2.25.4")))
+    first = harness.do(lambda: harness.predict(file("2.25.4")))
     before = len(harness.files())
 
     with pytest.raises(Conflict):
-        harness.do(lambda: harness.pipeline.predict(file("2.25.4", seed=1)))
+        harness.do(lambda: harness.predict(file("2.25.4", seed=1)))
 
     assert len(harness.files()) == before
     assert harness.do(lambda: harness.pipeline.stored.get(first.id)).prediction == first.prediction
@@ -145,50 +156,63 @@ def written_by_an_older_version(harness: Harness, uid: str) -> None:
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_an_instance_of_an_older_version_is_compared_by_its_file(harness: Harness, syntax: str) -> None:
     uid = f"{syntax}.42"
-    first = harness.do(lambda: harness.pipeline.predict(file(uid)))
+    first = harness.do(lambda: harness.predict(file(uid)))
     written_by_an_older_version(harness, uid)
     again = encode(chest(noise(), SOPInstanceUID=uid), syntax)
 
-    assert harness.do(lambda: harness.pipeline.predict(again)).id == first.id
+    assert harness.do(lambda: harness.predict(again)).id == first.id
     saved = harness.do(lambda: harness.pipeline.stored.get(first.id))
     assert (saved.display_sha256, saved.identity_version) == (first.display_sha256, IDENTITY_VERSION)
 
 
 def test_other_pixels_conflict_with_an_instance_of_an_older_version(harness: Harness) -> None:
-    first = harness.do(lambda: harness.pipeline.predict(file("2.25.43")))
+    first = harness.do(lambda: harness.predict(file("2.25.43")))
     written_by_an_older_version(harness, "2.25.43")
 
     with pytest.raises(Conflict):
-        harness.do(lambda: harness.pipeline.predict(file("2.25.43", seed=1)))
-    assert harness.do(lambda: harness.pipeline.predict(file("2.25.43"))).id == first.id
+        harness.do(lambda: harness.predict(file("2.25.43", seed=1)))
+    assert harness.do(lambda: harness.predict(file("2.25.43"))).id == first.id
+
+
+def test_an_image_whose_values_are_written_in_another_way_is_the_same(harness: Harness) -> None:
+    """An archive may store it inverted, or as signed values: display values decide, where hashes differ."""
+    pixels, window = noise(), {"WindowCenter": 2048, "WindowWidth": 4096, "VOILUTFunction": "LINEAR_EXACT"}
+    first = harness.do(lambda: harness.predict(dicom_bytes(pixels, SOPInstanceUID="2.25.46", **window)))
+    shifted = {"PixelRepresentation": 1, "RescaleIntercept": 2048, "RescaleSlope": 1}
+    signed = dicom_bytes((pixels.astype(np.int16) - 2048), SOPInstanceUID="2.25.46", **window, **shifted)
+    other = dicom_bytes((pixels.astype(np.int16) - 2047), SOPInstanceUID="2.25.46", **window, **shifted)
+
+    assert harness.do(lambda: harness.predict(signed)).id == first.id
+    with pytest.raises(Conflict):
+        harness.do(lambda: harness.predict(other))
 
 
 @pytest.mark.parametrize("content", [None, b"not a DICOM file"])
 def test_an_instance_of_an_older_version_whose_file_is_lost_conflicts(harness: Harness, content: bytes | None) -> None:
     uid = f"2.25.44{content is None:d}"
-    first = harness.do(lambda: harness.pipeline.predict(file(uid)))
+    first = harness.do(lambda: harness.predict(file(uid)))
     written_by_an_older_version(harness, uid)
     (path,) = (harness.folder / "instances").rglob(first.instance_file)
     path.unlink() if content is None else path.write_bytes(content)
 
     with pytest.raises(Conflict):
-        harness.do(lambda: harness.pipeline.predict(file(uid)))
+        harness.do(lambda: harness.predict(file(uid)))
 
 
 @pytest.mark.parametrize("elements", [{"PatientID": "ANOTHER"}, {"StudyInstanceUID": "2.25.999"}])
 def test_the_same_image_under_another_patient_or_study_is_refused(harness: Harness, elements: dict[str, str]) -> None:
     """If it were acknowledged, the correction would be lost: the record stays another patient's."""
-    harness.do(lambda: harness.pipeline.predict(file("2.25.41")))
+    harness.do(lambda: harness.predict(file("2.25.41")))
 
     with pytest.raises(Conflict) as caught:
-        harness.do(lambda: harness.pipeline.predict(file("2.25.41", **elements)))
+        harness.do(lambda: harness.predict(file("2.25.41", **elements)))
 
     assert caught.value.code == "identity_conflict"
 
 
 def test_of_concurrent_files_with_one_uid_and_different_pixels_one_is_refused(harness: Harness) -> None:
     async def at_once() -> list[object]:
-        both = (harness.pipeline.predict(file("2.25.5", seed)) for seed in range(2))
+        both = (harness.predict(file("2.25.5", seed)) for seed in range(2))
         return await asyncio.gather(*both, return_exceptions=True)
 
     before = len(harness.files())
@@ -199,7 +223,7 @@ def test_of_concurrent_files_with_one_uid_and_different_pixels_one_is_refused(ha
 
 def test_a_deleted_record_is_deleted_with_its_file(harness: Harness) -> None:
     data = file("2.25.6")
-    id = harness.do(lambda: harness.pipeline.predict(data)).id
+    id = harness.do(lambda: harness.predict(data)).id
 
     harness.do(lambda: harness.pipeline.stored.delete(id))
 
@@ -211,12 +235,12 @@ def test_a_deleted_record_is_deleted_with_its_file(harness: Harness) -> None:
     ):
         with pytest.raises(NotFound):
             harness.do(ask)
-    assert harness.do(lambda: harness.pipeline.predict(data)).id != id
+    assert harness.do(lambda: harness.predict(data)).id != id
 
 
 def test_pages_follow_each_other_newest_first(harness: Harness) -> None:
     for number in range(3):
-        harness.do(lambda uid=f"2.25.7{number}": harness.pipeline.predict(file(uid)))
+        harness.do(lambda uid=f"2.25.7{number}": harness.predict(file(uid)))
 
     first, cursor = harness.do(lambda: harness.pipeline.stored.list(2, None))
     second, _ = harness.do(lambda: harness.pipeline.stored.list(2, cursor))
@@ -233,50 +257,56 @@ def test_a_file_is_refused_when_all_places_are_taken(harness: Harness) -> None:
         with pytest.raises(Overloaded) as caught, harness.pipeline.admitted():
             pass
         assert caught.value.code == "overloaded"
-    with harness.pipeline.admitted(), harness.pipeline.spare(10) as more:
+    with harness.pipeline.admitted(), harness.pipeline.places.spare(10) as more:
         assert more == PLACES - 1
-        with harness.pipeline.spare(1) as none:
+        with harness.pipeline.places.spare(1) as none:
             assert none == 0
 
 
 def test_a_place_is_free_again_after_an_error(harness: Harness) -> None:
     for _ in range(PLACES + 1):
         with pytest.raises(MalformedDicom), harness.pipeline.admitted():
-            harness.do(lambda: harness.pipeline.predict(b"no DICOM"))
+            harness.do(lambda: harness.predict(b"no DICOM"))
 
 
 def test_a_file_over_the_limit_is_refused_before_it_is_read(harness: Harness) -> None:
     with pytest.raises(TooLarge) as caught:
-        harness.do(lambda: harness.pipeline.predict(bytes(2**20 + 1)))
+        harness.do(lambda: harness.predict(bytes(2**20 + 1)))
 
     assert caught.value.code == "file_too_large"
 
 
-def test_a_file_that_cannot_be_stored_is_not_acknowledged(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_self: Instances, _data: bytes) -> str:
+@pytest.mark.parametrize("step", ["sync", "keep"])
+def test_a_file_that_cannot_be_stored_is_not_acknowledged(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    uid = f"2.25.8{step == 'keep':d}0"
+
+    def full(_self: Incoming) -> None:
         raise StorageFull("no space")
 
-    monkeypatch.setattr(Instances, "put", full)
+    monkeypatch.setattr(Incoming, step, full)
     with pytest.raises(StorageFull):
-        harness.do(lambda: harness.pipeline.predict(file("2.25.8")))
+        harness.do(lambda: harness.predict(file(uid)))
     monkeypatch.undo()
 
+    assert harness.leftovers() == []
     listed, _ = harness.do(lambda: harness.pipeline.stored.list(500, None))
-    assert "2.25.8" not in [answer.sop_instance_uid for answer in listed]
-    assert harness.do(lambda: harness.pipeline.predict(file("2.25.8"))).sop_instance_uid == "2.25.8"
+    assert uid not in [answer.sop_instance_uid for answer in listed]
+    assert harness.do(lambda: harness.predict(file(uid))).sop_instance_uid == uid
 
 
 def test_with_too_little_disk_space_files_are_refused_and_records_can_be_read(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = harness.do(lambda: harness.pipeline.predict(file("2.25.81")))
+    known = harness.do(lambda: harness.predict(file("2.25.81")))
     before = len(harness.files())
     monkeypatch.setattr(harness.pipeline._instances, "_min_free_bytes", 2**62)
 
-    with pytest.raises(StorageFull), harness.pipeline.accepting():
+    with pytest.raises(StorageFull), harness.pipeline.accepting("key a", 1):
         pytest.fail("a place was given")
     with pytest.raises(StorageFull) as caught:
-        harness.do(lambda: harness.pipeline.predict(file("2.25.82")))
+        harness.do(lambda: harness.predict(file("2.25.82")))
 
     assert caught.value.code == "low_disk"
     assert len(harness.files()) == before
@@ -290,7 +320,7 @@ def test_records_that_are_too_old_are_deleted_after_the_start(artefact: Path, tm
     settings = settings_for(artefact, tmp_path, LIMITS)
     with Harness(settings) as harness:
         harness.wait_until_ready()
-        record = harness.do(lambda: harness.pipeline.predict(file("2.25.1")))
+        record = harness.do(lambda: harness.predict(file("2.25.1")))
         assert harness.files()
     storage = settings.storage.model_copy(update={"keep_days": 1e-9})
 
@@ -311,22 +341,22 @@ def test_a_file_is_not_stored_if_the_network_fails(harness: Harness, monkeypatch
     before = len(harness.files())
     monkeypatch.setattr(Session, "run", fail)
     with pytest.raises(InferenceFailed):
-        harness.do(lambda: harness.pipeline.predict(file("2.25.9")))
+        harness.do(lambda: harness.predict(file("2.25.9")))
     monkeypatch.undo()
 
     assert len(harness.files()) == before
-    assert harness.do(lambda: harness.pipeline.predict(file("2.25.9"))).id
+    assert harness.do(lambda: harness.predict(file("2.25.9"))).id
 
 
 def test_a_cancelled_request_is_stored_completely_or_not_at_all(harness: Harness) -> None:
     async def give_up(after: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(harness.pipeline.predict(file("2.25.10")), after)
+            await asyncio.wait_for(harness.predict(file("2.25.10")), after)
 
     for after in (0.0, 0.005, 0.01, 0.02, 0.5):
         harness.do(lambda after=after: give_up(after))
 
-    answer = harness.do(lambda: harness.pipeline.predict(file("2.25.10")))
+    answer = harness.do(lambda: harness.predict(file("2.25.10")))
     assert harness.draw(answer.id, Drawing("image"))
 
 
@@ -334,7 +364,7 @@ def test_only_the_owner_can_read_stored_files(artefact: Path, tmp_path: Path) ->
     before = os.umask(0o022)
     try:
         with Harness(settings_for(artefact, tmp_path / "fresh", LIMITS)) as harness:
-            harness.wait_until_ready().do(lambda: harness.pipeline.predict(file("2.25.1")))
+            harness.wait_until_ready().do(lambda: harness.predict(file("2.25.1")))
             paths = [harness.folder, *harness.folder.rglob("*")]
             assert {"triage.sqlite", "triage.sqlite-wal", "instances"} <= {path.name for path in paths}
             assert [path for path in paths if path.stat().st_mode & 0o077] == []
@@ -344,13 +374,13 @@ def test_only_the_owner_can_read_stored_files(artefact: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("part", ["overlay", "image", "heat_map", "crop"])
 def test_each_part_is_drawn_as_png(harness: Harness, part: str) -> None:
-    id = harness.do(lambda: harness.pipeline.predict(file("2.25.11"))).id
+    id = harness.do(lambda: harness.predict(file("2.25.11"))).id
 
     assert harness.draw(id, Drawing(part)).startswith(b"\x89PNG")
 
 
 def test_a_class_map_of_an_unknown_finding_is_not_found(harness: Harness) -> None:
-    id = harness.do(lambda: harness.pipeline.predict(file("2.25.12"))).id
+    id = harness.do(lambda: harness.predict(file("2.25.12"))).id
     heat, mass = (harness.draw(id, Drawing(finding=finding)) for finding in (None, "Mass"))
 
     assert heat != mass
@@ -365,7 +395,7 @@ def test_after_a_restart_records_are_there_and_orphans_are_deleted(artefact: Pat
         with pytest.raises(Overloaded) as caught, harness.pipeline.admitted():
             pass
         assert caught.value.code == "not_ready"
-        first = harness.wait_until_ready().do(lambda: harness.pipeline.predict(file("2.25.1")))
+        first = harness.wait_until_ready().do(lambda: harness.predict(file("2.25.1")))
     orphan = tmp_path / "instances" / "ab" / f"{'ab' * 16}.dcm"
     orphan.parent.mkdir(exist_ok=True)
     orphan.write_bytes(b"left behind by a crash")

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from service.objects.overlay import scaled, smoothed
+from service.objects.overlay import scaled
+from service.objects.resampling import smoothed
 from tests.service.web.chromium import Modules
 
 MAP = np.random.default_rng(3).random((5, 7), dtype=np.float32)

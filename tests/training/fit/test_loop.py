@@ -231,7 +231,7 @@ def test_a_run_keeps_the_mean_of_the_weights(canvases: Canvases, small: TrainCon
 def test_the_work_of_a_finished_run_adds_up(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
     config = replace(small, stages=("global",), epochs=(1, 1, 1))
     data = Data(canvases, canvases)
-    with fit.progress_bar(hidden=True) as progress:
+    with fit.run_bar(hidden=True) as progress:
         loop = Loop(create_fabric_for(config), config, tmp_path, progress, ())
         loop.expect(stages(config), data)
         assert loop.time_left() == ""
@@ -242,5 +242,5 @@ def test_the_work_of_a_finished_run_adds_up(canvases: Canvases, small: TrainConf
 
 
 def test_the_bar_shows_the_time_left() -> None:
-    with fit.progress_bar(hidden=True) as bar:
+    with fit.run_bar(hidden=True) as bar:
         assert any(isinstance(column, TimeRemainingColumn) for column in bar.columns)

@@ -80,7 +80,10 @@ def test_without_a_second_look_the_card_is_about_the_global_branch(evaluation: t
         document = checkpoint.read_json(fold / "run.json")
         del document["network"]["second_look"]
         checkpoint.write_json(fold / "run.json", document)
-    evaluate.evaluate(run, replace(plan, second_look=False))
+    metrics = evaluate.evaluate(run, replace(plan, second_look=False))
+    lines = [line for line in summary_lines(metrics) if "macro AUROC" in line]
+    assert [line for line in lines if line.startswith("test, 8 images, global: ")]
+    assert not [line for line in lines if "local" in line or " minus " in line]
     card = json.loads((run / evaluate.CARD).read_text())
     scores = {(row["name"], row["split"], row["label"], row["branch"]): row["value"] for row in card["metrics"]}
     assert card["second_look"] is False
