@@ -49,7 +49,7 @@ build/litserve/made: .ci/litserve.txt
 	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --target $(@D) -r $<
 	@touch $@
 
-bench: $(TEST) build/litserve/made  ## measure everything in bench/RESULTS.md and write it: 20 minutes, then 10 for memory
+bench: $(TEST) build/litserve/made  ## measure everything in bench/RESULTS.md and write it: 20 minutes, then as long for memory
 	$(BIN)/python -m bench.speed --write --without "$(WITHOUT)"
 
 docker-test: $(TEST)  ## test the images, including failures; needs a Docker engine

@@ -33,12 +33,14 @@ def main(*names: str) -> None:
 
     parser = argparse.ArgumentParser(description="Measure the speed of the service; see bench/RESULTS.md.")
     parser.add_argument("--size", choices=SIZES, default=FULL.name, help="small: only to see that it works")
+    parser.add_argument("--only", default="", metavar="NAME,...", help="sections to measure")
     parser.add_argument("--without", default="", metavar="NAME,...", help="sections to leave out")
     parser.add_argument("--again", action="store_true", help="forget what was measured before")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
     options = parser.parse_args()
     size, left_out = SIZES[options.size], options.without.split(",")
-    chosen = [each for each in SECTIONS if each.name in (names or [s.name for s in SECTIONS])]
+    named = names or tuple(filter(None, options.only.split(",")))
+    chosen = [each for each in SECTIONS if each.name in named or not named]
     sources = identity()
     failed = []
     for section in chosen:
@@ -49,7 +51,7 @@ def main(*names: str) -> None:
         if section.name not in left_out and not _measured(section, size, kept):
             failed.append(section.name)
     results = {section.name: kept_of(section, size, sources).rows for section in SECTIONS}
-    print(page(chosen, results) if names else bars([f for s in SECTIONS for f in s.report(results).figures]))
+    print(page(chosen, results) if named else bars([f for s in SECTIONS for f in s.report(results).figures]))
     if options.write:
         write(PAGE, SECTIONS, results)
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)

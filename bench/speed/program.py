@@ -1,13 +1,11 @@
-"""A section that is another program of `bench/`: what it prints is its text, and lines of JSON are its figures.
-
-A program prints a figure as one line, as `print(json.dumps(asdict(Figure(...))))` writes it:
-{"name": "SR of 3000 x 2500", "sign": "≤", "bar": 0.5, "value": 0.41, "unit": " s"}
-"""
+"""A section that is another program of `bench/`: what it prints is its text, and its figures are read from it."""
 
 import importlib.util
-import json
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bench.prevalence import ROOT
@@ -17,17 +15,52 @@ from bench.speed.section import Results, Run, Section
 _SECONDS = 1800
 
 
-def program(name: str, title: str, module: str, *arguments: str, small: tuple[str, ...] = ()) -> Section:
-    """Return the section of a module that is run as a program; `small` are its arguments at the small size."""
-    return Section(name, title, partial(_measure, module, arguments, small), partial(_report, name, module))
+@dataclass(frozen=True)
+class Printed:
+    """A figure in what a program prints.
+
+    Attributes
+    ----------
+    figure
+        Its name and bar, without a value.
+    pattern
+        A regular expression whose group is the value.
+    """
+
+    figure: Figure
+    pattern: str
+
+    def read(self, text: str) -> Figure:
+        """Return the figure with the value in a text; without one if the text is empty.
+
+        Raises
+        ------
+        ValueError
+            The program prints it in another way.
+        """
+        found = re.search(self.pattern, text)
+        if text and not found:
+            raise ValueError(f"{self.figure.name}: {self.pattern} is expected in the output")
+        return replace(self.figure, value=float(found[1]) if found else None)
 
 
-def _measure(module: str, arguments: tuple[str, ...], small: tuple[str, ...], run: Run) -> None:
-    if importlib.util.find_spec(module) is None:
-        print(f"  there is no {module} here", flush=True)
+def program(
+    name: str, title: str, arguments: Sequence[str], small: Sequence[str], printed: Sequence[Printed] = ()
+) -> Section:
+    """Return a section of the program `bench.{name}`, run with arguments in full and others at the small size.
+
+    What follows a hyphen in the name tells two sections of one program apart.
+    """
+    module = name.partition("-")[0]
+    return Section(name, title, partial(_measure, module, arguments, small), partial(_report, name, printed))
+
+
+def _measure(name: str, arguments: Sequence[str], small: Sequence[str], run: Run) -> None:
+    if importlib.util.find_spec(f"bench.{name}") is None:
+        print(f"  there is no bench/{name}.py", flush=True)
         return
-    chosen = arguments if run.size.name == "full" else small
-    run.kept.once("output", lambda: _output([sys.executable, "-m", module, *chosen]))
+    chosen = small if run.size.name == "small" else arguments
+    run.kept.once("output", lambda: _output([sys.executable, "-m", f"bench.{name}", *chosen]))
 
 
 def _output(command: list[str]) -> str:
@@ -37,8 +70,8 @@ def _output(command: list[str]) -> str:
     return done.stdout
 
 
-def _report(name: str, module: str, results: Results) -> Report:
-    lines = results.get(name, {}).get("output", "").splitlines()
-    figures = [Figure(**json.loads(line)) for line in lines if line.startswith("{")]
-    text = "\n".join(line for line in lines if not line.startswith("{")).strip()
-    return Report(f"`python -m {module}`\n\n{text}" if text else "", figures)
+def _report(name: str, printed: Sequence[Printed], results: Results) -> Report:
+    text = results.get(name, {}).get("output", "").strip()
+    figures = [each.read(text) for each in printed]
+    is_table = text.count("|") > 1
+    return Report(text if is_table or not text else f"```text\n{text}\n```", figures)

@@ -1,7 +1,12 @@
 """All sections, in the order of the page. A new one is added here, and its mark to bench/RESULTS.md."""
 
 from bench.speed import archive, codecs, floor, machine, memory, open_loop, peers, start, throughput
-from bench.speed.program import program
+from bench.speed.figure import Figure
+from bench.speed.program import Printed, program
+
+_OBJECTS = {"sr": "SR", "segmentation": "SEG", "secondary_capture": "SC"}
+_SMALL = ("--height", "256", "--width", "256")
+_FOLDER = (*_SMALL, "--files", "8", "--rounds", "1", "--memory-files", "20", "--small", "256")
 
 SECTIONS = (
     machine.SECTION,
@@ -12,9 +17,28 @@ SECTIONS = (
     archive.SECTION,
     codecs.SECTION,
     start.SECTION,
-    program("network", "The network alone", "bench.network", small=("--small",)),
-    program("objects", "Objects for other systems", "bench.objects", small=("--small",)),
-    program("worklist", "The worklist", "bench.worklist", "--rows", "1000000", small=("--rows", "200")),
-    program("folder", "A folder of files", "bench.folder", small=("--small",)),
+    program("network", "The network alone", (), ("--small",)),
+    program(
+        *("objects", "Objects for other systems", (), (*_SMALL, "--repeats", "1")),
+        [
+            Printed(
+                Figure(f"{name} of 3000 × 2500 pixels, after the first", "≤", 0.5, None, " s"),
+                rf"`{kind}` \| [\d.]+ s \| ([\d.]+) s",
+            )
+            for kind, name in _OBJECTS.items()
+        ],
+    ),
+    program(
+        *("worklist", "The worklist", ("--rows", "1000000"), ("--rows", "200")),
+        [Printed(Figure("worklist page of 1,000,000 rows", "≤", 20, None, " ms"), r"first page of 50 +([\d.]+) ms")],
+    ),
+    program(
+        *("folder", "A folder of files", ("--files", "100", "--rounds", "2", "--memory-files", "400"), _FOLDER),
+        [Printed(Figure("`triage predict` on a folder over its floor", "≥", 0.9, None), r"([\d.]+) of the floor")],
+    ),
     memory.SECTION,
+    program(
+        *("folder-memory", "Memory of a long folder", ("--files", "20", "--rounds", "1"), _FOLDER),
+        [Printed(Figure("its memory after 20,000 files over 1,000", "≤", 1.05, None), r"([\d.]+) of the start")],
+    ),
 )

@@ -1,10 +1,12 @@
 """`triage serve`: the REST service."""
 
 import contextlib
+import gc
 import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,16 +30,17 @@ def serve(
 
     It is configured by environment variables named TRIAGE_…, which `triage check` lists.
     """
-    import uvicorn
-
-    from service.http.app import create_app
-    from service.http.auth import requires_keys
-    from service.http.server import Server
-
     loaded = settings.load()
     if insecure:
         loaded = loaded.model_copy(update={"http": loaded.http.model_copy(update={"keys": "never"})})
-    application = create_app(loaded)
+    with _without_collections():
+        import uvicorn
+
+        from service.http.app import create_app
+        from service.http.auth import requires_keys
+        from service.http.server import Server
+
+        application = create_app(loaded)
     pipeline = application.state.pipeline
 
     async def watch() -> None:
@@ -64,6 +67,20 @@ def serve(
         server.run([listener])
     if pipeline.failure is not None:
         raise pipeline.failure
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Import modules and create objects that stay, without garbage collections meanwhile or of these objects later.
+
+    They would search the same objects again and again, which took a fifth of the processor time of the imports.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _listen(host: str, port: int) -> socket.socket:

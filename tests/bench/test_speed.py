@@ -1,11 +1,9 @@
 """The sections of bench/RESULTS.md at a small size: every one measures, says something and writes it."""
 
-import json
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,6 @@ from bench.speed.client import Answer, Connection, Request
 from bench.speed.figure import Figure, bars
 from bench.speed.films import Film
 from bench.speed.kept import Kept
-from bench.speed.program import program
 from bench.speed.section import Run, Section
 from bench.speed.sections import SECTIONS
 from bench.speed.size import SMALL
@@ -156,13 +153,13 @@ def test_a_bar_is_compared_with_the_value_that_is_shown() -> None:
     assert "| a | ≤ 1.5 s | 1.60 s | short |" in bars([Figure("a", "≤", 1.5, 1.6, " s")])
 
 
-def test_a_program_prints_its_text_and_its_figures() -> None:
-    figure = Figure("SR", "≤", 0.5, 0.4, " s")
-    section = program("objects", "Objects", "bench.objects")
-    printed = f"| a |\n{json.dumps(asdict(figure))}\n"
-    report = section.report({"objects": {"output": printed}})
-    assert list(report.figures) == [figure]
-    assert report.text == "`python -m bench.objects`\n\n| a |"
+def test_the_figures_of_another_program_are_read_from_its_output() -> None:
+    [section] = [each for each in SECTIONS if each.name == "worklist"]
+    [figure] = section.report({"worklist": {"output": "first page of 50                      6.6 ms\n"}}).figures
+    assert (figure.value, figure.met) == (6.6, True)
+    assert section.report({}).figures[0].value is None
+    with pytest.raises(ValueError, match="is expected in the output"):
+        section.report({"worklist": {"output": "6.6"}})
 
 
 def test_copies_of_a_film_differ_in_their_uids_only() -> None:
