@@ -1,5 +1,5 @@
 # make serve   run the service on this machine with the artefact that ships
-# make test    run the linter, the type checker and all tests that need no Docker engine
+# make test    run the linter, the type checker and the tests
 # make help    list all targets
 
 PYTHON  ?= python3
@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python .ci/install.py -c constraints.txt
 DATA    ?= $(or $(AGCNN_REALDATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test bench docker-test image lint lint-js ohif types audit sbom clean
+.PHONY: help serve test soak bench docker-test image lint lint-js ohif types audit sbom clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,11 @@ serve: $(SERVE)  ## run the service on 127.0.0.1:8000
 	@$(BIN)/triage serve
 
 test: lint types  ## run ruff, mypy and the tests
-	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile -m "not docker"
+	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile -m "not docker and not soak"
+
+# Each has a shorter test of its kind in `make test`; run these after a change of the export, of training or of the commands.
+soak: $(TEST)  ## run the long tests that make test leaves out
+	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist load -m soak
 
 # LitServe and what it needs beside our own packages, for one section; in a folder of its own, so that no other changes
 build/litserve/made: .ci/litserve.txt

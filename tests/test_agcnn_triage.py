@@ -12,6 +12,11 @@ from tests.conftest import ROOT
 
 BIN = Path(sys.executable).parent
 PACKAGES = ("service", "model", "training")
+PLACES = ("both", "current directory", "PYTHONPATH")  # where a command meets the foreign packages
+# That `triage` starts is tested in every place, the longer commands in the first, which has what the others have.
+longer = pytest.mark.parametrize(
+    "place", [PLACES[0], *(pytest.param(place, marks=pytest.mark.soak) for place in PLACES[1:])], indirect=True
+)
 
 
 @pytest.fixture
@@ -24,7 +29,7 @@ def foreign(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(params=["current directory", "PYTHONPATH", "both"])
+@pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, foreign: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
     """Current directory and environment of a command that meets the foreign packages."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TRIAGE_"))}
@@ -56,12 +61,14 @@ def test_triage_starts(place: tuple[Path, dict[str, str]]) -> None:
     assert run([str(BIN / "triage"), "--version"], place).strip().count(".") == 2
 
 
+@longer
 def test_triage_predicts_with_its_decoder_processes(place: tuple[Path, dict[str, str]]) -> None:
     answer = run([str(BIN / "triage"), "predict", "--json", str(ROOT / "samples" / "normal.dcm")], place)
 
     assert len(json.loads(answer)["prediction"]["findings"]) == 14
 
 
+@longer
 def test_agcnn_works_with_its_worker_processes(place: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     out = tmp_path / "phantoms"
 

@@ -15,6 +15,7 @@ from model.labels import LABELS
 from service.cli import app as service
 from tests.conftest import ROOT
 from tests.factories import dicom_bytes, noise
+from tests.training.few_resamples import few_resamples
 from training.cli import app as training
 from training.export.export import MIN_IMAGES
 from training.fit.artefact_weights import read_artefact
@@ -34,6 +35,7 @@ SIZES = {"train": 24, "val": MIN_IMAGES, "test": 12}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder in which the page's commands run, with `mine`, the shipped artefact and `finetune.toml`."""
     monkeypatch.chdir(tmp_path)
+    few_resamples(monkeypatch)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     images = tmp_path / "mine" / "images" / "2024"

@@ -1,4 +1,8 @@
-"""The network exported to ONNX: standard operators, any batch size, equal outputs."""
+"""The network exported to ONNX: standard operators, any batch size, equal outputs.
+
+The backbones left to `make soak` are exported by `tests/training/export/test_export.py` and
+`tests/service/test_systems.py` as well, where outputs and operators are compared in the same way.
+"""
 
 import numpy as np
 import onnx
@@ -33,11 +37,11 @@ def export(network: Agcnn, side: int) -> onnx.ModelProto:
 @pytest.mark.parametrize(
     ("backbone", "statistic", "mirror"),
     [  # a network with gates also has every operator of the plain one
-        ("squeezenet1_1", "max", False),
-        ("se_densenet121", "l1", False),
-        ("se_resnet50", "l2", False),
-        ("nonlocal_resnet50", "max", False),
         ("efficientnet_lite0", "max", True),
+        pytest.param("squeezenet1_1", "max", False, marks=pytest.mark.soak),
+        pytest.param("se_densenet121", "l1", False, marks=pytest.mark.soak),
+        pytest.param("se_resnet50", "l2", False, marks=pytest.mark.soak),
+        pytest.param("nonlocal_resnet50", "max", False, marks=pytest.mark.soak),
     ],
 )
 def test_the_exported_graph_has_standard_operators_and_equals_the_network(

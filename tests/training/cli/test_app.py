@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from model.branch import BACKBONES
+from tests.training.few_resamples import few_resamples
 from training.cli.app import app
 from training.errors import TrainingError
 from training.export.export import ExportReport
@@ -19,7 +20,8 @@ def agcnn(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def test_from_a_folder_to_a_card(published: Path, tmp_path: Path) -> None:
+def test_from_a_folder_to_a_card(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few_resamples(monkeypatch)
     folds = []
     for number in (1, 2):
         out = tmp_path / "runs" / f"fold{number}"

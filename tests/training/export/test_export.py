@@ -10,10 +10,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from model.agcnn import Agcnn
+from model.agcnn import Agcnn, without_second_look
+from model.heat_map import Statistic
 from model.labels import LABELS
 from service.artefact.file import OUTPUTS, load
-from tests.artefacts import CANVAS, CONFIG, calibration, evaluated, smooth_canvases, tiny_network
+from tests.artefacts import CANVAS, CONFIG, calibration, evaluated, of_global, smooth_canvases, tiny_network
 from tests.model.thin import thin
 from training.evaluation.calibration import Calibration
 from training.export import export as module
@@ -130,13 +131,16 @@ class TestFile:
 
 # Backbones that `tests/service/test_systems.py` does not cover. At 64 pixels the hybrid's maps are small enough for
 # dense attention; the network of that test uses the halo.
-@pytest.mark.parametrize("backbone", ["densenet121", "hybrid_resnet50"])
+@pytest.mark.parametrize(
+    ("backbone", "statistic"), [("densenet121", "max"), ("se_densenet121", "l1"), ("hybrid_resnet50", "max")]
+)
 def test_other_backbones_give_equal_outputs_in_onnx_runtime(
-    backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backbone: str, statistic: Statistic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thin(monkeypatch)
-    network = tiny_network(config=replace(CONFIG, backbone=backbone))
-    report = export(network, calibration(), evaluated(), IMAGES, tmp_path / "agcnn.onnx")
+    network = without_second_look(tiny_network(config=replace(CONFIG, backbone=backbone, statistic=statistic)))
+    card = evaluated() | {"second_look": False}
+    report = export(network, of_global(calibration()), card, IMAGES, tmp_path / "agcnn.onnx")
     assert report.difference <= 1e-4
     assert report.box_difference <= 1
 

@@ -10,17 +10,12 @@ import torch
 
 from model.agcnn import without_second_look
 from service.artefact.file import load
-from tests.artefacts import calibration, evaluated, smooth_canvases, tiny_network
-from training.evaluation.calibration import Calibration
+from tests.artefacts import calibration, evaluated, of_global, smooth_canvases, tiny_network
 from training.export.export import ExportError, ExportReport, export
 from training.export.outputs import in_runtime
 
 IMAGES = smooth_canvases(64)
 EVALUATED = evaluated() | {"second_look": False}
-
-
-def of_global(whole: Calibration) -> Calibration:
-    return Calibration(np.repeat(whole.slope[1:2], 3, 0), np.repeat(whole.bias[1:2], 3, 0))
 
 
 @pytest.fixture(scope="module")

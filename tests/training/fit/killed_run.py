@@ -58,20 +58,19 @@ def attempt(words: list[str], rename: int = 0, seconds: float = 0) -> bool:
     return status == 0
 
 
-def main(data: str, out: Path, options: list[str]) -> None:
-    """Train without interruption, killed at every rename, and killed by a timer; print the number of kills."""
+def main(data: str, out: Path, renames: list[int], options: list[str]) -> None:
+    """Train without interruption, killed at each of the renames, and killed by a timer; write the number of kills."""
     torch.set_num_threads(1)
     words = ["train", "--data", data, "--cache", str(out / "cache"), "--resume", *options, "--out"]
     assert attempt([*words, str(out / "whole")])
-    at = 1
-    while not attempt([*words, str(out / f"renamed{at}")], rename=at):
-        assert attempt([*words, str(out / f"renamed{at}")])
-        at += 1
+    at_renames = [rename for rename in renames if not attempt([*words, str(out / f"renamed{rename}")], rename=rename)]
+    for rename in at_renames:
+        assert attempt([*words, str(out / f"renamed{rename}")])
     waits = np.random.default_rng(0).uniform(SHORTEST, LONGEST, KILLS)
     killed = sum(not attempt([*words, str(out / "clock")], seconds=wait) for wait in waits)
     assert attempt([*words, str(out / "clock")])
-    (out / "kills.txt").write_text(f"{at - 1} {killed}")
+    (out / "kills.txt").write_text(f"{len(at_renames)} {killed}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])
+    main(sys.argv[1], Path(sys.argv[2]), [int(rename) for rename in sys.argv[3].split(",")], sys.argv[4:])

@@ -17,11 +17,11 @@ from service.artefact.card import Localisation, Metric
 from service.artefact.model_card import ModelCard
 from tests.training.cases import cases, predicted
 from tests.training.data_sets import chexpert
+from tests.training.few_resamples import few_resamples
 from training.data.sources import canvases, read
 from training.errors import TrainingError
 from training.evaluation import predictions
 from training.evaluation.assessment import out_of_fold_part
-from training.evaluation.bootstrap import resamples
 from training.evaluation.calibration import calibrate
 from training.evaluation.class_maps import class_map_quantiles
 from training.evaluation.comparison import read_table
@@ -57,8 +57,7 @@ def random_predictions(count: int, seed: int, better: float = 0.0) -> Prediction
 @pytest.fixture(autouse=True)
 def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer resamples are faster, and no test here depends on their number."""
-    for module in ("scores", "localisation"):
-        monkeypatch.setattr(f"training.evaluation.{module}.resamples", partial(resamples, count=20))
+    few_resamples(monkeypatch)
 
 
 @pytest.fixture
@@ -289,17 +288,17 @@ def test_scores_of_a_test_list_without_positives_are_undefined(evaluation: tuple
 @pytest.mark.timeout(300)
 def test_two_processes_give_the_same_scores_as_one(evaluation: tuple[Path, Evaluation], root: Path) -> None:
     run, plan = evaluation
-    words = ["evaluate", "--run", run, "--data", plan.data, "--cache", plan.cache]
+    scores = evaluate.evaluate(run, replace(plan, collection=""))["metrics"]
+    one = predictions.load(run / "test.npz")
+    (run / "test.npz").unlink()
+    words = ["evaluate", "--run", run, "--data", plan.data, "--cache", plan.cache, "--devices", 2]
     words += [word for fold in plan.folds for word in ("--fold", fold)]
-    results = []
-    for devices in (1, 2):
-        command = [sys.executable, root / "tests" / "training" / "agcnn.py", *words, "--devices", devices]
-        environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        answer = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
-        assert answer.returncode == 0, answer.stderr
-        assert answer.stdout.count("test, 8 images, fusion: macro AUROC") == 1
-        results.append((predictions.load(run / "test.npz"), checkpoint.read_json(run / evaluate.METRICS)["metrics"]))
-    (one, scores), (two, again) = results
+    command = [sys.executable, root / "tests" / "training" / "few_resamples.py", *words]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    answer = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count("test, 8 images, fusion: macro AUROC") == 1
+    two, again = predictions.load(run / "test.npz"), checkpoint.read_json(run / evaluate.METRICS)["metrics"]
     assert one.cases == two.cases
     for name in ("logits", "boxes", "peaks"):
         np.testing.assert_allclose(getattr(two, name), getattr(one, name), atol=1e-6)
