@@ -17,6 +17,7 @@ from service.dicom.reader import Bounds, Part10, part10
 from service.dicom.transcode import compressed, native
 from service.dicom_web.study import Entry, by_series, derived_kinds, entries
 from service.errors import NotAcceptable, NotFound
+from service.prediction.decoders import File
 from service.prediction.pipeline import Pipeline
 from service.storage.criteria import Criterion, OneOf
 from service.storage.studies import Studies
@@ -121,7 +122,7 @@ class Catalogue:
         """
 
         async def make() -> bytes:
-            return (await self._predictor.examine((await self.file(entry)).data, metadata)).encode()
+            return (await self._predictor.examine(await self._source(entry), metadata)).encode()
 
         part = entry.kind and self._presentation.part(entry.kind, entry.record.revision)
         name = f"{part}-metadata" if part else "metadata"
@@ -144,7 +145,7 @@ class Catalogue:
         ------
         NotFound, InputError
         """
-        return await self._predictor.examine((await self.file(entry)).data, partial(bulk_data, path=path))
+        return await self._predictor.examine(await self._source(entry), partial(bulk_data, path=path))
 
     async def picture(self, entry: Entry, look: Look) -> bytes:
         """Draw an entry: a radiograph or a secondary capture.
@@ -157,7 +158,13 @@ class Catalogue:
             raise NotAcceptable(
                 "this object cannot be rendered; the secondary capture shows its content", "not_rendered"
             )
-        return await self._predictor.examine((await self.file(entry)).data, partial(picture, look=look))
+        return await self._predictor.examine(await self._source(entry), partial(picture, look=look))
+
+    async def _source(self, entry: Entry) -> File:
+        """Return what a decoder process reads: the path of a radiograph, or the bytes of a derived object."""
+        if entry.kind is None:
+            return self._stored.path(entry.record)
+        return (await self.file(entry)).data
 
     def _find_studies(self, search: Search) -> list[tuple[Entry, ...]]:
         uids = self._studies.find(self._database_criteria(search.study_criteria), search.limit, search.offset)
