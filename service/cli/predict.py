@@ -26,7 +26,8 @@ from service.http.bodies import prediction_body
 from service.http.presented import present
 from service.http.problems import problem
 from service.objects.drawing import Drawing
-from service.prediction.predictor import Predictor, decoder_count
+from service.prediction.decoder_settings import decoder_count
+from service.prediction.predictor import Predictor
 from service.settings import Settings
 from service.telemetry import describe, log
 

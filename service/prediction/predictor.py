@@ -10,21 +10,19 @@ from typing import Any, TypeVar
 from service.artefact.file import load
 from service.artefact.typicality import flags, typical_images
 from service.dicom.canvas import content, to_image
-from service.dicom.policy import Policy
 from service.dicom.radiograph import IDENTITY_VERSION, Header
 from service.dicom.reader import Bounds
 from service.dicom.unwindowed import Unwindowed
-from service.dicom.vocabulary import Meaning
 from service.errors import ArtefactError, ConfigurationError, InferenceFailed, InputError, Overloaded, TooLarge
 from service.inference.batcher import Batcher
-from service.inference.provider import processors
 from service.inference.session import Outputs, Session
 from service.objects.drawing import Drawing, draw
 from service.objects.kinds import Kind, Presentation
 from service.objects.render import render
 from service.objects.site_codes import codes_for
+from service.prediction.decoder_settings import decoder_count, decoders
 from service.prediction.decoders import Decoders, File, Prepared
-from service.settings import Gate, Limits, Settings
+from service.settings import Settings
 from service.storage.record import Record
 from service.triage.finding import Finding
 from service.triage.prediction import Network, Prediction, Timings
@@ -32,8 +30,6 @@ from service.triage.rule import Probabilities, triage
 from service.triage.site_rule import rule_for
 
 T = TypeVar("T")
-
-_MOST_DECODERS = 16  # each takes about 100 MB
 
 
 class Predictor:
@@ -79,22 +75,10 @@ class Predictor:
         ------
         ArtefactError, ConfigurationError
         """
-        limits, runtime = self._settings.limits, self._settings.runtime
-        bounds = Bounds(max_file_bytes=limits.max_file_bytes, max_pixels=limits.max_pixels)
-        self._decoders = Decoders(
-            workers := decoder_count(limits),
-            limits.decode_seconds,
-            limits.decode_memory_bytes,
-            bounds,
-            policy(self._settings.gate),
-        )
-        await asyncio.gather(*(self._check_decoder() for _ in range(workers)))
-        session = await asyncio.to_thread(Session, self.artefact, runtime.provider, runtime.threads)
-        try:
-            await asyncio.to_thread(session.prove, runtime.max_batch)
-        except InferenceFailed as error:
-            raise ArtefactError(f"{self.artefact.path}: golden self-test: {error.message}", "golden_failed") from error
-        self._batcher = Batcher(session, runtime.max_batch)
+        self._decoders, workers = decoders(self._settings), decoder_count(self._settings.limits)
+        checks = asyncio.gather(*(self._check_decoder() for _ in range(workers)))
+        session, _ = await asyncio.gather(asyncio.to_thread(self._proven_session), checks)
+        self._batcher = Batcher(session, self._settings.runtime.max_batch)
         self._batcher.start()
         self.session = session
         return session
@@ -175,6 +159,16 @@ class Predictor:
         """Apply a function to a file in a decoder process; raises as `prepare`."""
         return await _started(self._decoders).examine(file, function)
 
+    def _proven_session(self) -> Session:
+        """Make the session, and check it against the golden outputs."""
+        runtime = self._settings.runtime
+        session = Session(self.artefact, runtime.provider, runtime.threads)
+        try:
+            session.prove(runtime.max_batch)
+        except InferenceFailed as error:
+            raise ArtefactError(f"{self.artefact.path}: golden self-test: {error.message}", "golden_failed") from error
+        return session
+
     async def _check_decoder(self) -> None:
         """Start a decoder process and check that it can work within its limits."""
         try:
@@ -222,24 +216,6 @@ class Predictor:
     def _described(self, finding: Finding) -> Finding:
         references = self.artefact.card.statistics.class_map_quantile or {}
         return replace(finding, codes=self._codes.get(finding.label), map_reference=references.get(finding.label))
-
-
-def decoder_count(limits: Limits) -> int:
-    """Return the number of decoder processes."""
-    return limits.decode_workers or min(processors(), _MOST_DECODERS)
-
-
-def policy(gate: Gate) -> Policy:
-    """Return the settings of the gate as its rules take them."""
-    words = {
-        Meaning.CHEST: gate.chest_words,
-        Meaning.OTHER_PART: gate.other_part_words,
-        Meaning.FRONTAL: gate.frontal_words,
-        Meaning.LATERAL: gate.lateral_words,
-        Meaning.OTHER_VIEW: gate.other_view_words,
-        Meaning.NEUTRAL: gate.neutral_words,
-    }
-    return Policy(tuple((meaning, word) for meaning, some in words.items() for word in some), gate.minimum_age)
 
 
 def _started(part: T | None) -> T:

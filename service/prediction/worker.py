@@ -4,6 +4,7 @@ Every wait for the process is bounded: it is killed at a deadline, and the death
 pipe, which ends every wait on the other end.
 """
 
+import gc
 import multiprocessing
 import pickle
 import signal
@@ -58,7 +59,7 @@ class Worker:
 
     def __init__(self, initialise: Callable[[], None]) -> None:
         self._pipe, other_end = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_serve, args=(other_end, initialise), daemon=True)
+        self._process = _SPAWN.Process(target=_serve, args=(other_end, pickle.dumps(initialise)), daemon=True)
         self._usable = True
         try:
             with _interrupts_blocked():
@@ -131,9 +132,12 @@ class Worker:
             timer.join()  # after this, the timer cannot kill a later job
 
 
-def _serve(pipe: Connection, initialise: Callable[[], None]) -> None:
+def _serve(pipe: Connection, initialise: bytes) -> None:
     """Run jobs until the other end of the pipe is closed; the main function of a process."""
-    initialise()
+    gc.disable()  # it would search the modules that are imported now again and again, and find nothing
+    pickle.loads(initialise)()  # noqa: S301
+    gc.freeze()
+    gc.enable()
     send(pipe, pack("ready"))
     with suppress(EOFError, ConnectionError):
         while True:

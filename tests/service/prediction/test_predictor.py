@@ -13,7 +13,8 @@ from service.dicom.vocabulary import Meaning
 from service.errors import UnsuitableImage
 from service.inference.session import Outputs, Session
 from service.objects.drawing import Drawing
-from service.prediction.predictor import Predictor, policy
+from service.prediction.decoder_settings import policy
+from service.prediction.predictor import Predictor
 from service.settings import Gate
 from service.triage.prediction import Prediction
 from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
