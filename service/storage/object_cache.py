@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from service.storage.private_file import write_private
+from service.storage.private_file import create_private
 from service.storage.record import check_id
 from service.telemetry import describe, log
 
@@ -23,7 +23,7 @@ class ObjectCache:
     """A folder with a sub-folder for each record. Blocking; safe from many threads and processes.
 
     A file begins with the SHA-256 of the rest, and is written beside its place and moved there: one that a crash or the
-    disk damaged is not returned. Errors of the disk are logged, and nothing is kept.
+    disk damaged is not returned, so that nobody waits for the disk. Its errors are logged, and nothing is kept.
 
     Parameters
     ----------
@@ -75,7 +75,9 @@ class ObjectCache:
                 folder.mkdir(mode=0o700, exist_ok=True)
             if shutil.disk_usage(path.parent).free - len(content) < self._min_free_bytes:
                 return
-            write_private(partial, hashlib.sha256(content).digest() + content)
+            with create_private(partial) as file:
+                file.write(hashlib.sha256(content).digest())
+                file.write(content)
             partial.replace(path)
         except OSError as error:
             log().warning("an object could not be kept", **describe(error))

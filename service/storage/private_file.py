@@ -2,6 +2,17 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
+
+
+def create_private(path: Path) -> BinaryIO:
+    """Create a file with mode 600, to be written and closed; it must not exist.
+
+    Raises
+    ------
+    OSError
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -11,8 +22,7 @@ def write_private(path: Path, data: bytes) -> None:
     ------
     OSError
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with create_private(path) as file:
         file.write(data)
         file.flush()
-        os.fsync(descriptor)
+        os.fsync(file.fileno())
