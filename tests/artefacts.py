@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 import torch
 from PIL import Image
 from torch import nn
@@ -15,10 +16,11 @@ from torch import nn
 from model.agcnn import Agcnn, AgcnnConfig
 from model.labels import LABELS
 from training.evaluation.calibration import Calibration
-from training.export.export import export
+from training.export.export import ExportReport, export
 
 CANVAS = 128
 GRID = 3  # side of the heat map for an input of 64 pixels, cells
+EPOCH = "1700000000"  # 14 November 2023, as SOURCE_DATE_EPOCH
 CONFIG = AgcnnConfig(backbone="squeezenet1_1", canvas_size=CANVAS, input_size=64)
 
 
@@ -27,7 +29,7 @@ def tiny_artefact(folder: Path, **card_overrides: Any) -> Path:
 
     `card_overrides` replace entries of the card; None removes one. The network is exported once in each process.
     """
-    model = onnx.load_from_string(_exported())
+    model = onnx.load_from_string(tiny_export()[0])
     entry = next(entry for entry in model.metadata_props if entry.key == "agcnn")
     card = json.loads(entry.value) | card_overrides
     entry.value = json.dumps({name: value for name, value in card.items() if value is not None})
@@ -110,14 +112,16 @@ def smooth_canvases(count: int, size: int = CANVAS, seed: int = 0) -> list[np.nd
 
 
 @cache
-def _exported() -> bytes:
+def tiny_export() -> tuple[bytes, ExportReport]:
+    """Export the tiny network, as created at `EPOCH`; once in each process, as it takes seconds."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # other test processes need the cores
     try:
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SOURCE_DATE_EPOCH", EPOCH)
             path = Path(folder) / "agcnn.onnx"
-            export(tiny_network(), calibration(), evaluated(), smooth_canvases(64), path)
-            return path.read_bytes()
+            report = export(tiny_network(), calibration(), evaluated(), smooth_canvases(64), path)
+            return path.read_bytes(), report
     finally:
         torch.set_num_threads(threads)
 

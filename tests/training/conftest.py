@@ -36,7 +36,11 @@ def _one_thread() -> None:
 @pytest.fixture
 def published(tmp_path: Path) -> Path:
     """Forty images of twenty patients, two collections, three lists."""
-    folder = tmp_path / "tiny"
+    return write_published(tmp_path / "tiny")
+
+
+def write_published(folder: Path) -> Path:
+    """Write the data set of `published` and return its folder."""
     (folder / "images").mkdir(parents=True)
     rows, collections = [], []
     for split, numbers in SPLITS.items():
@@ -69,7 +73,7 @@ def canvases() -> Canvases:
     return Canvases("tiny", pixels, np.arange(20), cases)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small() -> TrainConfig:
     """A run that takes seconds: SqueezeNet on canvases of 64 pixels."""
     return TrainConfig(

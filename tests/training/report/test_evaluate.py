@@ -16,6 +16,7 @@ from model.labels import LABELS
 from service.artefact.card import Localisation, Metric
 from service.artefact.model_card import ModelCard
 from tests.training.cases import cases, predicted
+from tests.training.conftest import write_published
 from tests.training.data_sets import chexpert
 from tests.training.few_resamples import few_resamples
 from training.data.sources import canvases, read
@@ -60,16 +61,27 @@ def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     few_resamples(monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def trained(small: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, their cache and a run on them, of which each test gets a copy."""
+    folder = tmp_path_factory.mktemp("trained")
+    plan = Plan(write_published(folder / "tiny"), folder / "cache")
+    train(plan, replace(small, epochs=(1, 1, 1)), folder / "run", resume=False)
+    return folder
+
+
 @pytest.fixture
-def evaluation(published: Path, small: TrainConfig, tmp_path: Path) -> tuple[Path, Evaluation]:
+def evaluation(published: Path, small: TrainConfig, trained: Path, tmp_path: Path) -> tuple[Path, Evaluation]:
     """A run that takes seconds, and two folds with random predictions."""
-    config = replace(small, epochs=(1, 1, 1))
-    train(Plan(published, tmp_path / "cache"), config, tmp_path / "run", resume=False)
+    for name in ("run", "cache"):
+        shutil.copytree(trained / name, tmp_path / name)
+    plan = tmp_path / "run" / "plan.json"
+    plan.write_text(plan.read_text().replace(str(trained), str(tmp_path)))
     folds = (tmp_path / "fold1", tmp_path / "fold2")
     for seed, fold in enumerate(folds):
         fold.mkdir()
         predictions.save(fold / "held_out.npz", random_predictions(120, seed))
-        checkpoint.write_json(fold / "run.json", {"network": asdict(config.network)})
+        checkpoint.write_json(fold / "run.json", {"network": asdict(small.network)})
     return tmp_path / "run", Evaluation(folds, published, tmp_path / "cache", "B")
 
 
