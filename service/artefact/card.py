@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from service.artefact.model_card import Count, ModelCard, Part, Text, TrainingSet
+from service.artefact.quantisation import Quantisation
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Interval = tuple[Share, Share]
@@ -196,6 +197,7 @@ class Card(Part):
     localisation: Localisation | None = Field(None, exclude_if=lambda localisation: localisation is None)
     codes: dict[str, LabelCodes] = Field({}, exclude_if=lambda codes: not codes)
     untrained: tuple[str, ...] = Field((), exclude_if=lambda labels: not labels)
+    quantisation: Quantisation | None = Field(None, exclude_if=lambda quantisation: quantisation is None)
 
     @model_validator(mode="after")
     def _parts_fit_the_labels(self) -> Self:

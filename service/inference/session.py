@@ -115,14 +115,19 @@ class Session:
                 self._compare(outputs)
 
     def _compare(self, outputs: Outputs) -> None:
-        golden, tolerance = self.artefact.card.golden, TOLERANCE[self.provider]
-        box_tolerance = BOX_TOLERANCE[self.provider] / self.artefact.card.preprocessing.canvas_size
+        golden, quantisation = self.artefact.card.golden, self.artefact.card.quantisation
+        probability = heat_map = TOLERANCE[self.provider]
+        box = BOX_TOLERANCE[self.provider]
+        if quantisation is not None:
+            probability = max(probability, quantisation.tolerance.probability)
+            heat_map = max(heat_map, quantisation.tolerance.heat_map)
+            box = max(box, quantisation.tolerance.box)
         pairs: dict[str, tuple[Any, Any, float]] = {
-            "fusion": (golden.fusion, outputs.fusion, tolerance),
-            "global": (golden.global_, outputs.global_, tolerance),
-            **({} if golden.local is None else {"local": (golden.local, outputs.local, tolerance)}),
-            "heat_map": (golden.heat_map, outputs.heat_map, tolerance),
-            "box": (golden.box, outputs.box, box_tolerance),
+            "fusion": (golden.fusion, outputs.fusion, probability),
+            "global": (golden.global_, outputs.global_, probability),
+            **({} if golden.local is None else {"local": (golden.local, outputs.local, probability)}),
+            "heat_map": (golden.heat_map, outputs.heat_map, heat_map),
+            "box": (golden.box, outputs.box, box / self.artefact.card.preprocessing.canvas_size),
         }
         for name, (expected, got, allowed) in pairs.items():
             difference = float(np.abs(np.subtract(expected, got)).max())

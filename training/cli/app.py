@@ -10,6 +10,7 @@ from training.cli.adopt import adopt
 from training.cli.compare import compare as compare_runs
 from training.cli.data import CACHE_HELP, CacheFolder, Data, DataFolders, check, phantom
 from training.cli.prevalence import shares
+from training.cli.quantise import quantise
 from training.cli.train import train
 from training.errors import TrainingError, one_line
 from training.fit.memory import keep_freed_memory
@@ -216,6 +217,7 @@ def typical(
             typer.echo(f"flagged of {row['source']}, {row['images']} images: {row['value']:.1%} ({low:.1%}-{high:.1%})")
 
 
+app.command(short_help="Make an artefact that computes with 8-bit integers.")(quantise)
 app.command("compare", short_help="Compare evaluated runs.")(compare_runs)
 app.command(short_help="Check a folder of images before training.")(check)
 app.command(short_help="Draw synthetic radiographs.")(phantom)
