@@ -37,6 +37,7 @@ CONFIGS = {  # a global branch alone, as the artefact that ships
     "squeezenet1_1": AgcnnConfig(backbone="squeezenet1_1", canvas_size=224, input_size=224),
 }
 CALIBRATION = 8  # images, enough for the speed
+RATIOS = (("ORT f32", "torch eager"), ("ORT f32", "OpenVINO f32"), ("ORT INT8", "ORT f32"))
 
 Run = Callable[[np.ndarray], object]
 
@@ -155,22 +156,31 @@ def measure(options: argparse.Namespace) -> str:
     """Measure all networks; return tables."""
     rows = [["network", "batch", "threads", "way", "images/s", "of ORT f32"]]
     profiles = [["network", "numbers", "operators of one image on one thread, µs"]]
+    ratios: list[str] = []
     for name in options.networks:
         network = subject(name)
+        times: list[dict[str, float]] = []
         for threads in options.threads:
             torch.set_num_threads(threads)
             ways = runs(network, threads)
             for size in options.batches:
                 best = seconds(ways, np.stack(smooth_canvases(size, network.size)), options.rounds)
+                times.append(best)
                 for way, spent in best.items():
                     ratio = f"{best['ORT f32'] / spent:.2f}"
                     rows.append([name, str(size), str(threads), way, f"{size / spent:.1f}", ratio])
+        ratios += [
+            f"{name}, {above} over {below}: {min(each[below] / each[above] for each in times):.2f}"
+            for above, below in RATIOS
+            if below in times[0]
+        ]
         for kind, model in (("f32", network.model), ("INT8", network.integers)) if options.profile else ():
             most = operators(model, np.stack(smooth_canvases(1, network.size)), options.rounds).most_common(8)
             profiles.append([name, kind, ", ".join(f"{operator} {spent:,}" for operator, spent in most)])
     vnni = "with" if has_vnni() else "without"
     head = f"{platform.machine()} {vnni} VNNI, ONNX Runtime {ort.__version__}, torch {torch.__version__}"
-    return "\n\n".join([head, table(rows), *([table(profiles)] if options.profile else ())])
+    lowest = "The lowest ratio of all batches and threads:\n\n" + "\n".join(f"- {ratio}" for ratio in ratios)
+    return "\n\n".join([head, table(rows), lowest, *([table(profiles)] if options.profile else ())])
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

@@ -25,10 +25,13 @@ class Printed:
         Its name and bar, without a value.
     pattern
         A regular expression whose group is the value.
+    optional
+        Whether the program may leave it out, as for a library that is not installed.
     """
 
     figure: Figure
     pattern: str
+    optional: bool = False
 
     def read(self, text: str) -> Figure:
         """Return the figure with the value in a text; without one if the text is empty.
@@ -39,7 +42,7 @@ class Printed:
             The program prints it in another way.
         """
         found = re.search(self.pattern, text)
-        if text and not found:
+        if text and not found and not self.optional:
             raise ValueError(f"{self.figure.name}: {self.pattern} is expected in the output")
         return replace(self.figure, value=float(found[1]) if found else None)
 

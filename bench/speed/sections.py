@@ -6,6 +6,8 @@ from bench.speed.program import Printed, program
 
 _OBJECTS = {"sr": "SR", "segmentation": "SEG", "secondary_capture": "SC"}
 _SMALL = ("--height", "256", "--width", "256")
+_NETWORK = ("--networks", "squeezenet1_1", "--batches", "1", "--threads", "1", "--rounds", "1")
+_RATIOS = (("ORT f32", "torch eager", 1.3), ("ORT f32", "OpenVINO f32", 0.95), ("ORT INT8", "ORT f32", 1.5))
 _FOLDER = (*_SMALL, "--files", "8", "--rounds", "1", "--memory-files", "20", "--small", "256")
 
 SECTIONS = (
@@ -17,7 +19,18 @@ SECTIONS = (
     archive.SECTION,
     codecs.SECTION,
     start.SECTION,
-    program("network", "The network alone", (), ("--small",)),
+    program(
+        *("network", "The network alone", ("--profile",), _NETWORK),
+        [
+            Printed(
+                Figure(f"{above} over {below}, {name}", "≥", bar, None),
+                rf"{name}, {above} over {below}: ([\d.]+)",
+                optional=True,
+            )
+            for above, below, bar in _RATIOS
+            for name in ("shipped", "squeezenet1_1", "densenet121")
+        ],
+    ),
     program(
         *("objects", "Objects for other systems", (), (*_SMALL, "--repeats", "1")),
         [

@@ -12,5 +12,6 @@ def test_each_way_to_compute_a_network_is_measured() -> None:
     ways = [line.split("|")[4].strip() for line in lines[:-2]]
     assert [way for way in ways if way != "OpenVINO f32"] == ["ORT f32", "torch eager", "ORT INT8"]
     assert lines[0].endswith(" 1.00 |")
+    assert "- squeezenet1_1, ORT f32 over torch eager: " in report
     assert "Conv " in lines[-2]
     assert "QLinearConv " in lines[-1]
