@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from service.artefact.golden import golden_canvas
-from service.artefact.quantisation import MAX_HEAT_MAP, MAX_PROBABILITY
+from service.artefact.quantisation import MAX_BOX, MAX_HEAT_MAP, MAX_PROBABILITY
 
 FIRST_SEED = 7
 SEEDS = 32
@@ -76,9 +76,10 @@ def choose_quantised_golden(run: Run, size: int) -> tuple[dict[str, object], dic
             break
 
     def share(seed: int) -> float:
-        """Return the larger share of what is allowed."""
+        """Return the largest share of what is allowed."""
         tolerance = tolerances[seed]
-        return max(tolerance["probability"] / MAX_PROBABILITY, tolerance["heat_map"] / MAX_HEAT_MAP)
+        limits = {"probability": MAX_PROBABILITY, "heat_map": MAX_HEAT_MAP, "box": MAX_BOX * size}
+        return max(tolerance[kind] / limit for kind, limit in limits.items())
 
     seed = min(tolerances, key=share)
     if share(seed) > 1:
