@@ -3,12 +3,15 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Lock
 
 from service.errors import StorageFull
 
 
 class Incoming:
     """A file under a partial name, until `keep` gives it its own. Blocking; used by one request.
+
+    A request that is cancelled closes it while a thread may still be writing: `close` waits for that.
 
     Parameters
     ----------
@@ -18,7 +21,7 @@ class Incoming:
     Attributes
     ----------
     partial
-        Where it is until it is kept: another process may read it there once `finish` has returned.
+        Where it is until it is kept: another process may read it there once all is written.
     size
         Bytes so far.
 
@@ -32,6 +35,7 @@ class Incoming:
         self._path = path
         self.partial = path.with_name(f"{path.name}.partial")
         self.size = 0
+        self._lock = Lock()
         try:
             self._descriptor = os.open(self.partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
@@ -51,10 +55,8 @@ class Incoming:
         """
         try:
             for chunk in chunks:
-                rest = memoryview(chunk)
-                while rest:
-                    rest = rest[os.write(self._descriptor, rest) :]
-                self.size += len(chunk)
+                with self._lock:
+                    self._append(chunk)
         except OSError as error:
             raise _unwritable(error) from error
 
@@ -92,13 +94,20 @@ class Incoming:
 
     def close(self) -> None:
         """Delete the file unless it was kept."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
         try:
             self.partial.unlink(missing_ok=True)
         except OSError:  # nor can a file be deleted in a folder that is not writable; `Instances.sweep` will
             return
+
+    def _append(self, chunk: bytes | bytearray) -> None:
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        self.size += len(chunk)
 
 
 def sync_folder(folder: Path) -> None:
