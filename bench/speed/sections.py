@@ -42,6 +42,10 @@ SECTIONS = (
         ],
     ),
     program(
+        *("metadata", "Metadata of a study", (), ("256",)),
+        [Printed(Figure("time of a study's metadata over Orthanc's", "≤", 2, None), r"ratio ([\d.]+)")],
+    ),
+    program(
         *("worklist", "The worklist", ("--rows", "1000000"), ("--rows", "200")),
         [Printed(Figure("worklist page of 1,000,000 rows", "≤", 20, None, " ms"), r"first page[^\n]*? +([\d.]+) ms")],
     ),
