@@ -110,6 +110,7 @@ async def _keep(items: AsyncGenerator[Item, None], job: Job, results: Results, t
                     console.print(without_picture(item), markup=False, highlight=False, soft_wrap=True)
                 tally.add(codes(item), "picture_problem" not in item)
                 progress.advance(task)
+                await asyncio.sleep(0)  # Ctrl-C is noticed here also if the next results are ready
 
 
 def with_workers(settings: Settings, workers: int) -> Settings:

@@ -30,7 +30,7 @@ from service.prediction.decoders import Decoders
 from service.prediction.pipeline import Pipeline
 from service.prediction.stored import StoredPredictions
 from service.settings import Http, Limits, Settings
-from service.storage import instances
+from service.storage.incoming import Incoming
 from service.triage.rule import PRIORITIES
 from tests.conftest import ROOT
 from tests.service import planted
@@ -416,13 +416,13 @@ def test_a_temporary_failure_does_not_leak(witness: Witness, monkeypatch: pytest
     def fail(*_: object) -> None:
         raise RuntimeError(planted.WORDS)
 
-    def full(path: Path, _: bytes) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    def full(file: Incoming, _: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.partial))
 
     with witness.client.pipeline.places.spare(4):
         witness.refused(planted.file(7), 503, "overloaded")
     with monkeypatch.context() as patch:
-        patch.setattr(instances, "write_private", full)
+        patch.setattr(Incoming, "_append", full)
         witness.refused(planted.file(7), 507, "storage_full")
     with monkeypatch.context() as patch:
         patch.setattr(Session, "run", fail)
