@@ -17,6 +17,7 @@ from bench.speed.figure import Report
 from bench.speed.litserve import FOLDER as LITSERVE
 from bench.speed.section import Results, Run, Section
 from service.inference.provider import processors
+from service.prediction.decoder_settings import decoder_count
 from service.settings import Settings
 
 PACKAGES = ("onnxruntime", "numpy", "pillow", "pydicom", "fastapi", "starlette", "uvicorn", "pylibjpeg-openjpeg")
@@ -58,7 +59,7 @@ def _software() -> str:
 def _threads() -> str:
     settings = Settings()
     return (
-        f"service with its default settings: {settings.limits.decode_workers} decoder processes, network "
+        f"service with its default settings: {decoder_count(settings.limits)} decoder processes, network "
         f"{settings.runtime.threads or processors()} threads, {settings.limits.max_in_flight} files at once; "
         "floor 1 thread a process"
     )

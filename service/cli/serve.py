@@ -87,8 +87,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.create_server((str(address[0]), port), family=family)
-        # asyncio sets this only on sockets that name their protocol. Without it the body of an answer, which follows its
-        # head in a packet of its own, may wait 40 ms for the client's delayed acknowledgement.
+        # asyncio sets this only on sockets that name their protocol. Without it the body of an answer, which follows
+        # its head in a packet of its own, may wait 40 ms for the client's delayed acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener
     except OSError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 
@@ -25,6 +26,8 @@ from service.storage.url import database_url
 from service.telemetry import describe, log
 from service.triage.rule import Priority
 from service.triage.site_rule import site_rule
+
+_SYNCS = 4  # files that are written to disk at once; more make each other wait
 
 Orders = Callable[[Priority], tuple[Order, ...]]
 
@@ -78,6 +81,7 @@ class Pipeline:
             max(limits.max_bytes_in_flight, limits.max_body_bytes),
             max(limits.max_client_bytes_in_flight, limits.max_body_bytes),
         )
+        self._syncing = ThreadPoolExecutor(_SYNCS, "sync")  # the threads of all other work would soon wait for the disk
         self._obstacle = "starting"
         self._started = asyncio.Event()
         self.failure: StartupError | None = None
@@ -97,6 +101,7 @@ class Pipeline:
             tasks[1].cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.predictor.close()
+            self._syncing.shutdown(wait=False)
             await asyncio.to_thread(self._records.close)
 
     async def started(self) -> None:
@@ -176,8 +181,8 @@ class Pipeline:
             is stored under another study or patient.
         """
         self.predictor.check_size(file.size)
-        synced = asyncio.create_task(asyncio.to_thread(file.sync))
-        synced.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody waits for a refused file
+        synced = asyncio.get_running_loop().run_in_executor(self._syncing, file.sync)
+        synced.add_done_callback(lambda sync: sync.cancelled() or sync.exception())  # nobody waits for a refused file
         prepared = await self.predictor.prepare(file.partial)
         header = prepared.header
         with about(header.sop_instance_uid, header.sop_class_uid):
