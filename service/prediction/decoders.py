@@ -224,7 +224,8 @@ def _content(file: File, bounds: Bounds) -> bytes:
         return file
     try:
         with file.open("rb") as stream:
-            return stream.read(bounds.max_file_bytes + 1)  # one more, so that `read` refuses a file that is too large
+            # One byte more than the bound, so that `read` refuses a file that is too large
+            return stream.read(min(os.fstat(stream.fileno()).st_size, bounds.max_file_bytes + 1))
     except FileNotFoundError:
         raise NotFound("no such instance") from None
 
