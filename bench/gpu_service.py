@@ -28,7 +28,7 @@ from training.fit.run import train
 
 BATCH = 32
 FILES, CLIENTS = 256, 32
-IMAGES = 512  # of an epoch of training
+IMAGES = 512  # in an epoch of training
 FINDINGS = ("Effusion", "Pneumothorax")
 
 

@@ -35,7 +35,7 @@ from tests.service.records import finding, record
 BATCH = 10_000
 REPEATS = 11
 START = datetime(2026, 1, 1, tzinfo=UTC)
-CELLS = 8  # of a side of the maps, as in the artefact that ships
+CELLS = 8  # along each side of a map, as in the artefact that ships
 URGENT = 0.002  # share of STAT, so that its filter is selective
 POSITIVE = 0.15
 READ = 0.9

@@ -9,7 +9,7 @@ from service.artefact.model_card import Count, Part, Text
 Share = Annotated[float, Field(ge=0, le=1)]
 # A self-test with a larger tolerance would prove nothing.
 MAX_PROBABILITY, MAX_HEAT_MAP = 0.02, 0.2
-MAX_BOX = 0.1  # of the side of the canvas
+MAX_BOX = 0.1  # as a share of the side of the canvas
 
 
 class Tolerance(Part):

@@ -18,7 +18,7 @@ try:
 except ImportError:
     raise ConfigurationError("--parquet needs pyarrow: install the extra `parquet`") from None
 
-ROWS = 1000  # of a part: at most as many results are lost if the process is killed
+ROWS = 1000  # in a part: at most as many results are lost if the process is killed
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 _KINDS = {
     "filename": _TEXT,

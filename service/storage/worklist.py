@@ -28,7 +28,7 @@ _ENTRIES = (
 )
 
 
-# To count a million entries takes several times as long as to list a page of them, and nobody needs the exact number.
+# Counting a million entries takes several times as long as listing a page of them, and nobody needs the exact number.
 MOST_COUNTED = 10_000
 _OLDEST_STAT = sa.select(sa.func.min(WORKLIST.c.created)).where(*Filters(priority="STAT", read=False).conditions())
 

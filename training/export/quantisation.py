@@ -22,7 +22,7 @@ from training.export.outputs import Outputs, in_runtime
 from training.export.quantised_graph import quantised
 from training.export.typicality import read_artefact
 
-MAX_AUROC_CHANGE = 0.005  # of the macro AUROC
+MAX_AUROC_CHANGE = 0.005  # in macro AUROC
 MIN_BOX_IOU = 0.9  # mean
 BATCH = 8
 
