@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from bench.scores import table
+from bench.speed.memory import memory
 from service.artefact.file import load
 from service.dicom.canvas import canvas
 from service.dicom.radiograph import radiograph
@@ -96,18 +97,18 @@ def command(folder: Path, output: Path, artefact: Path, files: int) -> Run:
     arguments = [Path(sys.executable).with_name("triage"), "predict", "--csv", "--output", output, folder]
     variables |= {"TRIAGE_MODEL__PATH": str(artefact)}
     marks: list[tuple[int, float]] = []
-    memory: list[tuple[int, float]] = []
+    used: list[tuple[int, float]] = []
     process = subprocess.Popen(arguments, env=variables, stderr=subprocess.PIPE)
     for rows in _rows(output, process):
         marks.append((rows, time.perf_counter()))
         if rows < files:
-            memory.append((rows, memory_of(process.pid)))
+            used.append((rows, memory(process.pid)))
     _, err = process.communicate()
     assert process.returncode == 0, err.decode()
     assert marks[-1][0] == files
     (first, begun), (last, ended) = next(mark for mark in marks if mark[0] >= files / 20), marks[-1]
-    start = [used for rows, used in memory if files / 20 <= rows <= files / 10] or [memory[0][1]]
-    end = [used for rows, used in memory if rows >= files * 0.95] or [memory[-1][1]]
+    start = [mib for rows, mib in used if files / 20 <= rows <= files / 10] or [used[0][1]]
+    end = [mib for rows, mib in used if rows >= files * 0.95] or [used[-1][1]]
     return Run((last - first) / (ended - begun), statistics.median(start), statistics.median(end))
 
 
@@ -126,23 +127,6 @@ def _rows(output: Path, process: "subprocess.Popen[bytes]") -> Iterator[int]:
             elif is_over:
                 return
             time.sleep(0.02)
-
-
-def memory_of(parent: int) -> float:
-    """Return the memory of a process and its children in MiB; pages that several use are counted once."""
-    used = 0
-    for process in [parent, *_children(parent)]:
-        try:
-            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-        except OSError:  # it has ended
-            continue
-        used += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return used / 1024
-
-
-def _children(parent: int) -> list[int]:
-    lists = Path(f"/proc/{parent}/task").glob("*/children")
-    return [int(child) for path in lists for child in path.read_text().split()]
 
 
 def measure(options: argparse.Namespace, folder: Path) -> str:
