@@ -102,7 +102,7 @@ class TooLarge(InputError):
 
 
 class UploadIdle(InputError):
-    """The next bytes of the body did not arrive within the time limit; the service has stopped reading it."""
+    """The head or the body did not arrive within the time limits; the service has stopped reading it."""
 
     code = "upload_idle"
 

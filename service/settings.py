@@ -9,29 +9,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from service.destinations import AeTitle, Group, Sending
 from service.errors import ConfigurationError
+from service.http_settings import Http
 from service.triage.default_rule import HIGH, STAT
 
 PREFIX = "TRIAGE_"
-ROOT_PATH = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$"  # no segment begins with a dot
-ORIGIN = r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"  # RFC 6454 6.2, without a wildcard
 _NO_JSON = "a setting that holds a list must be JSON, as in TRIAGE_TRIAGE__STAT='[\"Mass\"]'"
 SHIPPED_ARTEFACT = Path(__file__).parent / "assets" / "agcnn.onnx"
-
-Origin = Annotated[str, Field(pattern=ORIGIN)]
-
-
-class Http(Group):
-    """Where the REST interface listens."""
-
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes any free one")
-    keys: Literal["auto", "always", "never"] = Field(
-        "auto", description="whether API keys are required; auto: unless TRIAGE_HTTP__HOST is a loopback address"
-    )
-    root_path: str = Field("", pattern=ROOT_PATH, description="path under which a proxy serves it, as in /triage")
-    cors_origins: tuple[Origin, ...] = Field(
-        (), description="origins of other web pages that may use it, as in https://viewer.example; by default none"
-    )
 
 
 class Runtime(Group):
@@ -62,7 +45,15 @@ class Limits(Group):
     max_file_bytes: int = Field(128 * 2**20, ge=2**10, description="maximum bytes of a DICOM file, also when inflated")
     max_store_bytes: int = Field(8 * 2**30, ge=2**10, description="maximum bytes of a STOW-RS request body")
     max_files: int = Field(64, ge=1, description="maximum number of files in one request")
-    idle_seconds: float = Field(30.0, gt=0, description="maximum seconds without new bytes of a request body")
+    idle_seconds: float = Field(
+        30.0, gt=0, description="maximum seconds without new bytes of a request body, or without reading an answer"
+    )
+    read_seconds: float = Field(3600.0, gt=0, description="maximum seconds to wait for all bytes of a request body")
+    min_bytes_per_second: int = Field(
+        2**14,
+        ge=1,
+        description="least average rate of a request body, and of reading an answer, after the first idle seconds",
+    )
     max_pixels: int = Field(64 * 2**20, ge=2**16, description="maximum number of pixels, Rows x Columns")
     decode_seconds: float = Field(30.0, gt=0, description="maximum seconds to decode one file")
     decode_memory_bytes: int = Field(

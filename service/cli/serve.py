@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from service.storage.keys import Keys
 
 GRACE_SECONDS = 30
+_FORMER_PROXIES = "FORWARDED_ALLOW_IPS"
 
 
 def serve(
@@ -38,7 +40,9 @@ def serve(
 
         from service.http.app import create_app
         from service.http.auth import requires_keys
-        from service.http.server import Server
+        from service.http.connection import Connection
+        from service.http.connections import connections_of
+        from service.http.server import BACKLOG, Server
 
         application = create_app(loaded)
     pipeline = application.state.pipeline
@@ -47,8 +51,13 @@ def serve(
         server.should_exit |= pipeline.failure is not None
 
     telemetry.configure(sys.stderr, telemetry.read_or_create_key(loaded.storage.folder))
+    if os.environ.get(_FORMER_PROXIES) and not loaded.http.proxies:
+        telemetry.log().warning(f"{_FORMER_PROXIES} is no longer read; set TRIAGE_HTTP__PROXIES")
     config = uvicorn.Config(
         application,
+        http=partial(Connection, connections_of(loaded)),  # type: ignore[arg-type]  # it is called like a class
+        ws="none",
+        backlog=BACKLOG,
         log_config=None,
         access_log=False,
         server_header=False,

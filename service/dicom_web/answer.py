@@ -1,11 +1,11 @@
 """Answers of WADO-RS: multipart bodies, streams, and what a client may keep."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from itertools import chain
 
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from service.dicom_web.accept import RELATED
 from service.dicom_web.catalogue import Catalogue
@@ -14,6 +14,9 @@ from service.dicom_web.study import Entry
 from service.errors import InputError, TriageError, may_succeed_later
 from service.http.caching import cache_headers
 from service.http.problems import note
+
+_END_OF_PART = b"\r\n"
+_PLACE_SECONDS = 30.0  # that an answer waits for a place before its next file
 
 
 def validators(request: Request, entries: Sequence[Entry]) -> dict[str, str]:
@@ -28,16 +31,29 @@ def boundary(headers: dict[str, str]) -> str:
     return headers["ETag"].strip('"')
 
 
-def multipart(encoding: Encoding, contents: Iterable[bytes], headers: dict[str, str]) -> Response:
-    """Return contents of one encoding, one part each."""
+def multipart(encoding: Encoding, contents: Sequence[bytes], headers: dict[str, str]) -> Response:
+    """Return contents of one encoding, one part each, without a copy of them all."""
     limit = boundary(headers)
-    body = b"".join(part(limit, encoding.content_type, content) for content in contents) + end(limit)
-    return Response(body, media_type=f'{RELATED}; type="{encoding.media_type}"; boundary={limit}', headers=headers)
+    heads = [head(limit, encoding.content_type)] * len(contents)
+    pieces = [*chain.from_iterable(zip(heads, contents, [_END_OF_PART] * len(contents), strict=True)), end(limit)]
+
+    async def body() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    headers = headers | {"Content-Length": str(sum(map(len, pieces)))}
+    media_type = f'{RELATED}; type="{encoding.media_type}"; boundary={limit}'
+    return StreamingResponse(body(), media_type=media_type, headers=headers)
+
+
+def head(boundary: str, content_type: str) -> bytes:
+    """Return what comes before the content of a part of a multipart body."""
+    return f"--{boundary}\r\nContent-Type: {content_type}\r\n\r\n".encode()
 
 
 def part(boundary: str, content_type: str, content: bytes) -> bytes:
     """Return one part of a multipart body."""
-    return f"--{boundary}\r\nContent-Type: {content_type}\r\n\r\n".encode() + content + b"\r\n"
+    return head(boundary, content_type) + content + _END_OF_PART
 
 
 def end(boundary: str) -> bytes:
@@ -46,24 +62,30 @@ def end(boundary: str) -> bytes:
 
 
 class Stream(StreamingResponse):
-    """A response that takes one of the places for files until it is sent or the client has disconnected."""
+    """A response of several files, each of which takes a place for files only while it is made.
+
+    A client that reads slowly takes no place from others; `Connections` bounds what waits for it.
+    """
 
     def __init__(
         self, catalogue: Catalogue, content: AsyncIterator[bytes], media_type: str, headers: dict[str, str]
     ) -> None:
         super().__init__(content, media_type=media_type, headers=headers)
-        self._catalogue = catalogue
+        self._catalogue, self._content = catalogue, content
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response; Overloaded is raised before anything is sent."""
-        idle_seconds: float = scope["app"].state.limits.idle_seconds
-
-        async def bounded(message: Message) -> None:
-            async with asyncio.timeout(idle_seconds):  # a client that stops reading loses the place
-                await send(message)
-
         with self._catalogue.admitted():
-            await super().__call__(scope, receive, bounded)
+            first = await anext(self._content, b"")
+        self.body_iterator = self._all(first)
+        await super().__call__(scope, receive, send)
+
+    async def _all(self, first: bytes) -> AsyncIterator[bytes]:
+        part = first
+        while part:
+            yield part
+            async with self._catalogue.places.awaited(_PLACE_SECONDS):
+                part = await anext(self._content, b"")
 
 
 def note_omission(entry: Entry, error: TriageError) -> None:

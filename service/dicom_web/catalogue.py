@@ -42,12 +42,17 @@ class Catalogue:
     """Stored radiographs and the objects derived from them, by study, series and instance.
 
     Blocking work runs in threads and processes.
+
+    Attributes
+    ----------
+    admitted, places
+        As those of the pipeline.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._studies = Studies(pipeline.database)
         self._stored, self._predictor = pipeline.stored, pipeline.predictor
-        self.admitted = pipeline.admitted
+        self.admitted, self.places = pipeline.admitted, pipeline.places
         self._presentation = pipeline.stored.presentation
 
     async def studies(self, search: Search) -> list[tuple[Entry, ...]]:

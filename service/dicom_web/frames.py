@@ -25,6 +25,7 @@ _FRAMES: dict[int | str, dict[str, Any]] = {
     200: {"content": {RELATED: {"schema": _BINARY}, OCTETS: {"schema": _BINARY}}},
     304: {},
 }
+_MAX_FRAMES = 100
 router = APIRouter(
     prefix="/dicom-web/studies/{study}/series/{series}/instances/{instance}",
     tags=["DICOMweb"],
@@ -63,16 +64,18 @@ async def retrieve_bulk_data(
 
 
 def frame_numbers(frames: str) -> list[int]:
-    """Parse the numbers of frames in a path.
+    """Parse the numbers of frames in a path, each of which may occur once.
 
     Raises
     ------
     InvalidRequest
     """
-    numbers = frames.split(",")
-    if not all(number.isascii() and number.isdigit() and len(number) < 6 for number in numbers) or len(numbers) > 100:
-        raise InvalidRequest("frames: expected numbers from 1, separated by commas", "invalid_value")
-    return [int(number) for number in numbers]
+    texts = frames.split(",")
+    valid = len(texts) <= _MAX_FRAMES and all(text.isascii() and text.isdigit() and len(text) < 6 for text in texts)
+    numbers = list(map(int, texts)) if valid else []
+    if not valid or len(set(numbers)) < len(numbers):
+        raise InvalidRequest("frames: expected different numbers from 1, separated by commas", "invalid_value")
+    return numbers
 
 
 async def _frames(request: Request, catalogue: Catalogue, entry: Entry, numbers: Sequence[int]) -> Response:

@@ -1,8 +1,8 @@
 """The application: all routes, the error handlers, the middleware and the background tasks."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -50,13 +50,14 @@ from service.sending.presented import presented
 from service.sending.sender import Render, Sender, orders_for_new_records
 from service.settings import Settings
 from service.storage.changes import Changes
+from service.storage.database import WAITING_WRITERS
 from service.storage.keys import Keys
 from service.storage.measurements import Measurements
 from service.storage.outbox import Delivery, Outbox
 from service.storage.refusals import Refusals
 from service.storage.worklist import Worklist
 
-_PROXIES = "FORWARDED_ALLOW_IPS"  # the name that uvicorn gave it
+_THREADS = 2 * WAITING_WRITERS  # while writers wait for a locked database, as many are left for all other work
 _DESCRIPTION = (
     f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)\n\n"
     "Each route has a command to try it. Where a key is required, add `-H 'Authorization: Bearer KEY'`."
@@ -90,6 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "work"))
         async with pipeline.running():
             work = (guard.remind(), refusals.run(), _send(pipeline, sender))
             tasks = [asyncio.create_task(coroutine) for coroutine in work]
@@ -125,7 +127,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Counted, refusals=refusals)
     if settings.http.cors_origins:
         app.add_middleware(OtherOrigins, origins=settings.http.cors_origins)
-    app.add_middleware(Forwarded, root_path=settings.http.root_path, proxies=os.environ.get(_PROXIES, "127.0.0.1"))
+    app.add_middleware(Forwarded, root_path=settings.http.root_path, proxies=settings.http.proxies)
     return app
 
 

@@ -22,7 +22,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from service.errors import Forbidden, RateLimited, Unauthenticated
 from service.http.rate_limit import RateLimit
-from service.settings import Http, Limits
+from service.http_settings import Http
+from service.settings import Limits
 from service.storage.keys import Key, Keys, Scope
 from service.telemetry import log
 

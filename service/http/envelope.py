@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import telemetry
 from service.errors import TooLarge, UnsupportedEncoding, UploadIdle
 from service.http import problems
+from service.http.pace import Pace
 from service.settings import Limits
 
 STORE = "/dicom-web/studies"  # bodies of this route hold many files and are never held whole
@@ -49,13 +50,13 @@ class Envelope:
     Parameters
     ----------
     limits
-        Bounds on the body: its size, and the time between two of its parts.
+        Bounds on the body: its size, and how long it may take.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
         self._max_body_bytes, self._max_store_bytes = limits.max_body_bytes, limits.max_store_bytes
-        self._idle_seconds = limits.idle_seconds
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -80,30 +81,37 @@ class Envelope:
         declared, encoded = declared_length(scope), _is_encoded(scope)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         limit = self._max_store_bytes if path.startswith(STORE) else self._max_body_bytes
-        received, more = 0, True
+        more = True
+        pace = Pace(self._limits.idle_seconds, self._limits.min_bytes_per_second, self._limits.read_seconds)
 
         async def bounded() -> Message:
-            nonlocal received, more
+            nonlocal more
             if encoded:
                 raise UnsupportedEncoding(
                     "Content-Encoding must be absent or identity; send the body uncompressed", "unsupported_media_type"
                 )
-            message = await self._next(receive, more) if declared <= limit else {}
-            received += len(message.get("body", b""))
+            # After the last part, what comes next is the end of the connection, for which there is no deadline.
+            message = {} if declared > limit else await (_next(receive, pace) if more else receive())
+            pace.moved += len(message.get("body", b""))
             more = message.get("more_body", False)
-            if max(declared, received) > limit:
+            if max(declared, pace.moved) > limit:
                 raise TooLarge(f"the body must not be larger than {limit} bytes", "body_too_large")
             return message
 
         return bounded
 
-    async def _next(self, receive: Receive, more: bool) -> Message:
-        """Return the next message; only the parts of a body have a deadline, not the wait for a disconnect after it."""
-        try:
-            async with asyncio.timeout(self._idle_seconds if more else None):
+
+async def _next(receive: Receive, pace: Pace) -> Message:
+    """Return the next part of a body."""
+    try:
+        with pace.waiting():
+            async with asyncio.timeout(pace.left):
                 return await receive()
-        except TimeoutError:
-            raise UploadIdle(f"no part of the body arrived within {self._idle_seconds:g} s; send it again") from None
+    except TimeoutError:
+        raise UploadIdle(
+            f"the body arrives too slowly: expected a part every {pace.idle_seconds:g} s, "
+            f"{pace.bytes_per_second} bytes a second on average, and all within {pace.total_seconds:g} s; send it again"
+        ) from None
 
 
 class Exchange:

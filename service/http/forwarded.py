@@ -5,13 +5,14 @@ The address and the scheme are those of `X-Forwarded-For` and `X-Forwarded-Proto
 """
 
 import re
+from collections.abc import Sequence
 from contextvars import ContextVar
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from service.settings import ROOT_PATH
+from service.http_settings import ROOT_PATH
 
 _current: ContextVar[str] = ContextVar("root_path", default="")
 
@@ -29,12 +30,12 @@ class Forwarded:
     root_path
         Path under which a proxy serves the service.
     proxies
-        Addresses and networks of the trusted proxies, separated by commas; `*` trusts everybody.
+        Addresses and networks of the trusted proxies; `*` trusts everybody.
     """
 
-    def __init__(self, app: ASGIApp, root_path: str, proxies: str) -> None:
+    def __init__(self, app: ASGIApp, root_path: str, proxies: Sequence[str]) -> None:
         self._root_path = root_path
-        self._app = ProxyHeadersMiddleware(app, proxies)  # type: ignore[arg-type]  # uvicorn has ASGI types of its own
+        self._app = ProxyHeadersMiddleware(app, list(proxies))  # type: ignore[arg-type]  # uvicorn has ASGI types of its own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; its path may have the root path in front or not, as proxies may strip it."""

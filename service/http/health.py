@@ -23,6 +23,11 @@ async def livez() -> Health:
 
 @router.get("/readyz")
 async def readyz(pipeline: PipelineDep) -> Health:
-    """Return that the service is ready, once it has reproduced the artefact's golden outputs on the provider in use."""
+    """Return that the service is ready.
+
+    It is once it has reproduced the artefact's golden outputs on the provider in use, and while its database answers
+    and its folder of instances is there.
+    """
     pipeline.check_ready()
+    await pipeline.storage.check()
     return Health(status="ready")

@@ -7,6 +7,7 @@ import uvicorn
 
 from service.http.feed import Feed
 
+BACKLOG = 100  # connections accepted before the event loop does anything else; each needs a file descriptor
 ARRIVAL = 0.5  # seconds that a connection accepted at the last moment has to send its request
 
 

@@ -25,6 +25,8 @@ _WEEKS = 12  # of the period if no first day is given
 _COLUMNS = ("week", "measure", "group", "statistic", "value")
 _TABLE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 
+# The first Monday of a period, and the day after it, must be dates, too.
+Day = Annotated[date, Field(ge=date(1900, 1, 1), lt=date(9000, 1, 1))]
 WeekName = Annotated[str, Field(description="week of ISO 8601 in UTC", examples=["2026-W48"])]
 
 
@@ -33,8 +35,8 @@ class Days(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    first: date | None = Field(None, description="by default the Monday eleven weeks before that of the last day")
-    last: date | None = Field(None, description="included; by default today")
+    first: Day | None = Field(None, description="by default the Monday eleven weeks before that of the last day")
+    last: Day | None = Field(None, description="included; by default today")
 
 
 class WeekDays(Body):

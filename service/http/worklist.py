@@ -6,11 +6,12 @@ A search may name a patient, so it is in the body of a request: URLs are in the 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, StreamingResponse
 
 from service.http.auth import needs
@@ -31,6 +32,16 @@ _TABLE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schem
 _ROWS = 500  # rows of the table in one database query
 
 
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("expected a time in the years 1 to 9999 of UTC") from None
+
+
+Since = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
 class _Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid")  # a misspelt name is an error
 
@@ -41,7 +52,7 @@ class Filter(_Parameters):
     priority: Priority | None = None
     finding: str | None = Field(None, max_length=64, description="positive for this label")
     read: bool | None = Field(None, description="1: marked as read; 0: unread")
-    since: AwareDatetime | None = Field(None, description="predicted at this time or later")
+    since: Since | None = Field(None, description="predicted at this time or later")
 
 
 class PagedFilter(Filter):

@@ -12,6 +12,7 @@ from service.errors import Conflict, Overloaded, StartupError, TriageError, abou
 from service.prediction.admission import Arrivals, Places
 from service.prediction.identity import check_patient_and_study, stored_identity
 from service.prediction.predictor import Predictor
+from service.prediction.storage_probe import StorageProbe
 from service.prediction.stored import StoredPredictions
 from service.settings import Settings
 from service.storage.database import Database
@@ -30,10 +31,6 @@ from service.triage.site_rule import site_rule
 _SYNCS = 4  # files that are written to disk at once; more make each other wait
 
 Orders = Callable[[Priority], tuple[Order, ...]]
-
-
-def _no_orders(_priority: Priority) -> tuple[Order, ...]:
-    return ()
 
 
 class Pipeline:
@@ -55,6 +52,8 @@ class Pipeline:
         Places for files that are decoded.
     database
         The database of records, keys, worklist, changes and outbox.
+    storage
+        Whether the database and the instances can be reached.
     failure
         Why the start failed; None while it has not.
 
@@ -64,7 +63,7 @@ class Pipeline:
         The artefact is invalid, or a folder or the database cannot be used.
     """
 
-    def __init__(self, settings: Settings, orders: Orders = _no_orders) -> None:
+    def __init__(self, settings: Settings, orders: Orders = lambda _: ()) -> None:
         self.predictor = Predictor(settings)
         self._orders = orders
         storage = settings.storage
@@ -75,6 +74,7 @@ class Pipeline:
         self.stored = StoredPredictions(self._records, self._instances, objects, self.predictor)
         self._instances.open()
         self._records.open(site_rule(settings.triage.stat, settings.triage.high))
+        self.storage = StorageProbe(self._instances, self.database)
         limits = settings.limits
         self.places = Places(limits.max_in_flight)
         self._arrivals = Arrivals(

@@ -1,27 +1,27 @@
 """The connection to SQLite or PostgreSQL: opening, migration, transactions and their errors."""
 
 import json
-import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import exc
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.errors import ConfigurationError, MalformedDicom, Overloaded, StorageFull
+from service.storage.same_file import SameFile
+from service.storage.sqlite import BUSY_SECONDS, begin, prepare
 from service.triage.default_rule import HIGH, STAT
 from service.triage.rule import Rule
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_SECONDS = 30.0
+WAITING_WRITERS = 64  # transactions that write or wait to; more are refused, so that threads are left for readers
 DEFAULT_RULE = Rule(STAT, HIGH)
 _MIGRATION_LOCK = 0x41474E4E  # an arbitrary number, the same in every replica
 _UNWRITABLE = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "53100", "25006")  # the last two are SQLSTATEs
@@ -43,20 +43,19 @@ class Database:
 
     def __init__(self, url: str) -> None:
         try:
-            self._engine = sa.create_engine(
-                url,
-                pool_pre_ping=True,
-                hide_parameters=True,  # the text of an error may be logged, values may not
-                json_serializer=partial(json.dumps, allow_nan=False),
-            )
+            self._engine = self._writing = _engine(url)
         except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
             raise ConfigurationError(f"the database URL cannot be used: {_first_line(error)}") from None
         if self._sqlite:
             if self._engine.url.database in {None, "", ":memory:"}:
                 raise ConfigurationError("the database URL names no file: records must survive a restart")
-            sa.event.listen(self._engine, "connect", _prepare)
-            sa.event.listen(self._engine, "begin", _begin)
-        self._writing = self._engine.execution_options(sqlite_begin="IMMEDIATE")
+            # Writers wait for one connection, so that they take none from readers while the file is locked.
+            self._writing = _engine(url, pool_size=1, max_overflow=0, pool_timeout=BUSY_SECONDS)
+            for engine, mode in ((self._engine, "DEFERRED"), (self._writing, "IMMEDIATE")):
+                sa.event.listen(engine, "connect", prepare)
+                sa.event.listen(engine, "begin", partial(begin, mode=mode))
+        self._writers = BoundedSemaphore(WAITING_WRITERS)
+        self._file: SameFile | None = None
 
     def open(self, rule: Rule = DEFAULT_RULE) -> None:
         """Connect, and migrate to the newest revision; several processes may do so at once.
@@ -76,6 +75,8 @@ class Database:
             self._make_folder()
             with self._writing.begin() as connection:
                 self._migrate(connection, rule)
+            if (path := self._path()) is not None:
+                self._file = SameFile(path, "the database file")
         except (OSError, exc.DBAPIError, CommandError) as error:
             self.close()
             reason = error.orig if isinstance(error, exc.DBAPIError) else error
@@ -107,6 +108,19 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+        self._writing.dispose()
+
+    def check_answers(self) -> None:
+        """Check that the database can be read, and is the one that was opened.
+
+        Raises
+        ------
+        Overloaded
+            `storage_unavailable`: the file is gone; or the database does not answer.
+        """
+        self._check_file()
+        with self.read() as connection:
+            connection.execute(sa.select(sa.literal(1)))
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -129,22 +143,38 @@ class Database:
         StorageFull
             The database cannot be written.
         Overloaded
-            The database does not answer, or is locked for too long.
+            The database does not answer, is locked for too long, or is not the one that was opened; or too many other
+            transactions wait for it.
         sqlalchemy.exc.IntegrityError
             Another transaction has written the same key.
         """
-        with _triage_errors(), self._writing.begin() as connection:
-            yield connection
+        if not self._writers.acquire(blocking=False):
+            raise Overloaded("too many writes wait for the database")
+        try:
+            self._check_file()
+            with _triage_errors(), self._writing.begin() as connection:
+                yield connection
+            self._check_file()  # again: what is committed to a deleted file is lost
+        finally:
+            self._writers.release()
 
     @property
     def _sqlite(self) -> bool:
         return self._engine.dialect.name == "sqlite"
 
-    def _make_folder(self) -> None:
+    def _path(self) -> Path | None:
+        """Return the path of an SQLite database that is named by one."""
         path = self._engine.url.database or ""
-        if self._sqlite and not path.startswith("file:"):
-            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            Path(path).touch(mode=0o600)  # SQLite gives the same mode to the files that it creates beside it
+        return Path(path) if self._sqlite and not path.startswith("file:") else None
+
+    def _check_file(self) -> None:
+        if self._file is not None:
+            self._file.check()
+
+    def _make_folder(self) -> None:
+        if (path := self._path()) is not None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # SQLite gives the same mode to the files that it creates beside it
 
     def _migrate(self, connection: sa.Connection, rule: Rule) -> None:
         if not self._sqlite:
@@ -160,37 +190,14 @@ def migrations(connection: sa.Connection, rule: Rule = DEFAULT_RULE) -> Config:
     return config
 
 
-def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # `_begin` begins transactions, not the driver
-    connection.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own lowers ASCII only
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    _use_write_ahead_log(cursor)
-    cursor.execute("PRAGMA synchronous = FULL")  # a commit waits for the disk, also in WAL
-    cursor.close()
-
-
-def _lower(text: object) -> object:
-    return text.lower() if isinstance(text, str) else text
-
-
-def _use_write_ahead_log(cursor: DBAPICursor) -> None:
-    """Set the mode, which the file keeps; the busy timeout does not apply when processes create a file at once."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-
-
-def _begin(connection: sa.Connection) -> None:
-    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+def _engine(url: str, **pool: Any) -> sa.Engine:
+    return sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        hide_parameters=True,  # the text of an error may be logged, values may not
+        json_serializer=partial(json.dumps, allow_nan=False),
+        **pool,
+    )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from service.errors import ConfigurationError, NotFound, StorageFull
 from service.storage.incoming import Incoming, sync_folder
+from service.storage.same_file import SameFile
 
 _NAME = re.compile(r"[0-9a-f]{32}\.dcm")
 _PARTIAL = re.compile(r"[0-9a-f]{32}\.dcm\.partial")
@@ -33,6 +34,7 @@ class Instances:
     def __init__(self, folder: Path, min_free_bytes: int = 0) -> None:
         self.folder = folder
         self._min_free_bytes = min_free_bytes
+        self._present: SameFile | None = None
 
     def open(self) -> None:
         """Create the folder and its parents, and check that it is writable.
@@ -45,18 +47,33 @@ class Instances:
             self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # `mode` does not apply to parents
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self.delete(self.put(b""))
+            self._present = SameFile(self.folder, "the folder of instances")
         except (OSError, StorageFull) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise ConfigurationError(f"the storage folder {self.folder} is not writable: {reason}") from None
 
-    def check_room(self) -> None:
-        """Check that enough disk space is free, before a file is accepted.
+    def check_present(self) -> None:
+        """Check that the folder is the one that was opened.
 
         Raises
         ------
+        Overloaded
+            `storage_unavailable`
+        """
+        if self._present is not None:
+            self._present.check()
+
+    def check_room(self) -> None:
+        """Check that the folder is there and enough disk space is free, before a file is accepted.
+
+        Raises
+        ------
+        Overloaded
+            As `check_present`.
         StorageFull
             `low_disk`: less than `min_free_bytes` is free.
         """
+        self.check_present()
         if shutil.disk_usage(self.folder).free < self._min_free_bytes:  # space reserved for root does not count as free
             raise StorageFull("too little free disk space (TRIAGE_STORAGE__MIN_FREE_BYTES)", "low_disk")
 

@@ -1,6 +1,7 @@
 """Deletion of records, instances and kept objects that are too old, and of files that a crash left without a record."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ from service.telemetry import describe, log
 ORPHAN_SECONDS = 3600.0  # longer than any request lasts
 _EVERY_SECONDS = 3600.0
 _BATCH = 100
+_JUMP_SECONDS = 600.0  # between two purges; a clock that is corrected step by step moves by seconds
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Retention:
         self._instances = instances
         self._objects = objects
         self._keep_days = keep_days
+        self._offset = _offset()
 
     def expired(self, before: datetime) -> Expired:
         """Count what `purge` would delete."""
@@ -83,10 +86,14 @@ class Retention:
         return orphans + self._instances.sweep(self._records.files(), ORPHAN_SECONDS)
 
     async def run(self) -> None:
-        """Purge and sweep now and every hour, until cancelled; an error is logged."""
+        """Purge and sweep now and every hour, until cancelled; an error is logged.
+
+        Once the clock has jumped, nothing is deleted any more: by a clock that is years ahead, all records are old.
+        """
         while True:
             try:
-                await self._purge_and_sweep()
+                if self._clock_is_steady():
+                    await self._purge_and_sweep()
             except Exception as error:
                 log().error("the purge failed", **describe(error))
             await asyncio.sleep(_EVERY_SECONDS)
@@ -101,6 +108,14 @@ class Retention:
         orphans = await asyncio.to_thread(self.sweep)
         if deleted.records or orphans:
             log().info("purged", **vars(deleted), orphans=orphans)
+
+    def _clock_is_steady(self) -> bool:
+        moved = _offset() - self._offset
+        if abs(moved) > _JUMP_SECONDS:
+            log().error("the clock has jumped: nothing is purged; set it and restart the service", seconds=round(moved))
+            return False
+        self._offset += moved
+        return True
 
     def _delete_batch(self, before: datetime) -> Expired | None:
         """Delete the oldest records, at most a batch; return None if there are none."""
@@ -125,3 +140,8 @@ class Retention:
             return Expired(records=1)
         self._instances.delete(file)
         return Expired(1, 1, size)
+
+
+def _offset() -> float:
+    """Return the seconds by which the clock is ahead of one that nobody sets."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -25,11 +25,12 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 from service.destinations import Destination, Sending
 from service.http import events
 from service.http.app import create_app
+from service.http_settings import Http
 from service.inference.session import Session
 from service.prediction.decoders import Decoders
 from service.prediction.pipeline import Pipeline
 from service.prediction.stored import StoredPredictions
-from service.settings import Http, Limits, Settings
+from service.settings import Limits, Settings
 from service.storage.incoming import Incoming
 from service.triage.rule import PRIORITIES
 from tests.conftest import ROOT

@@ -53,7 +53,7 @@ class Site:
 def site(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("viewer")
     port = free_port()
-    with running(artefact, folder, TRIAGE_HTTP__KEYS="always") as client:
+    with running(artefact, folder, TRIAGE_HTTP__KEYS="always", TRIAGE_HTTP__PROXIES='["127.0.0.1"]') as client:
         key = (folder / "data" / "first_key").read_text().strip()
         configuration = compose_configuration(folder, port, client.base_url, key)
         client.headers["Authorization"] = f"Bearer {key}"

@@ -22,7 +22,7 @@ def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     (folder / "ohif").mkdir()
     (folder / "ohif" / "index.html").write_text("the viewer")
     port = free_port()
-    with running(artefact, folder, TRIAGE_HTTP__KEYS="always") as service:
+    with running(artefact, folder, TRIAGE_HTTP__KEYS="always", TRIAGE_HTTP__PROXIES='["127.0.0.1"]') as service:
         key = (folder / "data" / "first_key").read_text().strip()
         with nginx(folder, example_configuration(folder, port, service.base_url, key)):
             headers = {"Authorization": f"Bearer {key}"}

@@ -194,7 +194,6 @@ def test_a_lossy_file_keeps_its_pixels_when_it_is_decoded(client: Client) -> Non
         ("", "multipart/related; type=application/octet-stream"),
         ("/frames/1", 'multipart/related; type="image/jpeg"'),
         ("/frames/1", "multipart/related; type=image/jp2; transfer-syntax=*"),
-        ("/frames/1,1", OCTETS),
         ("/frames/1", "multipart/related; type=video/mp4"),
         ("/bulkdata/7FE00010", 'multipart/related; type="image/jpeg"'),
     ],
@@ -306,3 +305,11 @@ def test_several_pictures_are_parts_of_one_body(client: Client) -> None:
     assert client.get(path, headers={"Accept": "image/jpeg"}).status_code == 406
     overlay = instance_of(client, "OT").rpartition("/instances/")[0]
     assert get(client, f"{overlay}/rendered", "image/png").headers["content-type"] == "image/png"
+
+
+@pytest.mark.parametrize("frames", ["1,1", ",".join(["1"] * 100), "1,01", "1,2,1", "", "0x1", "1-2", "1,"])
+@pytest.mark.parametrize("path", ["", "/rendered", "/thumbnail"])
+def test_a_frame_may_be_named_once(client: Client, frames: str, path: str) -> None:
+    """A hundred times the same frame would be an answer of a hundred times its size."""
+    answer = client.get(f"{INSTANCES}/{uid(JPEGLSLossless)}/frames/{frames}{path}")
+    assert answer.status_code in ((400,) if frames else (400, 404)), answer.json()

@@ -53,11 +53,13 @@ def environment(artefact: Path, folder: Path, **variables: str) -> dict[str, str
 
 
 @contextmanager
-def process(arguments: Sequence[str], environment: dict[str, str], log: Path) -> Iterator[Process]:
-    """Run `triage` until the end of the block; its standard error goes to `log`."""
+def process(
+    arguments: Sequence[str], environment: dict[str, str], log: Path, before: Sequence[str] = ()
+) -> Iterator[Process]:
+    """Run `triage` until the end of the block, by the command `before`; its standard error goes to `log`."""
     with log.open("a") as stream:
         started = subprocess.Popen(
-            [TRIAGE, *arguments], env=environment, stdout=subprocess.PIPE, stderr=stream, text=True
+            [*before, TRIAGE, *arguments], env=environment, stdout=subprocess.PIPE, stderr=stream, text=True
         )
     try:
         assert started.stdout is not None
@@ -70,9 +72,9 @@ def process(arguments: Sequence[str], environment: dict[str, str], log: Path) ->
 
 
 @contextmanager
-def service(variables: dict[str, str], log: Path) -> Iterator[Process]:
+def service(variables: dict[str, str], log: Path, before: Sequence[str] = ()) -> Iterator[Process]:
     """Run `triage serve` and wait until it is ready."""
-    with process(["serve"], variables, log) as running:
+    with process(["serve"], variables, log, before) as running:
         deadline = time.monotonic() + 60
         while httpx.get(f"{running.address}/readyz", timeout=60).status_code != 200:
             assert time.monotonic() < deadline
@@ -81,9 +83,9 @@ def service(variables: dict[str, str], log: Path) -> Iterator[Process]:
 
 
 @contextmanager
-def acceptor(variables: dict[str, str], service_url: str, log: Path) -> Iterator[Process]:
+def acceptor(variables: dict[str, str], service_url: str, log: Path, before: Sequence[str] = ()) -> Iterator[Process]:
     """Run `triage dimse`, which forwards to the service at a URL."""
-    with process(["dimse"], variables | {"TRIAGE_DIMSE__SERVICE_URL": service_url}, log) as running:
+    with process(["dimse"], variables | {"TRIAGE_DIMSE__SERVICE_URL": service_url}, log, before) as running:
         yield running
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.http.worklist_bodies import Acknowledgement
-from service.settings import Http
+from service.http_settings import Http
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import Client, serving, settings_for
 

@@ -15,7 +15,7 @@ from starlette.types import Message
 from service.http.admission import MAX_JSON_BYTES, Admission
 from service.http.app import create_app
 from service.http.auth import OPEN, needs
-from service.settings import Http
+from service.http_settings import Http
 from tests.service.http.test_auth import SCOPE_OF, walk
 from tests.service.serving import LIMITS, Client, client_of, settings_for
 

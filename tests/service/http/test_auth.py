@@ -13,7 +13,8 @@ from service.http import auth, events
 from service.http.app import create_app
 from service.http.auth import OPEN, is_loopback, requires_keys
 from service.http.problems import Problem
-from service.settings import Http, Limits, Settings
+from service.http_settings import Http
+from service.settings import Limits, Settings
 from service.storage.keys import SCOPES, Scope
 from tests.service.serving import LIMITS, Client, client_of, settings_for
 

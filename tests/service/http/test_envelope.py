@@ -19,19 +19,19 @@ async def _swallow(scope: Scope, receive: Receive, send: Send) -> None:
     await Response()(scope, receive, send)
 
 
-async def _answer(messages: list[Message], stall: float) -> list[Message]:
-    """Send all but the last message at once and the last after `stall` seconds; what is answered."""
+async def _answer(messages: list[Message], stall: float, every: float = 0, **limits: float) -> list[Message]:
+    """Send all messages but the last `every` so many seconds and the last after `stall`; what is answered."""
     waiting, answered = list(messages), []
 
     async def receive() -> Message:
-        await asyncio.sleep(0 if len(waiting) > 1 else stall)
+        await asyncio.sleep(every if len(waiting) > 1 else stall)
         return waiting.pop(0)
 
     async def send(message: Message) -> None:
         answered.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
-    await Envelope(_swallow, Limits(idle_seconds=0.1))(scope, receive, send)
+    await Envelope(_swallow, Limits(**{"idle_seconds": 0.1} | limits))(scope, receive, send)
     return answered
 
 
@@ -46,5 +46,24 @@ def test_an_upload_that_stops_is_given_up(parts: int) -> None:
 
 def test_a_client_that_waits_for_its_answer_is_no_idle_upload() -> None:
     start, _ = asyncio.run(_answer([{"type": "http.request", "body": b"x"}, {"type": "http.disconnect"}], stall=0.3))
+
+    assert start["status"] == 200
+
+
+@pytest.mark.parametrize("limits", [{"min_bytes_per_second": 1000}, {"min_bytes_per_second": 1, "read_seconds": 0.3}])
+def test_a_body_that_trickles_in_is_given_up(limits: dict[str, float]) -> None:
+    """Each part arrives within the idle time, but a thousand of them would take half a minute."""
+    sent: list[Message] = [{"type": "http.request", "body": b"x", "more_body": True}] * 1000
+
+    start, body = asyncio.run(_answer(sent, stall=60, every=0.03, **limits))
+
+    assert (start["status"], json.loads(body["body"])["code"]) == (408, "upload_idle")
+
+
+def test_a_body_that_is_slow_but_fast_enough_is_taken() -> None:
+    sent: list[Message] = [{"type": "http.request", "body": 1000 * b"x", "more_body": True}] * 10
+    end: list[Message] = [{"type": "http.request"}, {"type": "http.disconnect"}]
+
+    start, _ = asyncio.run(_answer([*sent, *end], stall=0, every=0.05, min_bytes_per_second=1000, idle_seconds=5))
 
     assert start["status"] == 200

@@ -1,7 +1,7 @@
 """The service under a path, as a reverse proxy serves it: with and without the path stripped."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from service.http.app import create_app
 from service.http.forwarded import Forwarded
-from service.settings import Http, Settings
+from service.http_settings import Http
+from service.settings import Settings
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import Client, client_of, serving, settings_for
 
@@ -20,13 +21,14 @@ FILE = dicom_bytes(noise())
 
 
 def under(root_path: str, settings: Settings) -> Settings:
-    return settings.model_copy(update={"http": Http(root_path=root_path)})
+    """Settings of a service under a path, behind a proxy on this machine that it believes."""
+    return settings.model_copy(update={"http": Http(root_path=root_path, proxies=("127.0.0.1",))})
 
 
 @pytest.fixture(scope="module")
 def client(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """The service at the root, as it is told by the settings; only `X-Forwarded-Prefix` tells it of a path."""
-    with serving(settings_for(artefact, tmp_path_factory.mktemp("data"))) as client:
+    with serving(under("", settings_for(artefact, tmp_path_factory.mktemp("data")))) as client:
         client.post(FILE)
         yield client
 
@@ -132,7 +134,7 @@ def test_a_prefix_that_is_no_plain_path_is_ignored(client: Client, sent: str) ->
     assert retrieve_urls(answer.json()) == ["http://localhost/dicom-web/studies/2.25.1001"]
 
 
-def seen_by(scope: dict[str, Any], root_path: str, proxies: str) -> dict[str, Any]:
+def seen_by(scope: dict[str, Any], root_path: str, proxies: Sequence[str]) -> dict[str, Any]:
     """Return the scope that the application behind `Forwarded` gets."""
     seen: list[Any] = []
 
@@ -145,9 +147,12 @@ def seen_by(scope: dict[str, Any], root_path: str, proxies: str) -> dict[str, An
 
 @pytest.mark.parametrize(
     ("proxies", "believed"),
-    [("127.0.0.1", False), ("10.1.2.3", True), ("10.0.0.0/8", True), ("10.1.2.4,192.168.0.0/16", False), ("*", True)],
+    [
+        *((("127.0.0.1",), False), (("10.1.2.3",), True), (("10.0.0.0/8",), True), (("*",), True)),
+        *((("10.1.2.4", "192.168.0.0/16"), False), ((), False)),
+    ],
 )
-def test_only_the_proxies_that_are_named_are_believed(proxies: str, believed: bool) -> None:
+def test_only_the_proxies_that_are_named_are_believed(proxies: Sequence[str], believed: bool) -> None:
     headers = [(b"x-forwarded-prefix", b"/ai"), (b"x-forwarded-proto", b"https"), (b"x-forwarded-for", b"192.0.2.7")]
     request = {"type": "http", "path": "/livez", "scheme": "http", "client": ("10.1.2.3", 1234), "headers": headers}
 
@@ -157,10 +162,21 @@ def test_only_the_proxies_that_are_named_are_believed(proxies: str, believed: bo
     assert (scope["scheme"], scope["client"][0]) == (("https", "192.0.2.7") if believed else ("http", "10.1.2.3"))
 
 
-def test_the_environment_names_the_proxies(artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.1")
-    with client_of(create_app(settings_for(artefact, tmp_path))) as client:
-        assert "servers" not in client.get("/openapi.json", headers={"X-Forwarded-Prefix": "/ai"}).json()
+@pytest.mark.parametrize(("proxies", "believed"), [((), False), (("127.0.0.1",), True)])
+def test_by_default_nobody_is_believed(
+    artefact: Path, tmp_path: Path, proxies: tuple[str, ...], believed: bool
+) -> None:
+    """Another address in each request of a client on this machine would be another client to the rate limit."""
+    settings = settings_for(artefact, tmp_path).model_copy(update={"http": Http(proxies=proxies)})
+    with client_of(create_app(settings)) as client:
+        described = client.get("/openapi.json", headers={"X-Forwarded-Prefix": "/ai"}).json()
+        assert ("servers" in described) is believed
+
+
+@pytest.mark.parametrize("wrong", ["", "proxy", "10.0.0.1/8", "10.0.0.0/33", "127.0.0.1,127.0.0.2"])
+def test_a_proxy_that_is_no_address_is_refused(wrong: str) -> None:
+    with pytest.raises(ValidationError, match="proxies"):
+        Http(proxies=(wrong,))
 
 
 @pytest.mark.parametrize(
@@ -172,4 +188,4 @@ def test_a_setting_that_is_no_path_is_refused(wrong: str) -> None:
 
 
 def test_other_messages_than_requests_pass() -> None:
-    assert seen_by({"type": "lifespan"}, "/triage", "*") == {"type": "lifespan"}
+    assert seen_by({"type": "lifespan"}, "/triage", ("*",)) == {"type": "lifespan"}

@@ -8,7 +8,7 @@ import pytest
 from pydicom import dcmread
 
 from service.http.measurements import Measurement, Measurements
-from service.settings import Http
+from service.http_settings import Http
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import Client, serving, settings_for
 

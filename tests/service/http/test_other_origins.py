@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.http.app import create_app
-from service.settings import Http
+from service.http_settings import Http
 from tests.service.serving import Client, client_of, settings_for
 
 VIEWER, STRANGER = "https://viewer.example", "https://elsewhere.example"

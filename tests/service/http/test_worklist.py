@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.http.worklist_bodies import Entry, WorklistPage
-from service.settings import Http
+from service.http_settings import Http
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import Client, serving, settings_for
 
@@ -112,6 +112,7 @@ def test_the_pages_together_are_the_whole_list(client: Client, posted: list[dict
     "query",
     [
         *("q=doe", "limit=0", "limit=501", "limit=x", "cursor=x", "priority=URGENT", "read=perhaps"),
+        *("since=0001-01-01T00:00:00%2B14:00", "since=9999-12-31T23:59:59-01:00"),  # not in the calendar, in UTC
         *("since=yesterday", "since=2026-05-04T00:00:00", "finding=" + "x" * 65, "anything=1"),
     ],
 )

@@ -1,5 +1,7 @@
 import json
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from math import log
 from pathlib import Path
 
@@ -10,8 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from service.errors import ConfigurationError, Overloaded, StorageFull
-from service.storage import database as module
-from service.storage.database import Database, migrations
+from service.storage import sqlite
+from service.storage.database import WAITING_WRITERS, Database, migrations
 from service.storage.records import Records
 from service.storage.tables import METADATA
 from service.triage.rule import Rule
@@ -228,7 +230,7 @@ class TestFailures:
     def test_a_database_locked_for_too_long_raises_overloaded(
         self, path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
+        monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
         records = Records(f"sqlite:///{path}")
         records.open()
         holder = sqlite3.connect(path, isolation_level=None)
@@ -240,6 +242,57 @@ class TestFailures:
         holder.close()
         records.save(make())
         records.close()
+
+    def test_reads_go_on_while_writers_wait_for_a_locked_file(self, path: Path, make: Make) -> None:
+        records = Records(f"sqlite:///{path}")
+        records.open()
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(WAITING_WRITERS) as pool:
+            new = [make(sop_instance_uid=f"1.{number}") for number in range(WAITING_WRITERS)]
+            saved = [pool.submit(records.save, each) for each in new]
+            while records.database._writers.acquire(blocking=False):  # until all writers wait
+                records.database._writers.release()
+                time.sleep(0.01)
+
+            assert records.list(1) == ((), None)
+            with pytest.raises(Overloaded, match="too many writes"):
+                records.save(make(sop_instance_uid="1.999"))
+            assert not any(each.done() for each in saved)
+
+            holder.execute("ROLLBACK")
+            assert len({each.result(60).id for each in saved}) == WAITING_WRITERS
+        holder.close()
+        records.close()
+
+    @pytest.mark.parametrize("replaced", [False, True])
+    def test_a_file_that_is_deleted_while_it_is_open_is_noticed(self, path: Path, make: Make, replaced: bool) -> None:
+        records = Records(f"sqlite:///{path}")
+        records.open()
+        records.save(make())
+        kept = path.rename(path.with_name("kept"))
+        if replaced:
+            path.write_bytes(kept.read_bytes())
+
+        with pytest.raises(Overloaded) as caught:
+            records.save(make(sop_instance_uid="1.2"))
+        assert caught.value.code == "storage_unavailable"
+        with pytest.raises(Overloaded):
+            records.database.check_answers()
+
+        path.unlink(missing_ok=True)
+        kept.rename(path)
+        records.database.check_answers()
+        records.save(make(sop_instance_uid="1.2"))
+        records.close()
+
+    def test_a_file_that_is_deleted_during_a_transaction_is_noticed(self, path: Path) -> None:
+        database = Database(f"sqlite:///{path}")
+        database.open()
+        with pytest.raises(Overloaded) as caught, database.write():
+            path.unlink()
+        assert caught.value.code == "storage_unavailable"
+        database.close()
 
     def test_no_value_of_a_record_is_in_an_error(self, records: Records, make: Make) -> None:
         with pytest.raises(sa.exc.StatementError) as caught:

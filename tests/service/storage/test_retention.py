@@ -185,3 +185,22 @@ def run_until(retention: Retention, done: Callable[[], bool]) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("jump", [3 * 365 * 86_400, -3 * 365 * 86_400])
+def test_nothing_is_deleted_by_a_clock_that_jumps(
+    records: Records, instances: Instances, keep: Keep, log: StringIO, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    keep("1.1", 31)
+    arriving = instances.folder / (name := instances.put(b"x"))[:2] / name
+    os.utime(arriving, (0, 0))
+    retention = Retention(records, instances, cache(instances), keep_days=30)
+    steady = module._offset
+    monkeypatch.setattr(module, "_offset", lambda: steady() + jump)
+
+    run_until(retention, lambda: bool(log.getvalue()))
+
+    assert len(ids(records)) == 1
+    assert files(instances) == 2
+    [line] = map(json.loads, log.getvalue().splitlines())
+    assert (line["level"], line["seconds"]) == ("error", pytest.approx(jump, abs=60))

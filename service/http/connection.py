@@ -1,0 +1,169 @@
+"""One HTTP connection, with the deadlines that uvicorn's own lacks: for a request head and for reading an answer."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import h11
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from service.errors import InvalidRequest, TriageError, UploadIdle
+from service.http import problems
+from service.http.connections import Connections
+from service.http.envelope import SAFE_HEADERS
+from service.http.pace import Pace
+from service.telemetry import log
+
+_PART = 2**18  # bytes of an answer that are sent at once
+
+
+class Connection(H11Protocol):
+    """One connection.
+
+    Parameters
+    ----------
+    connections
+        All connections of the server; the others are as uvicorn gives them.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._all = connections
+        self._served: ASGIApp = self.app
+        self.app = self._serve
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start to wait for a request."""
+        super().connection_made(transport)
+        self._expect(self._all.head_seconds)
+        self._all.wait_for_request(self, len(self.connections))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        super().connection_lost(exc)
+        self._forget_deadline()
+        self._all.serve(self)
+        self._all.read(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Receive a part of a request; its head has a deadline, which begins with its first byte."""
+        begins = self.timeout_keep_alive_task is not None
+        super().data_received(data)
+        if self._busy:
+            self._forget_deadline()
+            self._all.serve(self)
+        elif begins and not self._refused_body:
+            self._expect(self._all.head_seconds)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request; for the rest of an answer to be read, or of a refused body to arrive, as well."""
+        super().on_response_complete()
+        if not self._busy:
+            unfinished = self._refused_body or self.transport.get_write_buffer_size() > 0
+            self._expect(self._all.idle_seconds if unfinished else self._all.head_seconds)
+            self._all.wait_for_request(self, len(self.connections))
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP request, in place of uvicorn's answer without our headers."""
+        self.refuse(InvalidRequest("this is no valid HTTP/1.1 request", "invalid_http"))
+
+    def refuse(self, error: TriageError) -> None:
+        """Answer an error in place of a request, and close the connection."""
+        answer = problems.answer(error)
+        more = {"Connection": "close", "X-Request-Id": secrets.token_hex(8), **SAFE_HEADERS}
+        headers = [*answer.raw_headers, *((name.encode(), value.encode()) for name, value in more.items())]
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            for event in (
+                h11.Response(status_code=answer.status_code, headers=headers),
+                h11.Data(data=bytes(answer.body)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def cut(self) -> None:
+        """Close the connection at once, whatever has not been read."""
+        self.transport.abort()
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a request has arrived and is not answered yet."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _refused_body(self) -> bool:
+        """Whether a request was answered before its body had arrived."""
+        return self.conn.their_state is h11.SEND_BODY and not self._busy
+
+    def _expect(self, seconds: float) -> None:
+        self._forget_deadline()
+        self._deadline = self.loop.call_later(seconds, self._expire)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _expire(self) -> None:
+        began = bool(self.conn.trailing_data[0]) and self.conn.their_state is h11.IDLE
+        if began and not self.transport.is_closing():
+            self.refuse(UploadIdle(f"the head of the request did not arrive within {self._all.head_seconds:g} s"))
+            self._expect(self._all.head_seconds)  # to be read
+        else:
+            self.cut()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; its answer is sent in parts, each of which waits until the one before is read."""
+        pace, size = self._all.pace(), 0
+
+        async def paced(message: Message) -> None:
+            nonlocal size
+            size = max(size, _declared(message), len(message.get("body", b"")))
+            for part in _parts(message):
+                await send(part)
+                await self._drain(pace, size)
+                pace.moved += len(part.get("body", b""))
+
+        await self._served(scope, receive, paced)
+
+    async def _drain(self, pace: Pace, size: int) -> None:
+        if not self.flow.write_paused:
+            return
+        self._all.wait_for_reader(self, size)
+        try:
+            with pace.waiting():
+                async with asyncio.timeout(pace.left):
+                    await self.flow.drain()
+        except TimeoutError:
+            log().warning("an answer was cut off: its client does not read it")
+            self.cut()
+        finally:
+            self._all.read(self)
+
+
+def _declared(message: Message) -> int:
+    lengths = (value for name, value in message.get("headers", ()) if name.lower() == b"content-length")
+    return int(next(lengths, 0))
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """Divide a message that holds a large part of an answer."""
+    body = memoryview(message.get("body", b""))
+    if len(body) <= _PART:
+        yield message
+        return
+    for start in range(0, len(body), _PART):
+        more = start + _PART < len(body) or message.get("more_body", False)
+        yield {"type": message["type"], "body": body[start : start + _PART], "more_body": more}

@@ -1,0 +1,51 @@
+"""Whether storage can be used, for the readiness probe, which anybody may send as often as they like."""
+
+import asyncio
+import time
+
+from service.errors import Overloaded, TriageError
+from service.storage.database import Database
+from service.storage.instances import Instances
+from service.storage.same_file import CODE
+
+_FRESH_SECONDS = 1.0  # for which an answer counts
+_LONGEST_SECONDS = 5.0
+
+
+class StorageProbe:
+    """Asks the database, and looks for the folder of instances, at most once a second."""
+
+    def __init__(self, instances: Instances, database: Database) -> None:
+        self._instances, self._database = instances, database
+        self._lock = asyncio.Lock()
+        self._next = 0.0
+        self._fault: tuple[str, str] | None = None
+
+    async def check(self) -> None:
+        """Check that storage answers.
+
+        Raises
+        ------
+        Overloaded
+            `storage_unavailable`: the folder or the database file is gone; or the database does not answer.
+        """
+        async with self._lock:
+            if time.monotonic() >= self._next:
+                self._fault = await self._ask()
+                self._next = time.monotonic() + _FRESH_SECONDS
+        if self._fault is not None:
+            raise Overloaded(*self._fault)
+
+    async def _ask(self) -> tuple[str, str] | None:
+        try:
+            async with asyncio.timeout(_LONGEST_SECONDS):
+                await asyncio.to_thread(self._look)
+        except TimeoutError:
+            return "storage does not answer", CODE
+        except TriageError as error:
+            return error.message, error.code
+        return None
+
+    def _look(self) -> None:
+        self._instances.check_present()
+        self._database.check_answers()

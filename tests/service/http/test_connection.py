@@ -1,0 +1,234 @@
+"""Deadlines and bounds of connections, with real sockets against uvicorn."""
+
+import asyncio
+import json
+import resource
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.http.connection import Connection
+from service.http.connections import OTHER_FILES, Connections, most_connections
+from service.http.envelope import SAFE_HEADERS
+from service.http.server import BACKLOG
+
+LARGE = bytes(range(256)) * 2**17  # 32 MiB, more than the kernel holds for a client that does not read
+FAR = 60.0  # seconds: no test waits for it
+BOUNDS = {"most": 100, "unread_bytes": 2**40, "head_seconds": FAR, "idle_seconds": FAR, "bytes_per_second": 1}
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer by path: a large body, nothing, an echo, or a refusal before the body is read."""
+    path = scope["path"]
+    if path == "/never":
+        await asyncio.Event().wait()
+    body = await Request(scope, receive).body() if path == "/echo" else b"here"
+    await Response(LARGE if path == "/large" else body, 413 if path == "/refused" else 200)(scope, receive, send)
+
+
+@contextmanager
+def server(**bounds: Any) -> Iterator[tuple[str, int]]:
+    """Run a server with other bounds than `BOUNDS`; yields its address."""
+    accept: Any = partial(Connection, Connections(**BOUNDS | bounds))
+    config = uvicorn.Config(application, http=accept, ws="none", lifespan="off", log_config=None, backlog=BACKLOG)
+    running = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=running.run, args=([listener],))
+    thread.start()
+    try:
+        yield listener.getsockname()
+    finally:
+        running.should_exit = running.force_exit = True
+        thread.join(FAR)
+
+
+def connect(address: tuple[str, int], sent: bytes = b"") -> socket.socket:
+    client = socket.create_connection(address, timeout=FAR)
+    client.sendall(sent)
+    return client
+
+
+def everything(client: socket.socket) -> bytes:
+    """Return what a server sends until it closes or resets the connection."""
+    received = bytearray()
+    try:
+        while part := client.recv(2**16):
+            received += part
+    except ConnectionError:
+        pass
+    client.close()
+    return bytes(received)
+
+
+def trickle(client: socket.socket, data: bytes, every: float = 0.05) -> int:
+    """Send byte after byte until the server closes; return how many were sent."""
+    client.setblocking(False)
+    for count, byte in enumerate(data):
+        try:
+            client.send(bytes([byte]))
+            if client.recv(1) == b"":
+                return count
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            return count
+        time.sleep(every)
+    return len(data)
+
+
+def get(path: str, host: str = "x", more: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode()
+
+
+def answered(address: tuple[str, int]) -> bool:
+    return httpx.get(f"http://{address[0]}:{address[1]}/", timeout=FAR).content == b"here"
+
+
+def problem(answer: bytes) -> tuple[int, str]:
+    """Return status and code of an answer, which must have the headers of every answer."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    names = {line.partition(b":")[0].lower() for line in head.splitlines()[1:]}
+    assert {name.lower().encode() for name in SAFE_HEADERS} <= names
+    assert {b"x-request-id", b"content-length"} <= names
+    return int(head.split()[1]), json.loads(body)["code"]
+
+
+class TestHead:
+    def test_a_head_that_trickles_in_is_refused_in_time(self) -> None:
+        with server(head_seconds=0.5) as address, connect(address) as client:
+            assert trickle(client, b"GET / HTTP/1.1\r\nX: " + 2_000 * b"x") < 1_000
+            assert answered(address)
+
+    def test_the_refusal_says_why(self) -> None:
+        with server(head_seconds=0.2) as address:
+            assert problem(everything(connect(address, b"GET / HTTP/1.1\r\nHost:"))) == (408, "upload_idle")
+
+    def test_a_silent_connection_is_closed(self) -> None:
+        with server(head_seconds=0.2) as address:
+            assert everything(connect(address)) == b""
+
+    def test_a_second_head_has_the_same_deadline(self) -> None:
+        with server(head_seconds=0.5) as address, connect(address, get("/")) as client:
+            while b"here" not in client.recv(2**16):
+                pass
+            assert trickle(client, b"GET / HTTP/1.1\r\nX: " + 2_000 * b"x") < 1_000
+
+    def test_what_is_no_http_is_refused_with_the_headers_of_every_answer(self) -> None:
+        with server() as address:
+            assert problem(everything(connect(address, b"\x01\x00\x00\x00\x00\xcd\x00\x01\r\n\r\n"))) == (
+                400,
+                "invalid_http",
+            )
+
+
+class TestNumber:
+    def test_over_the_bound_the_longest_wait_ends(self) -> None:
+        with server(most=3) as address:
+            waiting = [connect(address) for _ in range(3)]
+            time.sleep(0.2)
+            assert answered(address)
+            assert everything(waiting[0]) == b""
+            waiting[2].sendall(get("/", more="Connection: close\r\n"))
+            assert everything(waiting[2]).endswith(b"here")
+            waiting[1].close()
+
+    def test_where_all_are_being_served_one_more_is_refused(self) -> None:
+        with server(most=2) as address:
+            served = [connect(address, get("/never")) for _ in range(2)]
+            time.sleep(0.2)
+            assert problem(everything(connect(address))) == (503, "too_many_connections")
+            served[0].close()
+            time.sleep(0.2)
+            assert answered(address)
+            served[1].close()
+
+    def test_a_flood_of_silent_connections_shuts_nobody_out(self) -> None:
+        with server(most=20) as address:
+            flood = [connect(address) for _ in range(200)]
+            assert all(answered(address) for _ in range(5))
+            for client in flood:
+                client.close()
+
+    def test_the_bound_leaves_files_for_everything_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        limits = (1024, 1024)
+        monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+        monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: raised.append(wanted))
+        raised: list[tuple[int, int]] = []
+
+        assert most_connections(10_000) == 1024 - OTHER_FILES
+        assert most_connections(100) == 100
+
+        limits = (1024, 524_288)
+        raised.clear()
+        assert most_connections(10_000) == 10_000
+        assert raised == [(10_000 + OTHER_FILES, 524_288)]
+
+
+class TestAnswer:
+    def test_a_large_answer_arrives_whole(self) -> None:
+        with server() as address:
+            assert httpx.get(f"http://{address[0]}:{address[1]}/large", timeout=FAR).content == LARGE
+
+    def test_requests_that_follow_each_other_at_once_are_all_answered(self) -> None:
+        with server() as address:
+            pipelined = get("/") + get("/large") + get("/", more="Connection: close\r\n")
+            received = everything(connect(address, pipelined))
+            assert received.count(b"here") == 2
+            assert LARGE in received
+
+    def test_an_answer_that_is_not_read_is_cut_off(self) -> None:
+        with server(idle_seconds=0.5) as address:
+            client = connect(address, get("/large"))
+            time.sleep(3)
+            assert len(everything(client)) < len(LARGE)
+
+    def test_a_client_that_reads_slowly_but_fast_enough_gets_all(self) -> None:
+        with server(idle_seconds=1.0, bytes_per_second=2**20) as address:
+            received = 0
+            with connect(address, get("/large", more="Connection: close\r\n")) as client:
+                while part := client.recv(2**20):
+                    received += len(part)
+                    time.sleep(0.02)
+            assert received > len(LARGE)
+
+    def test_over_the_bound_on_unread_bytes_the_longest_wait_is_cut_off(self) -> None:
+        with server(unread_bytes=2 * len(LARGE)) as address:
+            unread = []
+            for _ in range(3):
+                unread.append(connect(address, get("/large", more="Connection: close\r\n")))
+                time.sleep(0.5)
+            assert len(everything(unread[0])) < len(LARGE)
+            assert all(everything(client).endswith(LARGE) for client in unread[1:])
+
+
+class TestBody:
+    def test_a_body_arrives_whole(self) -> None:
+        with server() as address:
+            answer = httpx.post(f"http://{address[0]}:{address[1]}/echo", content=LARGE, timeout=FAR)
+            assert answer.content == LARGE
+
+    def test_a_refused_body_that_trickles_on_is_not_waited_for(self) -> None:
+        head = b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+        with server(idle_seconds=0.5) as address, connect(address, head) as client:
+            while b"here" not in client.recv(2**16):
+                pass
+            assert trickle(client, 2_000 * b"x") < 1_000
+
+    def test_a_refused_body_that_arrives_leaves_the_connection_usable(self) -> None:
+        head = b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+        with server() as address, connect(address, head) as client:
+            while b"here" not in client.recv(2**16):
+                pass
+            client.sendall(100_000 * b"x" + get("/", more="Connection: close\r\n"))
+            assert everything(client).endswith(b"here")
