@@ -21,14 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from bench.prevalence import ROOT
 from bench.scores import table
 from bench.speed.memory import memory
 from service.settings import SHIPPED_ARTEFACT
-from tests.service.dimse.serving import TRIAGE, acceptor, environment, service
+from tests.service.dimse.serving import TRIAGE, acceptor, dcmtk, environment, service
 
 OPEN_FILES = 1024
 GOOD_SECONDS = 30.0
@@ -340,15 +338,7 @@ def _posted(target: Target, key: str) -> bool:
 
 
 def _echoed(port: int) -> bool:
-    entity = AE("GOOD")
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = FAR
-    entity.add_requested_context(Verification)
-    association = entity.associate("127.0.0.1", port, ae_title="TRIAGE")
-    if not association.is_established:
-        return False
-    status = association.send_c_echo()
-    association.release()
-    return getattr(status, "Status", None) == 0
+    return dcmtk("echoscu", port).returncode == 0
 
 
 def _timed(action: Callable[[], None]) -> float:

@@ -48,14 +48,13 @@ class Connection(H11Protocol):
         """Start to wait for a request."""
         super().connection_made(transport)
         self._expect(self._all.head_seconds)
-        self._all.wait_for_request(self, len(self.connections))
+        self._all.open(self, len(self.connections))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         super().connection_lost(exc)
         self._forget_deadline()
-        self._all.serve(self)
-        self._all.read(self)
+        self._all.proceed(self)
 
     def data_received(self, data: bytes) -> None:
         """Receive a part of a request; its head has a deadline, which begins with its first byte."""
@@ -63,7 +62,7 @@ class Connection(H11Protocol):
         super().data_received(data)
         if self._busy:
             self._forget_deadline()
-            self._all.serve(self)
+            self._all.proceed(self)
         elif begins and not self._refused_body:
             self._expect(self._all.head_seconds)
 
@@ -73,7 +72,7 @@ class Connection(H11Protocol):
         if not self._busy:
             unfinished = self._refused_body or self.transport.get_write_buffer_size() > 0
             self._expect(self._all.idle_seconds if unfinished else self._all.head_seconds)
-            self._all.wait_for_request(self, len(self.connections))
+            self._all.wait(self)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP request, in place of uvicorn's answer without our headers."""
@@ -126,7 +125,19 @@ class Connection(H11Protocol):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; its answer is sent in parts, each of which waits until the one before is read."""
-        pace, size = self._all.pace(), 0
+        pace, size, more = self._all.pace(), 0, True
+
+        async def receive_part() -> Message:
+            nonlocal more
+            if not more:
+                return await receive()  # the end of the connection
+            self._all.wait(self)
+            try:
+                message = await receive()
+            finally:
+                self._all.proceed(self)
+            more = message.get("more_body", False)
+            return message
 
         async def paced(message: Message) -> None:
             nonlocal size
@@ -136,7 +147,7 @@ class Connection(H11Protocol):
                 await self._drain(pace, size)
                 pace.moved += len(part.get("body", b""))
 
-        await self._served(scope, receive, paced)
+        await self._served(scope, receive_part, paced)
 
     async def _drain(self, pace: Pace, size: int) -> None:
         if not self.flow.write_paused:
@@ -150,7 +161,9 @@ class Connection(H11Protocol):
             log().warning("an answer was cut off: its client does not read it")
             self.cut()
         finally:
-            self._all.read(self)
+            self._all.proceed(self)
+            if not self._busy:
+                self._all.wait(self)
 
 
 def _declared(message: Message) -> int:

@@ -45,41 +45,42 @@ class Connections:
     ) -> None:
         self._most, self._unread_bytes = most, unread_bytes
         self.head_seconds, self.idle_seconds, self._rate = head_seconds, idle_seconds, bytes_per_second
-        self._waiting: dict[Held, None] = {}  # for a request, the longest first
+        self._waiting: dict[Held, None] = {}  # for their clients, the longest wait first
         self._unread: dict[Held, int] = {}  # bytes of answers, the longest wait first
 
     def pace(self) -> Pace:
         """Return the deadlines of a new answer."""
         return Pace(self.idle_seconds, self._rate)
 
-    def wait_for_request(self, connection: Held, open_connections: int) -> None:
-        """Note that a connection waits for its client; close others over the bound, or refuse it."""
-        self._waiting.setdefault(connection)
-        if open_connections <= self._most:
-            return
-        oldest = next(iter(self._waiting))
-        del self._waiting[oldest]
-        if oldest is connection:  # all others are being served
-            connection.refuse(Overloaded("too many connections", "too_many_connections"))
-        else:
+    def open(self, connection: Held, open_connections: int) -> None:
+        """Note a new connection; over the bound, close the one that waits longest, or refuse this one."""
+        if open_connections > self._most:
+            oldest = next(iter(self._waiting), None)
+            if oldest is None:  # all others are being served
+                connection.refuse(Overloaded("too many connections", "too_many_connections"))
+                return
+            self.proceed(oldest)
             oldest.cut()
+        self.wait(connection)
 
-    def serve(self, connection: Held) -> None:
-        """Note that a request has arrived, or that the connection is gone."""
+    def wait(self, connection: Held) -> None:
+        """Note that a connection waits for its client: for a request, for more of a body, or to be read."""
+        self._waiting.setdefault(connection)
+
+    def proceed(self, connection: Held) -> None:
+        """Note that a connection no longer waits for its client, or is gone."""
         self._waiting.pop(connection, None)
+        self._unread.pop(connection, None)
 
     def wait_for_reader(self, connection: Held, size: int) -> None:
-        """Note that an answer of `size` bytes waits; cut off those that wait longest, over the bound."""
+        """Note that an answer of `size` bytes waits to be read; over the bound, cut off those that wait longest."""
+        self.wait(connection)
         self._unread[connection] = size
         while sum(self._unread.values()) > self._unread_bytes and len(self._unread) > 1:
             oldest = next(iter(self._unread))
-            del self._unread[oldest]
+            self.proceed(oldest)
             log().warning("an answer was cut off: too many answers are not read")
             oldest.cut()
-
-    def read(self, connection: Held) -> None:
-        """Note that the answer of a connection no longer waits."""
-        self._unread.pop(connection, None)
 
 
 def most_connections(wanted: int) -> int:

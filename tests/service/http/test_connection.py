@@ -153,6 +153,26 @@ class TestNumber:
             assert answered(address)
             served[1].close()
 
+    def test_bodies_that_trickle_in_shut_nobody_out(self) -> None:
+        with server(most=3) as address:
+            head = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx"
+            uploads = [connect(address, head) for _ in range(3)]
+            time.sleep(0.2)
+            assert answered(address)
+            assert everything(uploads[0]) == b""
+            uploads[2].sendall(99 * b"x")
+            assert uploads[2].recv(2**16).startswith(b"HTTP/1.1 200")
+            for upload in uploads:
+                upload.close()
+
+    def test_answers_that_nobody_reads_shut_nobody_out(self) -> None:
+        with server(most=3) as address:
+            unread = [connect(address, get("/large")) for _ in range(3)]
+            time.sleep(0.5)
+            assert answered(address)
+            for client in unread:
+                client.close()
+
     def test_a_flood_of_silent_connections_shuts_nobody_out(self) -> None:
         with server(most=20) as address:
             flood = [connect(address) for _ in range(200)]
