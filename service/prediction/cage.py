@@ -12,6 +12,7 @@ import resource
 import signal
 import socket
 import struct
+import sys
 import sysconfig
 import time
 from collections.abc import Callable
@@ -30,6 +31,8 @@ if TYPE_CHECKING:  # it imports pydantic, which no decoder process needs
 
 # Packages beside which everything lies that a decoder process imports, some of it late; and this one
 _PACKAGES = ("numpy", "imagecodecs", "pydicom", "rle", "PIL", "highdicom")
+# Decoders that pydicom would import where they are installed, and this service never calls; some bundle old libraries
+_OTHER_DECODERS = ("gdcm", "pylibjpeg", "openjpeg", "libjpeg", "jpeg_ls")
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 
 # linux/prctl.h, linux/capability.h
@@ -92,6 +95,8 @@ def enter(cage: Cage) -> None:
     """
     global _report  # noqa: PLW0603 (a process enters once)
     _limit(cage.memory_bytes)
+    for name in _OTHER_DECODERS:
+        sys.modules[name] = None  # type: ignore[assignment] (to import it is then an ImportError)
     if cage.mode == "off":
         _report = Report(missing=("TRIAGE_DECODERS__CAGE is off",))
         return
