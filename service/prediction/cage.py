@@ -96,7 +96,7 @@ def enter(cage: Cage) -> None:
     global _report  # noqa: PLW0603 (a process enters once)
     _limit(cage.memory_bytes)
     for name in _OTHER_DECODERS:
-        sys.modules[name] = None  # type: ignore[assignment] (to import it is then an ImportError)
+        sys.modules[name] = None  # type: ignore[assignment]  # to import it is then an ImportError
     if cage.mode == "off":
         _report = Report(missing=("TRIAGE_DECODERS__CAGE is off",))
         return
