@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 
 _MOST_FILES = 2  # of one job: a file, and one that it is compared with
 START_SECONDS = 60.0  # for the process to start; its imports take a second on an idle machine
+_NO_VALUE = "it answered with something else than a value"
 _SPAWN = multiprocessing.get_context("spawn")
 # Signals from an operator, or from the kernel when memory is short. A process that dies otherwise has crashed.
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
@@ -43,8 +44,8 @@ class ProcessDied(Exception):
         answers with something else than a value was not itself any more, and counts as crashed.
     """
 
-    def __init__(self, crashed: bool) -> None:
-        super().__init__("it crashed" if crashed else "it was killed")
+    def __init__(self, crashed: bool, reason: str = "") -> None:
+        super().__init__(reason or ("it crashed" if crashed else "it was killed"))
         self.crashed = crashed
 
 
@@ -131,7 +132,7 @@ class Worker:
             raise ProcessDied(job is not None and status is not None and -status not in _FROM_OUTSIDE) from None
         except Garbled:
             self._usable = False
-            raise ProcessDied(crashed=True) from None
+            raise ProcessDied(True, _NO_VALUE) from None
         except BaseException:  # such as MemoryError: a part of a message may be left in the pipe
             self._usable = False
             raise
@@ -150,7 +151,7 @@ class Worker:
             raise
         except Exception:
             self._usable = False
-            raise ProcessDied(crashed=True) from None
+            raise ProcessDied(True, _NO_VALUE) from None
         if not succeeded:
             raise value
         return value

@@ -1,6 +1,7 @@
 """Decoder processes that panic, or are not themselves any more: whatever they do is an error of the file."""
 
 import asyncio
+import json
 import os
 import pickle
 import struct
@@ -164,5 +165,5 @@ def test_a_replaced_process_has_its_reason_in_the_log(decoders: Decoders, log: S
     for act in (leave, garbage):
         with pytest.raises(MalformedDicom):
             asyncio.run(decoders.examine(DATA, act))
-    assert log.getvalue().count('"event": "decoder process replaced"') == 4
-    assert log.getvalue().count('"reason": "it crashed"') == 4
+    reasons = [line["reason"] for line in map(json.loads, log.getvalue().splitlines())]
+    assert reasons == ["it crashed"] * 2 + ["it answered with something else than a value"] * 2

@@ -1,10 +1,12 @@
 import asyncio
 import multiprocessing
 import os
+import re
 import signal
 import struct
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 
@@ -15,11 +17,21 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import RLELossless
 
 from service.dicom.canvas import canvas
+from service.dicom.grid import grid
+from service.dicom.metadata import metadata
 from service.dicom.policy import Policy
 from service.dicom.radiograph import display_values, radiograph, unwindowed
-from service.dicom.reader import read
+from service.dicom.reader import Bounds, read
 from service.dicom.vocabulary import Meaning
-from service.errors import DecodeTimeout, InputError, InvalidRequest, MalformedDicom, Overloaded, UnsuitableImage
+from service.errors import (
+    DecodeTimeout,
+    InputError,
+    InvalidRequest,
+    MalformedDicom,
+    Overloaded,
+    TriageError,
+    UnsuitableImage,
+)
 from service.objects.overlay import image_png
 from service.prediction.decoders import Decoders
 from tests.factories import chest, compressed_dataset, dicom_bytes, encode, noise, ramp
@@ -243,6 +255,27 @@ def test_damaged_streams_do_not_end_the_worker(decoders, realdata, syntax):
             asyncio.run(decoders.prepare(bytes(changed), 64, "stretch"))
     assert asyncio.run(decoders._run(os.getpid, ())) == worker
     assert works(decoders)
+
+
+@pytest.mark.realdata
+def test_what_is_read_of_real_files_comes_back_from_the_process(decoders, realdata):
+    """Values of pydicom's own types would not: only plain ones are received."""
+    accepted = 0
+    for path in sorted((realdata / "dicom").glob("*.dcm")):
+        data = path.read_bytes()
+        try:
+            here = radiograph(data)
+        except TriageError as refusal:
+            with pytest.raises(type(refusal), match=re.escape(refusal.message)):
+                asyncio.run(decoders.prepare(path, 64, "stretch"))
+            continue
+        accepted += 1
+        there = asyncio.run(decoders.prepare(path, 64, "stretch")).header
+        assert replace(there, timings_ms={}) == replace(here.header, timings_ms={})
+        assert np.array_equal(asyncio.run(decoders.unwindowed(path)).codes, unwindowed(data).codes)
+        assert asyncio.run(decoders.examine(path, grid)) == grid(data, Bounds())
+        assert asyncio.run(decoders.examine(path, metadata)) == metadata(data, Bounds())
+    assert accepted
 
 
 def test_a_cancelled_request_stops_its_worker(decoders):
