@@ -107,7 +107,7 @@ audit: build/tools/made  ## look up known vulnerabilities of the pinned packages
 
 sbom: build/runtime/made  ## write the software bill of materials (CycloneDX) to build/sbom.cdx.json
 	@build/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o build/sbom.cdx.json build/runtime/bin/python
-	@echo "build/sbom.cdx.json: $$(grep -c '"bom-ref"' build/sbom.cdx.json) components"
+	@build/runtime/bin/python .ci/libraries.py build/sbom.cdx.json
 
 # artefact, recipe, systems, phantoms, second-look: the trainings behind the artefact and docs/studies.md
 include bench/studies.mk

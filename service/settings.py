@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from service.confinement import Confinement
 from service.destinations import AeTitle, Group, Sending
 from service.errors import ConfigurationError
 from service.http_settings import Http
@@ -191,6 +192,7 @@ class Settings(BaseSettings):
     runtime: Runtime = Runtime()
     model: Model = Model()
     limits: Limits = Limits()
+    decoders: Confinement = Confinement()
     storage: Storage = Storage()
     database: Database = Database()
     triage: Triage = Triage()

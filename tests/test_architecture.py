@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("service.errors",),
     ("service.destinations", "service.telemetry"),
-    ("service.http_settings",),
+    ("service.confinement", "service.http_settings"),
     ("service.settings",),
     ("service.dicom", "service.artefact"),
     ("service.triage",),
@@ -229,5 +229,10 @@ def test_the_service_runs_without_torch() -> None:
 
 
 def test_a_decoder_process_loads_neither_the_network_nor_the_service() -> None:
-    names = ("onnxruntime", "fastapi", "sqlalchemy", "highdicom", "service.http.app")
-    assert loaded("import service.prediction.decoders", names) == []
+    names = ("onnxruntime", "fastapi", "sqlalchemy", "pydantic", "structlog", "highdicom", "service.http.app")
+    assert loaded("import service.prediction.worker, service.prediction.cage, service.prediction.jobs", names) == []
+
+
+def test_a_decoder_process_loads_nothing_that_starts_threads_or_parses_files_before_it_is_in_its_cage() -> None:
+    names = ("numpy", "pydicom", "imagecodecs", "PIL")
+    assert loaded("import service.prediction.worker, service.prediction.cage", names) == []

@@ -59,6 +59,7 @@ async def _try_start(loaded: settings.Settings) -> list[StartupError]:
             typer.echo(f"codes: {_codes(predictor, loaded.objects.codes)}")
         async with predictor.running() as session:
             typer.echo(f"provider: sound, {session.provider} ({session.reason}); the golden self-test passed")
+            typer.echo(f"decoders: {_cage(predictor)}")
         _check_writable(loaded.storage.folder)
         typer.echo(f"storage: sound, {loaded.storage.folder.resolve()} is writable")
         typer.echo(f"database: sound, {Database(database_url(loaded)).check()}")
@@ -77,6 +78,13 @@ def _rule(predictor: "Predictor") -> str:
     never = [label for label in rule.labels if points[label] is None]
     parts = [f"STAT for {', '.join(rule.stat) or 'none'}", f"HIGH for {', '.join(rule.high) or 'none'}"]
     return "; ".join(parts + ([f"never positive, without an operating point: {', '.join(never)}"] if never else []))
+
+
+def _cage(predictor: "Predictor") -> str:
+    """Say what confines the decoder processes, and what it lacks."""
+    parts = f"confined by {', '.join(predictor.cage.parts)}" if predictor.cage.parts else "not confined by the kernel"
+    missing = predictor.cage.missing
+    return f"sound, {parts}" + (f"; NOT COMPLETE, {'; '.join(missing)}" if missing else "")
 
 
 def _codes(predictor: "Predictor", path: Path) -> str:

@@ -16,6 +16,7 @@ from service.errors import MalformedDicom
 
 UTF_8 = "ISO_IR 192"
 
+_MOST_BYTES = 2**18  # of text that is decoded: a second's work at worst; headers have some thousand
 _MULTIPLE = ("LO", "SH", "UC", "PN", "CS")  # a backslash separates values
 # The VRs to which Specific Character Set applies, PS3.5 6.1.2.2, and CS, which files do not keep to the ASCII of 6.2
 _TEXT = (*_MULTIPLE, "LT", "ST", "UT")
@@ -51,15 +52,18 @@ class Repertoire(NamedTuple):
     others: tuple[str, ...] = ()
 
 
-def decode_text(dataset: Dataset, inherited: Repertoire | None = None) -> bool:
+def decode_text(dataset: Dataset) -> None:
     """Decode all text of a data set that is not ASCII, in its items, too; the data set then declares UTF-8.
 
-    Returns
-    -------
-    Whether there was any.
+    Of more than a header holds, the longest values stay as they are in the file.
     """
-    repertoire = _repertoire(dataset, inherited or Repertoire())
-    decoded = False
+    _decode(dataset, Repertoire(), _MOST_BYTES)
+
+
+def _decode(dataset: Dataset, inherited: Repertoire, most: int) -> int:
+    """Decode text of at most `most` bytes; return how many there were."""
+    repertoire = _repertoire(dataset, inherited)
+    decoded = 0
     for tag in sorted(dataset.keys() - {_CHARACTER_SET}):
         element = dataset.get_item(tag)
         vr = element.VR or "UN"
@@ -67,14 +71,19 @@ def decode_text(dataset: Dataset, inherited: Repertoire | None = None) -> bool:
             vr = dictionary_VR(tag)
         if vr == "SQ":
             for item in _items(dataset, element):
-                decoded |= decode_text(item, repertoire)
-        elif vr in _TEXT and isinstance(element, RawDataElement) and _FOREIGN.search(element.value or b""):
+                decoded += _decode(item, repertoire, most - decoded)
+        elif vr in _TEXT and isinstance(element, RawDataElement) and _is_foreign(element, most - decoded):
             values = text_values(element.value or b"", vr, repertoire)
             dataset[tag] = DataElement(tag, vr, values if len(values) > 1 else values[0], validation_mode=IGNORE)
-            decoded = True
+            decoded += len(element.value or b"")
     if decoded:
         dataset.SpecificCharacterSet = UTF_8
     return decoded
+
+
+def _is_foreign(element: RawDataElement, most: int) -> bool:
+    value = element.value or b""
+    return len(value) <= most and bool(_FOREIGN.search(value))
 
 
 def text_values(value: bytes, vr: str, repertoire: Repertoire) -> list[str]:

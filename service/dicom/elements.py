@@ -10,10 +10,14 @@ from typing import Any, cast
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 
 from service.errors import MalformedDicom
 
-UID = re.compile(r"\d+(\.\d+)+")  # PS3.5 9.1; at most 64 characters; archives take leading zeros, too
+UID = re.compile(r"[0-9]+(\.[0-9]+)+")  # PS3.5 9.1; at most 64 characters; archives take leading zeros, too
+_MOST_BYTES = (
+    2**17
+)  # of a value with several numbers or words: 65,536 entries of a table; pydicom takes 1 to 3 us a byte
 
 
 def name(keyword: str) -> str:
@@ -49,7 +53,7 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     MalformedDicom
         `value_invalid`.
     """
-    return tuple(str(value).strip(" \0") for value in _values(dataset, keyword))
+    return tuple(str(value).strip(" \0") for value in _short_values(dataset, keyword))
 
 
 def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
@@ -90,7 +94,7 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
         `value_invalid`.
     """
     try:
-        values = tuple(float(value) for value in _values(dataset, keyword))
+        values = tuple(float(value) for value in _short_values(dataset, keyword))
     except (TypeError, ValueError, OverflowError):
         raise MalformedDicom(f"{name(keyword)} must hold numbers", "value_invalid") from None
     if not all(math.isfinite(value) for value in values):
@@ -134,6 +138,13 @@ def _values(dataset: Dataset, keyword: str) -> tuple[Any, ...]:
         value, (str, bytes)
     )  # a PersonName is iterable, but one value
     return tuple(cast(Sequence[Any], value)) if several else (value,)
+
+
+def _short_values(dataset: Dataset, keyword: str) -> tuple[Any, ...]:
+    raw = dataset.get_item(keyword) if keyword in dataset else None
+    if isinstance(raw, RawDataElement) and len(raw.value or b"") > _MOST_BYTES:
+        raise MalformedDicom(f"{name(keyword)} must have at most {_MOST_BYTES} bytes", "value_invalid")
+    return _values(dataset, keyword)
 
 
 def _value(dataset: Dataset, keyword: str) -> object:

@@ -14,6 +14,8 @@ from service.dicom.reader import NATIVE, Bounds, part10, read
 from service.dicom.transcode import compressed
 from service.errors import MalformedDicom, NotFound, UnsupportedEncoding
 
+_NATIVE = str(ExplicitVRLittleEndian)  # a plain one: it is the answer of a decoder process
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -59,7 +61,7 @@ def native_frames(data: bytes, bounds: Bounds, numbers: Sequence[int]) -> Frames
             "(0028,0008) NumberOfFrames must be 1 in a compressed image", "pixel_format_unsupported"
         )
     values = decode(dataset)
-    return Frames((values.astype(values.dtype.newbyteorder("<")).tobytes(),) * len(numbers), ExplicitVRLittleEndian)
+    return Frames((values.astype(values.dtype.newbyteorder("<")).tobytes(),) * len(numbers), _NATIVE)
 
 
 def frames_in(data: bytes, bounds: Bounds, numbers: Sequence[int], transfer_syntax: str) -> Frames:
@@ -92,10 +94,10 @@ def _native(dataset: Dataset, numbers: Sequence[int]) -> Frames:
         bits = np.unpackbits(np.frombuffer(values, np.uint8), bitorder="little")
         frames = (bits[(number - 1) * pixels : number * pixels] for number in numbers)
         packed = tuple(np.packbits(frame, bitorder="little").tobytes() for frame in frames)
-        return Frames(packed, ExplicitVRLittleEndian)
+        return Frames(packed, _NATIVE)
     if allocated not in (8, 16, 32) and frame_count(dataset) > 1:
         raise MalformedDicom(
             "(0028,0100) BitsAllocated must be 1, 8, 16 or 32 where there are several frames", "value_invalid"
         )
     size = (pixels * allocated + 7) // 8
-    return Frames(tuple(values[(number - 1) * size : number * size] for number in numbers), ExplicitVRLittleEndian)
+    return Frames(tuple(values[(number - 1) * size : number * size] for number in numbers), _NATIVE)

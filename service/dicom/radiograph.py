@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
@@ -23,7 +22,7 @@ from service.dicom.pixels import Display, display
 from service.dicom.policy import Policy
 from service.dicom.reader import Bounds, read, read_with_flags
 from service.dicom.unwindowed import Unwindowed, without_window
-from service.errors import MalformedDicom, NotFound, Reason, TriageError, UnsuitableImage, about
+from service.errors import MalformedDicom, Reason, TriageError, UnsuitableImage, about
 
 Result = TypeVar("Result")
 
@@ -119,20 +118,14 @@ def display_values(data: bytes, bounds: Bounds = Bounds()) -> NDArray[np.float32
     return _with_errors_of_the_file(partial(_display_values, data, bounds))
 
 
-def shows_the_same(data: bytes, bounds: Bounds, other: Path) -> bool:
+def shows_the_same(data: bytes, bounds: Bounds, other: bytes) -> bool:
     """Whether two stored files have equal display values.
 
     Raises
     ------
     MalformedDicom, TooLarge, UnsupportedEncoding
-    NotFound
-        There is no file `other`.
     """
-    try:
-        content = other.read_bytes()
-    except FileNotFoundError:
-        raise NotFound("no such instance") from None
-    return np.array_equal(display_values(data, bounds), display_values(content, bounds))
+    return np.array_equal(display_values(data, bounds), display_values(other, bounds))
 
 
 def display_sha256(stored: Stored, image: Display) -> str:

@@ -40,8 +40,9 @@ class Bounds:
     max_file_bytes: int = 128 * 2**20  # before and after inflating
     max_pixels: int = 64 * 2**20  # Rows x Columns
     max_depth: int = 32  # nested sequences
-    max_elements: int = 50_000
-    max_items: int = 5_000  # items of all sequences together
+    max_elements: int = 20_000  # the real radiographs of the tests have up to 115
+    max_items: int = 5_000  # of all sequences together
+    max_fragments: int = 50_000  # of pixel data
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,8 @@ def _data_set(data: bytes, start: int, meta: FileMetaDataset, bounds: Bounds) ->
         data, start = _inflate(data, start, bounds.max_file_bytes), 0
     declared = Encoding(syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian) if syntax else None
     encoding = encoding_of(data, start, declared)
-    structure = walk(data, start, encoding, Limits(bounds.max_depth, bounds.max_elements, bounds.max_items))
+    limits = Limits(bounds.max_depth, bounds.max_elements, bounds.max_items, bounds.max_fragments)
+    structure = walk(data, start, encoding, limits)
     dataset = _parse(_spelt(data, structure.misspelt), start, structure.end, encoding)
     if declared is None or (syntax in NATIVE and encoding.little != declared.little):
         meta.TransferSyntaxUID = UID(_syntax(encoding))

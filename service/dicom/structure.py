@@ -44,11 +44,12 @@ class Structure(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Bounds of a walk. An item takes pydicom as long as a hundred elements."""
+    """Bounds of a walk. An item takes pydicom as long as ten elements, which take it as long as a hundred fragments."""
 
     depth: int
     elements: int
     items: int
+    fragments: int
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def walk(data: bytes, start: int, encoding: Encoding, limits: Limits) -> Structu
     MalformedDicom
         `truncated`, `structure_invalid`, `too_deep`, `too_many_elements`.
     """
-    position, count, items, last = start, 0, 0, 0
+    position, last = start, 0
+    counts = {"elements": 0, "items": 0, "fragments": 0}
     misspelt: dict[int, bytes] = {}
     stack = [_Level(len(data), False, "elements", encoding.implicit)]
     while stack:
@@ -126,11 +128,9 @@ def walk(data: bytes, start: int, encoding: Encoding, limits: Limits) -> Structu
             stack.pop()
             position = header.value
             continue
-        count, items = count + 1, items + (level.content == "items")
-        if count > limits.elements:
-            raise _too_many(limits.elements)
-        if items > limits.items:
-            raise MalformedDicom(f"the file has more than {limits.items} items of sequences", "too_many_elements")
+        counts[level.content] += 1
+        if counts[level.content] > (most := getattr(limits, level.content)):
+            raise _too_many(most, _NAMES[level.content])
         if header.misspelt and header.vr:
             misspelt[position + 4] = header.vr.encode("ascii")
         last = header.tag if len(stack) == 1 else last
@@ -145,6 +145,7 @@ def walk(data: bytes, start: int, encoding: Encoding, limits: Limits) -> Structu
     return Structure(position, misspelt, trailing=False)
 
 
+_NAMES = {"elements": "data elements", "items": "items of sequences", "fragments": "fragments of pixel data"}
 _DELIMITER = {"elements": ITEM_END, "items": SEQUENCE_END, "fragments": SEQUENCE_END}
 
 
@@ -198,5 +199,5 @@ def _is_padding(data: bytes, position: int) -> bool:
     return True
 
 
-def _too_many(max_elements: int) -> MalformedDicom:
-    return MalformedDicom(f"the file has more than {max_elements} data elements", "too_many_elements")
+def _too_many(most: int, what: str = "data elements") -> MalformedDicom:
+    return MalformedDicom(f"the file has more than {most} {what}", "too_many_elements")

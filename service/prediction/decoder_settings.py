@@ -4,6 +4,7 @@ from service.dicom.policy import Policy
 from service.dicom.reader import Bounds
 from service.dicom.vocabulary import Meaning
 from service.inference.provider import processors
+from service.prediction.cage import Cage, libraries
 from service.prediction.decoders import Decoders
 from service.settings import Gate, Limits, Settings
 
@@ -14,8 +15,8 @@ def decoders(settings: Settings) -> Decoders:
     """Return a pool of decoder processes."""
     limits = settings.limits
     bounds = Bounds(max_file_bytes=limits.max_file_bytes, max_pixels=limits.max_pixels)
-    count = decoder_count(limits)
-    return Decoders(count, limits.decode_seconds, limits.decode_memory_bytes, bounds, policy(settings.gate))
+    cage = Cage(limits.decode_memory_bytes, settings.decoders.cage, libraries())
+    return Decoders(decoder_count(limits), limits.decode_seconds, cage, bounds, policy(settings.gate))
 
 
 def decoder_count(limits: Limits) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from service.dicom.radiograph import Header, shows_the_same
@@ -32,7 +31,7 @@ async def stored_identity(
         return identity
     stored, name = found
     try:
-        same = await predictor.examine(file, partial(shows_the_same, other=instances.path(name)))
+        same = await predictor.examine(file, shows_the_same, instances.path(name))
     except (MalformedDicom, UnsupportedEncoding, TooLarge, NotFound):
         raise Conflict("(0008,0018) SOPInstanceUID is already stored, with a file that cannot be compared") from None
     if not same:

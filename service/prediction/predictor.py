@@ -11,7 +11,6 @@ from service.artefact.file import load
 from service.artefact.typicality import flags, typical_images
 from service.dicom.canvas import content, to_image
 from service.dicom.radiograph import IDENTITY_VERSION, Header
-from service.dicom.reader import Bounds
 from service.dicom.unwindowed import Unwindowed
 from service.errors import ArtefactError, ConfigurationError, InferenceFailed, InputError, Overloaded, TooLarge
 from service.inference.batcher import Batcher
@@ -20,10 +19,13 @@ from service.objects.drawing import Drawing, draw
 from service.objects.kinds import Kind, Presentation
 from service.objects.render import render
 from service.objects.site_codes import codes_for
+from service.prediction.cage import Report
 from service.prediction.decoder_settings import decoder_count, decoders
-from service.prediction.decoders import Decoders, File, Prepared
+from service.prediction.decoders import Decoders, File
+from service.prediction.jobs import Prepared
 from service.settings import Settings
 from service.storage.record import Record
+from service.telemetry import log
 from service.triage.finding import Finding
 from service.triage.prediction import Network, Prediction, Timings
 from service.triage.rule import Probabilities, triage
@@ -47,6 +49,8 @@ class Predictor:
         The triage rule in force.
     presentation
         What is shown of a prediction.
+    cage
+        What confines the decoder processes, once they are started.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -60,6 +64,7 @@ class Predictor:
         self._decoders: Decoders | None = None
         self._batcher: Batcher | None = None
         self.session: Session | None = None
+        self.cage = Report()
 
     @property
     def card(self) -> dict[str, Any]:
@@ -78,6 +83,9 @@ class Predictor:
         self._decoders, workers = decoders(self._settings), decoder_count(self._settings.limits)
         checks = asyncio.gather(*(self._check_decoder() for _ in range(workers)))
         session, _ = await asyncio.gather(asyncio.to_thread(self._proven_session), checks)
+        self.cage = await self._decoders.report()
+        if self.cage.missing:
+            log().warning("the cage of the decoder processes is incomplete", missing=list(self.cage.missing))
         self._batcher = Batcher(session, self._settings.runtime.max_batch)
         self._batcher.start()
         self.session = session
@@ -155,9 +163,9 @@ class Predictor:
         """Return a file's values before the window; raises as `prepare`."""
         return await _started(self._decoders).unwindowed(file)
 
-    async def examine(self, file: File, function: Callable[[bytes, Bounds], T]) -> T:
-        """Apply a function to a file in a decoder process; raises as `prepare`."""
-        return await _started(self._decoders).examine(file, function)
+    async def examine(self, file: File, function: Callable[..., T], other: File | None = None) -> T:
+        """Apply a function to a file, or to two, in a decoder process; raises as `prepare`."""
+        return await _started(self._decoders).examine(file, function, other)
 
     def _proven_session(self) -> Session:
         """Make the session, and check it against the golden outputs."""

@@ -6,20 +6,25 @@ pipe, which ends every wait on the other end.
 
 import gc
 import multiprocessing
+import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from service.prediction.transfer import Package, pack, receive, send
+from service.errors import StartupError
+from service.prediction.plain_values import JobFailed, unpickle
+from service.prediction.transfer import Garbled, Package, pack, receive, send, unpack
 
 Result = TypeVar("Result")
 
+_MOST_FILES = 2  # of one job: a file, and one that it is compared with
 START_SECONDS = 60.0  # for the process to start; its imports take a second on an idle machine
+_NO_VALUE = "it answered with something else than a value"
 _SPAWN = multiprocessing.get_context("spawn")
 # Signals from an operator, or from the kernel when memory is short. A process that dies otherwise has crashed.
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
@@ -35,11 +40,12 @@ class ProcessDied(Exception):
     Attributes
     ----------
     crashed
-        Whether the process died of its own work: not killed from outside, nor before it could start.
+        Whether the process died of its own work: not killed from outside, nor before it could start. A process that
+        answers with something else than a value was not itself any more, and counts as crashed.
     """
 
-    def __init__(self, crashed: bool) -> None:
-        super().__init__("the process crashed" if crashed else "the process was killed")
+    def __init__(self, crashed: bool, reason: str = "") -> None:
+        super().__init__(reason or ("it crashed" if crashed else "it was killed"))
         self.crashed = crashed
 
 
@@ -48,24 +54,27 @@ class Worker:
 
     Parameters
     ----------
-    initialise
-        Called once in the process, before any job; must be picklable.
+    steps
+        Called in the process one after the other, before any job; must be picklable. The modules of a step are imported
+        once the steps before it are done.
 
     Raises
     ------
     DeadlineExceeded, ProcessDied
         The process did not start.
+    StartupError
+        Raised by a step.
     """
 
-    def __init__(self, initialise: Callable[[], None]) -> None:
+    def __init__(self, steps: Sequence[Callable[[], object]]) -> None:
         self._pipe, other_end = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_serve, args=(other_end, pickle.dumps(initialise)), daemon=True)
+        self._process = _SPAWN.Process(target=_serve, args=(other_end, tuple(map(pickle.dumps, steps))), daemon=True)
         self._usable = True
         try:
             with _interrupts_blocked():
                 self._process.start()
             other_end.close()  # the process must hold the only copy, or its death would not close the pipe
-            self._receive(None, START_SECONDS)
+            self._result(None, START_SECONDS)
         except BaseException:
             self.dispose()
             raise
@@ -78,12 +87,9 @@ class Worker:
         DeadlineExceeded, ProcessDied
             The worker can no longer be used.
         Exception
-            Whatever the function raises.
+            Whatever the function raises; JobFailed for what cannot be sent.
         """
-        succeeded, value = self._receive(pickle.dumps((function, arguments)), seconds)
-        if not succeeded:
-            raise value
-        result: Result = value
+        result: Result = self._result(pack((function, arguments)), seconds)
         return result
 
     def is_usable(self) -> bool:
@@ -103,8 +109,8 @@ class Worker:
             self._process.join(1)
             self._process.close()
 
-    def _receive(self, message: bytes | None, seconds: float) -> Any:
-        """Send a message to the process, if there is one, and return the next value from it."""
+    def _result(self, job: Package | None, seconds: float) -> Any:
+        """Send a job to the process, if there is one, and return or raise what it answers."""
         expired = threading.Event()
 
         def expire() -> None:
@@ -114,51 +120,93 @@ class Worker:
         timer = threading.Timer(seconds, expire)
         timer.start()
         try:
-            if message is not None:
-                self._pipe.send_bytes(message)
-            return receive(self._pipe)
+            if job is not None:
+                send(self._pipe, job)
+            answer = receive(self._pipe)
         except (EOFError, OSError):
             self._usable = False
             if expired.is_set():
                 raise DeadlineExceeded from None
             self._process.join(1)
             status = self._process.exitcode
-            raise ProcessDied(message is not None and status is not None and -status not in _FROM_OUTSIDE) from None
+            raise ProcessDied(job is not None and status is not None and -status not in _FROM_OUTSIDE) from None
+        except Garbled:
+            self._usable = False
+            raise ProcessDied(True, _NO_VALUE) from None
         except BaseException:  # such as MemoryError: a part of a message may be left in the pipe
             self._usable = False
             raise
         finally:
             timer.cancel()
             timer.join()  # after this, the timer cannot kill a later job
+        return self._value(answer)
+
+    def _value(self, answer: Package) -> Any:
+        """Return or raise what an answer holds; the process is not trusted any more."""
+        try:
+            succeeded, value = unpickle(answer.content, answer.arrays)
+            if not succeeded and not isinstance(value, Exception):
+                raise TypeError
+        except MemoryError:
+            raise
+        except Exception:
+            self._usable = False
+            raise ProcessDied(True, _NO_VALUE) from None
+        if not succeeded:
+            raise value
+        return value
 
 
-def _serve(pipe: Connection, initialise: bytes) -> None:
+def _serve(pipe: Connection, steps: tuple[bytes, ...]) -> None:
     """Run jobs until the other end of the pipe is closed; the main function of a process."""
+    _close_others(pipe)
     gc.disable()  # it would search the modules that are imported now again and again, and find nothing
-    pickle.loads(initialise)()  # noqa: S301
+    try:
+        for step in steps:
+            pickle.loads(step)()  # noqa: S301
+    except StartupError as error:
+        send(pipe, _failure(error))
+        return
     gc.freeze()
     gc.enable()
-    send(pipe, pack("ready"))
+    send(pipe, pack((True, None)))
     with suppress(EOFError, ConnectionError):
         while True:
-            send(pipe, _outcome(pipe.recv_bytes()))
+            send(pipe, _outcome(receive(pipe, files=_MOST_FILES)))
 
 
-def _outcome(message: bytes) -> Package:
-    """Call the function in a message; return whether it succeeded, and its result or exception."""
+def _close_others(pipe: Connection) -> None:
+    """Close what multiprocessing leaves open, such as the pipe by which its own tracker is told what to delete."""
+    for descriptor in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 (the names are wanted)
+        if descriptor > 2 and descriptor != pipe.fileno():
+            with suppress(OSError):  # the one by which the folder was read
+                os.close(descriptor)
+
+
+def _outcome(job: Package) -> Package:
+    """Call the function of a job; return whether it succeeded, and its result or exception."""
     try:
-        function, arguments = pickle.loads(message)  # noqa: S301
-        return pack((True, function(*arguments)))
+        function, arguments = unpack(job)
+        result = function(*arguments)
     except Exception as error:
         return _failure(error)
+    finally:
+        for file in job.files:
+            file.close()
+    try:
+        return pack((True, result))
+    except MemoryError as error:
+        return _failure(error)
+    except Exception as error:
+        return _failure(JobFailed(type(error).__name__))
 
 
 def _failure(error: Exception) -> Package:
     try:
         package = pack((False, error))
-        pickle.loads(package.content, buffers=package.arrays)  # noqa: S301
-    except Exception:  # an exception that cannot be pickled
-        return pack((False, RuntimeError(type(error).__name__)))
+        unpickle(package.content, package.arrays)
+    except Exception:  # an exception that cannot be sent
+        return pack((False, JobFailed(type(error).__name__)))
     return package
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
 from service.prediction.worker import START_SECONDS, DeadlineExceeded, ProcessDied, Worker
+from service.telemetry import log
 
 Result = TypeVar("Result")
 
@@ -26,12 +27,12 @@ class Workers:
     ----------
     count
         Number of processes.
-    initialise
+    steps
         As for `Worker`.
     """
 
-    def __init__(self, count: int, initialise: Callable[[], None]) -> None:
-        self._initialise = initialise
+    def __init__(self, count: int, steps: Sequence[Callable[[], object]]) -> None:
+        self._steps = tuple(steps)
         self._threads = ThreadPoolExecutor(count, "worker")
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
@@ -58,10 +59,12 @@ class Workers:
             The process did not start, was killed twice from outside, or was not free in time.
         ProcessDied
             The process crashed twice.
+        StartupError
+            Raised by a step.
         RuntimeError
             The pool is closed.
         Exception
-            Whatever the function raises.
+            Whatever the function raises, and what opening a file to hand over raises.
         """
         self._check_open()
         job = _Job()
@@ -96,8 +99,12 @@ class Workers:
             try:
                 with self._worker(fresh=bool(deaths)) as worker, job.using(worker):
                     return worker.run(function, arguments, seconds)
+            except DeadlineExceeded:
+                log().warning("decoder process replaced", reason="it took too long")
+                raise
             except ProcessDied as death:
                 self._check_open()
+                log().warning("decoder process replaced", reason=str(death))
                 deaths.append(death)
         if len(deaths) == ATTEMPTS and all(death.crashed for death in deaths):
             raise deaths[-1]
@@ -115,7 +122,7 @@ class Workers:
         """
         worker = None if fresh else self._take_idle()
         try:
-            worker = worker or Worker(self._initialise)
+            worker = worker or Worker(self._steps)
         except (DeadlineExceeded, OSError):
             raise Unavailable from None
         with self._lock:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.docker.deployment import GRACE_SECONDS, Deployment, Engine, stamped, wait_for
 from tests.docker.load import Load
+from tests.hostile.code_streams import file, seeds
 
 pytestmark = pytest.mark.docker
 
@@ -82,6 +83,23 @@ def test_it_can_write_nowhere_but_in_its_volume(deployment: Deployment, engine: 
     )
     assert fields["NoNewPrivs"] == "1"
     assert engine.inspect(deployment.container("service"), "{{.HostConfig.ReadonlyRootfs}}") == "true"
+
+
+def test_its_decoder_processes_are_in_their_cage(deployment: Deployment) -> None:
+    """Docker's own profile permits what it takes, and every codec works in it."""
+    report = deployment.inside("service", "triage", "check")
+    assert "decoders: sound, confined by no capabilities, Landlock (ABI " in report
+    assert "), seccomp\n" in report
+
+
+def test_every_codec_works_in_the_cage_of_the_image(url: str, key: dict[str, str]) -> None:
+    for number, (name, seed) in enumerate(seeds(256, 260).items()):
+        data = file(seed.syntax, seed.pixels, seed.stream, SOPInstanceUID=f"2.25.9.{number}")
+        answer = httpx.post(f"{url}/v1/predictions", files={"file": data}, headers=key, timeout=60)
+        assert answer.status_code == 200, f"{name}: {answer.text}"
+        for link in ("sr", "segmentation", "secondary_capture", "overlay"):
+            response = httpx.get(url + answer.json()["links"][link], headers=key, timeout=60)
+            assert response.status_code == 200, f"{name}: {link}: {response.text}"
 
 
 def test_its_port_is_published_on_this_machine_only(deployment: Deployment) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.charset import encode_string, python_encoding
 
+from service.dicom import charset
 from service.dicom.attributes import attributes
 from service.dicom.charset import decode_text, repertoire_of, text_values
 from service.dicom.reader import read
@@ -146,5 +147,37 @@ def test_an_item_inherits_the_character_set_or_has_its_own():
 
 def test_a_data_set_of_ascii_is_left_as_it_is():
     dataset = read(dicom_bytes(ramp(16, 20), SpecificCharacterSet="ISO_IR 100"))
-    assert not decode_text(dataset)
+    decode_text(dataset)
     assert dataset.SpecificCharacterSet == "ISO_IR 100"
+
+
+@pytest.mark.filterwarnings("ignore:The value length")
+def test_more_text_than_a_header_holds_stays_as_it_is(monkeypatch):
+    """To decode it would take seconds for each megabyte; the work is counted in bytes."""
+    decoded = []
+
+    def count(value, *arguments):
+        decoded.append(len(value))
+        return text_values(value, *arguments)
+
+    monkeypatch.setattr(charset, "text_values", count)
+    item = Dataset()
+    item.CodeMeaning = "%" * 60_000
+    file = dicom_bytes(
+        ramp(16, 20),
+        SpecificCharacterSet="ISO_IR 100",
+        PatientName="@@@@",
+        PatientComments="#" * 60_000,
+        RequestAttributesSequence=[item] * 20,
+    )
+    for placeholder, value in (
+        (b"@@@@", b"J\xe9r\xf4"),
+        (b"#" * 60_000, b"\xe9\\" * 30_000),
+        (b"%" * 60_000, b"\xe9a" * 30_000),
+    ):
+        file = file.replace(placeholder, value)
+    dataset = read(file)
+
+    assert sum(decoded) <= 2**18
+    assert len(decoded) == 2 + 3  # the comments, and of the twenty items as many as fit
+    assert attributes(dataset)["PatientName"] == "Jérô"

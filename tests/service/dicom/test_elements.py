@@ -63,3 +63,25 @@ def test_a_value_that_does_not_fit_is_named_and_not_shown(tag, vr, value, read):
     assert refusal.value.code == "value_invalid"
     assert "Canary" not in refusal.value.message
     assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "value", "read"),
+    [
+        (0x00281050, "DS", b"1\\" * 2**16 + b"1 ", lambda dataset: elements.numbers(dataset, "WindowCenter")),
+        (0x00280008, None, b"1\\" * 2**19, lambda dataset: elements.integer(dataset, "NumberOfFrames", 1)),
+        (0x00280010, "US", b"\1\0" * 2**20, lambda dataset: elements.integer(dataset, "Rows")),
+        (0x00180015, "CS", b"CHEST\\" * 2**16, lambda dataset: elements.text(dataset, "BodyPartExamined")),
+    ],
+)
+def test_a_value_longer_than_any_table_is_refused_before_it_is_converted(monkeypatch, tag, vr, value, read):
+    monkeypatch.setattr(elements, "_value", pytest.fail)
+    with pytest.raises(MalformedDicom, match=r" must have at most 131072 bytes$") as refusal:
+        read(raw(tag, vr, value))
+    assert refusal.value.code == "value_invalid"
+
+
+def test_a_uid_has_the_digits_of_ascii():
+    assert elements.UID.fullmatch("1.20.300")
+    assert not elements.UID.fullmatch("１.２")  # digits to Unicode, and to \\d
+    assert not elements.UID.fullmatch("1.٢")

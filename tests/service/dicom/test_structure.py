@@ -64,7 +64,7 @@ GOOD = {
 @pytest.mark.parametrize("name", GOOD)
 def test_a_valid_structure_is_walked_to_its_end(name):
     data, encoding = GOOD[name]
-    assert walk(data, 0, encoding, Limits(5, 100, 100)).end == len(data)
+    assert walk(data, 0, encoding, Limits(5, 100, 100, 100)).end == len(data)
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if name != "nothing"])
@@ -75,13 +75,13 @@ def test_a_cut_inside_an_element_is_detected(name):
         if size in ends:
             continue
         with pytest.raises(MalformedDicom) as refusal:
-            walk(data[:size], 0, encoding, Limits(5, 100, 100))
+            walk(data[:size], 0, encoding, Limits(5, 100, 100, 100))
         assert refusal.value.code == "truncated"
 
 
 def test_zeros_at_the_end_are_padding():
-    assert walk(LEAF + bytes(3), 0, EXPLICIT, Limits(5, 100, 100)).end == len(LEAF)
-    assert walk(LEAF + bytes(600), 0, EXPLICIT, Limits(5, 100, 100)).end == len(LEAF)
+    assert walk(LEAF + bytes(3), 0, EXPLICIT, Limits(5, 100, 100, 100)).end == len(LEAF)
+    assert walk(LEAF + bytes(600), 0, EXPLICIT, Limits(5, 100, 100, 100)).end == len(LEAF)
 
 
 BAD = {
@@ -100,7 +100,7 @@ BAD = {
 def test_invalid_structures_are_refused(name):
     data, code = BAD[name]
     with pytest.raises(MalformedDicom) as refusal:
-        walk(data, 0, EXPLICIT, Limits(5, 100, 100))
+        walk(data, 0, EXPLICIT, Limits(5, 100, 100, 100))
     assert refusal.value.code == code
 
 
@@ -117,11 +117,11 @@ def test_depth_is_bounded_without_recursion(nest):
     data = LEAF
     for _ in range(5):
         data = nest(data)
-    assert walk(data, 0, EXPLICIT, Limits(5, 100, 100)).end == len(data)
+    assert walk(data, 0, EXPLICIT, Limits(5, 100, 100, 100)).end == len(data)
     for _ in range(2000):
         data = nest(data)
     with pytest.raises(MalformedDicom) as refusal:
-        walk(data, 0, EXPLICIT, Limits(5, 100_000, 100_000))
+        walk(data, 0, EXPLICIT, Limits(5, 100_000, 100_000, 100))
     assert refusal.value.code == "too_deep"
 
 
@@ -172,7 +172,7 @@ AFTER = short(0x00400010, b"SH", b"A ")
 @pytest.mark.parametrize("after", [AFTER, b""])
 def test_a_vr_that_is_none_is_corrected(name, after):
     element, vr = MISSPELT[name]
-    result = walk(LEAF + element + after, 0, EXPLICIT, Limits(5, 100, 100))
+    result = walk(LEAF + element + after, 0, EXPLICIT, Limits(5, 100, 100, 100))
     assert result.end == len(LEAF + element + after)
     assert result.misspelt == {len(LEAF) + 4: vr.encode()}
 
@@ -183,7 +183,7 @@ def test_a_vr_that_is_none_is_corrected_in_an_item():
         open_sequence(0x00081140, open_item(inner)) + AFTER,
         long(0x00081140, b"SQ", item(inner) + item(inner + AFTER)) + AFTER,
     ):
-        result = walk(data, 0, EXPLICIT, Limits(5, 100, 100))
+        result = walk(data, 0, EXPLICIT, Limits(5, 100, 100, 100))
         assert result.end == len(data)
         assert {data[position : position + 2] for position in result.misspelt} == {b"??"}
 
@@ -191,7 +191,7 @@ def test_a_vr_that_is_none_is_corrected_in_an_item():
 def test_an_element_in_implicit_vr_is_read_as_one():
     """Its length of 16,191 bytes is in the same characters."""
     data = LEAF + implicit(PRIVATE, bytes(0x3F3F)) + AFTER
-    assert walk(data, 0, EXPLICIT, Limits(5, 100, 100)) == (len(data), {}, False)
+    assert walk(data, 0, EXPLICIT, Limits(5, 100, 100, 100)) == (len(data), {}, False)
 
 
 # After the pixel data...
@@ -201,22 +201,28 @@ PIXELS = long(0x7FE00010, b"OW", b"1234")
 
 @pytest.mark.parametrize("junk", [b"\n", b"\r\n--boundary--\r\n", b"\xff" * 40, LEAF * 3, b"\0\0\0\1" * 9])
 def test_what_follows_the_pixel_data_and_is_no_element_is_trailing(junk):
-    assert walk(LEAF + PIXELS + junk, 0, EXPLICIT, Limits(5, 100, 100)) == (len(LEAF + PIXELS), {}, True)
+    assert walk(LEAF + PIXELS + junk, 0, EXPLICIT, Limits(5, 100, 100, 100)) == (len(LEAF + PIXELS), {}, True)
 
 
 def test_an_element_after_the_pixel_data_is_part_of_the_data_set():
     padding = long(0xFFFCFFFC, b"OB", bytes(20))
     data = LEAF + PIXELS + padding
-    assert walk(data, 0, EXPLICIT, Limits(5, 100, 100)) == (len(data), {}, False)
+    assert walk(data, 0, EXPLICIT, Limits(5, 100, 100, 100)) == (len(data), {}, False)
     with pytest.raises(MalformedDicom) as refusal:
-        walk(data[:-3], 0, EXPLICIT, Limits(5, 100, 100))
+        walk(data[:-3], 0, EXPLICIT, Limits(5, 100, 100, 100))
     assert refusal.value.code == "truncated"
 
 
-def test_items_are_bounded_and_fragments_are_not_items():
+def test_items_and_fragments_are_bounded_apart_from_elements():
     items = long(0x00081140, b"SQ", item(b"") * 11)
     fragments = long(0x7FE00010, b"OB", item(b"12") * 50, UNDEFINED) + implicit(0xFFFEE0DD, b"")
-    assert walk(items + fragments, 0, EXPLICIT, Limits(5, 100, 11)).end == len(items + fragments)
-    with pytest.raises(MalformedDicom) as refusal:
-        walk(items, 0, EXPLICIT, Limits(5, 100, 10))
-    assert refusal.value.code == "too_many_elements"
+    assert walk(items + fragments, 0, EXPLICIT, Limits(5, 100, 11, 100)).end == len(items + fragments)
+    assert walk(items + fragments, 0, EXPLICIT, Limits(5, 2, 11, 51)).end == len(items + fragments)
+    for limits, what in (
+        (Limits(5, 1, 11, 51), "1 data elements"),
+        (Limits(5, 2, 10, 51), "10 items of sequences"),
+        (Limits(5, 2, 11, 49), "49 fragments of pixel data"),
+    ):
+        with pytest.raises(MalformedDicom, match=f"^the file has more than {what}$") as refusal:
+            walk(items + fragments, 0, EXPLICIT, limits)
+        assert refusal.value.code == "too_many_elements"

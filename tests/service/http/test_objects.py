@@ -11,8 +11,11 @@ from pydicom import dcmread
 
 from service.errors import DecodeTimeout
 from service.objects.kinds import DICOM_KINDS, Kind
+from service.prediction import decoder_settings
+from service.prediction.cage import libraries
 from service.prediction.decoders import Decoders
 from service.storage.records import Records
+from tests.conftest import ROOT
 from tests.factories import dicom_bytes, noise
 from tests.service.objects.rendered import errors
 from tests.service.serving import Client, serving, settings_for
@@ -25,8 +28,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(artefact: Path, folder: Path) -> Iterator[Client]:
-    with serving(settings_for(artefact, folder)) as client:
-        yield client
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoder_settings, "libraries", lambda: (*libraries(), ROOT))  # for `_fail`
+        with serving(settings_for(artefact, folder)) as client:
+            yield client
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 import asyncio
 import multiprocessing
 import os
+import re
 import signal
 import struct
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 
@@ -15,14 +17,25 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import RLELossless
 
 from service.dicom.canvas import canvas
+from service.dicom.grid import grid
+from service.dicom.metadata import metadata
 from service.dicom.policy import Policy
 from service.dicom.radiograph import display_values, radiograph, unwindowed
 from service.dicom.reader import Bounds, read
 from service.dicom.vocabulary import Meaning
-from service.errors import DecodeTimeout, InputError, InvalidRequest, MalformedDicom, Overloaded, UnsuitableImage
+from service.errors import (
+    DecodeTimeout,
+    InputError,
+    InvalidRequest,
+    MalformedDicom,
+    Overloaded,
+    TriageError,
+    UnsuitableImage,
+)
 from service.objects.overlay import image_png
 from service.prediction.decoders import Decoders
 from tests.factories import chest, compressed_dataset, dicom_bytes, encode, noise, ramp
+from tests.service.prediction.pools import pool
 
 PIXELS = ramp(260, 300)
 DATA = dicom_bytes(PIXELS, PixelAspectRatio=[2, 1])
@@ -30,8 +43,8 @@ DATA = dicom_bytes(PIXELS, PixelAspectRatio=[2, 1])
 
 @pytest.fixture(scope="module")
 def decoders():
-    with Decoders(workers=1, seconds=20, memory_bytes=2 * 2**30, bounds=Bounds()) as pool:
-        yield pool
+    with pool() as decoders:
+        yield decoders
 
 
 def works(decoders: Decoders) -> bool:
@@ -114,7 +127,7 @@ def test_the_policy_of_the_site_is_that_of_the_processes():
     policy = Policy(words=((Meaning.CHEST, "Röhre"),), minimum_age=18)
     child, adult = (dicom_bytes(PIXELS, BodyPartExamined="ROHRE", PatientAge=age) for age in ("017Y", "018Y"))
 
-    with Decoders(workers=1, seconds=20, memory_bytes=2 * 2**30, bounds=Bounds(), policy=policy) as site:
+    with pool(policy=policy) as site:
         assert "paediatric" not in asyncio.run(site.prepare(adult, 64, "stretch")).header.flags
         with pytest.raises(UnsuitableImage) as refusal:
             asyncio.run(site.prepare(child, 64, "stretch"))
@@ -159,7 +172,7 @@ def test_a_worker_imports_neither_network_nor_web_libraries(decoders):
 
 
 def test_a_worker_that_takes_too_long_is_replaced():
-    with Decoders(workers=1, seconds=1, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
+    with pool(seconds=1) as decoders:
         with pytest.raises(DecodeTimeout):
             asyncio.run(decoders._run(time.sleep, (60,)))
         assert works(decoders)
@@ -170,7 +183,7 @@ def test_a_timeout_on_a_stored_file_is_load_not_a_fault_of_the_file(monkeypatch:
     async def late(*_: object) -> None:
         raise DecodeTimeout("late")
 
-    with Decoders(workers=1, seconds=1, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
+    with pool(seconds=1) as decoders:
         monkeypatch.setattr(decoders, "_run", late)
         with pytest.raises(Overloaded) as refusal:
             asyncio.run(getattr(decoders, call)(DATA, *([] if call == "unwindowed" else [image_png])))
@@ -180,7 +193,7 @@ def test_a_timeout_on_a_stored_file_is_load_not_a_fault_of_the_file(monkeypatch:
 
 
 def test_a_worker_stuck_in_c_code_is_replaced():
-    with Decoders(workers=1, seconds=1, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
+    with pool(seconds=1) as decoders:
         with pytest.raises(DecodeTimeout):
             asyncio.run(decoders._run(pow, (3, 10**9)))
         assert works(decoders)
@@ -244,6 +257,27 @@ def test_damaged_streams_do_not_end_the_worker(decoders, realdata, syntax):
     assert works(decoders)
 
 
+@pytest.mark.realdata
+def test_what_is_read_of_real_files_comes_back_from_the_process(decoders, realdata):
+    """Values of pydicom's own types would not: only plain ones are received."""
+    accepted = 0
+    for path in sorted((realdata / "dicom").glob("*.dcm")):
+        data = path.read_bytes()
+        try:
+            here = radiograph(data)
+        except TriageError as refusal:
+            with pytest.raises(type(refusal), match=re.escape(refusal.message)):
+                asyncio.run(decoders.prepare(path, 64, "stretch"))
+            continue
+        accepted += 1
+        there = asyncio.run(decoders.prepare(path, 64, "stretch")).header
+        assert replace(there, timings_ms={}) == replace(here.header, timings_ms={})
+        assert np.array_equal(asyncio.run(decoders.unwindowed(path)).codes, unwindowed(data).codes)
+        assert asyncio.run(decoders.examine(path, grid)) == grid(data, Bounds())
+        assert asyncio.run(decoders.examine(path, metadata)) == metadata(data, Bounds())
+    assert accepted
+
+
 def test_a_cancelled_request_stops_its_worker(decoders):
     async def give_up() -> None:
         request = asyncio.create_task(decoders._run(time.sleep, (60,)))
@@ -258,7 +292,7 @@ def test_a_cancelled_request_stops_its_worker(decoders):
 
 def test_close_leaves_no_process():
     before = set(multiprocessing.active_children())
-    decoders = Decoders(workers=2, seconds=5, memory_bytes=2 * 2**30, bounds=Bounds())
+    decoders = pool(workers=2)
     assert works(decoders)
     assert set(multiprocessing.active_children()) > before
     decoders.close()
@@ -268,8 +302,8 @@ def test_close_leaves_no_process():
 
 
 def test_workers_never_receive_interrupts():
-    mask = ("__import__('signal').pthread_sigmask(0, ())",)
-    with Decoders(workers=1, seconds=20, memory_bytes=2 * 2**30, bounds=Bounds()) as decoders:
+    mask = ("{int(number) for number in __import__('signal').pthread_sigmask(0, ())}",)
+    with pool() as decoders:
         assert signal.SIGINT in asyncio.run(decoders._run(eval, mask))
         with suppress(MalformedDicom):
             asyncio.run(decoders._run(os._exit, (9,)))
@@ -278,7 +312,7 @@ def test_workers_never_receive_interrupts():
 
 
 def test_a_pool_that_never_worked_can_be_closed():
-    Decoders(workers=1, seconds=5, memory_bytes=2 * 2**30, bounds=Bounds()).close()
+    pool().close()
 
 
 def test_unwindowed_equals_the_pixel_path_in_this_process(decoders):

@@ -13,12 +13,12 @@ from time import perf_counter
 
 import pytest
 
-from service.dicom.reader import Bounds
 from service.errors import MalformedDicom, Overloaded
 from service.prediction import worker, workers
-from service.prediction.decoders import Decoders
+from service.prediction.plain_values import JobFailed
 from service.prediction.worker import DeadlineExceeded, ProcessDied
 from service.prediction.workers import Unavailable, Workers
+from tests.service.prediction.pools import pool as pool_of_decoders
 
 
 def nothing() -> None:
@@ -35,7 +35,7 @@ class closing:  # noqa: N801
     """A pool that is closed at the end."""
 
     def __init__(self, count: int, initialise: Callable[[], None] = nothing) -> None:
-        self.pool = Workers(count, initialise)
+        self.pool = Workers(count, (initialise,))
 
     def __enter__(self) -> Workers:
         return self.pool
@@ -131,7 +131,7 @@ def test_a_process_that_was_killed_while_idle_is_replaced(pool: Workers) -> None
 
 
 def test_the_reasons_for_an_answer_of_the_service(tmp_path: Path) -> None:
-    decoders = Decoders(workers=1, seconds=20, memory_bytes=2 * 2**30, bounds=Bounds())
+    decoders = pool_of_decoders(mode="off")  # `die` writes a file
     for number, kind, code in (
         (signal.SIGKILL, Overloaded, "decoder_unavailable"),
         (signal.SIGSEGV, MalformedDicom, "decoder_failed"),
@@ -237,9 +237,9 @@ def stubborn() -> None:
 def test_exceptions_come_back_as_themselves_where_they_can(pool: Workers) -> None:
     with pytest.raises(ZeroDivisionError):
         call(pool, divmod, 1, 0)
-    with pytest.raises(RuntimeError, match=r"^Stubborn$"):
+    with pytest.raises(JobFailed, match=r"^Stubborn$"):
         call(pool, stubborn)
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises(JobFailed, match="Error"):
         call(pool, eval, "lambda: 0")
     with pytest.raises(Exception, match="pickle"):
         call(pool, lambda: 0)
@@ -255,7 +255,7 @@ def test_closing_ends_the_job_in_progress_and_refuses_others() -> None:
             with pytest.raises(RuntimeError, match="closed"):
                 await job
 
-    pool = Workers(2, nothing)
+    pool = Workers(2, (nothing,))
     call(pool, abs, -1)
     before = set(multiprocessing.active_children())
     asyncio.run(close())

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from service.dicom.reader import Bounds
-from service.prediction.decoders import _prepare
+from service.prediction.jobs import prepare
 from tests.factories import dicom_bytes, noise, ramp
 from training.data.pixel_path import read_canvas
 from training.errors import TrainingError
@@ -17,7 +17,7 @@ from training.phantom.film import phantom
 def test_a_dicom_file_is_the_canvas_that_is_served(tmp_path: Path, encoding: Encoding) -> None:
     data = write_dicom(phantom(3, 0, (288, 256)), 3, encoding)
     (tmp_path / "image").write_bytes(data)  # files from a scanner often have no suffix
-    served = _prepare(data, Bounds(), 96, "stretch").canvas
+    served = prepare(data, Bounds(), 96, "stretch").canvas
     np.testing.assert_array_equal(read_canvas(tmp_path / "image", 96, "image"), served)
 
 
