@@ -49,7 +49,7 @@ COPY --from=dependencies /opt/triage /opt/triage
 COPY --from=application /staged /
 COPY docker/healthcheck.py /opt/triage/
 ENV PATH=/opt/triage/bin:$PATH PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 \
-    TRIAGE_HTTP__HOST=0.0.0.0 TRIAGE_STORAGE__FOLDER=/data
+    TRIAGE_HTTP__HOST=0.0.0.0 TRIAGE_METRICS__HOST=0.0.0.0 TRIAGE_STORAGE__FOLDER=/data
 USER 10001:10001
 WORKDIR /data
 EXPOSE 8000

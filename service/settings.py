@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from service.destinations import AeTitle, Group, Sending
 from service.errors import ConfigurationError
+from service.metrics_settings import Metrics
 from service.triage.default_rule import HIGH, STAT
 
 PREFIX = "TRIAGE_"
@@ -207,6 +208,7 @@ class Settings(BaseSettings):
     objects: Objects = Objects()
     dimse: Dimse = Dimse()
     sending: Sending = Sending()
+    metrics: Metrics = Metrics()
 
 
 def load() -> Settings:

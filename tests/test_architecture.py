@@ -13,8 +13,9 @@ from tests.conftest import ROOT
 # Floors of the service, lowest first. A room may import from every floor below its own.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("service.errors",),
-    ("service.destinations", "service.telemetry"),
-    ("service.settings",),
+    ("service.destinations", "service.telemetry", "service.metrics"),
+    ("service.metrics_settings",),
+    ("service.settings", "service.exposition"),
     ("service.dicom", "service.artefact"),
     ("service.triage",),
     ("service.storage", "service.inference"),
@@ -227,6 +228,11 @@ def test_the_service_runs_without_torch() -> None:
     assert loaded("import service.http.app, service.cli.app", ("torch", "onnx", "scipy", "matplotlib")) == []
 
 
+def test_the_acceptor_runs_without_the_service() -> None:
+    names = ("onnxruntime", "sqlalchemy", "service.http.app", "service.prediction.pipeline")
+    assert loaded("import service.dimse.process", names) == []
+
+
 def test_a_decoder_process_loads_neither_the_network_nor_the_service() -> None:
-    names = ("onnxruntime", "fastapi", "sqlalchemy", "highdicom", "service.http.app")
+    names = ("onnxruntime", "fastapi", "sqlalchemy", "highdicom", "prometheus_client", "service.http.app")
     assert loaded("import service.prediction.decoders", names) == []

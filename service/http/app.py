@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from service import metrics
 from service.artefact.card import NOTICE
 from service.destinations import Destination
 from service.dicom_web import frames, rendered, retrieve, search, store
@@ -36,6 +37,8 @@ from service.http.admission import Admission
 from service.http.envelope import Envelope
 from service.http.feed import Feed
 from service.http.forwarded import Forwarded
+from service.http.gauges import Gauges
+from service.http.measured import Measured
 from service.http.methods import Methods
 from service.http.other_origins import OtherOrigins
 from service.http.presented import Presented
@@ -114,6 +117,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.keys, app.state.feed, app.state.sender = keys, feed, sender
     app.state.worklist, app.state.catalogue = Worklist(pipeline.database), Catalogue(pipeline)
     app.state.measurements = Measurements(pipeline.database)
+    app.state.collectors = (metrics.REGISTRY, Gauges(settings, pipeline, app.state.worklist))
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
@@ -122,6 +126,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Admission, guard=guard, routes=routes)
     app.add_middleware(Methods, routes=[*routes, *app.routes])
     app.add_middleware(Envelope, limits=settings.limits)
+    app.add_middleware(Measured)
     app.add_middleware(Counted, refusals=refusals)
     if settings.http.cors_origins:
         app.add_middleware(OtherOrigins, origins=settings.http.cors_origins)

@@ -62,6 +62,11 @@ class Predictor:
         self.session: Session | None = None
 
     @property
+    def waiting(self) -> int:
+        """Number of canvases that wait for the network."""
+        return 0 if self._batcher is None else self._batcher.waiting
+
+    @property
     def card(self) -> dict[str, Any]:
         """The artefact's card without its long vectors, with its SHA-256 and the provider in use."""
         vectors: dict[str, Any] = {"golden": True, "statistics": {"typicality": {"mean", "factor"}}}

@@ -98,7 +98,11 @@ class Workers:
                     return worker.run(function, arguments, seconds)
             except ProcessDied as death:
                 self._check_open()
+                _count_replaced("cancelled" if job.ended else "crashed" if death.crashed else "killed")
                 deaths.append(death)
+            except DeadlineExceeded:
+                _count_replaced("timeout")
+                raise
         if len(deaths) == ATTEMPTS and all(death.crashed for death in deaths):
             raise deaths[-1]
         raise Unavailable
@@ -117,6 +121,7 @@ class Workers:
         try:
             worker = worker or Worker(self._initialise)
         except (DeadlineExceeded, OSError):
+            _count_replaced("start")
             raise Unavailable from None
         with self._lock:
             self._busy.add(worker)
@@ -132,6 +137,7 @@ class Workers:
                 worker = self._idle.pop()
                 if worker.is_usable():
                     return worker
+                _count_replaced("killed")
                 worker.dispose()
         return None
 
@@ -146,6 +152,12 @@ class Workers:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the pool of processes is closed")
+
+
+def _count_replaced(reason: str) -> None:
+    from service import metrics  # here, as every decoder process imports this module and needs none
+
+    metrics.DECODERS_REPLACED.labels(reason).inc()
 
 
 class _Job:

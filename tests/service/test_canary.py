@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from service import metrics
 from service.destinations import Destination, Sending
 from service.http import events
 from service.http.app import create_app
@@ -34,6 +35,7 @@ from service.storage.incoming import Incoming
 from service.triage.rule import PRIORITIES
 from tests.conftest import ROOT
 from tests.service import planted
+from tests.service.metered import text
 from tests.service.sending.receiver import SECRET, Receiver, receiver
 from tests.service.serving import Client, client_of, serving, settings_for
 
@@ -136,6 +138,9 @@ def witness(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         with receiver() as pager, serving(alerting(settings_for(artefact, folder / "data", LIMITS), pager)) as client:
             yield Witness(client)
             examine_notifications(pager, client)
+            measured = text(client.app.state.collectors)
+    assert "triage_unread" in measured
+    assert not planted.in_text(measured)
     assert not planted.in_files(folder, folder / "data")
 
 
@@ -162,9 +167,10 @@ def examine_notifications(pager: Receiver, client: Client) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_leak_in_log_or_output(log: StringIO, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Examine the log and everything printed in every test."""
+    """Examine the log, what was counted and everything printed in every test."""
     yield
     assert not planted.in_text(log.getvalue())
+    assert not planted.in_text(text([metrics.REGISTRY]))
     assert not planted.in_text("".join(capfd.readouterr()))
 
 
@@ -504,6 +510,7 @@ def environment(artefact: Path, tmp_path: Path) -> dict[str, str]:
         "HOME": str(folders["home"]),
         "TMPDIR": str(folders["temporary"]),
         "TRIAGE_HTTP__PORT": "0",
+        "TRIAGE_METRICS__PORT": "0",
         "TRIAGE_MODEL__PATH": str(artefact),
         "TRIAGE_STORAGE__FOLDER": str(tmp_path / "data"),
         "TRIAGE_LIMITS__DECODE_WORKERS": "1",
@@ -518,14 +525,17 @@ def test_serve_writes_nothing_planted(environment: dict[str, str], tmp_path: Pat
         started = subprocess.Popen(
             [TRIAGE, "serve"], env=environment, cwd=tmp_path / "work", stdout=subprocess.PIPE, stderr=log, text=True
         )
-    try:
-        assert started.stdout is not None
-        port = int(started.stdout.readline().split()[3].rpartition(":")[2])
-        provoke(port)
-    finally:
-        started.terminate()
-        out, _ = started.communicate(timeout=60)
+        try:
+            assert started.stdout is not None
+            greeting = [started.stdout.readline() for _ in range(5)]
+            provoke(int(greeting[0].split()[3].rpartition(":")[2]))
+            measured = httpx.get(greeting[4].split()[1]).text
+        finally:
+            started.terminate()
+            out, _ = started.communicate(timeout=60)
 
+    assert 'triage_refusals_total{reason="not_dicom"} ' in measured
+    assert not planted.in_text(measured)
     lines = (tmp_path / "log").read_text()
     hashed = subprocess.run([TRIAGE, "hash", "2.25.77731"], env=environment, capture_output=True, text=True, check=True)
     assert started.returncode == 0
