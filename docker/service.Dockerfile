@@ -12,7 +12,7 @@ RUN python -m venv /opt/pip && python -m venv --without-pip /opt/triage
 COPY pyproject.toml constraints.txt docker/requirements.py ./
 RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
-    python requirements.py "${RUNTIME}" postgres >requirements.txt && \
+    python requirements.py "${RUNTIME}" postgres traces >requirements.txt && \
     /opt/pip/bin/pip --python /opt/triage/bin/python install --no-compile -c constraints.txt -r requirements.txt && \
     find /opt/triage/lib -type d -name tests -prune -exec rm -r {} + && \
     cd /opt/triage/lib/python3*/site-packages && (cd onnxruntime && rm -r quantization tools transformers) && \

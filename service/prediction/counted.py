@@ -1,8 +1,9 @@
-"""What a new prediction adds to the metrics."""
+"""What a new prediction adds to the metrics, and its last stage to the trace."""
 
 from collections.abc import Iterable
 
 from service import metrics
+from service.traces import stages
 from service.triage.prediction import Prediction
 from service.triage.rule import PRIORITIES
 
@@ -22,3 +23,4 @@ def count(prediction: Prediction) -> None:
         metrics.FINDINGS.labels(label).inc()
     for stage, milliseconds in vars(prediction.timings_ms).items():
         metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1e3)
+    stages({"store": prediction.timings_ms.store})

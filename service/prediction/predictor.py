@@ -24,6 +24,7 @@ from service.prediction.decoder_settings import decoder_count, decoders
 from service.prediction.decoders import Decoders, File, Prepared
 from service.settings import Settings
 from service.storage.record import Record
+from service.traces import stages
 from service.triage.finding import Finding
 from service.triage.prediction import Network, Prediction, Timings
 from service.triage.rule import Probabilities, triage
@@ -123,8 +124,10 @@ class Predictor:
         """
         if isinstance(file, bytes):
             self.check_size(len(file))
-        preprocessing = self.artefact.card.preprocessing
-        return await _started(self._decoders).prepare(file, preprocessing.canvas_size, preprocessing.resize)
+        rule = self.artefact.card.preprocessing
+        prepared = await _started(self._decoders).prepare(file, rule.canvas_size, rule.resize)
+        stages(prepared.header.timings_ms)
+        return prepared
 
     async def infer(self, prepared: Prepared) -> Record:
         """Run the network and return an unsaved record, which names no file yet.
@@ -134,7 +137,9 @@ class Predictor:
         InferenceFailed
         """
         outputs, queue_ms, infer_ms = await _started(self._batcher).predict(prepared.canvas)
-        timings_ms = prepared.header.timings_ms | {"queue": queue_ms, "infer": infer_ms}
+        network_ms = {"queue": queue_ms, "infer": infer_ms}
+        stages(network_ms)
+        timings_ms = prepared.header.timings_ms | network_ms
         return self._record(prepared.header, outputs, timings_ms)
 
     async def draw(self, record: Record, file: File, drawing: Drawing) -> bytes:

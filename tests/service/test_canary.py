@@ -19,10 +19,13 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from service import metrics
+from service import metrics, traces
 from service.destinations import Destination, Sending
 from service.http import events
 from service.http.app import create_app
@@ -32,12 +35,14 @@ from service.prediction.pipeline import Pipeline
 from service.prediction.stored import StoredPredictions
 from service.settings import Http, Limits, Settings
 from service.storage.incoming import Incoming
+from service.traces import Traces
 from service.triage.rule import PRIORITIES
 from tests.conftest import ROOT
 from tests.service import planted
 from tests.service.metered import text
 from tests.service.sending.receiver import SECRET, Receiver, receiver
 from tests.service.serving import Client, client_of, serving, settings_for
+from tests.service.stub import stub
 
 TRIAGE = Path(sys.executable).with_name("triage")
 LIMITS = Limits(
@@ -135,12 +140,17 @@ def witness(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         (folder / "temporary").mkdir()
         patch.setenv("TMPDIR", str(folder / "temporary"))
         patch.setattr(tempfile, "tempdir", str(folder / "temporary"))
+        spans, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(spans))
+        patch.setattr(traces, "from_environment", lambda: Traces(provider))
         with receiver() as pager, serving(alerting(settings_for(artefact, folder / "data", LIMITS), pager)) as client:
             yield Witness(client)
             examine_notifications(pager, client)
             measured = text(client.app.state.collectors)
     assert "triage_unread" in measured
     assert not planted.in_text(measured)
+    assert len(spans.get_finished_spans()) > 100
+    assert not planted.in_text("".join(span.to_json() for span in spans.get_finished_spans()))
     assert not planted.in_files(folder, folder / "data")
 
 
@@ -521,9 +531,10 @@ def environment(artefact: Path, tmp_path: Path) -> dict[str, str]:
 
 
 def test_serve_writes_nothing_planted(environment: dict[str, str], tmp_path: Path) -> None:
-    with (tmp_path / "log").open("wb") as log:
+    with stub() as collector, (tmp_path / "log").open("wb") as log:
+        variables = environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "FASTAPI_OTEL_AUTO_CONFIGURE": "true"}
         started = subprocess.Popen(
-            [TRIAGE, "serve"], env=environment, cwd=tmp_path / "work", stdout=subprocess.PIPE, stderr=log, text=True
+            [TRIAGE, "serve"], env=variables, cwd=tmp_path / "work", stdout=subprocess.PIPE, stderr=log, text=True
         )
         try:
             assert started.stdout is not None
@@ -536,6 +547,9 @@ def test_serve_writes_nothing_planted(environment: dict[str, str], tmp_path: Pat
 
     assert 'triage_refusals_total{reason="not_dicom"} ' in measured
     assert not planted.in_text(measured)
+    sent = b"".join(body for _, body in collector.received)
+    assert b"/v1/predictions" in sent
+    assert not planted.in_text(sent)
     lines = (tmp_path / "log").read_text()
     hashed = subprocess.run([TRIAGE, "hash", "2.25.77731"], env=environment, capture_output=True, text=True, check=True)
     assert started.returncode == 0
