@@ -48,7 +48,8 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Send all instances, one fifth after another over new associations, and count the records."""
-    environment = {"TRIAGE_HTTP__PORT": "0", "TRIAGE_DIMSE__PORT": "0", "TRIAGE_STORAGE__FOLDER": str(folder / "data")}
+    ports = ("HTTP__PORT", "METRICS__PORT", "METRICS__DIMSE_PORT", "DIMSE__PORT")
+    environment = {f"TRIAGE_{name}": "0" for name in ports} | {"TRIAGE_STORAGE__FOLDER": str(folder / "data")}
     environment |= {"TRIAGE_MODEL__PATH": str(options.artefact)} if options.artefact else {}
     with started("serve", environment, folder) as (serve, serve_line):
         address = next(word for word in serve_line.split() if word.startswith("http://"))

@@ -12,7 +12,7 @@ RUN python -m venv /opt/pip && python -m venv --without-pip /opt/triage
 COPY pyproject.toml constraints.txt docker/requirements.py ./
 RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
-    python requirements.py "${RUNTIME}" postgres >requirements.txt && \
+    python requirements.py "${RUNTIME}" postgres traces >requirements.txt && \
     /opt/pip/bin/pip --python /opt/triage/bin/python install --no-compile -c constraints.txt -r requirements.txt && \
     find /opt/triage/lib -type d -name tests -prune -exec rm -r {} + && \
     cd /opt/triage/lib/python3*/site-packages && (cd onnxruntime && rm -r quantization tools transformers) && \
@@ -49,7 +49,7 @@ COPY --from=dependencies /opt/triage /opt/triage
 COPY --from=application /staged /
 COPY docker/healthcheck.py /opt/triage/
 ENV PATH=/opt/triage/bin:$PATH PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 \
-    TRIAGE_HTTP__HOST=0.0.0.0 TRIAGE_STORAGE__FOLDER=/data
+    TRIAGE_HTTP__HOST=0.0.0.0 TRIAGE_METRICS__HOST=0.0.0.0 TRIAGE_STORAGE__FOLDER=/data
 USER 10001:10001
 WORKDIR /data
 EXPOSE 8000

@@ -11,6 +11,7 @@ from service.confinement import Confinement
 from service.destinations import AeTitle, Group, Sending
 from service.errors import ConfigurationError
 from service.http_settings import Http
+from service.metrics_settings import Metrics
 from service.triage.default_rule import HIGH, STAT
 
 PREFIX = "TRIAGE_"
@@ -200,6 +201,7 @@ class Settings(BaseSettings):
     objects: Objects = Objects()
     dimse: Dimse = Dimse()
     sending: Sending = Sending()
+    metrics: Metrics = Metrics()
 
 
 def load() -> Settings:

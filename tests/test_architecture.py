@@ -13,9 +13,9 @@ from tests.conftest import ROOT
 # Floors of the service, lowest first. A room may import from every floor below its own.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("service.errors",),
-    ("service.destinations", "service.telemetry"),
-    ("service.confinement", "service.http_settings"),
-    ("service.settings",),
+    ("service.destinations", "service.telemetry", "service.metrics"),
+    ("service.confinement", "service.http_settings", "service.metrics_settings", "service.traces"),
+    ("service.settings", "service.exposition"),
     ("service.dicom", "service.artefact"),
     ("service.triage",),
     ("service.storage", "service.inference"),
@@ -228,8 +228,13 @@ def test_the_service_runs_without_torch() -> None:
     assert loaded("import service.http.app, service.cli.app", ("torch", "onnx", "scipy", "matplotlib")) == []
 
 
+def test_the_acceptor_runs_without_the_service() -> None:
+    names = ("onnxruntime", "sqlalchemy", "service.http.app", "service.prediction.pipeline")
+    assert loaded("import service.dimse.process", names) == []
+
+
 def test_a_decoder_process_loads_neither_the_network_nor_the_service() -> None:
-    names = ("onnxruntime", "fastapi", "sqlalchemy", "pydantic", "structlog", "highdicom", "service.http.app")
+    names = ("onnxruntime", "fastapi", "sqlalchemy", "pydantic", "structlog", "highdicom", "prometheus_client")
     assert loaded("import service.prediction.worker, service.prediction.cage, service.prediction.jobs", names) == []
 
 

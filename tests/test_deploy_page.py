@@ -8,6 +8,8 @@ import pytest
 
 from service import settings
 from service.cli.settings_table import Variable, variables
+from service.dimse.counts import REGISTRY
+from service.http.app import create_app
 
 OPEN, CLOSE = "<!-- settings -->\n", "<!-- settings end -->"
 
@@ -45,6 +47,20 @@ def test_the_images_are_labelled_with_the_version_of_the_project(root: Path, nam
     version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
 
     assert f'org.opencontainers.image.version="{version}"' in (root / "docker" / f"{name}.Dockerfile").read_text()
+
+
+def test_its_table_lists_the_metrics(page: str, tmp_path: Path) -> None:
+    app = create_app(settings.Settings(storage=settings.Storage(folder=tmp_path)))
+    families = [family for collector in (*app.state.collectors, REGISTRY) for family in collector.collect()]
+    app.state.pipeline.database.close()
+    rows = [
+        f"| `{family.name}{'_total' * (family.type == 'counter')}` | {family.type} | {family.documentation} |"
+        for family in families
+    ]
+    expected = "\n".join(["| metric | type | what it is |", "|---|---|---|", *rows, ""])
+    table = page.partition("<!-- metrics -->\n")[2].partition("<!-- metrics end -->")[0]
+
+    assert table == expected, f"the table in docs/deploy.md must be:\n{expected}"
 
 
 def _table() -> str:

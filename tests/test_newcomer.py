@@ -23,7 +23,8 @@ def clean_environment(home: Path) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if kept.fullmatch(name)}
     this_environment = str(Path(sys.executable).parent)
     path = os.pathsep.join(part for part in environment["PATH"].split(os.pathsep) if part != this_environment)
-    return environment | {"HOME": str(home), "PATH": path, "TRIAGE_HTTP__PORT": "0", "PIP_NO_CACHE_DIR": "1"}
+    ports = {"TRIAGE_HTTP__PORT": "0", "TRIAGE_METRICS__PORT": "0"}
+    return environment | ports | {"HOME": str(home), "PATH": path, "PIP_NO_CACHE_DIR": "1"}
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ def serve(
     with _without_collections():
         import uvicorn
 
+        from service.exposition import exposed
         from service.http.app import create_app
         from service.http.auth import requires_keys
         from service.http.connection import Connection
@@ -68,12 +69,13 @@ def serve(
     )
     server = Server(config, application.state.feed)
     listener = _listen(loaded.http.host, loaded.http.port)
-    _greet(loaded.http.host, listener.getsockname()[1])
-    if requires_keys(loaded.http):
-        _announce_first_key(application.state.keys, loaded.storage.folder.resolve() / "first_key")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once all requests are answered
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run([listener])
+    with exposed(application.state.collectors, loaded.metrics, loaded.metrics.port) as metrics_url:
+        _greet(loaded.http.host, listener.getsockname()[1], metrics_url)
+        if requires_keys(loaded.http):
+            _announce_first_key(application.state.keys, loaded.storage.folder.resolve() / "first_key")
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once all requests are answered
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run([listener])
     if pipeline.failure is not None:
         raise pipeline.failure
 
@@ -105,12 +107,14 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigurationError(f"cannot listen on {host} port {port}: {reason}") from None
 
 
-def _greet(host: str, port: int) -> None:
+def _greet(host: str, port: int, metrics_url: str) -> None:
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     typer.echo(f"AG-CNN triage on {address} (research use only; not a medical device)")
     typer.echo(f"  try it:         curl -F file=@samples/pneumothorax.dcm {address}/v1/predictions")
     typer.echo(f"  reader's page:  {address}/")
     typer.echo(f"  API reference:  {address}/docs")
+    if metrics_url:
+        typer.echo(f"  metrics:        {metrics_url}")
 
 
 def _announce_first_key(keys: "Keys", file: Path) -> None:

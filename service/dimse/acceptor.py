@@ -40,6 +40,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
+from service.dimse import counts
 from service.dimse.forward import Forward, new_request_id
 from service.dimse.status import SUCCESS, Status
 from service.dimse.wire import Wire, tls_context
@@ -106,7 +107,7 @@ class Acceptor:
                 ssl_context=tls_context(settings.tls_certificate, settings.tls_key, settings.tls_ca),
                 evt_handlers=[
                     (evt.EVT_CONN_OPEN, self._wire.open),
-                    (evt.EVT_ACSE_SENT, _note_rejection),
+                    (evt.EVT_ACSE_SENT, _note_answer),
                     (evt.EVT_C_STORE, self._store),
                 ],
             )
@@ -114,6 +115,7 @@ class Acceptor:
             why = f"{settings.host} port {settings.port}: {error.strerror}"
             raise ConfigurationError(f"cannot listen on {why}") from None
         self._server = cast(ThreadedAssociationServer, server)  # None only where it blocks
+        counts.OPEN.set_function(lambda: len(self._ae.active_associations))
 
     @property
     def port(self) -> int:
@@ -137,12 +139,15 @@ class Acceptor:
         request_id = new_request_id()
         with self._stores, request(request_id):
             status = self._forwarded(event, request_id)
+            seconds = time.perf_counter() - start
+            counts.STORES.labels(f"{status.value:04X}").inc()
+            counts.STORE_SECONDS.observe(seconds)
             log().info(
                 "stored" if status.value == SUCCESS else "not stored",
                 sop_instance_uid=str(store.AffectedSOPInstanceUID),
                 status=f"{status.value:04X}",
                 reason=status.comment,
-                ms=round(1e3 * (time.perf_counter() - start), 1),
+                ms=round(1e3 * seconds, 1),
             )
         return _response(status)
 
@@ -200,9 +205,13 @@ def application_entity(settings: Dimse) -> AE:
     return ae
 
 
-def _note_rejection(event: Event) -> None:
+def _note_answer(event: Event) -> None:
+    """Count the answer to a request for an association, and log a rejection."""
     answer = event.primitive  # type: ignore[attr-defined]
-    if isinstance(answer, A_ASSOCIATE) and answer.result in (1, 2):  # PS3.8 9.3.4: rejected permanent, transient
+    if not isinstance(answer, A_ASSOCIATE):
+        return
+    counts.ASSOCIATIONS.labels("rejected" if answer.result else "accepted").inc()
+    if answer.result in (1, 2):  # PS3.8 9.3.4: rejected permanent, transient
         # The AE titles are not logged: they may hold any text.
         log().warning(
             "association rejected", result=answer.result, source=answer.result_source, reason=answer.diagnostic

@@ -8,6 +8,8 @@ import warnings
 import typer
 
 from service.dimse.acceptor import Acceptor
+from service.dimse.counts import REGISTRY
+from service.exposition import exposed
 from service.settings import Settings
 from service.telemetry import log
 
@@ -25,11 +27,14 @@ def run(settings: Settings, grace_seconds: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     bound_memory(settings.dimse.memory_bytes)
-    acceptor = Acceptor(settings.dimse, settings.limits.max_file_bytes)
-    typer.echo(f"C-STORE acceptor {settings.dimse.ae_title} on {settings.dimse.host} port {acceptor.port}")
-    log().info("ready")
-    stop.wait()
-    acceptor.close(grace_seconds)
+    with exposed([REGISTRY], settings.metrics, settings.metrics.dimse_port) as metrics_url:
+        acceptor = Acceptor(settings.dimse, settings.limits.max_file_bytes)
+        typer.echo(f"C-STORE acceptor {settings.dimse.ae_title} on {settings.dimse.host} port {acceptor.port}")
+        if metrics_url:
+            typer.echo(f"  metrics: {metrics_url}")
+        log().info("ready")
+        stop.wait()
+        acceptor.close(grace_seconds)
 
 
 def bound_memory(size: int) -> None:

@@ -8,7 +8,9 @@ from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
+from service import metrics, traces
 from service.artefact.card import NOTICE
 from service.destinations import Destination
 from service.dicom_web import frames, rendered, retrieve, search, store
@@ -36,6 +38,8 @@ from service.http.admission import Admission
 from service.http.envelope import Envelope
 from service.http.feed import Feed
 from service.http.forwarded import Forwarded
+from service.http.gauges import Gauges
+from service.http.measured import Measured
 from service.http.methods import Methods
 from service.http.other_origins import OtherOrigins
 from service.http.presented import Presented
@@ -58,6 +62,8 @@ from service.storage.refusals import Refusals
 from service.storage.worklist import Worklist
 
 _THREADS = 2 * WAITING_WRITERS  # while writers wait for a locked database, as many are left for all other work
+# FastAPI's own traces have the path and query of each request, and its own logs the text of exceptions.
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _DESCRIPTION = (
     f"Chest X-ray triage with an attention-guided CNN. **{NOTICE}** [README]({REPOSITORY}#readme)\n\n"
     "Each route has a command to try it. Where a key is required, add `-H 'Authorization: Bearer KEY'`."
@@ -88,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
     refusals = Refusals(pipeline.database)
     sender = Sender(Outbox(pipeline.database), _renderer(pipeline), sending)
     guard = auth.Guard(keys, settings.http, settings.limits)
+    traced = traces.from_environment()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -102,6 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                await asyncio.to_thread(traced.close)
 
     app = Documented(
         title="AG-CNN triage",
@@ -111,11 +119,13 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # `documentation` serves it without a public server
         redoc_url=None,
         redirect_slashes=False,  # a redirect would echo the client's path and query
+        telemetry=_NO_TELEMETRY,
     )
     app.state.pipeline, app.state.guard, app.state.limits = pipeline, guard, settings.limits
     app.state.keys, app.state.feed, app.state.sender = keys, feed, sender
     app.state.worklist, app.state.catalogue = Worklist(pipeline.database), Catalogue(pipeline)
     app.state.measurements = Measurements(pipeline.database)
+    app.state.collectors = (metrics.REGISTRY, Gauges(settings, pipeline, app.state.worklist))
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
@@ -124,6 +134,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Admission, guard=guard, routes=routes)
     app.add_middleware(Methods, routes=[*routes, *app.routes])
     app.add_middleware(Envelope, limits=settings.limits)
+    app.add_middleware(Measured, traces=traced)
     app.add_middleware(Counted, refusals=refusals)
     if settings.http.cors_origins:
         app.add_middleware(OtherOrigins, origins=settings.http.cors_origins)

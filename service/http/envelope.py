@@ -29,7 +29,7 @@ SAFE_HEADERS = {
     "Cache-Control": "no-store",
 }
 _PROBES = ("/livez", "/readyz")
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def declared_length(scope: Scope) -> int:
@@ -143,7 +143,7 @@ class Exchange:
         telemetry.log().info(
             "request",
             **({"key": key} if key else {}),
-            method=self._scope["method"] if self._scope["method"] in _METHODS else "other",
+            method=self._scope["method"] if self._scope["method"] in METHODS else "other",
             route=route,
             status=self.status,
             ms=round(1e3 * (time.perf_counter() - self._start), 1),

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from service import errors
+from service import errors, metrics
 from service.errors import Overloaded, RateLimited, TriageError, Unauthenticated, UnsuitableImage
 from service.http import refused
 from service.http.failure_reasons import problem_type
@@ -99,7 +99,8 @@ def kind(error: TriageError) -> Kind:
 
 
 def response(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return a problem as a response."""
+    """Return a problem as a response, and count it."""
+    metrics.PROBLEMS.labels(problem.code).inc()
     return JSONResponse(problem.model_dump(exclude_none=True), problem.status, headers, MEDIA_TYPE)
 
 

@@ -4,6 +4,7 @@ from contextvars import ContextVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service import metrics
 from service.errors import TriageError, UnsuitableImage
 from service.storage.refusals import Refusals
 
@@ -22,6 +23,9 @@ def count(error: Exception) -> None:
     """Count a refusal, if the request in progress sends radiographs."""
     if refusals := _counting.get():
         refusals.count(codes(error))
+        metrics.REFUSED_FILES.inc()
+        for code in codes(error):
+            metrics.REFUSALS.labels(code).inc()
 
 
 class Counted:

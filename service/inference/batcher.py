@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from service import metrics
 from service.errors import InferenceFailed, Overloaded
 from service.inference.session import Outputs
 
@@ -50,6 +51,11 @@ class Batcher:
         self._queue: asyncio.Queue[_Request] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, "inference")
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Number of canvases in the queue."""
+        return self._queue.qsize()
 
     def start(self) -> None:
         """Start; call within the event loop."""
@@ -110,6 +116,7 @@ class Batcher:
             await self._fail(batch, error)
             return
         network_ms = (time.perf_counter() - start) * 1e3
+        metrics.BATCH_IMAGES.observe(len(batch))
         for request, output in zip(batch, outputs, strict=True):
             if not request.result.done():
                 request.result.set_result((output, (start - request.created) * 1e3, network_ms))

@@ -9,10 +9,16 @@ from service.errors import Overloaded
 
 
 class Places:
-    """Places for files that are decoded. There is no queue for them: the sender keeps what finds none."""
+    """Places for files that are decoded. There is no queue for them: the sender keeps what finds none.
+
+    Attributes
+    ----------
+    count
+        Number of places, free or taken.
+    """
 
     def __init__(self, count: int) -> None:
-        self._free = count
+        self.count = self._free = count
         self._waiting = deque[asyncio.Future[None]]()
 
     @property
@@ -91,6 +97,11 @@ class Arrivals:
     def __init__(self, limit: int, client_limit: int) -> None:
         self._limit, self._client_limit = limit, client_limit
         self._clients = Counter[str]()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all clients now."""
+        return self._clients.total()
 
     @contextmanager
     def reserved(self, client: str, size: int) -> Iterator[None]:

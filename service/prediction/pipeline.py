@@ -10,6 +10,7 @@ from dataclasses import replace
 from service.dicom.radiograph import IDENTITY_VERSION
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.prediction.admission import Arrivals, Places
+from service.prediction.counted import count
 from service.prediction.identity import check_patient_and_study, stored_identity
 from service.prediction.predictor import Predictor
 from service.prediction.storage_probe import StorageProbe
@@ -50,6 +51,8 @@ class Pipeline:
         Predictions of earlier requests.
     places
         Places for files that are decoded.
+    arrivals
+        Bytes of the bodies that are arriving.
     database
         The database of records, keys, worklist, changes and outbox.
     storage
@@ -77,7 +80,7 @@ class Pipeline:
         self.storage = StorageProbe(self._instances, self.database)
         limits = settings.limits
         self.places = Places(limits.max_in_flight)
-        self._arrivals = Arrivals(
+        self.arrivals = Arrivals(
             max(limits.max_bytes_in_flight, limits.max_body_bytes),
             max(limits.max_client_bytes_in_flight, limits.max_body_bytes),
         )
@@ -150,7 +153,7 @@ class Pipeline:
         self.check_ready()
         self.places.check()
         self._instances.check_room()
-        with self._arrivals.reserved(client, size):
+        with self.arrivals.reserved(client, size):
             yield
 
     def receive(self) -> Incoming:
@@ -202,13 +205,8 @@ class Pipeline:
             else:
                 check_patient_and_study(existing, header)
                 record = existing
-        log().info(
-            "predicted",
-            id=record.id,
-            sop_instance_uid=header.sop_instance_uid,
-            known=existing is not None,
-            timings_ms=vars(record.prediction.timings_ms),
-        )
+        known, spent = existing is not None, vars(record.prediction.timings_ms)
+        log().info("predicted", id=record.id, sop_instance_uid=header.sop_instance_uid, known=known, timings_ms=spent)
         return record
 
     async def _start(self) -> None:
@@ -238,6 +236,8 @@ class Pipeline:
             raise
         if saved.instance_file != file.name:
             self._instances.delete(file.name)
+        if saved.id == named.id:  # no other request was faster
+            count(prediction)
         return saved
 
 

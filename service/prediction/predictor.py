@@ -26,6 +26,7 @@ from service.prediction.jobs import Prepared
 from service.settings import Settings
 from service.storage.record import Record
 from service.telemetry import log
+from service.traces import stages
 from service.triage.finding import Finding
 from service.triage.prediction import Network, Prediction, Timings
 from service.triage.rule import Probabilities, triage
@@ -65,6 +66,11 @@ class Predictor:
         self._batcher: Batcher | None = None
         self.session: Session | None = None
         self.cage = Report()
+
+    @property
+    def waiting(self) -> int:
+        """Number of canvases that wait for the network."""
+        return 0 if self._batcher is None else self._batcher.waiting
 
     @property
     def card(self) -> dict[str, Any]:
@@ -126,8 +132,10 @@ class Predictor:
         """
         if isinstance(file, bytes):
             self.check_size(len(file))
-        preprocessing = self.artefact.card.preprocessing
-        return await _started(self._decoders).prepare(file, preprocessing.canvas_size, preprocessing.resize)
+        rule = self.artefact.card.preprocessing
+        prepared = await _started(self._decoders).prepare(file, rule.canvas_size, rule.resize)
+        stages(prepared.header.timings_ms)
+        return prepared
 
     async def infer(self, prepared: Prepared) -> Record:
         """Run the network and return an unsaved record, which names no file yet.
@@ -137,7 +145,9 @@ class Predictor:
         InferenceFailed
         """
         outputs, queue_ms, infer_ms = await _started(self._batcher).predict(prepared.canvas)
-        timings_ms = prepared.header.timings_ms | {"queue": queue_ms, "infer": infer_ms}
+        network_ms = {"queue": queue_ms, "infer": infer_ms}
+        stages(network_ms)
+        timings_ms = prepared.header.timings_ms | network_ms
         return self._record(prepared.header, outputs, timings_ms)
 
     async def draw(self, record: Record, file: File, drawing: Drawing) -> bytes:

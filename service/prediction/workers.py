@@ -100,10 +100,12 @@ class Workers:
                 with self._worker(fresh=bool(deaths)) as worker, job.using(worker):
                     return worker.run(function, arguments, seconds)
             except DeadlineExceeded:
+                _count_replaced("timeout")
                 log().warning("decoder process replaced", reason="it took too long")
                 raise
             except ProcessDied as death:
                 self._check_open()
+                _count_replaced("cancelled" if job.ended else "crashed" if death.crashed else "killed")
                 log().warning("decoder process replaced", reason=str(death))
                 deaths.append(death)
         if len(deaths) == ATTEMPTS and all(death.crashed for death in deaths):
@@ -124,6 +126,7 @@ class Workers:
         try:
             worker = worker or Worker(self._steps)
         except (DeadlineExceeded, OSError):
+            _count_replaced("start")
             raise Unavailable from None
         with self._lock:
             self._busy.add(worker)
@@ -139,6 +142,7 @@ class Workers:
                 worker = self._idle.pop()
                 if worker.is_usable():
                     return worker
+                _count_replaced("killed")
                 worker.dispose()
         return None
 
@@ -153,6 +157,12 @@ class Workers:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the pool of processes is closed")
+
+
+def _count_replaced(reason: str) -> None:
+    from service import metrics  # here, as every decoder process imports this module and needs none
+
+    metrics.DECODERS_REPLACED.labels(reason).inc()
 
 
 class _Job:

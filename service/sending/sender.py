@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from operator import attrgetter
 
+from service import metrics
 from service.destinations import Destination, Sending
 from service.errors import InputError, InvalidRequest, NotFound, TriageError, may_succeed_later
 from service.objects.kinds import Kind
@@ -193,5 +194,6 @@ async def _send(destination: Destination, entry: Delivery, data: bytes) -> None:
 
 
 def _log(event: str, entry: Delivery, code: str = "") -> None:
+    metrics.SENDS.labels(entry.destination, event.replace(" ", "_")).inc()
     fields = {"destination": entry.destination, "object": entry.object, "attempt": entry.attempts}
     log().info(event, id=entry.prediction_id, **fields, **({"code": code} if code else {}))

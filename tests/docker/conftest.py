@@ -11,7 +11,13 @@ import pytest
 from tests.docker.deployment import Deployment, Engine
 
 MEASURED = pytest.StashKey[list[str]]()
-STAND_INS = {"proxy": "nginx", "viewer": "nginx", "database": "postgres", "orthanc": "orthanc"}
+STAND_INS = {
+    "proxy": "nginx",
+    "viewer": "nginx",
+    "database": "postgres",
+    "orthanc": "orthanc",
+    "prometheus": "prometheus",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -82,7 +88,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def obtain_image(engine: Engine, root: Path) -> Callable[[str], None]:
     """Return a function that pulls the published image of a service or, if it cannot, builds a stand-in."""
-    profiles = ("--profile", "postgres", "--profile", "pacs", "--profile", "viewer")
+    profiles = [option for name in ("postgres", "pacs", "viewer", "observe") for option in ("--profile", name)]
     config = engine.run("compose", "-f", str(root / "docker-compose.yml"), *profiles, "config", "--format", "json")
     services = json.loads(config)["services"]
 
@@ -101,16 +107,16 @@ def obtain_image(engine: Engine, root: Path) -> Callable[[str], None]:
 def deploy(
     engine: Engine, image: str, root: Path, secrets: Path, obtain_image: Callable[[str], None]
 ) -> Iterator[Callable[..., Deployment]]:
-    """Return a function that prepares a deployment of a profile and the published images it uses.
+    """Return a function that prepares a deployment of profiles, with blanks between, and the published images it uses.
 
     Deployments are taken down after the module.
     """
     deployments: list[Deployment] = []
 
-    def start(profile: str, *images: str) -> Deployment:
+    def start(profiles: str, *images: str) -> Deployment:
         for name in images:
             obtain_image(name)
-        deployment = Deployment(engine, root, profile, secrets)
+        deployment = Deployment(engine, root, profiles, secrets)
         deployments.append(deployment)
         return deployment
 

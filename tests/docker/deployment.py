@@ -64,12 +64,12 @@ class Deployment:
 
     engine: Engine
     root: Path
-    profile: str
+    profiles: str
     secrets: Path
     ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = ("HTTP", "HTTPS", "PACS_HTTP", "PACS_DICOM", "VIEWER")
+        names = ("HTTP", "HTTPS", "PACS_HTTP", "PACS_DICOM", "VIEWER", "PROMETHEUS", "GRAFANA")
         self.ports = {name: _free_port() for name in names}
         addresses = {f"{name}_ADDRESS": f"127.0.0.1:{port}" for name, port in self.ports.items()}
         self.engine = Engine({**self.engine.environment, **addresses, "SECRETS": str(self.secrets)})
@@ -77,7 +77,8 @@ class Deployment:
     def compose(self, *arguments: str) -> str:
         name = f"agcnn-triage-test-{os.getpid()}"
         files = ("--project-directory", str(self.root), "-f", str(self.root / "docker-compose.yml"))
-        return self.engine.run("compose", "-p", name, *files, "--profile", self.profile, *arguments)
+        profiles = [option for profile in self.profiles.split() for option in ("--profile", profile)]
+        return self.engine.run("compose", "-p", name, *files, *profiles, *arguments)
 
     def up(self, *services: str) -> None:
         self.compose("up", "-d", "--wait", "--wait-timeout", "120", "--no-build", "--pull", "never", *services)

@@ -20,6 +20,11 @@ ENV PATH=/usr/lib/postgresql/15/bin:$PATH PGDATA=/var/lib/postgresql/data
 STOPSIGNAL SIGINT
 ENTRYPOINT ["postgres.sh"]
 
+FROM base AS prometheus
+RUN apt-get install -y -qq --no-install-recommends prometheus && install -d -o 65534 -g 65534 /prometheus
+USER 65534:65534
+ENTRYPOINT ["prometheus"]
+
 FROM base AS orthanc
 RUN apt-get install -y -qq --no-install-recommends orthanc && rm -r /etc/orthanc && mkdir /etc/orthanc
 CMD ["Orthanc", "/etc/orthanc"]

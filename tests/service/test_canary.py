@@ -19,9 +19,13 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from service import metrics, traces
 from service.destinations import Destination, Sending
 from service.http import events
 from service.http.app import create_app
@@ -32,11 +36,14 @@ from service.prediction.pipeline import Pipeline
 from service.prediction.stored import StoredPredictions
 from service.settings import Limits, Settings
 from service.storage.incoming import Incoming
+from service.traces import Traces
 from service.triage.rule import PRIORITIES
 from tests.conftest import ROOT
 from tests.service import planted
+from tests.service.metered import text
 from tests.service.sending.receiver import SECRET, Receiver, receiver
 from tests.service.serving import Client, client_of, serving, settings_for
+from tests.service.stub import stub
 
 TRIAGE = Path(sys.executable).with_name("triage")
 LIMITS = Limits(
@@ -134,9 +141,17 @@ def witness(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         (folder / "temporary").mkdir()
         patch.setenv("TMPDIR", str(folder / "temporary"))
         patch.setattr(tempfile, "tempdir", str(folder / "temporary"))
+        spans, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(spans))
+        patch.setattr(traces, "from_environment", lambda: Traces(provider))
         with receiver() as pager, serving(alerting(settings_for(artefact, folder / "data", LIMITS), pager)) as client:
             yield Witness(client)
             examine_notifications(pager, client)
+            measured = text(client.app.state.collectors)
+    assert "triage_unread" in measured
+    assert not planted.in_text(measured)
+    assert len(spans.get_finished_spans()) > 100
+    assert not planted.in_text("".join(span.to_json() for span in spans.get_finished_spans()))
     assert not planted.in_files(folder, folder / "data")
 
 
@@ -163,9 +178,10 @@ def examine_notifications(pager: Receiver, client: Client) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_leak_in_log_or_output(log: StringIO, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Examine the log and everything printed in every test."""
+    """Examine the log, what was counted and everything printed in every test."""
     yield
     assert not planted.in_text(log.getvalue())
+    assert not planted.in_text(text([metrics.REGISTRY]))
     assert not planted.in_text("".join(capfd.readouterr()))
 
 
@@ -505,6 +521,7 @@ def environment(artefact: Path, tmp_path: Path) -> dict[str, str]:
         "HOME": str(folders["home"]),
         "TMPDIR": str(folders["temporary"]),
         "TRIAGE_HTTP__PORT": "0",
+        "TRIAGE_METRICS__PORT": "0",
         "TRIAGE_MODEL__PATH": str(artefact),
         "TRIAGE_STORAGE__FOLDER": str(tmp_path / "data"),
         "TRIAGE_LIMITS__DECODE_WORKERS": "1",
@@ -515,18 +532,25 @@ def environment(artefact: Path, tmp_path: Path) -> dict[str, str]:
 
 
 def test_serve_writes_nothing_planted(environment: dict[str, str], tmp_path: Path) -> None:
-    with (tmp_path / "log").open("wb") as log:
+    with stub() as collector, (tmp_path / "log").open("wb") as log:
+        variables = environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "FASTAPI_OTEL_AUTO_CONFIGURE": "true"}
         started = subprocess.Popen(
-            [TRIAGE, "serve"], env=environment, cwd=tmp_path / "work", stdout=subprocess.PIPE, stderr=log, text=True
+            [TRIAGE, "serve"], env=variables, cwd=tmp_path / "work", stdout=subprocess.PIPE, stderr=log, text=True
         )
-    try:
-        assert started.stdout is not None
-        port = int(started.stdout.readline().split()[3].rpartition(":")[2])
-        provoke(port)
-    finally:
-        started.terminate()
-        out, _ = started.communicate(timeout=60)
+        try:
+            assert started.stdout is not None
+            greeting = [started.stdout.readline() for _ in range(5)]
+            provoke(int(greeting[0].split()[3].rpartition(":")[2]))
+            measured = httpx.get(greeting[4].split()[1]).text
+        finally:
+            started.terminate()
+            out, _ = started.communicate(timeout=60)
 
+    assert 'triage_refusals_total{reason="not_dicom"} ' in measured
+    assert not planted.in_text(measured)
+    sent = b"".join(body for _, body in collector.received)
+    assert b"/v1/predictions" in sent
+    assert not planted.in_text(sent)
     lines = (tmp_path / "log").read_text()
     hashed = subprocess.run([TRIAGE, "hash", "2.25.77731"], env=environment, capture_output=True, text=True, check=True)
     assert started.returncode == 0

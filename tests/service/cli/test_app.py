@@ -92,6 +92,18 @@ def test_a_port_in_use_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         assert run("serve") == (2, "", f"triage: cannot listen on 127.0.0.1 port {port}: Address already in use\n")
 
 
+def test_a_port_of_the_metrics_in_use_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("TRIAGE_HTTP__PORT", "0")
+        monkeypatch.setenv("TRIAGE_DIMSE__PORT", "0")
+        monkeypatch.setenv("TRIAGE_METRICS__PORT", str(port))
+        monkeypatch.setenv("TRIAGE_METRICS__DIMSE_PORT", str(port))
+        message = f"cannot listen on 127.0.0.1 port {port} for metrics (TRIAGE_METRICS__…): Address already in use"
+
+        assert run("serve") == (2, "", f"triage: {message}\n")
+
+
 def test_check_prints_the_parts_that_are_sound(run: Run, artefact: Path) -> None:
     code, out, err = run("check")
 
@@ -168,6 +180,7 @@ def process(artefact: Path, folder: Path, *arguments: str, host: str = "127.0.0.
     environment = {
         "TRIAGE_HTTP__HOST": host,
         "TRIAGE_HTTP__PORT": "0",
+        "TRIAGE_METRICS__PORT": "0",
         "TRIAGE_MODEL__PATH": str(artefact),
         "TRIAGE_STORAGE__FOLDER": str(folder / "data"),
         "TRIAGE_LIMITS__DECODE_WORKERS": "1",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import httpx
@@ -31,6 +32,12 @@ class Process:
         """URL of `triage serve`."""
         return self.first_line.split()[3]
 
+    @cached_property
+    def metrics(self) -> str:
+        """URL of the metrics of `triage dimse`."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().split()[-1]
+
     @property
     def port(self) -> int:
         """Port of `triage dimse` or `triage serve`."""
@@ -45,6 +52,8 @@ def environment(artefact: Path, folder: Path, **variables: str) -> dict[str, str
         "PYTHONPATH": str(ROOT),
         "TRIAGE_HTTP__PORT": "0",
         "TRIAGE_DIMSE__PORT": "0",
+        "TRIAGE_METRICS__PORT": "0",
+        "TRIAGE_METRICS__DIMSE_PORT": "0",
         "TRIAGE_MODEL__PATH": str(artefact),
         "TRIAGE_STORAGE__FOLDER": str(folder / "data"),
         "TRIAGE_LIMITS__DECODE_WORKERS": "1",

@@ -6,6 +6,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,6 +41,7 @@ from tests import factories
 from tests.factories import dicom_bytes, noise
 from tests.service import planted
 from tests.service.dimse.serving import TRIAGE, Process, acceptor, dcmtk, environment, process, service, tool
+from tests.service.metered import samples
 from tests.service.stub import Stub, stub
 
 
@@ -431,6 +433,51 @@ def test_an_invalid_setting_is_reported_and_the_exit_status_is_2(
         assert started.process.wait(30) == 2
 
 
+def measured(dimse: Process) -> dict[str, float]:
+    """Return the metrics of an acceptor, by series."""
+    time.sleep(1.1)  # it gives an answer again for a second
+    return {
+        name + "".join(f" {value}" for _, value in sorted(labels)): value
+        for (name, labels), value in samples(httpx.get(dimse.metrics).text).items()
+    }
+
+
+def test_associations_and_stores_are_counted(stubbed: tuple[Stub, Process], tmp_path: Path) -> None:
+    http, dimse = stubbed
+    file = write(tmp_path, dicom_bytes(noise(), SOPInstanceUID="2.25.590"))
+    before = measured(dimse)
+    http.answer(200)
+    dcmtk("storescu", dimse.port, file)
+    http.answer(503, type="urn:agcnn-triage:problem:overloaded", code="overloaded")
+    dcmtk("storescu", dimse.port, file)
+    dcmtk("storescu", dimse.port, file, called="ANOTHER")
+    http.answer(200)
+
+    after = measured(dimse)
+    grown = {name: value - before.get(name, 0.0) for name, value in after.items() if value != before.get(name)}
+    assert {name: value for name, value in grown.items() if "_associations" in name or "_stores" in name} == {
+        "triage_dimse_associations_total accepted": 2,
+        "triage_dimse_associations_total rejected": 1,
+        "triage_dimse_stores_total 0000": 1,
+        "triage_dimse_stores_total A700": 1,
+    }
+    assert grown["triage_dimse_store_seconds_count"] == 2
+    assert after["process_resident_memory_bytes"] > 2**20
+
+
+def test_an_open_association_is_seen(processes: tuple[Process, Process]) -> None:
+    ae = AE("STATION")
+    ae.add_requested_context(Verification)
+    association = ae.associate("127.0.0.1", processes[1].port, ae_title="TRIAGE")
+    assert association.is_established
+    assert measured(processes[1])["triage_dimse_open_associations"] == 1
+    association.release()
+    deadline = time.monotonic() + 30
+    while measured(processes[1])["triage_dimse_open_associations"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_its_log_holds_nothing_about_patients_or_callers(processes: tuple[Process, Process], tmp_path: Path) -> None:
     for number, data in enumerate((planted.file(1), planted.file(1, seed=1), planted.file(2, Modality="TWEETY"))):
         title = ("-aet", "TWEETY 19420502")
@@ -447,6 +494,7 @@ def test_its_log_holds_nothing_about_patients_or_callers(processes: tuple[Proces
                 pass
 
     assert {line["status"] for line in lines(processes[1], "not stored")[-2:]} == {"C000", "0122"}
+    assert not planted.in_text(httpx.get(processes[1].metrics).text)
     assert len(lines(processes[1], "association rejected")) >= 3
     assert not planted.in_text(processes[1].log.read_text())
     hashed = subprocess.run(

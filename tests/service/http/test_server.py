@@ -23,6 +23,7 @@ def test_an_open_stream_does_not_delay_the_shutdown(artefact: Path, tmp_path: Pa
     """The stream ends as a complete response."""
     environment = {
         "TRIAGE_HTTP__PORT": "0",
+        "TRIAGE_METRICS__PORT": "0",
         "TRIAGE_MODEL__PATH": str(artefact),
         "TRIAGE_STORAGE__FOLDER": str(tmp_path / "data"),
         "TRIAGE_LIMITS__DECODE_WORKERS": "1",

@@ -13,11 +13,13 @@ from time import perf_counter
 
 import pytest
 
+from service import metrics
 from service.errors import MalformedDicom, Overloaded
 from service.prediction import worker, workers
 from service.prediction.plain_values import JobFailed
 from service.prediction.worker import DeadlineExceeded, ProcessDied
 from service.prediction.workers import Unavailable, Workers
+from tests.service.metered import counted
 from tests.service.prediction.pools import pool as pool_of_decoders
 
 
@@ -50,6 +52,10 @@ def call(pool: Workers, function: Callable[..., object], *arguments: object, sec
 
 def out_of_memory(*_: object) -> bytes:
     raise MemoryError
+
+
+def kill_myself(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
 
 
 def die(folder: Path, *signals: signal.Signals) -> int:
@@ -120,6 +126,58 @@ def test_the_death_of_a_process_concerns_no_other_job(tmp_path: Path) -> None:
         number, death = asyncio.run(both(pool))
         assert isinstance(death, Unavailable)
         assert call(pool, os.getpid) == number
+
+
+@pytest.mark.parametrize(
+    ("reason", "count", "function", "arguments"),
+    [
+        ("timeout", 1, time.sleep, (60,)),
+        ("crashed", 2, os._exit, (9,)),
+        ("crashed", 2, os.abort, ()),
+        ("killed", 2, kill_myself, (signal.SIGKILL,)),
+    ],
+)
+def test_a_process_that_is_replaced_counts_by_its_reason(
+    pool: Workers, reason: str, count: int, function: Callable[..., object], arguments: tuple[object, ...]
+) -> None:
+    call(pool, abs, -1)
+    before = {name: replaced(name) for name in metrics.REPLACED}
+    with pytest.raises((DeadlineExceeded, ProcessDied, Unavailable)):
+        call(pool, function, *arguments, seconds=2)
+    assert call(pool, abs, -1) == 1
+
+    assert {name: replaced(name) - before[name] for name in metrics.REPLACED if replaced(name) - before[name]} == {
+        reason: count
+    }
+
+
+def test_other_ends_of_a_process_are_counted(pool: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {name: replaced(name) for name in metrics.REPLACED}
+    number = call(pool, os.getpid)
+    assert isinstance(number, int)
+    os.kill(number, signal.SIGKILL)  # while idle
+    call(pool, abs, -1)
+
+    async def leave() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await pool.run(time.sleep, (60,), 30)
+
+    asyncio.run(leave())
+    deadline = time.monotonic() + 30
+    while replaced("cancelled") == before["cancelled"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    monkeypatch.setattr(worker, "START_SECONDS", 0.0)
+    with pytest.raises(Unavailable):
+        call(pool, abs, -1)
+
+    after = {name: replaced(name) - before[name] for name in metrics.REPLACED}
+    assert after == {"timeout": 0, "crashed": 0, "killed": 1, "cancelled": 1, "start": 1}
+
+
+def replaced(reason: str) -> float:
+    return counted("triage_decoders_replaced_total", reason=reason)
 
 
 def test_a_process_that_was_killed_while_idle_is_replaced(pool: Workers) -> None:

@@ -27,6 +27,7 @@ def service(artefact: Path, folder: Path, url: str) -> Iterator[httpx.Client]:
     pager = {"name": "pager", "protocol": "webhook", "url": url, "secret_file": str(folder / "secret")}
     settings = {
         "TRIAGE_HTTP__PORT": "0",
+        "TRIAGE_METRICS__PORT": "0",
         "TRIAGE_MODEL__PATH": str(artefact),
         "TRIAGE_STORAGE__FOLDER": str(folder / "data"),
         "TRIAGE_LIMITS__DECODE_WORKERS": "1",

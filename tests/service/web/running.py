@@ -24,6 +24,7 @@ def running(artefact: Path, folder: Path, **settings: str) -> Iterator[httpx.Cli
     """Start the service on a free port and yield a client once it is ready."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TRIAGE_")} | {
         "TRIAGE_HTTP__PORT": "0",
+        "TRIAGE_METRICS__PORT": "0",
         "TRIAGE_MODEL__PATH": str(artefact),
         "TRIAGE_STORAGE__FOLDER": str(folder / "data"),
         "TRIAGE_LIMITS__DECODE_WORKERS": "1",

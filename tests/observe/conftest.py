@@ -1,0 +1,1 @@
+from tests.service.conftest import artefact as artefact
