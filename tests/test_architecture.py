@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("service.errors",),
     ("service.destinations", "service.telemetry"),
+    ("service.associations",),
     ("service.settings",),
     ("service.dicom", "service.artefact"),
     ("service.triage",),
