@@ -14,7 +14,8 @@ from tests.conftest import ROOT
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("service.errors",),
     ("service.destinations", "service.telemetry", "service.metrics"),
-    ("service.confinement", "service.http_settings", "service.metrics_settings", "service.traces"),
+    ("service.associations", "service.confinement", "service.http_settings", "service.metrics_settings"),
+    ("service.traces",),
     ("service.settings", "service.exposition"),
     ("service.dicom", "service.artefact"),
     ("service.triage",),

@@ -38,15 +38,15 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
-from pynetdicom.transport import ThreadedAssociationServer
 
+from service.associations import Dimse
 from service.dimse import counts
 from service.dimse.forward import Forward, new_request_id
+from service.dimse.places import Places, Server
 from service.dimse.status import SUCCESS, Status
 from service.dimse.wire import Wire, tls_context
 from service.errors import ConfigurationError
 from service.http.failure_reasons import CANNOT_UNDERSTAND, CLASS_NOT_SUPPORTED, OUT_OF_RESOURCES
-from service.settings import Dimse
 from service.telemetry import describe, log, request
 
 # Radiographs also come as Secondary Capture. FOR PROCESSING is accepted so that the gate can state why it is refused.
@@ -77,7 +77,6 @@ SYNTAXES = (
     HTJ2K,
 )
 RELEASE_SECONDS = 2.0
-NEGOTIATION_SECONDS = 10.0
 
 
 class Acceptor:
@@ -96,25 +95,30 @@ class Acceptor:
 
     def __init__(self, settings: Dimse, max_file_bytes: int) -> None:
         self._forward = Forward(settings)
-        self._wire = Wire(max_file_bytes, settings.idle_seconds)
         self._stores = Counter()
         self._closing = False
         self._ae = application_entity(settings)
+        places = Places(settings.maximum_associations, settings.maximum_negotiating)
         try:
-            server = self._ae.start_server(
+            self._server = self._ae.make_server(
                 (settings.host, settings.port),
-                block=False,
                 ssl_context=tls_context(settings.tls_certificate, settings.tls_key, settings.tls_ca),
                 evt_handlers=[
-                    (evt.EVT_CONN_OPEN, self._wire.open),
+                    (evt.EVT_CONN_OPEN, Wire(settings, max_file_bytes).open),
+                    (evt.EVT_CONN_OPEN, places.enter),
+                    (evt.EVT_CONN_CLOSE, places.leave),
+                    (evt.EVT_REQUESTED, places.request),
+                    (evt.EVT_REJECTED, places.reject),
                     (evt.EVT_ACSE_SENT, _note_answer),
                     (evt.EVT_C_STORE, self._store),
                 ],
+                server_class=Server,
+                places=places,
             )
         except OSError as error:
             why = f"{settings.host} port {settings.port}: {error.strerror}"
             raise ConfigurationError(f"cannot listen on {why}") from None
-        self._server = cast(ThreadedAssociationServer, server)  # None only where it blocks
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
         counts.OPEN.set_function(lambda: len(self._ae.active_associations))
 
     @property
@@ -156,12 +160,15 @@ class Acceptor:
             return Status(OUT_OF_RESOURCES, "closing")
         if cast(C_STORE, event.request).AffectedSOPClassUID not in SOP_CLASSES:
             return Status(CLASS_NOT_SUPPORTED, "sop_class_not_supported")
+        instance = str(cast(C_STORE, event.request).AffectedSOPInstanceUID)
+        if not (instance.isascii() and instance.isprintable()):  # it becomes a header
+            return Status(CANNOT_UNDERSTAND, "malformed_dicom")
         try:
             data = event.encoded_dataset()
-            return self._forward.store(data, str(cast(C_STORE, event.request).AffectedSOPInstanceUID), request_id)
+            return self._forward.store(data, instance, request_id)
         except MemoryError:  # other associations hold the memory
             return Status(OUT_OF_RESOURCES, "out_of_memory")
-        except Exception as error:  # for example a UID in the command that cannot be written into a file header
+        except Exception as error:  # for example a UID in the command that is too long for a file header
             log().error("unexpected", **describe(error))
             return Status(CANNOT_UNDERSTAND, "malformed_dicom")
 
@@ -195,10 +202,10 @@ def application_entity(settings: Dimse) -> AE:
     ae = AE(settings.ae_title)
     ae.require_called_aet = True
     ae.require_calling_aet = list(settings.callers)
-    ae.maximum_associations = settings.maximum_associations
+    ae.maximum_associations = settings.maximum_associations + settings.maximum_negotiating + 1  # `Places` counts them
     ae.maximum_pdu_size = settings.maximum_pdu_bytes
     ae.dimse_timeout = ae.network_timeout = settings.idle_seconds
-    ae.acse_timeout = min(settings.idle_seconds, NEGOTIATION_SECONDS)  # a silent peer takes up an association, too
+    ae.acse_timeout = min(settings.idle_seconds, settings.negotiation_seconds)
     ae.add_supported_context(Verification)
     for sop_class in SOP_CLASSES:
         ae.add_supported_context(sop_class, list(SYNTAXES))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 
+from service.associations import Dimse
 from service.dimse.status import Status, status
 from service.errors import ConfigurationError
 from service.http.failure_reasons import OUT_OF_RESOURCES
 from service.http.headers import INSTANCE_HEADER
-from service.settings import Dimse
 from service.telemetry import log
 
 # Less than the 5 s after which uvicorn closes an idle connection, so that no connection is used while it closes.

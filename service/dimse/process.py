@@ -11,7 +11,7 @@ from service.dimse.acceptor import Acceptor
 from service.dimse.counts import REGISTRY
 from service.exposition import exposed
 from service.settings import Settings
-from service.telemetry import log
+from service.telemetry import describe, log
 
 
 def run(settings: Settings, grace_seconds: float) -> None:
@@ -23,6 +23,7 @@ def run(settings: Settings, grace_seconds: float) -> None:
         As `Acceptor`.
     """
     warnings.simplefilter("ignore")  # pydicom's warnings quote values
+    threading.excepthook = _log_failure
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -42,3 +43,9 @@ def bound_memory(size: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = size if hard == resource.RLIM_INFINITY else min(size, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _log_failure(failure: threading.ExceptHookArgs) -> None:
+    """Log a thread that failed; a traceback on standard error may quote values."""
+    if failure.exc_value is not None:
+        log().error("unexpected", **describe(failure.exc_value))

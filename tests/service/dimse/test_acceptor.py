@@ -40,6 +40,7 @@ from service.sending.store_scu import store
 from tests import factories
 from tests.factories import dicom_bytes, noise
 from tests.service import planted
+from tests.service.dimse.certificate import certify
 from tests.service.dimse.serving import TRIAGE, Process, acceptor, dcmtk, environment, process, service, tool
 from tests.service.metered import samples
 from tests.service.stub import Stub, stub
@@ -404,14 +405,6 @@ def test_the_services_own_sender_can_use_tls(artefact: Path, tmp_path: Path) -> 
         store(destination.model_copy(update={"tls_ca": tmp_path / "certificate.pem"}), dicom_bytes(noise()))
 
     assert len(http.received) == 1
-
-
-def certify(folder: Path) -> None:
-    """Write a self-signed certificate and its key."""
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
-    request = [tool("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, *files]
-    subprocess.run(request, check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(
