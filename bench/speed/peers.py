@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -86,12 +87,12 @@ def _peer(folder: Path, arguments: Sequence[str]) -> Iterator[str]:
     variables = os.environ | {"PYTHONPATH": paths, "PEER_ARTEFACT": str(SHIPPED_ARTEFACT)}
     with (folder / "peer.log").open("a+") as log:
         command = [sys.executable, *arguments, str(port)]
-        process = subprocess.Popen(command, env=variables, cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=variables, cwd=folder, stdout=log, stderr=log, start_new_session=True)
         try:
             _wait(address, process, folder / "peer.log")
             yield address
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGKILL)  # LitServe's workers outlive their parent
             process.wait(30)
 
 
