@@ -68,8 +68,10 @@ def serve(
         timeout_notify=0,
     )
     server = Server(config, application.state.feed)
-    listener = _listen(loaded.http.host, loaded.http.port)
-    with exposed(application.state.collectors, loaded.metrics, loaded.metrics.port) as metrics_url:
+    with (
+        _listen(loaded.http.host, loaded.http.port) as listener,
+        exposed(application.state.collectors, loaded.metrics, loaded.metrics.port) as metrics_url,
+    ):
         _greet(loaded.http.host, listener.getsockname()[1], metrics_url)
         if requires_keys(loaded.http):
             _announce_first_key(application.state.keys, loaded.storage.folder.resolve() / "first_key")
