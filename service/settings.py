@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from service.associations import Dimse
-from service.confinement import Confinement
+from service.cage_settings import Confinement
 from service.destinations import Group, Sending
+from service.dimse_settings import Dimse
 from service.errors import ConfigurationError
 from service.http_settings import Http
 from service.metrics_settings import Metrics

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("service.errors",),
     ("service.destinations", "service.telemetry", "service.metrics"),
-    ("service.associations", "service.confinement", "service.http_settings", "service.metrics_settings"),
+    ("service.dimse_settings", "service.cage_settings", "service.http_settings", "service.metrics_settings"),
     ("service.traces",),
     ("service.settings", "service.exposition"),
     ("service.dicom", "service.artefact"),

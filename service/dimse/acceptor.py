@@ -39,12 +39,12 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from service.associations import Dimse
 from service.dimse import counts
 from service.dimse.forward import Forward, new_request_id
 from service.dimse.places import Places, Server
 from service.dimse.status import SUCCESS, Status
 from service.dimse.wire import Wire, tls_context
+from service.dimse_settings import Dimse
 from service.errors import ConfigurationError
 from service.http.failure_reasons import CANNOT_UNDERSTAND, CLASS_NOT_SUPPORTED, OUT_OF_RESOURCES
 from service.telemetry import describe, log, request

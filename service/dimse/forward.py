@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 
-from service.associations import Dimse
 from service.dimse.status import Status, status
+from service.dimse_settings import Dimse
 from service.errors import ConfigurationError
 from service.http.failure_reasons import OUT_OF_RESOURCES
 from service.http.headers import INSTANCE_HEADER

@@ -13,8 +13,8 @@ from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ, C_STORE_RSP
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from service.associations import Dimse
 from service.dimse.pdu import ASSOCIATE_RQ, KINDS, MAX_ITEMS, P_DATA, items, values
+from service.dimse_settings import Dimse
 from service.errors import ConfigurationError
 
 # Also the limit of an A-ASSOCIATE-RQ, to which no negotiated length applies: 128 contexts with 30 syntaxes of 68 bytes

@@ -27,7 +27,7 @@ from service.prediction import landlock, seccomp
 from service.prediction.freed_memory import keep_freed_memory
 
 if TYPE_CHECKING:  # it imports pydantic, which no decoder process needs
-    from service.confinement import Mode
+    from service.cage_settings import Mode
 
 # Packages beside which everything lies that a decoder process imports, some of it late; and this one
 _PACKAGES = ("numpy", "imagecodecs", "pydicom", "rle", "PIL", "highdicom")

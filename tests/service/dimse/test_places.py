@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.associations import Dimse
 from service.dimse.acceptor import Acceptor
+from service.dimse_settings import Dimse
 from tests.service.dimse import peer
 from tests.service.dimse.crowd import crowd
 from tests.service.dimse.serving import Process, acceptor, environment

@@ -18,9 +18,9 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
-from service.associations import Dimse
 from service.dimse import wire
 from service.dimse.wire import MAX_PDU_BYTES, Meter, Wire, tls_context
+from service.dimse_settings import Dimse
 from service.errors import ConfigurationError
 from tests.service.dimse import peer
 
