@@ -3,7 +3,7 @@
  * FAULTS_FOLDER  the folder
  * FAULTS_FIRST   the call that fails first, counted from 1 in each process
  * FAULTS_COUNT   how many calls fail, one after another
- * FAULTS_ERRNO   28 (ENOSPC) or 5 (EIO)
+ * FAULTS_ERRNO   28 (ENOSPC), 5 (EIO) or 30 (EROFS)
  *
  * Every other failing write writes half of its bytes first: a caller must cope with both.
  */

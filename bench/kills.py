@@ -89,7 +89,7 @@ def faults(random: Random, compiled: Path, folder: Path) -> dict[str, str]:
         "FAULTS_FOLDER": str(folder),
         "FAULTS_FIRST": str(random.randint(1, MOST_CALLS)),
         "FAULTS_COUNT": str(random.choice((0, 1, 1, 2, 5, 20, 100))),
-        "FAULTS_ERRNO": str(random.choice((errno.ENOSPC, errno.EIO))),
+        "FAULTS_ERRNO": str(random.choice((errno.ENOSPC, errno.EIO, errno.EROFS))),
     }
 
 
@@ -150,7 +150,9 @@ def run(rounds: int, seed: int, url: str | None = None) -> tuple[Journal, list[s
     with tempfile.TemporaryDirectory() as name:
         top = Path(name)
         compiled, data, log = library(top), top / "data", top / "log"
-        plain = environment(SHIPPED_ARTEFACT, top) | ({"TRIAGE_DATABASE__URL": url} if url else {})
+        plain = environment(SHIPPED_ARTEFACT, top, TRIAGE_LIMITS__REQUESTS_PER_SECOND="0") | (
+            {"TRIAGE_DATABASE__URL": url} if url else {}
+        )
         with service(plain, log):
             pass  # the first start makes the folders and the database
         for number in range(1, rounds + 1):

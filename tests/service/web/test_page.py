@@ -293,6 +293,27 @@ def test_the_content_security_policy_blocks_an_inline_script(
     tab.expected += ("Content Security Policy",)
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("?url=http://127.0.0.1:9/a.json", "?datasources=//127.0.0.1:9", "#//127.0.0.1:9/x", "#/../../x"),
+        *("#/?url=http://127.0.0.1:9/a", "statistics?first=//127.0.0.1:9", "statistics?url=http://127.0.0.1:9"),
+    ],
+)
+def test_nothing_is_fetched_that_a_link_to_the_page_names(tab: Tab, predictions: list[Any], place: str) -> None:
+    """CVE-2026-12473, a viewer that sent its user's token to the address in a query."""
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+
+    tab.expected += ("Failed to load resource",)  # an id or day that is none
+
+    tab.open(place)
+    tab.page.wait_for_timeout(1000)  # for requests that must not come
+
+    assert len(asked) > 1
+    assert [url for url in asked if not url.startswith((f"{tab.address}/", "blob:", "data:"))] == []
+
+
 def test_sources_use_no_function_that_parses_markup() -> None:
     """A single such function could turn a value from a file into HTML."""
     for path in WEB.glob("*.js"):
