@@ -14,7 +14,6 @@ import socket
 import struct
 import sys
 import sysconfig
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +32,7 @@ if TYPE_CHECKING:  # it imports pydantic, which no decoder process needs
 _PACKAGES = ("numpy", "imagecodecs", "pydicom", "rle", "PIL", "highdicom")
 # Decoders that pydicom would import where they are installed, and this service never calls; some bundle old libraries
 _OTHER_DECODERS = ("gdcm", "pylibjpeg", "openjpeg", "libjpeg", "jpeg_ls")
-_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 
 # linux/prctl.h, linux/capability.h
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 24, 38, 47, 4
@@ -101,7 +100,6 @@ def enter(cage: Cage) -> None:
         _report = Report(missing=("TRIAGE_DECODERS__CAGE is off",))
         return
     threads = len(list(Path("/proc/self/task").iterdir()))
-    time.tzset()  # it reads a file
     parts, missing = [], [] if threads == 1 else ["threads from before, which Landlock and seccomp leave out"]
     for confine in (_without_privileges, partial(_landlock, cage.readable), _seccomp):
         try:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from service import metrics
 from service.prediction.worker import START_SECONDS, DeadlineExceeded, ProcessDied, Worker
 from service.telemetry import log
 
@@ -100,13 +101,11 @@ class Workers:
                 with self._worker(fresh=bool(deaths)) as worker, job.using(worker):
                     return worker.run(function, arguments, seconds)
             except DeadlineExceeded:
-                _count_replaced("timeout")
-                log().warning("decoder process replaced", reason="it took too long")
+                _replaced("timeout")
                 raise
             except ProcessDied as death:
                 self._check_open()
-                _count_replaced("cancelled" if job.ended else "crashed" if death.crashed else "killed")
-                log().warning("decoder process replaced", reason=str(death))
+                _replaced("cancelled" if job.ended else "crashed" if death.crashed else "killed", str(death))
                 deaths.append(death)
         if len(deaths) == ATTEMPTS and all(death.crashed for death in deaths):
             raise deaths[-1]
@@ -126,7 +125,7 @@ class Workers:
         try:
             worker = worker or Worker(self._steps)
         except (DeadlineExceeded, OSError):
-            _count_replaced("start")
+            _replaced("start")
             raise Unavailable from None
         with self._lock:
             self._busy.add(worker)
@@ -142,7 +141,7 @@ class Workers:
                 worker = self._idle.pop()
                 if worker.is_usable():
                     return worker
-                _count_replaced("killed")
+                _replaced("killed")
                 worker.dispose()
         return None
 
@@ -159,10 +158,10 @@ class Workers:
             raise RuntimeError("the pool of processes is closed")
 
 
-def _count_replaced(reason: str) -> None:
-    from service import metrics  # here, as every decoder process imports this module and needs none
-
+def _replaced(reason: str, detail: str = "") -> None:
+    """Count a process that is replaced, and log why."""
     metrics.DECODERS_REPLACED.labels(reason).inc()
+    log().warning("decoder process replaced", reason=reason, **({"detail": detail} if detail else {}))
 
 
 class _Job:

@@ -165,5 +165,8 @@ def test_a_replaced_process_has_its_reason_in_the_log(decoders: Decoders, log: S
     for act in (leave, garbage):
         with pytest.raises(MalformedDicom):
             asyncio.run(decoders.examine(DATA, act))
-    reasons = [line["reason"] for line in map(json.loads, log.getvalue().splitlines())]
-    assert reasons == ["it crashed"] * 2 + ["it answered with something else than a value"] * 2
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert {(line["event"], line["reason"]) for line in lines} == {("decoder process replaced", "crashed")}
+    assert [line["detail"] for line in lines] == ["it crashed"] * 2 + [
+        "it answered with something else than a value"
+    ] * 2

@@ -3,9 +3,11 @@
 import asyncio
 import ctypes
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -227,6 +229,54 @@ thread.start()
 thread.join()
 raise errors[0]
 """
+
+
+# What works in it
+
+
+def test_it_knows_the_local_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The rules of the time zone are in a file that it may not open; objects state local times."""
+    zone = tmp_path / "zone"
+    rule = b"\0\0\x7e\x90\0\0"  # RFC 9636: UTC+09:00, no summer time, the designation at 0
+    for version in (b"\0", b"2"):
+        head = b"TZif" + version + bytes(15) + struct.pack(">6L", 0, 0, 0, 0, 1, 4)
+        zone.write_bytes((zone.read_bytes() if zone.exists() else b"") + head + rule + b"JST\0")
+    zone.write_bytes(zone.read_bytes() + b"\nJST-9\n")
+    monkeypatch.setenv("TZ", f":{zone}")
+    with pool() as decoders:
+        with suppress(PermissionError):
+            assert not inside(decoders, Path.read_bytes, zone)
+        assert inside(decoders, run_code, "import time; result = time.localtime(0).tm_hour") == 9
+
+
+_WITH_A_THREAD = """
+import asyncio, sys, threading, time
+threading.Thread(target=time.sleep, args=(30,), daemon=True).start()  # in each process, as it imports this file
+if __name__ == "__main__":
+    from service.dicom.reader import Bounds
+    from service.prediction.cage import Cage, libraries
+    from service.prediction.decoders import Decoders
+    for mode in ("auto", "required"):
+        with Decoders(1, 20, Cage(2 * 2**30, mode, libraries()), Bounds()) as decoders:
+            try:
+                print(asyncio.run(decoders.report()).missing)
+            except Exception as error:
+                print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.usefixtures("decoders")
+def test_a_thread_from_before_the_cage_is_something_that_it_lacks(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_WITH_A_THREAD)
+    command = [sys.executable, script]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=os.environ).stdout
+
+    lack = "threads from before, which Landlock and seccomp leave out"
+    auto, required = output.splitlines()
+    assert auto == f"('{lack}',)"
+    assert required.startswith("ConfigurationError TRIAGE_DECODERS__CAGE is required")
+    assert required.endswith(f"lacks: {lack}")
 
 
 # What is readable

@@ -1,5 +1,6 @@
 import asyncio
-from io import BytesIO
+import json
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 from model.region import region
+from service.confinement import Confinement
 from service.dicom.policy import Policy
 from service.dicom.vocabulary import Meaning
 from service.errors import UnsuitableImage
@@ -15,7 +17,7 @@ from service.inference.session import Outputs, Session
 from service.objects.drawing import Drawing
 from service.prediction.decoder_settings import policy
 from service.prediction.predictor import Predictor
-from service.settings import Gate
+from service.settings import Gate, Limits
 from service.triage.prediction import Prediction
 from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
 from tests.factories import dicom_bytes, noise
@@ -128,3 +130,22 @@ def test_the_settings_of_the_gate_are_its_policy() -> None:
         ),
         16,
     )
+
+
+@pytest.mark.parametrize(("mode", "lines"), [("off", 1), ("auto", 0)])
+def test_what_the_cage_lacks_is_logged_once_at_the_start(
+    artefact: Path, tmp_path: Path, log: StringIO, mode: str, lines: int
+) -> None:
+    limits = Limits(decode_workers=2)
+    settings = settings_for(artefact, tmp_path, limits).model_copy(update={"decoders": Confinement(cage=mode)})
+
+    async def start() -> tuple[str, ...]:
+        predictor = Predictor(settings)
+        async with predictor.running():
+            return predictor.cage.missing
+
+    missing = asyncio.run(start())
+    if mode == "auto" and missing:
+        pytest.skip(f"this kernel has no cage: {'; '.join(missing)}")
+    warnings = [line for line in map(json.loads, log.getvalue().splitlines()) if line["level"] == "warning"]
+    assert [line["missing"] for line in warnings] == [["TRIAGE_DECODERS__CAGE is off"]] * lines

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from io import StringIO
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
@@ -180,12 +181,13 @@ def replaced(reason: str) -> float:
     return counted("triage_decoders_replaced_total", reason=reason)
 
 
-def test_a_process_that_was_killed_while_idle_is_replaced(pool: Workers) -> None:
+def test_a_process_that_was_killed_while_idle_is_replaced_and_the_log_says_so(pool: Workers, log: StringIO) -> None:
     for _ in range(3):
         number = call(pool, os.getpid)
         assert isinstance(number, int)
         os.kill(number, signal.SIGKILL)
         assert call(pool, os.getpid) != number
+    assert log.getvalue().count('"event": "decoder process replaced"') == 3
 
 
 def test_the_reasons_for_an_answer_of_the_service(tmp_path: Path) -> None:
