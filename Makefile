@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python .ci/install.py -c constraints.txt
 DATA    ?= $(or $(AGCNN_REALDATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test soak bench docker-test image lint lint-js ohif types audit sbom clean
+.PHONY: help serve test soak fuzz fuzz-guided bench docker-test image lint lint-js ohif types audit sbom clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,18 @@ test: lint types  ## run ruff, mypy and the tests
 # Each has a shorter test of its kind in `make test`; run these after a change of the export, of training or of the commands.
 soak: $(TEST)  ## run the long tests that make test leaves out
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist load -m soak
+
+# Both go on where the last run ended; what they find is in build/fuzz and build/corpus.
+HOURS ?= 1
+
+fuzz: $(TEST)  ## send hostile inputs to the service and its acceptor for HOURS=1
+	$(BIN)/python -m bench.fuzz --hours $(HOURS)
+
+fuzz-guided: $(TEST)  ## search for hostile inputs by the branches that they take, for HOURS=1
+	@$(INSTALL) -e '.[$(RUNTIME),train,dev,fuzz]'
+	for target in reader store pdus; do \
+	  $(BIN)/python -m tests.hostile.guided $$target -max_total_time=$$(awk 'BEGIN { print int(1200 * $(HOURS)) }') || exit 1; \
+	done
 
 # LitServe and what it needs beside our own packages, for one section; in a folder of its own, so that no other changes
 build/litserve/made: .ci/litserve.txt

@@ -3,6 +3,9 @@
 imagecodecs loads the library of a codec when it is first called.
 """
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import imagecodecs
@@ -31,8 +34,29 @@ def decode_jpeg2000(stream: bytes) -> Samples:
 
 
 def decode_htj2k(stream: bytes) -> Samples:
-    """Decode an HTJ2K code stream with OpenJPH."""
-    return np.asarray(imagecodecs.htj2k_decode(stream))
+    """Decode an HTJ2K code stream with OpenJPH.
+
+    Where OpenJPH fails in the middle of an image, imagecodecs prints the error and returns the rest in black.
+    """
+    with _printed_errors_raised():
+        return np.asarray(imagecodecs.htj2k_decode(stream))
+
+
+@contextmanager
+def _printed_errors_raised() -> Iterator[None]:
+    errors: list[object] = []
+    previous = sys.unraisablehook
+
+    def note(report: Any) -> None:
+        (errors.append if str(report.object).startswith("imagecodecs.") else previous)(report)
+
+    sys.unraisablehook = note
+    try:
+        yield
+    finally:
+        sys.unraisablehook = previous
+    if errors:
+        raise ValueError("the code stream is corrupt")
 
 
 def decode_rle(frame: bytes, pixels: int, bits: int) -> NDArray[np.unsignedinteger[Any]]:

@@ -9,8 +9,8 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import JPEGLossless
 
-from service.dicom.codecs import decode_jpeg, decode_rle
-from tests.factories import chest, encode, noise
+from service.dicom.codecs import decode_htj2k, decode_jpeg, decode_rle
+from tests.factories import chest, encode, noise, ramp
 
 
 def rle(*planes: bytes) -> bytes:
@@ -64,3 +64,18 @@ def test_a_panic_of_the_rle_decoder_is_an_ordinary_error() -> None:
     """In Python a panic of Rust is a BaseException, which would end the decoder process."""
     with pytest.raises(ValueError, match="panicked"):
         decode_rle(rle(b"\x01\x02\x03", b"\xaa\xbb\xcc\xdd"), 3, 16)
+
+
+@pytest.mark.parametrize("cut", [0.25, 0.5, 0.9])
+def test_an_htj2k_image_is_decoded_to_its_end_or_not_at_all(cut: float) -> None:
+    """imagecodecs returns an image whose rest is black where OpenJPH fails in the middle of it."""
+    stream = bytes(imagecodecs.htj2k_encode(ramp(), reversible=True))
+    assert np.array_equal(decode_htj2k(stream), ramp())
+
+    middle = int(cut * len(stream))
+    for length in range(1, 60):
+        try:
+            values = decode_htj2k(stream[:middle] + b"\xff" * length + stream[middle + length :])
+        except Exception:  # as `decode` expects
+            continue
+        assert not (values[-32:] == 0).all()
