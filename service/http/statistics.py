@@ -21,6 +21,7 @@ from service.triage.rule import Priority
 router = APIRouter(tags=["worklist"], responses=RESPONSES)
 
 MAX_DAYS = 731  # two years
+_YEARS = range(1970, 3000)  # a day or weeks beyond the years of Python, 1 to 9999, are no dates
 _WEEKS = 12  # of the period if no first day is given
 _COLUMNS = ("week", "measure", "group", "statistic", "value")
 _TABLE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
@@ -108,9 +109,11 @@ def period(days: Days, today: date) -> Period:
     Raises
     ------
     InvalidRequest
-        `period_invalid`: it ends before it starts, or has more than `MAX_DAYS` days.
+        `period_invalid`: it ends before it starts, has more than `MAX_DAYS` days, or ends in no year of `_YEARS`.
     """
     last = days.last or today
+    if last.year not in _YEARS:
+        raise InvalidRequest(f"the last day must be in the years {_YEARS[0]} to {_YEARS[-1]}", "period_invalid")
     first = days.first or last - timedelta(days=last.weekday(), weeks=_WEEKS - 1)
     if not 0 <= (last - first).days < MAX_DAYS:
         bound = f"more than {MAX_DAYS - 1} days before it"
