@@ -373,12 +373,14 @@ def _sent(connection: socket.socket, data: bytes) -> bool:
     try:
         connection.setblocking(False)
         connection.send(data)
-        return connection.recv(2**16) != b""
+        if connection.recv(2**16):
+            return True
     except BlockingIOError:
         return True
     except OSError:
-        connection.close()
-        return False
+        pass
+    connection.close()
+    return False
 
 
 def _ended_is_fine() -> AbstractContextManager[object]:

@@ -27,6 +27,9 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {media_type: {"schema": _BINARY} for media_type in (JPEG, PNG)}},
     304: {},
 }
+_PICTURES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {media_type: {"schema": _BINARY} for media_type in (JPEG, PNG, RELATED)}},
+}
 router = APIRouter(
     prefix="/dicom-web/studies/{study}",
     tags=["DICOMweb"],
@@ -45,13 +48,13 @@ _MAX_SIDE = 8192  # pixels
 THUMBNAIL = (128, 128)
 
 
-@router.get("/rendered", response_class=Response)
+@router.get("/rendered", response_class=Response, responses=_PICTURES)
 async def rendered_study(study: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Draw the radiographs and overlays of a study, as `rendered` of an instance does; several in one body."""
     return await _pictures(request, catalogue, await catalogue.within(study))
 
 
-@router.get("/series/{series}/rendered", response_class=Response)
+@router.get("/series/{series}/rendered", response_class=Response, responses=_PICTURES)
 async def rendered_series(study: str, series: str, request: Request, catalogue: CatalogueDep) -> Response:
     """Draw the instances of a series, as `rendered` of an instance does; several in one multipart body."""
     return await _pictures(request, catalogue, await catalogue.within(study, series))

@@ -21,12 +21,11 @@ from service.triage.rule import Priority
 router = APIRouter(tags=["worklist"], responses=RESPONSES)
 
 MAX_DAYS = 731  # two years
+_YEARS = range(1970, 3000)  # a day or weeks beyond the years of Python, 1 to 9999, are no dates
 _WEEKS = 12  # of the period if no first day is given
 _COLUMNS = ("week", "measure", "group", "statistic", "value")
 _TABLE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 
-# The first Monday of a period, and the day after it, must be dates, too.
-Day = Annotated[date, Field(ge=date(1900, 1, 1), lt=date(9000, 1, 1))]
 WeekName = Annotated[str, Field(description="week of ISO 8601 in UTC", examples=["2026-W48"])]
 
 
@@ -35,8 +34,8 @@ class Days(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    first: Day | None = Field(None, description="by default the Monday eleven weeks before that of the last day")
-    last: Day | None = Field(None, description="included; by default today")
+    first: date | None = Field(None, description="by default the Monday eleven weeks before that of the last day")
+    last: date | None = Field(None, description="included; by default today")
 
 
 class WeekDays(Body):
@@ -110,9 +109,11 @@ def period(days: Days, today: date) -> Period:
     Raises
     ------
     InvalidRequest
-        `period_invalid`: it ends before it starts, or has more than `MAX_DAYS` days.
+        `period_invalid`: it ends before it starts, has more than `MAX_DAYS` days, or ends in no year of `_YEARS`.
     """
     last = days.last or today
+    if last.year not in _YEARS:
+        raise InvalidRequest(f"the last day must be in the years {_YEARS[0]} to {_YEARS[-1]}", "period_invalid")
     first = days.first or last - timedelta(days=last.weekday(), weeks=_WEEKS - 1)
     if not 0 <= (last - first).days < MAX_DAYS:
         bound = f"more than {MAX_DAYS - 1} days before it"
