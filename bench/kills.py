@@ -161,7 +161,7 @@ def run(rounds: int, seed: int, url: str | None = None) -> tuple[Journal, list[s
             if number % 10 == 0:
                 print(f"round {number}: {len(journal.acknowledged)} acknowledged of {journal.sent} sent", flush=True)
         wrong = check(plain, data, journal, log)
-        wrong += [line for line in log.read_text().splitlines() if "Traceback" in line]
+        wrong += [f"in the log: {text[-300:]}" for text in log.read_text().split("Traceback")[1:]]
     return journal, wrong
 
 

@@ -118,18 +118,25 @@ def read_or_create_key(folder: Path) -> bytes:
         The key file cannot be written, or is invalid.
     """
     path = folder / KEY_FILE
-    partial = path.with_name(f"{KEY_FILE}.{secrets.token_hex(8)}")
-    try:
-        if not path.exists():
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_hex(_KEY_BYTES))
+    if not path.exists():
+        partial = path.with_name(f"{KEY_FILE}.{secrets.token_hex(8)}")
+        try:
+            _write_key(partial)
             with suppress(FileExistsError):
                 path.hardlink_to(partial)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
+        finally:
+            with suppress(OSError):  # it is of no use, and does no harm
+                partial.unlink(missing_ok=True)
     return read_key(folder)
+
+
+def _write_key(path: Path) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(_KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def log() -> structlog.stdlib.BoundLogger:

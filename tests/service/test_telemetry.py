@@ -2,6 +2,7 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
@@ -120,3 +121,29 @@ def test_the_request_id_is_unset_at_the_end() -> None:
         pass
 
     assert "request_id" not in structlog.contextvars.get_contextvars()
+
+
+def test_a_left_over_that_cannot_be_deleted_does_not_keep_the_service_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "unlink", fail)
+
+    key = read_or_create_key(tmp_path)
+
+    assert read_or_create_key(tmp_path) == key
+    assert len(list(tmp_path.glob("log.key.*"))) == 1
+
+
+@pytest.mark.parametrize("call", ["open", "fsync"])
+def test_a_key_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, call, fail)
+
+    with pytest.raises(ConfigurationError, match=r"log\.key cannot be written: No space left on device"):
+        read_or_create_key(tmp_path)
+    assert list(tmp_path.iterdir()) == []
