@@ -7,6 +7,7 @@ _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # ITU-T T.81 
 _WITHOUT_SEGMENT = {0x01, *range(0xD0, 0xD8)}  # markers TEM, RSTn
 _SOC_SIZ = b"\xff\x4f\xff\x51"  # ITU-T T.800 A.4.1, A.5.1
 _END = b"\xff\xd9"  # EOI, EOC
+_MAX_TILES = 65535  # ITU-T T.800 B.3
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ def _jpeg2000(frame: bytes) -> Stream | None:
     start = frame.find(_SOC_SIZ, 0, 4096)  # some writers leave it inside JP2 boxes
     if start < 0 or start + 43 > len(frame):
         return None
-    width, height, left, top = struct.unpack_from(">4L", frame, start + 8)  # Xsiz Ysiz XOsiz YOsiz
+    grid = struct.unpack_from(">8L", frame, start + 8)  # Xsiz Ysiz XOsiz YOsiz XTsiz YTsiz XTOsiz YTOsiz
+    width, height, left, top = grid[:4]
     components, depth = struct.unpack_from(">HB", frame, start + 40)  # Csiz Ssiz, ITU-T T.800 table A.11
+    if not 0 < _tiles(*grid[0::2]) * _tiles(*grid[1::2]) <= _MAX_TILES:
+        return None
     return Stream(height - top, width - left, components, (depth & 0x7F) + 1, bool(depth & 0x80), start)
+
+
+def _tiles(end: int, start: int, size: int, origin: int) -> int:
+    """Return the number of tiles along an axis; 0 where the first does not hold the image's origin, ITU-T T.800 B.3.
+
+    OpenJPH counts for minutes where the tiles begin after the image.
+    """
+    valid = origin <= start < min(end, origin + size)
+    return -((origin - end) // size) if valid else 0

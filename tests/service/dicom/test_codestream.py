@@ -31,6 +31,34 @@ def test_jpeg_2000_by_hand():
 
 
 @pytest.mark.parametrize(
+    ("tiles", "valid"),
+    [
+        ((70, 50, 0, 0), True),
+        ((2**32 - 1, 2**32 - 1, 0, 0), True),
+        ((10, 10, 10, 20), True),
+        ((1, 1, 10, 20), True),
+        ((1, 1, 9, 19), False),  # the first tile is before the image
+        ((70, 50, 11, 0), False),  # it is after it
+        ((248, 2**32 - 2, 2**32 - 1, 0), False),  # OpenJPH looped for minutes
+        ((0, 50, 0, 0), False),
+    ],
+)
+def test_the_first_tile_holds_the_origin_of_the_image(tiles, valid):
+    """ITU-T T.800 B.3."""
+    grid = struct.pack(">8L", 70, 50, 10, 20, *tiles)
+    stream = b"\xff\x4f\xff\x51\x00\x29\x00\x00" + grid + b"\x00\x01\x8d\x01\x01"
+
+    assert (describe(stream) is not None) == valid
+
+
+def test_an_image_has_at_most_65535_tiles():
+    for side, valid in ((255, True), (256, False)):
+        grid = struct.pack(">8L", side, side, 0, 0, 1, 1, 0, 0)
+        stream = b"\xff\x4f\xff\x51\x00\x29\x00\x00" + grid + b"\x00\x01\x07\x01\x01"
+        assert (describe(stream) is not None) == valid
+
+
+@pytest.mark.parametrize(
     "frame", [b"", b"\xff", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\x4f\xff\x51", ramp(4, 4).tobytes()]
 )
 def test_bytes_that_are_no_stream_declare_nothing(frame):
