@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from pynetdicom.association import Association
 
 from service.associations import Dimse
 from service.dimse.acceptor import Acceptor
@@ -132,6 +133,23 @@ def test_what_pynetdicom_cannot_decode_ends_the_association_and_fills_no_log(log
 
     assert len(log.getvalue()) < 500
     assert "Tweety" not in log.getvalue()
+
+
+def test_a_connection_for_which_no_thread_can_be_started_is_closed_and_the_next_is_served(
+    log: StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: Association) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("can't start new thread")
+
+    with accepting() as port:
+        monkeypatch.setattr(Association, "start", start)
+        with peer.connected(port) as connection:
+            assert peer.receive(connection) is None
+        assert echoes(port)
+
+    assert log.getvalue().count("\n") == 1
+    assert "RuntimeError" in log.getvalue()
 
 
 @pytest.mark.parametrize("crowds", [1, pytest.param(10, marks=pytest.mark.soak)])
