@@ -8,6 +8,8 @@ _WITHOUT_SEGMENT = {0x01, *range(0xD0, 0xD8)}  # markers TEM, RSTn
 _SOC_SIZ = b"\xff\x4f\xff\x51"  # ITU-T T.800 A.4.1, A.5.1
 _END = b"\xff\xd9"  # EOI, EOC
 _MAX_TILES = 65535  # ITU-T T.800 B.3
+_COD, _COC, _QCD, _QCC, _SOT = 0x52, 0x53, 0x5C, 0x5D, 0x90  # ITU-T T.800 table A.2
+_MAX_LEVELS = 32  # of the wavelet, ITU-T T.800 table A.15
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,34 @@ def describe(frame: bytes) -> Stream | None:
 def is_complete(frame: bytes) -> bool:
     """Whether the stream has its end marker; decoders fill the rest of a truncated stream with grey."""
     return _END in frame.rstrip(b"\0")[-8:]  # some writers pad it with FF
+
+
+def has_all_steps(stream: bytes) -> bool:
+    """Whether a JPEG 2000 code stream has a quantisation step for each subband; OpenJPH reads beyond those it has.
+
+    ITU-T T.800 A.6.1, A.6.2, A.6.4, A.6.5: what COC and QCC state of a component goes before COD and QCD. Other streams
+    have all they need.
+    """
+    if not stream.startswith(_SOC_SIZ):
+        return True
+    header = _main_header(stream)
+    # Levels of the wavelet, after the index of the component, style, progression, layers and transformation
+    levels = (header[_COC][2:3] if _COC in header else header.get(_COD, b"")[5:6]) or b"\xff"
+    steps = header[_QCC][1:] if _QCC in header else header.get(_QCD, b"")
+    subbands = 3 * levels[0] + 1
+    needed = {0: 1 + subbands, 1: 3, 2: 1 + 2 * subbands}  # bytes by style, ITU-T T.800 table A.28
+    return levels[0] <= _MAX_LEVELS and len(steps) >= needed.get(steps[0] & 0x1F if steps else -1, len(steps) + 1)
+
+
+def _main_header(stream: bytes) -> dict[int, bytes]:
+    """Return the parameters of the last segment of each kind before the first tile part."""
+    segments: dict[int, bytes] = {}
+    position = 2
+    while position + 4 <= len(stream) and (marker := stream[position + 1]) != _SOT:
+        end = position + 2 + max(int.from_bytes(stream[position + 2 : position + 4], "big"), 2)
+        segments[marker] = stream[position + 4 : end]
+        position = end
+    return segments
 
 
 def _jpeg(frame: bytes) -> Stream | None:

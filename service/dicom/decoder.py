@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 
 from service.dicom.codecs import Samples, decode_htj2k, decode_jpeg, decode_jpeg2000, decode_jpeg_ls, decode_rle
-from service.dicom.codestream import Stream, describe, is_complete
+from service.dicom.codestream import Stream, describe, has_all_steps, is_complete
 from service.dicom.elements import integer, name
 from service.dicom.fragments import encoded_frames, native_pixels
 from service.dicom.outcome import stated
@@ -120,6 +120,8 @@ def stream_of(dataset: Dataset) -> tuple[bytes, Stream]:
         raise _corrupt("has several samples per pixel in its code stream")
     if not is_complete(frame):
         raise _corrupt("ends before its image does")
+    if not has_all_steps(frame[stream.start :]):
+        raise _corrupt("has no quantisation step for a subband")
     return frame[stream.start :], stream
 
 

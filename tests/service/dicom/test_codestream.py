@@ -4,7 +4,7 @@ import pytest
 from pydicom.encaps import get_frame
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
-from service.dicom.codestream import Stream, describe, is_complete
+from service.dicom.codestream import Stream, describe, has_all_steps, is_complete
 from tests.factories import chest, compressed_dataset, noise, ramp
 
 
@@ -69,3 +69,52 @@ def test_bytes_that_are_no_stream_declare_nothing(frame):
 @pytest.mark.parametrize("tail", [b"\xff\xd9", b"\xff\xd9\0\0\0", b"\xff\xd9\xff\xff"])
 def test_a_padded_stream_is_complete(tail):
     assert is_complete(b"data" + tail)
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def header(*segments: bytes) -> bytes:
+    """Return a main header: SOC, SIZ, the segments, and the SOT of a tile part, after which nothing counts."""
+    size = struct.pack(">H8LH3B", 0, 70, 50, 0, 0, 70, 50, 0, 0, 1, 7, 1, 1)
+    return b"\xff\x4f" + segment(0x51, size) + b"".join(segments) + b"\xff\x90" + segment(0x5C, b"\x20" + bytes(99))
+
+
+def cod(levels: int) -> bytes:
+    """Return Scod, progression, layers, transformation of components, levels, code blocks, style, wavelet."""
+    return segment(0x52, bytes([0, 2, 0, 1, 0, levels, 4, 4, 0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("segments", "whole"),
+    [
+        ((cod(5), segment(0x5C, b"\x20" + bytes(16))), True),  # 3 x 5 + 1 steps of a byte
+        ((cod(5), segment(0x5C, b"\x20" + bytes(15))), False),
+        ((cod(5), segment(0x5C, b"\x20")), False),  # OpenJPH crashed
+        ((cod(5), segment(0x5C, b"")), False),
+        ((cod(5), segment(0x5C, b"\x42" + bytes(32))), True),  # steps of two bytes
+        ((cod(5), segment(0x5C, b"\x42" + bytes(31))), False),
+        ((cod(32), segment(0x5C, b"\x41" + bytes(2))), True),  # derived from one
+        ((cod(32), segment(0x5C, b"\x41\0")), False),
+        ((cod(0), segment(0x5C, b"\x20\0")), True),
+        ((cod(33), segment(0x5C, b"\x20" + bytes(200))), False),
+        ((cod(5), segment(0x5C, b"\x03" + bytes(200))), False),  # no such style
+        ((cod(5),), False),
+        ((segment(0x5C, b"\x20" + bytes(16)),), False),
+        ((segment(0x52, b"\0"), segment(0x5C, b"\x20" + bytes(16))), False),
+        # Those of the component
+        ((cod(5), segment(0x53, b"\0\0\1\4\4\0\1"), segment(0x5C, b"\x20" + bytes(4))), True),
+        ((cod(1), segment(0x53, b"\0\0\5\4\4\0\1"), segment(0x5C, b"\x20" + bytes(4))), False),
+        ((cod(5), segment(0x5C, b"\x20"), segment(0x5D, b"\0\x20" + bytes(16))), True),
+        ((cod(5), segment(0x5C, b"\x20" + bytes(16)), segment(0x5D, b"\0\x20")), False),
+    ],
+)
+def test_a_stream_needs_a_quantisation_step_for_each_subband(segments, whole):
+    assert has_all_steps(header(*segments)) == whole
+
+
+def test_other_streams_and_broken_headers_do_not_matter():
+    assert has_all_steps(b"\xff\xd8\xff")
+    assert not has_all_steps(b"\xff\x4f\xff\x51" + bytes(50))
+    assert not has_all_steps(b"\xff\x4f\xff\x51\0")
