@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from service.confinement import Confinement
 
 from model.region import region
+from service.cage_settings import Confinement
 from service.dicom.policy import Policy
 from service.dicom.vocabulary import Meaning
 from service.errors import UnsuitableImage

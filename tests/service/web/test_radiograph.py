@@ -128,7 +128,7 @@ def test_a_ruler_measures_by_the_spacing_of_the_file(viewer: Tab) -> None:
         viewer.page.locator("#measurement-list button").first.click()
         viewer.page.get_by_text("Measurement deleted").wait_for()
     viewer.page.wait_for_selector("#measurements", state="hidden")
-    assert viewer.page.locator("text.length").count() == 0
+    viewer.page.wait_for_selector("text.length", state="detached")
 
 
 def test_pixels_that_are_not_square_are_drawn_as_they_are(tab: Tab, predictions: list[Any]) -> None:

@@ -62,7 +62,7 @@ def test_a_run_that_is_resumed_after_each_epoch_ends_with_the_same_tensors(
 def test_training_learns(canvases: Canvases, small: TrainConfig, tmp_path: Path) -> None:
     brightness = canvases.pixels.mean((1, 2))
     targets = np.repeat((brightness > np.median(brightness))[:, None], 14, 1).astype(np.float32)
-    config = replace(small, stages=("global",), epochs=(30, 1, 1), learning_rates=(3e-3, 1, 1), balance=False)
+    config = replace(small, stages=("global",), epochs=(60, 1, 1), learning_rates=(3e-3, 1, 1), balance=False)
     (tmp_path / "run").mkdir()
     history = fit.fit(
         create_fabric_for(config), start(config), Data(labelled(canvases, targets), None), config, tmp_path / "run"
