@@ -25,7 +25,7 @@ from pathlib import Path
 import httpx
 
 from bench.processes import memory_bytes, tree, workers
-from tests.hostile.generators import Input, good, make, names
+from tests.hostile.generators import Input, good, large, make, names
 from tests.service.dimse import peer
 from tests.service.dimse.serving import Process, acceptor, environment, service
 
@@ -47,6 +47,8 @@ class Running:
     dimse: Process
     client: httpx.Client
     read: dict[Path, int] = field(default_factory=dict)
+    workers: set[int] = field(default_factory=set)  # all decoder processes that were seen
+    reasons: int = 0  # in the log, for one of them to be replaced
 
     def new_lines(self) -> list[dict[str, object]]:
         """Return what both have logged since the last call."""
@@ -92,8 +94,11 @@ def run(some: list[str], artefact: Path, folder: Path, report: Report, warm: int
     folder.mkdir(parents=True, exist_ok=True)
     with _running(artefact, folder) as running, ThreadPoolExecutor(CLIENTS) as threads:
         _check_good(running, f"good/{some[0]}", report)
-        before = 0
-        known = workers(running.http.process.pid)
+        # Every decoder process is started, and keeps what memory it needs for a radiograph of full size.
+        bodies = [large(f"large/{number}") for number in range(2 * CLIENTS)]
+        list(threads.map(lambda body: _by_http(running, Input("large", "predictions", body)), bodies))
+        running.workers = workers(running.http.process.pid)
+        before, growth = 0, 1.0
         for start in range(0, len(some), BATCH):
             batch = some[start : start + BATCH]
             for input_, answer, seconds in threads.map(lambda name: _sent(running, make(name)), batch):
@@ -102,14 +107,15 @@ def run(some: list[str], artefact: Path, folder: Path, report: Report, warm: int
                 if seconds > SLOW_SECONDS or " 500" in answer or "broken" in answer:
                     _keep(input_, f"{answer} after {seconds:.1f} s", folder, report)
             _check_good(running, f"good/{batch[-1]}", report)
-            known = _check_log(running, known, batch, report)
+            _check_log(running, batch, report)
             memory = memory_bytes(tree(running.http.process.pid) | tree(running.dimse.process.pid))
             if start + len(batch) <= warm:
                 before = memory
             elif before:
-                report.growth = max(report.growth, memory / before)
-        if report.growth > GROWTH:
-            report.failures.append(f"memory grew to {report.growth:.2f} times, in {some[0]} to {some[-1]}")
+                growth = max(growth, memory / before)
+        report.growth = max(report.growth, growth)
+        if growth > GROWTH:
+            report.failures.append(f"memory grew to {growth:.2f} times, in {some[0]} to {some[-1]}")
 
 
 @contextmanager
@@ -180,20 +186,23 @@ def _check_good(running: Running, name: str, report: Report) -> None:
         report.failures.append(f"{name}: HTTP {response.status_code}, DIMSE {status:04X}")
 
 
-def _check_log(running: Running, known: set[int], batch: list[str], report: Report) -> set[int]:
-    """Look for unexpected errors, and for processes that were replaced more often than the log says why."""
+def _check_log(running: Running, batch: list[str], report: Report) -> None:
+    """Look for unexpected errors, and for decoder processes that were replaced more often than the log says why.
+
+    A process is replaced when the next file needs it, which may be in a later batch.
+    """
     span = f"{batch[0]} to {batch[-1]}"
-    lines = running.new_lines()
-    for line in lines:
+    for line in running.new_lines():
         if line.get("event") in ("unexpected", "no JSON"):
             report.failures.append(f"{span}: in the log {json.dumps(line)[:600]}")
-    living = workers(running.http.process.pid)
-    replaced = len(living - known)
-    report.replaced += replaced
-    reasons = sum(REASONS.get(str(line.get("code")), 0) for line in lines)
-    if replaced > reasons:
-        report.failures.append(f"{span}: {replaced} decoder processes are new, and the log has {reasons} reasons")
-    return living
+        running.reasons += REASONS.get(str(line.get("code")), 0)
+    new = workers(running.http.process.pid) - running.workers
+    running.workers |= new
+    report.replaced += len(new)
+    running.reasons -= len(new)
+    if running.reasons < 0:
+        report.failures.append(f"{span}: the log has no reason for {-running.reasons} new decoder processes")
+        running.reasons = 0
 
 
 def _keep(input_: Input, answer: str, folder: Path, report: Report) -> None:

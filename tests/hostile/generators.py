@@ -66,6 +66,16 @@ def good(name: str) -> bytes:
     return dicom.written(_radiograph("native", name))
 
 
+def large(name: str) -> bytes:
+    """Return a radiograph of 2,816 x 2,816 pixels of 12 bits, as large as those of detectors.
+
+    Its values take nearly as much memory as a decoder process keeps in one piece, `service.prediction.freed_memory`.
+    """
+    side = 11 * SIZE
+    pixels = b"".join(dicom.us(row % 4096) * side for row in range(side))
+    return dicom.written(dicom.radiograph(pixels, side, side, 12, dicom.EXPLICIT, instance(name)))
+
+
 def instance(name: str) -> str:
     """Return a UID that belongs to a name, so that no two inputs are one instance."""
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, name).int}"
