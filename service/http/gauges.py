@@ -68,7 +68,11 @@ class Gauges(Collector):
 
     def _load(self) -> Iterator[Metric]:
         places = self._pipeline.places
-        yield _gauge("triage_ready", "1 if the service is ready, as /readyz says.", float(self._is_ready()))
+        yield _gauge(
+            "triage_ready",
+            "1 once the self-test has passed; storage and database have gauges of their own.",
+            float(self._is_ready()),
+        )
         yield _gauge("triage_places", "Places for files that are decoded.", places.count)
         yield _gauge("triage_places_free", "Free places for files that are decoded.", places.free)
         arriving = self._pipeline.arrivals.size
