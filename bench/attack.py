@@ -23,8 +23,8 @@ from pathlib import Path
 import httpx
 
 from bench.prevalence import ROOT
+from bench.processes import tree_mib
 from bench.scores import table
-from bench.speed.memory import memory
 from service.settings import SHIPPED_ARTEFACT
 from tests.service.dimse.serving import TRIAGE, acceptor, dcmtk, environment, service
 
@@ -240,13 +240,13 @@ def run(
     """Attack for a time, and send good requests meanwhile and afterwards."""
     count, seconds = size
     outcome = Outcome(attack.__name__.replace("_", " "))
-    before = sum(map(memory, pids))
+    before = sum(map(tree_mib, pids))
     try:
         with attack(target, count):
             end = time.monotonic() + seconds
             while time.monotonic() < end or not outcome.good_seconds:
                 outcome.good_seconds.append(_timed(good))
-                outcome.mib = max(outcome.mib, sum(map(memory, pids)) - before)
+                outcome.mib = max(outcome.mib, sum(map(tree_mib, pids)) - before)
                 time.sleep(0.2)
         outcome.good_seconds.append(_timed(good))
     except (AssertionError, OSError, httpx.HTTPError) as error:

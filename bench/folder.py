@@ -23,8 +23,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from bench.processes import tree_mib
 from bench.scores import table
-from bench.speed.memory import memory
 from service.artefact.file import load
 from service.dicom.canvas import canvas
 from service.dicom.radiograph import radiograph
@@ -102,7 +102,7 @@ def command(folder: Path, output: Path, artefact: Path, files: int) -> Run:
     for rows in _rows(output, process):
         marks.append((rows, time.perf_counter()))
         if rows < files:
-            used.append((rows, memory(process.pid)))
+            used.append((rows, tree_mib(process.pid)))
     _, err = process.communicate()
     assert process.returncode == 0, err.decode()
     assert marks[-1][0] == files

@@ -21,6 +21,11 @@ def memory_bytes(processes: set[int]) -> int:
     return sum(_proportional_bytes(number) for number in processes)
 
 
+def tree_mib(root: int) -> float:
+    """Return the memory of a process and all below it in MiB."""
+    return memory_bytes(tree(root)) / 2**20
+
+
 def workers(root: int) -> set[int]:
     """Return the decoder processes of a service."""
     return {number for number in tree(root) if "multiprocessing.spawn" in _text(_PROC / str(number) / "cmdline")}

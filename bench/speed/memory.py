@@ -4,8 +4,8 @@ Small radiographs: what leaks is counted by the request, and a large one would o
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+from bench.processes import tree_mib
 from bench.scores import table
 from bench.speed.client import Connection
 from bench.speed.figure import Figure, Report, ratio
@@ -26,26 +26,6 @@ def measure(run: Run) -> None:
         return [_after(run, film, run.size.requests // _PARTS) for _ in range(_PARTS)]
 
     run.kept.once(f"MiB after each 1/{_PARTS} of {run.size.requests} requests", curve)
-
-
-def tree(pid: int) -> set[int]:
-    """Return a process and all below it."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):  # it has ended
-            continue
-    found, size = {pid}, 0
-    while len(found) > size:
-        size = len(found)
-        found |= {child for child, parent in parents.items() if parent in found}
-    return found
-
-
-def memory(pid: int) -> float:
-    """Return the memory of a process tree in MiB; pages that processes share count once."""
-    return sum(_proportional(each) for each in tree(pid)) / 1024
 
 
 def report(results: Results) -> Report:
@@ -76,15 +56,7 @@ def _after(run: Run, film: Film, count: int) -> float:
 
     with ThreadPoolExecutor(_CLIENTS) as pool:
         list(pool.map(client, range(_CLIENTS)))
-    return memory(run.pid)
-
-
-def _proportional(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    return tree_mib(run.pid)
 
 
 SECTION = Section("memory", "Memory", measure, report, served=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.prevalence import ROOT
+from bench.processes import tree, tree_mib
 from bench.speed import archive, codecs, command, floor, machine, memory, open_loop, peers, start, throughput
 from bench.speed.client import Answer, Connection, Request
 from bench.speed.figure import Figure, bars
@@ -106,9 +107,9 @@ def test_the_archives_hold_what_was_sent(served: Process, tmp_path: Path) -> Non
 
 
 def test_memory_is_that_of_all_processes(served: Process, tmp_path: Path) -> None:
-    own = memory.memory(served.process.pid)
+    own = tree_mib(served.process.pid)
     assert own > 100
-    assert len(memory.tree(served.process.pid)) > 2
+    assert len(tree(served.process.pid)) > 2
     [curve] = measured(memory.SECTION, tmp_path, served).rows.values()
     assert max(curve) < 10 * own
 

@@ -15,7 +15,7 @@ from zipfile import ZipFile
 import httpx
 import pytest
 
-from bench.speed.memory import memory
+from bench.processes import tree_mib
 from tests.factories import dicom_bytes, noise
 from tests.service.dimse.serving import TRIAGE, Process, environment, service
 
@@ -89,7 +89,7 @@ def test_cve_2026_5439_a_zip_file_is_refused_without_a_look_inside(target: Targe
 
 def test_cve_2026_5440_a_length_of_four_gigabytes_allocates_nothing(target: Target) -> None:
     key = target.http.headers["Authorization"]
-    before = memory(target.served.process.pid)
+    before = tree_mib(target.served.process.pid)
     for path in ("/v1/predictions", "/v1/worklist/search"):
         for length in (2**32 - 1, 2**63 - 1, 10**18):
             head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nContent-Type: application/dicom\r\n"
@@ -97,7 +97,7 @@ def test_cve_2026_5440_a_length_of_four_gigabytes_allocates_nothing(target: Targ
                 target.served.port, f"{head}Connection: close\r\nContent-Length: {length}\r\n\r\n".encode()
             )
             assert answer.startswith(b"HTTP/1.1 413 "), answer[:200]
-    assert memory(target.served.process.pid) < before + 64
+    assert tree_mib(target.served.process.pid) < before + 64
 
 
 def test_cve_2026_5663_shell_characters_are_in_no_file_name_or_log_line(target: Target) -> None:
