@@ -8,15 +8,15 @@ from typing import Any
 import h11
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
+from service import telemetry
 from service.errors import InvalidRequest, TriageError, UploadIdle
 from service.http import problems
 from service.http.connections import Connections
 from service.http.envelope import SAFE_HEADERS
 from service.http.pace import Pace
-from service.telemetry import log
 
 _PART = 2**18  # bytes of an answer that are sent at once
 
@@ -80,12 +80,15 @@ class Connection(H11Protocol):
 
     def refuse(self, error: TriageError) -> None:
         """Answer an error in place of a request, and close the connection."""
-        answer = problems.answer(error)
-        more = {"Connection": "close", "X-Request-Id": secrets.token_hex(8), **SAFE_HEADERS}
+        request_id = secrets.token_hex(8)
+        with telemetry.request(request_id):
+            answer = problems.answer(error)
+        more = {"Connection": "close", "X-Request-Id": request_id, **SAFE_HEADERS}
         headers = [*answer.raw_headers, *((name.encode(), value.encode()) for name, value in more.items())]
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            status = answer.status_code
             for event in (
-                h11.Response(status_code=answer.status_code, headers=headers),
+                h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status]),
                 h11.Data(data=bytes(answer.body)),
                 h11.EndOfMessage(),
             ):
@@ -158,7 +161,7 @@ class Connection(H11Protocol):
                 async with asyncio.timeout(pace.left):
                     await self.flow.drain()
         except TimeoutError:
-            log().warning("an answer was cut off: its client does not read it")
+            telemetry.log().warning("an answer was cut off: its client does not read it")
             self.cut()
         finally:
             self._all.proceed(self)

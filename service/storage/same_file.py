@@ -40,7 +40,8 @@ class SameFile:
         except OSError:
             same = False
         if not same:
-            raise Overloaded(f"{self._what} is gone or has been replaced; restore it and restart the service", CODE)
+            what_to_do = "put it back, or restart the service to use what is there"
+            raise Overloaded(f"{self._what} is gone or has been replaced; {what_to_do}", CODE)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -101,6 +101,8 @@ def problem(answer: bytes) -> tuple[int, str]:
     names = {line.partition(b":")[0].lower() for line in head.splitlines()[1:]}
     assert {name.lower().encode() for name in SAFE_HEADERS} <= names
     assert {b"x-request-id", b"content-length"} <= names
+    assert head.split(b"\r\n")[0].split(b" ", 2)[2], "a reason phrase"
+    assert json.loads(body)["request_id"].encode() in head
     return int(head.split()[1]), json.loads(body)["code"]
 
 
