@@ -1,7 +1,6 @@
 """Answers of WADO-RS: multipart bodies, streams, and what a client may keep."""
 
 from collections.abc import AsyncIterator, Sequence
-from itertools import chain
 
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
@@ -34,8 +33,8 @@ def boundary(headers: dict[str, str]) -> str:
 def multipart(encoding: Encoding, contents: Sequence[bytes], headers: dict[str, str]) -> Response:
     """Return contents of one encoding, one part each, without a copy of them all."""
     limit = boundary(headers)
-    heads = [head(limit, encoding.content_type)] * len(contents)
-    pieces = [*chain.from_iterable(zip(heads, contents, [_END_OF_PART] * len(contents), strict=True)), end(limit)]
+    first = head(limit, encoding.content_type)
+    pieces = [piece for content in contents for piece in (first, content, _END_OF_PART)] + [end(limit)]
 
     async def body() -> AsyncIterator[bytes]:
         for piece in pieces:
