@@ -188,18 +188,18 @@ def repeated_frames(target: Target, _count: int) -> AbstractContextManager[None]
 
 
 def unread_pixels(target: Target, count: int) -> AbstractContextManager[None]:
-    """Large answers that nobody reads."""
+    """Ask for large answers, and read none."""
     return holding(target.port, count, _head("GET", f"/v1/predictions/{target.prediction}/pixels", target.read_key))
 
 
 def unread_studies(target: Target, count: int) -> AbstractContextManager[None]:
-    """Studies that nobody reads."""
+    """Ask for whole studies, and read none."""
     path = target.instance.partition("/series/")[0]
     return holding(target.port, count, _head("GET", path, target.read_key))
 
 
 def unread_events(target: Target, count: int) -> AbstractContextManager[None]:
-    """Event streams that nobody reads."""
+    """Listen to events, and read none."""
     return holding(target.port, count, _head("GET", "/v1/events", target.read_key))
 
 
@@ -296,7 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     chosen = [each for each in ATTACKS if not options.only or each.__name__ in options.only.split(",")]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # of the attacker
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the attacker holds more connections than the service may
     outcomes = []
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as (target, key, pids):
         good = good_requests(target, key)

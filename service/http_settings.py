@@ -45,7 +45,7 @@ class Http(Group):
         ge=1,
         le=100_000,
         description="connections at once, fewer where the limit on open files is lower; over it, the one that has "
-        "waited longest for its request is closed",
+        "waited longest for its client is closed",
     )
     head_seconds: float = Field(10.0, gt=0, description="maximum seconds until the head of a request has arrived")
     max_unread_bytes: int = Field(

@@ -16,7 +16,7 @@ from service.errors import MalformedDicom
 
 UTF_8 = "ISO_IR 192"
 
-_MOST_BYTES = 2**18  # of text that is decoded: a second's work at worst; headers have some thousand
+_MOST_BYTES = 2**18  # Decoding so many takes a second at worst; a header has some thousands.
 _MULTIPLE = ("LO", "SH", "UC", "PN", "CS")  # a backslash separates values
 # The VRs to which Specific Character Set applies, PS3.5 6.1.2.2, and CS, which files do not keep to the ASCII of 6.2
 _TEXT = (*_MULTIPLE, "LT", "ST", "UT")

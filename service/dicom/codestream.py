@@ -9,7 +9,7 @@ _SOC_SIZ = b"\xff\x4f\xff\x51"  # ITU-T T.800 A.4.1, A.5.1
 _END = b"\xff\xd9"  # EOI, EOC
 _MAX_TILES = 65535  # ITU-T T.800 B.3
 _COD, _COC, _QCD, _QCC, _SOT = 0x52, 0x53, 0x5C, 0x5D, 0x90  # ITU-T T.800 table A.2
-_MAX_LEVELS = 32  # of the wavelet, ITU-T T.800 table A.15
+_MAX_LEVELS = 32  # levels of the wavelet transform, ITU-T T.800 table A.15
 
 
 @dataclass(frozen=True)

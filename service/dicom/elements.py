@@ -15,9 +15,8 @@ from pydicom.dataelem import RawDataElement
 from service.errors import MalformedDicom
 
 UID = re.compile(r"[0-9]+(\.[0-9]+)+")  # PS3.5 9.1; at most 64 characters; archives take leading zeros, too
-_MOST_BYTES = (
-    2**17
-)  # of a value with several numbers or words: 65,536 entries of a table; pydicom takes 1 to 3 us a byte
+# A value with several numbers or words has at most the 65,536 entries of a table; pydicom takes 1 to 3 us a byte.
+_MOST_BYTES = 2**17
 
 
 def name(keyword: str) -> str:

@@ -41,8 +41,8 @@ class Bounds:
     max_pixels: int = 64 * 2**20  # Rows x Columns
     max_depth: int = 32  # nested sequences
     max_elements: int = 20_000  # the real radiographs of the tests have up to 115
-    max_items: int = 5_000  # of all sequences together
-    max_fragments: int = 50_000  # of pixel data
+    max_items: int = 5_000  # in all sequences together
+    max_fragments: int = 50_000  # fragments that pixel data may have
 
 
 @dataclass(frozen=True)
