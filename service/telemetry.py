@@ -8,7 +8,6 @@ UID and the key, `triage hash` finds its lines; from the log alone, the UID cann
 import hashlib
 import hmac
 import logging
-import os
 import secrets
 import traceback
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import TextIO
 import structlog
 
 from service.errors import ConfigurationError
+from service.private_file import write_private
 
 LOGGERS = ("service", "uvicorn.error")  # those of other libraries are dropped: they may quote values, paths, addresses
 KEY_FILE = "log.key"
@@ -121,7 +121,7 @@ def read_or_create_key(folder: Path) -> bytes:
     if not path.exists():
         partial = path.with_name(f"{KEY_FILE}.{secrets.token_hex(8)}")
         try:
-            _write_key(partial)
+            write_private(partial, secrets.token_hex(_KEY_BYTES).encode())
             with suppress(FileExistsError):
                 path.hardlink_to(partial)
         except OSError as error:
@@ -130,13 +130,6 @@ def read_or_create_key(folder: Path) -> bytes:
             with suppress(OSError):  # it is of no use, and does no harm
                 partial.unlink(missing_ok=True)
     return read_key(folder)
-
-
-def _write_key(path: Path) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(_KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def log() -> structlog.stdlib.BoundLogger:

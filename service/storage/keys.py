@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import ConfigurationError, NotFound
+from service.private_file import write_private
 from service.storage.database import Database
-from service.storage.private_file import write_private
 from service.storage.tables import KEYS
 
 Scope = Literal["predict", "read", "admin"]

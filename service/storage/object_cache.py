@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from service.storage.private_file import create_private
+from service.private_file import create_private
 from service.storage.record import check_id
 from service.telemetry import describe, log
 
