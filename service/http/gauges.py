@@ -43,7 +43,7 @@ class Gauges(Collector):
         self._settings, self._pipeline, self._worklist = settings, pipeline, worklist
         self._destinations = tuple(destination.name for destination in settings.sending.destinations)
         self._stored = Lookup(self._look_up)
-        self._disk = Lookup(lambda: shutil.disk_usage(settings.storage.folder))
+        self._disk = Lookup(self._look_at_disk)
         counted.start_at_zero(pipeline.predictor.artefact.card.labels)
         for name in self._destinations:
             for outcome in metrics.SENT:
@@ -82,11 +82,11 @@ class Gauges(Collector):
 
     def _storage(self) -> Iterator[Metric]:
         usage = self._disk.value()
-        yield _gauge("triage_storage_up", "1 if the disk of the storage folder answers.", float(usage is not None))
+        yield _gauge("triage_storage_up", "1 if the disk answers, and the folder of instances is there.", float(usage is not None))
         least = self._settings.storage.min_free_bytes
         yield _gauge("triage_storage_min_free_bytes", "Free bytes below which files are refused.", least)
-        for name, text in (("size", "Size"), ("used", "Used part"), ("free", "Free part")):
-            value = None if usage is None else getattr(usage, "total" if name == "size" else name)
+        values = usage or (None, None, None)
+        for name, text, value in zip(("size", "used", "free"), ("Size", "Used part", "Free part"), values, strict=True):
             yield _gauge(f"triage_storage_{name}_bytes", f"{text} of the disk of the storage folder.", value)
 
     def _is_ready(self) -> bool:
@@ -96,13 +96,18 @@ class Gauges(Collector):
             return False
         return True
 
+    def _look_at_disk(self) -> tuple[int, int, int]:
+        self._pipeline.storage.check_folder()
+        return shutil.disk_usage(self._settings.storage.folder)
+
     def _look_up(self) -> _Stored:
+        self._pipeline.database.check_answers()  # an open SQLite file can be read for as long as it is open
         counts = self._worklist.counts(Filters())
         return _Stored(counts, backlogs(self._pipeline.database, self._destinations))
 
 
 def _database(stored: _Stored | None) -> Iterator[Metric]:
-    yield _gauge("triage_database_up", "1 if the database answers within two seconds.", float(stored is not None))
+    yield _gauge("triage_database_up", "1 if the database answers within two seconds, and is there.", float(stored is not None))
     unread = {} if stored is None else stored.counts.unread
     text = "Unread radiographs on the worklist, by priority; 10,000 stands for that many or more."
     yield _by("triage_unread", text, "priority", unread.items())

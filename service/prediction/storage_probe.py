@@ -36,6 +36,16 @@ class StorageProbe:
         if self._fault is not None:
             raise Overloaded(*self._fault)
 
+    def check_folder(self) -> None:
+        """Check that the folder of instances is the one that was opened. Blocking.
+
+        Raises
+        ------
+        Overloaded
+            `storage_unavailable`
+        """
+        self._instances.check_present()
+
     async def _ask(self) -> tuple[str, str] | None:
         try:
             async with asyncio.timeout(_LONGEST_SECONDS):
@@ -47,5 +57,5 @@ class StorageProbe:
         return None
 
     def _look(self) -> None:
-        self._instances.check_present()
+        self.check_folder()
         self._database.check_answers()

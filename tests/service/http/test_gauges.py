@@ -139,6 +139,19 @@ def test_the_disk_is_that_of_the_storage_folder(client: Client, monkeypatch: pyt
     assert [value(client, f"triage_storage_{name}_bytes") for name in names] == [None] * 3
 
 
+def test_what_is_deleted_under_the_service_is_seen(client: Client, tmp_path: Path) -> None:
+    """The open SQLite file can still be read; the disk of a deleted folder still answers."""
+    folder = client.pipeline.storage._instances.folder.parent
+    for name, metric in (("triage.sqlite", "triage_database_up"), ("instances", "triage_storage_up")):
+        assert value(client, metric) == 1
+        (folder / name).rename(tmp_path / name)
+        assert value(client, metric) == 0
+        assert client.get("/readyz").json()["code"] == "storage_unavailable"
+        (tmp_path / name).rename(folder / name)
+        assert value(client, metric) == 1
+        client.pipeline.storage._next = 0.0  # readyz looks once a second
+
+
 @pytest.mark.parametrize("hangs", [True, False])
 def test_a_database_that_hangs_or_fails_hides_nothing_else(
     client: Client, monkeypatch: pytest.MonkeyPatch, hangs: bool
