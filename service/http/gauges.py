@@ -82,7 +82,8 @@ class Gauges(Collector):
 
     def _storage(self) -> Iterator[Metric]:
         usage = self._disk.value()
-        yield _gauge("triage_storage_up", "1 if the disk answers, and the folder of instances is there.", float(usage is not None))
+        text = "1 if the disk answers, and the folder of instances is there."
+        yield _gauge("triage_storage_up", text, float(usage is not None))
         least = self._settings.storage.min_free_bytes
         yield _gauge("triage_storage_min_free_bytes", "Free bytes below which files are refused.", least)
         values = usage or (None, None, None)
@@ -107,7 +108,8 @@ class Gauges(Collector):
 
 
 def _database(stored: _Stored | None) -> Iterator[Metric]:
-    yield _gauge("triage_database_up", "1 if the database answers within two seconds, and is there.", float(stored is not None))
+    text = "1 if the database answers within two seconds, and is there."
+    yield _gauge("triage_database_up", text, float(stored is not None))
     unread = {} if stored is None else stored.counts.unread
     text = "Unread radiographs on the worklist, by priority; 10,000 stands for that many or more."
     yield _by("triage_unread", text, "priority", unread.items())
