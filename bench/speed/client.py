@@ -7,7 +7,7 @@ import select
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -18,11 +18,12 @@ _SECONDS = 300
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer: its status, its headers by lower-case name, and its body."""
+    """An answer: its status, its headers by lower-case name, its body, and whether 100 Continue came before it."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    admitted: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Connection:
             return answer
         for part in request.parts:
             self._socket.sendall(part)
-        return self._answer()
+        return replace(self._answer(), admitted=True)
 
     def post_until_answered(self, request: Request) -> Answer:
         """Send headers and body at once, and stop at the first byte of an answer, as good clients do.

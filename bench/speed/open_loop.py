@@ -39,6 +39,11 @@ class Exchange:
         """The status of the answer; 0 if there was none."""
         return self.answer.status if self.answer else 0
 
+    @property
+    def admitted(self) -> bool:
+        """Whether the client was told to send the body."""
+        return self.answer is not None and self.answer.admitted
+
 
 def arrivals(rate: float, seconds: float, seed: int = 0) -> list[float]:
     """Return the moments of a Poisson process."""
@@ -117,7 +122,8 @@ def crowded(exchanges: list[Exchange], start: float, end: float) -> Rows:
         "closed without an answer": sum(exchange.status == 0 for _, exchange in counted),
         "statuses": sorted({exchange.status for _, exchange in refused}),
         "without Retry-After": sum("retry-after" not in _headers(exchange) for _, exchange in refused),
-        "refusal": _times([exchange for number, exchange in refused if number % 4]),
+        "refused after the body": sum(exchange.admitted for _, exchange in refused),
+        "refusal": _times([exchange for number, exchange in refused if number % 4 and not exchange.admitted]),
         "refusal of impatient clients": _times([exchange for number, exchange in refused if not number % 4]),
     }
 
@@ -161,7 +167,8 @@ p99 {_ms(moderate["p99"]):.0f} ms from the moment at which a request was due; th
 At {100 * OVER:.0f} %: goodput {number(over["goodput"])} a second; {over["refused"]} of {over["requests"]} refused with
 {", ".join(map(str, over["statuses"])) or "nothing"}, {over["without Retry-After"]} of them without Retry-After;
 {over["closed without an answer"]} connections closed without an answer that could be read. One client in four sends its
-body at once.
+body at once. {over["refused after the body"]} that waited were admitted, and refused only when their body had arrived:
+by then the places of those that are decoded were taken.
 
 {table([["time to a refusal, from the connection on", "p50", "p99"], *refusals])}"""
 

@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from service.dicom_web.catalogue import Catalogue
 
 
-def _catalogue(request: Request) -> Catalogue:
+async def _catalogue(request: Request) -> Catalogue:
     catalogue: Catalogue = request.app.state.catalogue
     return catalogue
 

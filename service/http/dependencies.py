@@ -1,4 +1,7 @@
-"""Annotations by which a route receives the parts of the service that `app.create_app` made."""
+"""Annotations by which a route receives the parts of the service that `app.create_app` made.
+
+The functions are `async`, because FastAPI runs others in a thread, for which a request would wait twice.
+"""
 
 from typing import Annotated
 
@@ -11,27 +14,27 @@ from service.storage.measurements import Measurements
 from service.storage.worklist import Worklist
 
 
-def _pipeline(request: Request) -> Pipeline:
+async def _pipeline(request: Request) -> Pipeline:
     pipeline: Pipeline = request.app.state.pipeline
     return pipeline
 
 
-def _worklist(request: Request) -> Worklist:
+async def _worklist(request: Request) -> Worklist:
     worklist: Worklist = request.app.state.worklist
     return worklist
 
 
-def _measurements(request: Request) -> Measurements:
+async def _measurements(request: Request) -> Measurements:
     measurements: Measurements = request.app.state.measurements
     return measurements
 
 
-def _feed(request: Request) -> Feed:
+async def _feed(request: Request) -> Feed:
     feed: Feed = request.app.state.feed
     return feed
 
 
-def _sender(request: Request) -> Sender:
+async def _sender(request: Request) -> Sender:
     sender: Sender = request.app.state.sender
     return sender
 

@@ -42,7 +42,7 @@ class Opinions(Body):
     history: list[Opinion] = Field(description="all opinions, also replaced and withdrawn ones, oldest first")
 
 
-def _stored(request: Request) -> storage.Opinions:
+async def _stored(request: Request) -> storage.Opinions:
     return storage.Opinions(request.app.state.pipeline.database)
 
 

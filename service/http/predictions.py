@@ -60,7 +60,7 @@ class OverlayOptions(Size):
     )
 
 
-def _width(size: Annotated[Size, Query()]) -> int | None:
+async def _width(size: Annotated[Size, Query()]) -> int | None:
     return size.width
 
 

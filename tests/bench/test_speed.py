@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,9 +94,11 @@ def test_refusals_and_goodput_are_counted_within_the_window() -> None:
         open_loop.Exchange(1.0, 1.0, 1.02, refused),
         open_loop.Exchange(1.0, 1.0, 1.03, Answer(503, {}, b"")),
         open_loop.Exchange(1.0, 1.0, 1.0, None),
+        open_loop.Exchange(1.0, 1.0, 3.0, replace(refused, admitted=True)),
     ]
     row = open_loop.crowded(exchanges, 1, 2)
-    assert (row["goodput"], row["refused"], row["without Retry-After"], row["closed without an answer"]) == (1, 3, 1, 1)
+    assert (row["goodput"], row["refused"], row["without Retry-After"], row["closed without an answer"]) == (1, 4, 1, 1)
+    assert row["refused after the body"] == 1
     assert row["refusal"]["p99"] == pytest.approx(0.0298)
     assert row["refusal of impatient clients"]["p50"] == pytest.approx(0.02)
 

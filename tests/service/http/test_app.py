@@ -1,11 +1,15 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from inspect import iscoroutinefunction
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
-from service.http.app import create_app
+from service.http.app import ROUTERS, create_app
 from service.objects.kinds import DICOM_KINDS
 from service.prediction.stored import StoredPredictions
 from tests.service.serving import Client, client_of, settings_for
@@ -116,3 +120,19 @@ def test_every_reference_of_the_description_leads_somewhere(client: Client) -> N
         place = described
         for name in reference.split("/"):
             place = place[name]
+
+
+def test_no_dependency_of_a_route_waits_for_a_thread() -> None:
+    """FastAPI runs functions that are not `async` in threads, and each costs two turns of a busy event loop."""
+    routes = (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
+    calls = {call for route in routes for dependency in route.dependant.dependencies for call in _calls(dependency)}
+
+    assert len(calls) > 10
+    assert [call for call in calls if not iscoroutinefunction(call) and not iscoroutinefunction(call.__call__)] == []
+
+
+def _calls(dependency: Dependant) -> Iterator[Callable[..., Any]]:
+    assert dependency.call is not None
+    yield dependency.call
+    for inner in dependency.dependencies:
+        yield from _calls(inner)
