@@ -3,6 +3,8 @@
 Latency counts from the moment at which a request should have been sent, so a client that was late hides nothing.
 """
 
+import heapq
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +24,6 @@ from bench.speed.section import Results, Run, Section
 MODERATE, OVER = 0.7, 2.0  # shares of the capacity
 _CLIENTS = 128  # more than the places of the service
 _WARM_UP = 0.2  # share of the window that runs before it
-_TARGET_REFUSAL = 0.1  # seconds
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,10 @@ def measure(run: Run) -> None:
     capacity = run.kept.once("capacity", lambda: closed_loop(run.address, 8, run.size.window, request))["rate"]
 
     def moderate() -> Rows:
-        return calm(
-            send(run.address, arrivals(MODERATE * capacity, warm_up + window), request, lambda _: True), warm_up
-        )
+        moments = arrivals(MODERATE * capacity, warm_up + window)
+        p50, p99 = np.percentile(queue_times(MODERATE, len(os.sched_getaffinity(0))), (50, 99))
+        exchanges = send(run.address, moments, request, lambda _: True)
+        return calm(exchanges, warm_up) | {"ideal": float(p99 / p50)}
 
     def over() -> Rows:
         moments = arrivals(OVER * capacity, warm_up + window / 2)
@@ -99,6 +101,20 @@ def measure(run: Run) -> None:
 
     run.kept.once("moderate", moderate)
     run.kept.once("over", over)
+
+
+def queue_times(load: float, servers: int, requests: int = 200_000) -> list[float]:
+    """Return the time that each request spends in an ideal queue whose servers take the same time for every request.
+
+    The unit is the time in which all servers together do one request.
+    """
+    free = [0.0] * servers
+    times = []
+    for due in arrivals(load, requests / load):
+        ended = max(due, heapq.heappop(free)) + servers
+        heapq.heappush(free, ended)
+        times.append(ended - due)
+    return times
 
 
 def calm(exchanges: list[Exchange], start: float) -> Rows:
@@ -162,7 +178,8 @@ a closed loop: {number(capacity["rate"])} a second.
 
 At {100 * MODERATE:.0f} %: {moderate["answered"]} of {moderate["requests"]} answered, p50 {_ms(moderate["p50"]):.0f} ms,
 p99 {_ms(moderate["p99"]):.0f} ms from the moment at which a request was due; the latest client began
-{_ms(moderate["begun late"]):.0f} ms late.
+{_ms(moderate["begun late"]):.0f} ms late. p99 over p50 of an ideal queue at this load, with a server for each core that
+takes the same time for every request: {number(moderate["ideal"])}.
 
 At {100 * OVER:.0f} %: goodput {number(over["goodput"])} a second; {over["refused"]} of {over["requests"]} refused with
 {", ".join(map(str, over["statuses"])) or "nothing"}, {over["without Retry-After"]} of them without Retry-After;

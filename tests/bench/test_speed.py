@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -84,6 +85,17 @@ def test_a_refusal_reaches_clients_that_wait_and_clients_that_do_not() -> None:
             answered.wait()
             assert (answer.status, answer.headers["retry-after"], answer.body) == (503, "5", b"{}")
         future.result()
+
+
+@pytest.mark.parametrize("load", [0.3, 0.7])
+def test_an_ideal_queue_has_the_mean_time_of_theory(load: float) -> None:
+    """Pollaczek and Khinchine, one server and a constant time: load / (2 (1 - load)) of waiting, and 1 of service."""
+    mean = fmean(open_loop.queue_times(load, 1))
+    assert mean == pytest.approx(1 + load / (2 * (1 - load)), rel=0.02)
+
+
+def test_many_servers_of_an_ideal_queue_keep_nobody_waiting() -> None:
+    assert set(map(round, open_loop.queue_times(0.01, 4, 1000))) == {4}
 
 
 def test_refusals_and_goodput_are_counted_within_the_window() -> None:
