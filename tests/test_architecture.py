@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("service.prediction", "service.sending"),
     ("service.http",),
     ("service.dicom_web", "service.dimse"),
-    ("service.http.app",),
+    ("service.http.app", "service.backfill"),
     ("service.cli",),
 )
 # Imports against the floors, each with its reason.

@@ -15,6 +15,7 @@ import typer
 
 from service import settings, telemetry
 from service.cli import keys
+from service.cli.backfill import backfill
 from service.cli.check import check
 from service.cli.purge import purge
 from service.cli.serve import GRACE_SECONDS, serve
@@ -159,6 +160,7 @@ def hash_uid(
         typer.echo(telemetry.hash_uid(uid.strip(), key))
 
 
+app.command()(backfill)
 app.command()(check)
 app.add_typer(keys.app, name="keys")
 app.command()(purge)

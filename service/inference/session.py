@@ -12,6 +12,7 @@ from service.artefact.file import Artefact, isolate, output_names
 from service.artefact.golden import golden_canvas
 from service.errors import ArtefactError, ConfigurationError, InferenceFailed
 from service.inference.provider import CUDA_OPTIONS, Provider, choose, processors
+from service.settings import Runtime
 
 # Tolerance of probabilities and heat map. Processors differ by 1e-5 (order of sums, vector width), so 1e-3 accepts any
 # processor and still detects other weights; on a GPU, convolutions may use other algorithms.
@@ -137,6 +138,21 @@ class Session:
                     f"allowed {allowed:.2g}",
                     "golden_mismatch",
                 )
+
+
+def proven_session(artefact: Artefact, runtime: Runtime) -> Session:
+    """Make the session that the settings ask for, and check it against the golden outputs.
+
+    Raises
+    ------
+    ArtefactError, ConfigurationError
+    """
+    session = Session(artefact, runtime.provider, runtime.threads)
+    try:
+        session.prove(runtime.max_batch)
+    except InferenceFailed as error:
+        raise ArtefactError(f"{artefact.path}: golden self-test: {error.message}", "golden_failed") from error
+    return session
 
 
 def buckets(largest: int) -> tuple[int, ...]:

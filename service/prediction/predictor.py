@@ -3,34 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from service.artefact.file import load
-from service.artefact.typicality import flags, typical_images
-from service.dicom.canvas import content, to_image
-from service.dicom.radiograph import IDENTITY_VERSION, Header
 from service.dicom.unwindowed import Unwindowed
-from service.errors import ArtefactError, ConfigurationError, InferenceFailed, InputError, Overloaded, TooLarge
+from service.errors import ConfigurationError, InputError, Overloaded, TooLarge
 from service.inference.batcher import Batcher
-from service.inference.session import Outputs, Session
+from service.inference.session import Session, proven_session
 from service.objects.drawing import Drawing, draw
 from service.objects.kinds import Kind, Presentation
 from service.objects.render import render
-from service.objects.site_codes import codes_for
 from service.prediction.cage import Report
 from service.prediction.decoder_settings import decoder_count, decoders
 from service.prediction.decoders import Decoders, File
+from service.prediction.interpreter import Interpreter
 from service.prediction.jobs import Prepared
 from service.settings import Settings
 from service.storage.record import Record
 from service.telemetry import log
 from service.traces import stages
-from service.triage.finding import Finding
-from service.triage.prediction import Network, Prediction, Timings
-from service.triage.rule import Probabilities, triage
-from service.triage.site_rule import rule_for
 
 T = TypeVar("T")
 
@@ -57,11 +48,8 @@ class Predictor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.presentation = Presentation(settings.triage.presentation)
-        self.artefact = load(settings.model.path, settings.model.sha256)
-        card = self.artefact.card
-        self.rule = rule_for(card, settings.triage.stat, settings.triage.high)
-        self._codes = codes_for(card, settings.objects.codes)
-        self._typical = typical_images(self.artefact.card)
+        self._interpreter = Interpreter(settings)
+        self.artefact, self.rule = self._interpreter.artefact, self._interpreter.rule
         self._decoders: Decoders | None = None
         self._batcher: Batcher | None = None
         self.session: Session | None = None
@@ -88,7 +76,9 @@ class Predictor:
         """
         self._decoders, workers = decoders(self._settings), decoder_count(self._settings.limits)
         checks = asyncio.gather(*(self._check_decoder() for _ in range(workers)))
-        session, _ = await asyncio.gather(asyncio.to_thread(self._proven_session), checks)
+        session, _ = await asyncio.gather(
+            asyncio.to_thread(proven_session, self.artefact, self._settings.runtime), checks
+        )
         self.cage = await self._decoders.report()
         if self.cage.missing:
             log().warning("the cage of the decoder processes is incomplete", missing=list(self.cage.missing))
@@ -112,6 +102,11 @@ class Predictor:
         finally:
             await self.close()
 
+    @property
+    def max_file_bytes(self) -> int:
+        """Limit on the bytes of a file."""
+        return self._settings.limits.max_file_bytes
+
     def check_size(self, size: int) -> None:
         """Refuse a file of more bytes than the limit.
 
@@ -119,9 +114,8 @@ class Predictor:
         ------
         TooLarge
         """
-        limit = self._settings.limits.max_file_bytes
-        if size > limit:
-            raise TooLarge(f"expected a file of at most {limit} bytes, got {size}", "file_too_large")
+        if size > self.max_file_bytes:
+            raise TooLarge(f"expected a file of at most {self.max_file_bytes} bytes, got {size}", "file_too_large")
 
     async def prepare(self, file: File) -> Prepared:
         """Read, accept and decode a file.
@@ -148,7 +142,7 @@ class Predictor:
         network_ms = {"queue": queue_ms, "infer": infer_ms}
         stages(network_ms)
         timings_ms = prepared.header.timings_ms | network_ms
-        return self._record(prepared.header, outputs, timings_ms)
+        return self._interpreter.record(prepared.header, outputs, timings_ms)
 
     async def draw(self, record: Record, file: File, drawing: Drawing) -> bytes:
         """Draw a PNG of a record over the display values of its file.
@@ -177,16 +171,6 @@ class Predictor:
         """Apply a function to a file, or to two, in a decoder process; raises as `prepare`."""
         return await _started(self._decoders).examine(file, function, other)
 
-    def _proven_session(self) -> Session:
-        """Make the session, and check it against the golden outputs."""
-        runtime = self._settings.runtime
-        session = Session(self.artefact, runtime.provider, runtime.threads)
-        try:
-            session.prove(runtime.max_batch)
-        except InferenceFailed as error:
-            raise ArtefactError(f"{self.artefact.path}: golden self-test: {error.message}", "golden_failed") from error
-        return session
-
     async def _check_decoder(self) -> None:
         """Start a decoder process and check that it can work within its limits."""
         try:
@@ -196,44 +180,6 @@ class Predictor:
                 raise ConfigurationError(
                     "the decoder processes end at start-up; TRIAGE_LIMITS__DECODE_MEMORY_BYTES may be too small"
                 ) from None
-
-    def _record(self, header: Header, outputs: Outputs, timings_ms: dict[str, float]) -> Record:
-        return Record(
-            study_instance_uid=header.study_instance_uid,
-            series_instance_uid=header.series_instance_uid,
-            sop_instance_uid=header.sop_instance_uid,
-            accession_number=header.accession_number,
-            attributes=header.attributes,
-            display_sha256=header.display_sha256,
-            identity_version=IDENTITY_VERSION,
-            artefact_sha256=self.artefact.sha256,
-            instance_file="",
-            instance_bytes=0,
-            prediction=self._prediction(header, outputs, timings_ms),
-            heat_map=outputs.heat_map,
-            class_maps=outputs.class_maps,
-        )
-
-    def _prediction(self, header: Header, outputs: Outputs, timings_ms: dict[str, float]) -> Prediction:
-        card = self.artefact.card
-        probabilities = Probabilities(outputs.fusion, outputs.global_, outputs.local)
-        result = triage(card.labels, card.operating_points, probabilities, self.rule, card.untrained)
-        frame = (header.height, header.width, card.preprocessing.resize, header.aspect)
-        return Prediction(
-            priority=result.priority,
-            reason=result.reason,
-            margin=result.margin,
-            findings=tuple(map(self._described, result.findings)),
-            box=to_image(outputs.box, *frame),
-            content=content(*frame),
-            flags=(*header.flags, *flags(outputs.class_maps, outputs.heat_map, self._typical)),
-            network=Network(card.name, card.version, self.artefact.sha256),
-            timings_ms=Timings(**{stage: round(duration, 3) for stage, duration in timings_ms.items()}),
-        )
-
-    def _described(self, finding: Finding) -> Finding:
-        references = self.artefact.card.statistics.class_map_quantile or {}
-        return replace(finding, codes=self._codes.get(finding.label), map_reference=references.get(finding.label))
 
 
 def _started(part: T | None) -> T:

@@ -8,7 +8,7 @@ import typer
 
 from training.cli.adopt import adopt
 from training.cli.compare import compare as compare_runs
-from training.cli.data import CACHE_HELP, CacheFolder, Data, DataFolders, check, phantom
+from training.cli.data import CACHE_HELP, CacheFolder, Data, DataFolders, check, pack, phantom
 from training.cli.prevalence import shares
 from training.cli.quantise import quantise
 from training.cli.train import train
@@ -220,6 +220,7 @@ def typical(
 app.command(short_help="Make an artefact that computes with 8-bit integers.")(quantise)
 app.command("compare", short_help="Compare evaluated runs.")(compare_runs)
 app.command(short_help="Check a folder of images before training.")(check)
+app.command(short_help="Decode all images before training.")(pack)
 app.command(short_help="Draw synthetic radiographs.")(phantom)
 
 

@@ -1,4 +1,4 @@
-"""The commands `agcnn check` and `agcnn phantom`, which need no network."""
+"""The commands `agcnn check`, `agcnn pack` and `agcnn phantom`, which need no network."""
 
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +41,27 @@ def check(
         typer.echo(f"agcnn: {line}", err=True)
     if contents.refused:
         raise typer.Exit(2)
+
+
+def pack(
+    data: DataFolders,
+    cache: Annotated[Path, typer.Option(help=f"{CACHE_HELP} Each folder of data has one of its own in it.")],
+    canvas_size: Annotated[int, typer.Option(min=32, help="Side of the canvas in pixels, as in training.")] = 896,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of threads that read images.", show_default="one per processor")
+    ] = None,
+) -> None:
+    """Decode all images of all splits into the cache, so that training finds them there.
+
+    Repeat the command to continue after an interruption. Several of them that fill one cache share the work.
+    """
+    from training.data.sources import cache_of, pack, refuse_equal_names
+
+    with one_line():
+        refuse_equal_names(data)
+        for folder in data:
+            count = pack(folder, canvas_size, cache, workers)
+            typer.echo(f"{cache_of(folder, cache)}: {count} canvases of {canvas_size} pixels")
 
 
 def phantom(  # noqa: PLR0913 - options

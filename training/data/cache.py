@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from model.labels import LABELS
-from training.data.canvas_file import fill, open_file, open_pixels
+from training.data.canvas_file import fill, open_file
+from training.data.joined_pixels import JoinedPixels, name_of, named
 from training.data.pixel_path import Radiographs
 from training.data.processors import processors
 from training.data.sample import Case, Floats, targets
@@ -20,7 +21,7 @@ from training.data.sample import Case, Floats, targets
 
 @dataclass(frozen=True)
 class Canvases:
-    """Canvases in a memory-mapped file, with their metadata; only the file's name is sent to another process.
+    """Canvases in memory-mapped files, with their metadata; only the files' names are sent to another process.
 
     Attributes
     ----------
@@ -37,7 +38,7 @@ class Canvases:
     """
 
     name: str
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | JoinedPixels
     rows: NDArray[np.int64]
     cases: tuple[Case, ...]
     factor: int = 1
@@ -97,12 +98,12 @@ class Canvases:
         return replace(self, factor=self.factor * (self.size // size))
 
     def __getstate__(self) -> dict[str, Any]:
-        mapped = isinstance(self.pixels, np.memmap) and self.pixels.filename
-        return self.__dict__ | ({"pixels": (Path(mapped), self.pixels.shape)} if mapped else {})
+        pixels = self.pixels if isinstance(self.pixels, JoinedPixels) else name_of(self.pixels)
+        return self.__dict__ | {"pixels": pixels}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         pixels = state["pixels"]
-        self.__dict__.update(state | ({"pixels": open_pixels(*pixels)} if isinstance(pixels, tuple) else {}))
+        self.__dict__.update(state | {"pixels": pixels if isinstance(pixels, JoinedPixels) else named(pixels)})
 
 
 def display_values(pixels: Tensor, factor: int) -> Tensor:

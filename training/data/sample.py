@@ -13,7 +13,7 @@ OLDEST = 120.0  # years; some published rows have ages up to 414
 YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}  # PS3.5 6.2, age string
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Case:
     """The metadata of a radiograph.
 

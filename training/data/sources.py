@@ -92,7 +92,24 @@ def canvases(folder: Path, split: str, size: int, cache: Path, uncertain: Uncert
     source = read(folder, split, size, uncertain)
     if not len(source):
         raise TrainingError(f"{folder}: no image in split {split}; the column `split` assigns images to splits")
-    return cache_canvases(source, cache)
+    return cache_canvases(source, cache_of(folder, cache))
+
+
+def cache_of(folder: Path, cache: Path) -> Path:
+    """Return the folder of the canvases of one set, so that sets are packed, copied and deleted one by one."""
+    return cache / folder.resolve().name
+
+
+def pack(folder: Path, size: int, cache: Path, workers: int | None = None) -> int:
+    """Read every image of a folder that is not in the cache yet, for all its splits; return their number.
+
+    Raises
+    ------
+    TrainingError
+        The folder does not fit (see `read`), or an image cannot be read.
+    """
+    sources = [read(folder, split, size) for split in PARTS]
+    return sum(len(cache_canvases(source, cache_of(folder, cache), workers)) for source in sources if len(source))
 
 
 def joined_canvases(
@@ -115,11 +132,11 @@ def joined_canvases(
     refuse_shared_patients(folders)
     sources = {folder: read(folder, split, size, uncertain) for folder in folders}
     labels = union(source.labels for source in sources.values())
-    parts = [
-        relabel(qualify(cache_canvases(source, cache), folder.resolve().name, population(folder)), labels)
-        for folder, source in sources.items()
-        if len(source)
-    ]
+    parts = []
+    for folder, source in sources.items():
+        if len(source):
+            images = cache_canvases(source, cache_of(folder, cache))
+            parts.append(relabel(qualify(images, folder.resolve().name, population(folder)), labels))
     if not parts:
         raise TrainingError(f"{', '.join(map(str, folders))}: no image in split {split}")
     return join(parts)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from model.labels import LABELS
 from training.data.cache import Canvases
+from training.data.joined_pixels import JoinedPixels
 from training.errors import TrainingError
 
 
@@ -40,27 +41,27 @@ def qualify(images: Canvases, folder: str, population: str) -> Canvases:
 
 
 def join(parts: Sequence[Canvases]) -> Canvases:
-    """Return the images of all parts, which have the same labels and are in one file of the cache, in order.
+    """Return the images of all parts, which have the same labels, in order.
 
     Raises
     ------
     TrainingError
-        Labels, sizes or files differ.
+        Labels or sizes differ.
     """
     if len({(part.labels, part.factor, part.size) for part in parts}) > 1:
         raise TrainingError("several sets of images: labels or canvas sizes differ")
+    pixels = JoinedPixels(tuple(array for part in parts for array in arrays(part)))
+    ends = np.cumsum([len(part.pixels) for part in parts])
+    starts = ends - [len(part.pixels) for part in parts]
     return replace(
         parts[0],
         name=" + ".join(part.name for part in parts),
-        pixels=shared_pixels([part.pixels for part in parts]),
-        rows=np.concatenate([part.rows for part in parts]),
+        pixels=pixels,
+        rows=np.concatenate([part.rows + start for part, start in zip(parts, starts, strict=True)]),
         cases=tuple(case for part in parts for case in part.cases),
     )
 
 
-def shared_pixels(arrays: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Return the longest map `[M, S', S'] uint8` of a file that was mapped several times while it grew."""
-    files = {array.filename if isinstance(array, np.memmap) else id(array) for array in arrays}
-    if len(files) > 1:
-        raise TrainingError("several sets of images: expected canvases of one cache")
-    return max(arrays, key=len)
+def arrays(part: Canvases) -> tuple[NDArray[np.uint8], ...]:
+    """Return the arrays of a set of images."""
+    return part.pixels.parts if isinstance(part.pixels, JoinedPixels) else (part.pixels,)

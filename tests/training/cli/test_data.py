@@ -5,6 +5,7 @@ from typer.testing import CliRunner, Result
 
 from tests.training.folder import folder
 from training.cli.app import app
+from training.data.sources import joined_canvases
 
 
 def agcnn(*words: object) -> Result:
@@ -45,3 +46,26 @@ def test_check_of_an_invalid_table_gives_one_line(tmp_path: Path) -> None:
     answer = agcnn("check", "--data", tmp_path)
     assert (answer.exit_code, "unknown column 'Efusion'" in answer.stderr) == (2, True)
     assert len(answer.stderr.splitlines()) == 1
+
+
+def test_pack_decodes_each_folder_into_a_cache_of_its_own(tmp_path: Path) -> None:
+    one, two = (folder(tmp_path / name) for name in ("one", "two"))
+    words = ["pack", "--data", one, "--data", two, "--cache", tmp_path / "cache", "--canvas-size", 48]
+    answer = agcnn(*words)
+    assert answer.exit_code == 0, answer.stderr
+    images = len((one / "labels.csv").read_text().splitlines()) - 1
+    assert answer.output.splitlines() == [
+        f"{tmp_path / 'cache' / name}: {images} canvases of 48 pixels" for name in ("one", "two")
+    ]
+    packed = {path: path.read_bytes() for path in (tmp_path / "cache").glob("*/*.u8")}
+    assert list(map(len, packed.values())) == [images * 48**2] * 2
+    both = joined_canvases([one, two], "train", 48, tmp_path / "cache")
+    assert len(both) > 0
+    assert agcnn(*words).exit_code == 0
+    assert {path: path.read_bytes() for path in packed} == packed  # nothing is decoded again, which would add rows
+
+
+def test_pack_refuses_two_folders_of_one_name(tmp_path: Path) -> None:
+    one, two = (folder(tmp_path / name / "set") for name in ("a", "b"))
+    answer = agcnn("pack", "--data", one, "--data", two, "--cache", tmp_path / "cache")
+    assert (answer.exit_code, "two folders are named set" in answer.stderr) == (2, True)

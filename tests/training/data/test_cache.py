@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from training.data.cache import Canvases, cache_canvases
 from training.data.chestxray14 import read
 from training.data.pixel_path import Radiographs
 from training.data.sample import Sample
+from training.data.union import join
 from training.errors import TrainingError
 
 
@@ -117,6 +119,15 @@ def test_another_process_is_sent_a_name_and_no_pixels(published: Path, tmp_path:
     there = pickle.loads(handed)
     assert (there.cases, there.name, there.size) == (cached.cases, cached.name, 64)
     torch.testing.assert_close(there.batch(np.array([0, 1])), cached.batch(np.array([0, 1])), rtol=0, atol=0)
+
+
+def test_of_several_files_another_process_is_sent_their_names(published: Path, tmp_path: Path) -> None:
+    parts = [cache_canvases(read(published, split, 128), tmp_path / split) for split in ("val", "train")]
+    both = join(parts)
+    handed = pickle.dumps(replace(both, cases=()))
+    assert len(handed) < sum(part.pixels[0].nbytes for part in parts)
+    there, indices = pickle.loads(handed), np.arange(len(both))[::-1].copy()
+    np.testing.assert_array_equal(there.stored(indices), both.stored(indices))
 
 
 def test_canvases_in_memory_are_sent_whole(canvases: Canvases) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from training.data.cache import Canvases
 from training.data.sample import Case
-from training.data.union import join, qualify, union
+from training.data.union import arrays, join, qualify, union
 from training.errors import TrainingError
 
 
@@ -31,7 +31,7 @@ def test_joined_images_keep_their_order_and_share_pixels() -> None:
     assert set(both.patients) == {"NIH/1"}
     assert both.collections == ("one", "one", "two")
     np.testing.assert_array_equal(both.read(np.array([2]))[0, 0] * 255, pixels[4])
-    assert np.shares_memory(both.pixels, pixels)
+    assert all(np.shares_memory(array, pixels) for array in arrays(both))
 
 
 def test_what_cannot_be_joined_is_an_error() -> None:
@@ -41,5 +41,19 @@ def test_what_cannot_be_joined_is_an_error() -> None:
         join([one, replace(one, labels=("Edema",))])
     with pytest.raises(TrainingError, match="labels or canvas sizes differ"):
         join([one, one.reduced(2)])
-    with pytest.raises(TrainingError, match="expected canvases of one cache"):
-        join([one, replace(one, pixels=pixels.copy())])
+
+
+def test_images_of_several_files_are_read_in_any_order() -> None:
+    arrays = [np.random.default_rng(number).integers(0, 256, (number + 2, 4, 4), np.uint8) for number in range(3)]
+    parts = [
+        replace(images(str(number), ("Mass",), *[(0.0,)] * len(array), pixels=array), rows=np.arange(len(array))[::-1])
+        for number, array in enumerate(arrays)
+    ]
+    both = join([join(parts[:2]), parts[2]])
+    expected = np.concatenate([array[::-1] for array in arrays])
+    order = np.array([8, 0, 3, 3, 5, 1])
+
+    np.testing.assert_array_equal(both.stored(order)[:, 0], expected[order])
+    np.testing.assert_allclose(both.means(), expected.mean((1, 2)) / 255)
+    np.testing.assert_array_equal(both.subset(order).stored(np.array([2]))[0, 0], expected[3])
+    assert both.size == 4

@@ -1,0 +1,181 @@
+"""A back-fill by the nodes of a Ray cluster: Ray Data moves files and results, and does again what was lost.
+
+All actors open source, destination and artefact themselves, so the artefact lies at the same path on every node. What
+is done twice, because a node was lost, is written under the same name, or dropped by `Parts.settle`.
+"""
+
+import asyncio
+import logging
+import pickle
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+from ray.exceptions import RayError
+
+from service.backfill.outcome import Outcome
+from service.backfill.parts import ROWS, Parts
+from service.backfill.work import Progress, Work
+from service.errors import InferenceFailed, TriageError
+from service.inference.session import proven_session
+from service.prediction.decoder_settings import decoders
+from service.prediction.interpreter import Interpreter
+from service.prediction.jobs import Prepared
+from service.telemetry import describe, log
+
+_READ_AT_ONCE = 32  # files of one call of a reader, whose canvases are in memory together
+_DECODED_AT_ONCE = 2  # of them, so that one file is read while another is decoded
+
+Batch = dict[str, Any]
+
+
+def run(work: Work, references: Iterator[str], progress: Progress, address: str | None) -> None:
+    """Predict files, and write a part for about every `ROWS` of them.
+
+    Parameters
+    ----------
+    address
+        Address of the cluster; without one, Ray starts on this machine.
+
+    Raises
+    ------
+    Overloaded
+        `source_unavailable`
+    TriageError
+        `unwritable`; `cluster_failed`: Ray could not go on.
+    """
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    try:
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        for counts in _pipeline(work, references).iter_batches(batch_size=None):
+            progress.done += int(sum(counts["rows"]))
+            progress.left += int(sum(counts["left"]))
+    except RayError as error:
+        raise _cause(error) from error
+    finally:
+        ray.shutdown()
+
+
+def _pipeline(work: Work, references: Iterator[str]) -> ray.data.Dataset:
+    blocks = [ray.put(pa.table({"file": names})) for names in _groups(references)]
+    resources = ray.cluster_resources()
+    has_gpu = work.settings.runtime.provider == "cuda"
+    readers = ActorPoolStrategy(min_size=1, max_size=max(1, int(resources.get("CPU", 1)) - 1))
+    networks = ActorPoolStrategy(min_size=1, max_size=max(1, int(resources.get("GPU", 0))) if has_gpu else 2)
+    files = ray.data.from_arrow_refs(blocks)
+    read = files.map_batches(
+        Reader, batch_size=_READ_AT_ONCE, compute=readers, fn_constructor_args=(work,), num_cpus=1, zero_copy_batch=True
+    )
+    predicted = read.map_batches(
+        Network,
+        batch_size=work.settings.runtime.max_batch,
+        compute=networks,
+        fn_constructor_args=(work,),
+        num_cpus=1,
+        num_gpus=int(has_gpu),
+        zero_copy_batch=True,
+    )
+    writer = ActorPoolStrategy(size=1)
+    return predicted.map_batches(Writer, batch_size=ROWS, compute=writer, fn_constructor_args=(work,), num_cpus=0)
+
+
+def _groups(references: Iterator[str]) -> Iterator[list[str]]:
+    while names := list(islice(references, _READ_AT_ONCE)):
+        yield names
+
+
+class Reader:
+    """Reads, accepts and decodes files, in a decoder process of its own."""
+
+    def __init__(self, work: Work) -> None:
+        limits = work.settings.limits.model_copy(update={"decode_workers": 1})
+        settings = work.settings.model_copy(update={"limits": limits})
+        self._source, self._table, self._limit = work.opened(), work.table, limits.max_file_bytes
+        self._rule = Interpreter(settings).artefact.card.preprocessing
+        self._decoders = decoders(settings)
+        self._loop = asyncio.Runner()
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return each file with its canvas, or with its row if it was refused, or with neither."""
+        read = self._loop.run(self._read([str(name) for name in batch["file"]]))
+        canvases = [each.canvas.tobytes() if isinstance(each, Prepared) else b"" for each in read]
+        headers = [pickle.dumps(each.header) if isinstance(each, Prepared) else b"" for each in read]
+        refused = [self._refused(each) if isinstance(each, Outcome) else b"" for each in read]
+        return {"file": batch["file"], "canvas": canvases, "header": headers, "row": refused}
+
+    def _refused(self, outcome: Outcome) -> bytes:
+        return pickle.dumps(self._table.row(outcome)) if outcome.is_final else b""
+
+    async def _read(self, names: list[str]) -> list[Prepared | Outcome]:
+        places = asyncio.Semaphore(_DECODED_AT_ONCE)
+
+        async def prepared(name: str) -> Prepared | Outcome:
+            async with places:
+                try:
+                    data = await asyncio.to_thread(self._source.read, name, self._limit)
+                    return await self._decoders.prepare(data, self._rule.canvas_size, self._rule.resize)
+                except Exception as error:  # one bad file does not stop the others
+                    outcome = Outcome(name, error=error)
+                    if outcome.stops:
+                        raise
+                    return outcome
+
+        return await asyncio.gather(*map(prepared, names))
+
+
+class Network:
+    """Predicts canvases, on a GPU if it was given one."""
+
+    def __init__(self, work: Work) -> None:
+        self._interpreter, self._table = Interpreter(work.settings), work.table
+        self._session = proven_session(self._interpreter.artefact, work.settings.runtime)
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return each file with its row, or with none if another attempt may give it one."""
+        rows = [bytes(row) for row in batch["row"]]
+        places = [place for place, canvas in enumerate(batch["canvas"]) if len(canvas)]
+        for place, outcome in zip(places, self._predict(batch, places), strict=False):
+            rows[place] = pickle.dumps(self._table.row(outcome))
+        return {"file": batch["file"], "row": rows}
+
+    def _predict(self, batch: Batch, places: list[int]) -> Iterator[Outcome]:
+        if not places:
+            return
+        size = self._interpreter.artefact.card.preprocessing.canvas_size
+        canvases = np.stack([np.frombuffer(batch["canvas"][place], np.float32) for place in places])
+        try:
+            outputs = self._session.run(canvases.reshape(-1, 1, size, size))
+        except InferenceFailed as error:
+            log().error("a batch was not predicted", **describe(error))
+            return
+        for place, output in zip(places, outputs, strict=True):
+            header = pickle.loads(batch["header"][place])  # noqa: S301 - from a reader of this cluster
+            yield Outcome(str(batch["file"][place]), self._interpreter.record(header, output, header.timings_ms))
+
+
+class Writer:
+    """Writes parts."""
+
+    def __init__(self, work: Work) -> None:
+        self._parts = Parts(work.destination, work.table)
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Write a part; return how many files have a row in it, and how many have none."""
+        rows = [pickle.loads(row) for row in batch["row"] if len(row)]  # noqa: S301 - from a network of this cluster
+        if rows:
+            self._parts.put(rows, map(str, batch["file"]))
+        return {"rows": [len(rows)], "left": [len(batch["file"]) - len(rows)]}
+
+
+def _cause(error: BaseException) -> TriageError:
+    """Return the error of ours that Ray has wrapped, or one that names Ray's."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, TriageError):
+        inner = getattr(inner, "cause", None) or inner.__cause__
+    return inner or TriageError(f"the cluster failed: {type(error).__name__}", "cluster_failed")

@@ -1,0 +1,97 @@
+"""A back-fill by the processes of this machine alone."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from itertools import islice
+
+from service.backfill.outcome import Outcome
+from service.backfill.parts import ROWS, Parts
+from service.backfill.table import Row
+from service.backfill.work import Progress, Source, Work
+from service.prediction.decoder_settings import decoder_count
+from service.prediction.predictor import Predictor
+
+_IN_WORK = 3  # files in memory for each decoder process: one is read, one decoded, and one in the network
+_WAITING = 32  # outcomes for each decoder process that may wait for an earlier file
+_LISTED = 64  # names that are taken from the listing at once
+
+
+async def run(work: Work, references: Iterator[str], progress: Progress) -> None:
+    """Predict files, and write a part for every `ROWS` of them and, however it ends, for the last ones.
+
+    Raises
+    ------
+    ArtefactError, ConfigurationError
+    Overloaded
+        `source_unavailable`
+    TriageError
+        `unwritable`
+    """
+    predictor, workers = Predictor(work.settings), decoder_count(work.settings.limits)
+    part = _Part(work, progress)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_IN_WORK * workers + 1, "read"))
+    async with predictor.running():
+        try:
+            async with aclosing(_outcomes(predictor, work, references, workers)) as outcomes:
+                async for outcome in outcomes:
+                    if outcome.stops:
+                        raise outcome.stops
+                    await part.add(outcome)
+        finally:
+            part.keep()
+
+
+class _Part:
+    """Rows on their way to a part."""
+
+    def __init__(self, work: Work, progress: Progress) -> None:
+        self._table, self._parts, self._progress = work.table, Parts(work.destination, work.table), progress
+        self._rows: list[Row] = []
+        self._references: list[str] = []
+
+    async def add(self, outcome: Outcome) -> None:
+        """Add the row of a file, and write the part once it is complete."""
+        self._progress.add(outcome)
+        if outcome.is_final:
+            self._rows.append(self._table.row(outcome))
+            self._references.append(outcome.reference)
+        if len(self._rows) == ROWS:
+            await asyncio.to_thread(self.keep)
+
+    def keep(self) -> None:
+        """Write the rows that are in no part yet."""
+        rows, references = self._rows, self._references
+        self._rows, self._references = [], []
+        if rows:
+            self._parts.put(rows, references)
+
+
+async def _outcomes(
+    predictor: Predictor, work: Work, references: Iterator[str], workers: int
+) -> AsyncGenerator[Outcome, None]:
+    """Predict files and return their outcomes in order; a bounded number of files and outcomes is in memory."""
+    source, ahead, places = work.opened(), deque[asyncio.Task[Outcome]](), asyncio.Semaphore(_IN_WORK * workers)
+    try:
+        while names := await asyncio.to_thread(lambda: list(islice(references, _LISTED))):
+            for name in names:
+                ahead.append(asyncio.create_task(_outcome(predictor, source, name, places)))
+                if len(ahead) >= _WAITING * workers:
+                    yield await ahead.popleft()
+        while ahead:
+            yield await ahead.popleft()
+    finally:  # before the decoders are closed, which the tasks would report as errors of their files
+        for task in ahead:
+            task.cancel()
+        await asyncio.gather(*ahead, return_exceptions=True)
+
+
+async def _outcome(predictor: Predictor, source: Source, name: str, places: asyncio.Semaphore) -> Outcome:
+    async with places:
+        try:
+            data = await asyncio.to_thread(source.read, name, predictor.max_file_bytes)
+            return Outcome(name, await predictor.infer(await predictor.prepare(data)))
+        except Exception as error:  # one bad file does not stop the others
+            return Outcome(name, error=error)

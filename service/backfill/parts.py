@@ -1,0 +1,191 @@
+"""The destination: a folder or a prefix of Parquet files, each of which is whole or absent."""
+
+import fcntl
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
+from numpy.typing import NDArray
+from pyarrow import compute, parquet
+
+from service.backfill.files import shown
+from service.backfill.table import FILE, Row, Table
+from service.errors import ConfigurationError, TriageError
+from service.private_file import write_private
+from service.storage.incoming import sync_folder
+
+ROWS = 512  # in a part: at most as many results for each process that writes are lost if it is killed
+SUFFIX = ".parquet"
+_LOCK = ".lock"
+
+Digests = NDArray[np.uint64]
+
+
+class Parts:
+    """The parts of a table. Blocking; parts may be written by several processes.
+
+    A part is named by the files that it has rows of, so that who does the same work again replaces it.
+
+    Parameters
+    ----------
+    url
+        A folder, or the URL of a prefix.
+    table
+        The form of the table.
+
+    Attributes
+    ----------
+    name
+        Its URL, without a password.
+
+    Raises
+    ------
+    ConfigurationError
+        The destination cannot be used. `other_results`: it has other results, or something else.
+    """
+
+    def __init__(self, url: str, table: Table) -> None:
+        self._table, self.name = table, shown(url)
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(url)
+            self._files.makedirs(self._root, exist_ok=True)
+        except Exception as error:  # those of the protocol's package have no common base class
+            raise ConfigurationError(f"{self.name}: cannot be used ({type(error).__name__})") from None
+        self._folder = Path(self._root) if isinstance(self._files, LocalFileSystem) else None
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Keep other runs on this machine out of the destination, if it is a folder.
+
+        Raises
+        ------
+        ConfigurationError
+            Another run is writing to it.
+        """
+        if self._folder is None:
+            yield
+            return
+        with (self._folder / _LOCK).open("wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigurationError(f"{self.name}: another run is writing to it") from None
+            for partial in self._folder.glob("*.partial"):  # of a process that was killed
+                partial.unlink()
+            yield
+
+    def put(self, rows: Sequence[Row], references: Iterable[str]) -> None:
+        """Write a part; it is on disk, or stored, when this returns.
+
+        Parameters
+        ----------
+        references
+            What names the part: all files of which it may have rows.
+
+        Raises
+        ------
+        TriageError
+            `unwritable`
+        """
+        name = hashlib.sha256("\n".join(references).encode()).hexdigest()[:32] + SUFFIX
+        self._write(name, self._table.arrow(rows))
+
+    def digests(self) -> Digests:
+        """Return a digest of each file that has a row, sorted.
+
+        Raises
+        ------
+        ConfigurationError
+            `other_results`
+        """
+        found = [digests(self._column(name)) for name in self._names()]
+        return np.sort(np.concatenate(found)) if found else np.zeros(0, np.uint64)
+
+    def settle(self) -> int:
+        """Drop rows of a file that has one in an earlier part already; return their number.
+
+        A process that was killed may have written its part, and who did its work again another one.
+        """
+        seen, dropped = np.zeros(0, np.uint64), 0
+        for name in self._names():
+            here = digests(self._column(name))
+            _, first = np.unique(here, return_index=True)
+            kept = np.zeros(len(here), bool)
+            kept[first] = True
+            kept &= ~contains(seen, here)
+            if not kept.all():
+                dropped += int((~kept).sum())
+                self._write(name, self._read(name).filter(pa.array(kept)))
+            seen = np.sort(np.concatenate([seen, here[kept]]))
+        return dropped
+
+    def refusals(self) -> dict[str, int]:
+        """Return the number of refused files by code; one may be refused for several reasons."""
+        counts = Counter[str]()
+        for name in self._names():
+            counts.update(compute.list_flatten(self._read(name, ["code"])["code"]).to_pylist())
+        return dict(counts)
+
+    def _names(self) -> list[str]:
+        paths = self._files.ls(self._root, detail=False)
+        return sorted(name for path in paths if (name := path.rpartition("/")[2]).endswith(SUFFIX))
+
+    def _column(self, name: str) -> list[str]:
+        values: list[str] = self._read(name, [FILE])[FILE].to_pylist()
+        return values
+
+    def _read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        try:
+            with self._files.open(f"{self._root}/{name}", "rb") as stream, parquet.ParquetFile(stream) as file:
+                found, expected = file.schema_arrow, self._table.schema
+                if not found.equals(expected) or found.metadata != expected.metadata:
+                    raise ConfigurationError(
+                        f"{self.name}: {name} has results of another artefact, or other columns; choose another "
+                        "destination",
+                        "other_results",
+                    )
+                return file.read(columns)
+        except (pa.ArrowException, OSError):
+            message = f"{self.name}: {name} cannot be read as a Parquet table; choose another destination"
+            raise ConfigurationError(message, "other_results") from None
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        buffer = BytesIO()
+        parquet.write_table(table, buffer)
+        try:
+            if self._folder is None:
+                self._files.pipe_file(f"{self._root}/{name}", buffer.getvalue())
+                return
+            partial = self._folder / f"{name}.{os.urandom(8).hex()}.partial"
+            write_private(partial, buffer.getvalue())
+            partial.replace(self._folder / name)
+            sync_folder(self._folder)
+        except Exception as error:  # those of the protocol's package have no common base class
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise TriageError(
+                f"{self.name}: cannot be written ({reason}); the same command goes on", "unwritable"
+            ) from error
+
+
+def digests(names: Iterable[str]) -> Digests:
+    """Return 64 bits of the SHA-256 of each name.
+
+    Of ten million files, two have the same digest with a probability of 3e-6.
+    """
+    return np.array([int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) for name in names], np.uint64)
+
+
+def contains(known: Digests, some: Digests) -> NDArray[np.bool_]:
+    """Return which digests are among sorted ones."""
+    if not len(known):
+        return np.zeros(len(some), bool)
+    places = np.minimum(np.searchsorted(known, some), len(known) - 1)
+    return np.equal(known[places], some)

@@ -1,0 +1,90 @@
+"""What a back-fill works on, and what became of it so far."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Protocol
+
+from service.backfill.archive import Archive
+from service.backfill.files import Files
+from service.backfill.outcome import Outcome
+from service.backfill.parts import Digests, contains, digests
+from service.backfill.table import Table
+from service.settings import Settings
+
+_AT_ONCE = 1000  # names that are compared with the results
+
+
+class Source(Protocol):
+    """Where files come from. Blocking; usable from many threads."""
+
+    def references(self) -> Iterator[str]:
+        """Yield the name of every file."""
+
+    def read(self, reference: str, limit: int) -> bytes:
+        """Return the bytes of a file, at most `limit`."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where files come from, where results go, and with which settings and in which form.
+
+    Other processes, also of other machines, open source and destination themselves. `authorization` is the value of
+    the header of that name for a DICOMweb archive, or empty.
+    """
+
+    settings: Settings
+    source: str
+    destination: str
+    table: Table
+    authorization: str = field(default="", repr=False)
+
+    def opened(self) -> Source:
+        """Open the source.
+
+        Raises
+        ------
+        ConfigurationError
+        """
+        if self.source.startswith(("http://", "https://")):
+            return Archive(self.source, self.authorization)
+        return Files(self.source)
+
+
+@dataclass
+class Progress:
+    """What became of the files.
+
+    Attributes
+    ----------
+    listed
+        Number of files in the source; None until it is listed.
+    known
+        Number of files that had a row before this run.
+    done
+        Number of files that have a row, those included.
+    left
+        Number of files that have none, through no fault of their own; the next run tries them again.
+    """
+
+    listed: int | None = None
+    known: int = 0
+    done: int = 0
+    left: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count the outcome of a file."""
+        if outcome.is_final:
+            self.done += 1
+        else:
+            self.left += 1
+
+
+def fresh(source: Source, known: Digests, table: Table, progress: Progress) -> Iterator[str]:
+    """Yield the files of a source that have no row yet; count those that have one."""
+    names = source.references()
+    while some := list(islice(names, _AT_ONCE)):
+        here = contains(known, digests(table.name(name) for name in some))
+        progress.known += int(here.sum())
+        progress.done += int(here.sum())
+        yield from (name for name, has_row in zip(some, here, strict=True) if not has_row)

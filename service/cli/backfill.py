@@ -1,0 +1,160 @@
+"""`triage backfill`: predict every file of an archive into a table of Parquet files."""
+
+import asyncio
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from service import settings
+from service.errors import ConfigurationError, TriageError
+from service.telemetry import read_or_create_key
+
+if TYPE_CHECKING:
+    from service.backfill.work import Progress, Source
+
+UNFINISHED = 1
+INTERRUPTED = 128 + signal.SIGINT  # as shells report it
+_LINE = re.compile(r"[!-~]([ -~]*[!-~])?")
+_TICK_SECONDS = {True: 1.0, False: 60.0}  # between two reports, to a person at a terminal and to a log
+
+
+def backfill(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="Folder of DICOM files, s3://bucket/prefix, or the URL of a DICOMweb archive."
+        ),
+    ],
+    destination: Annotated[
+        str, typer.Argument(metavar="DESTINATION", help="Folder, or s3://bucket/prefix, of the Parquet files.")
+    ],
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="The processes of this machine, or the nodes of a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Address of the Ray cluster; without one, Ray starts on this machine.")
+    ] = None,
+    authorization_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File with the header Authorization for a DICOMweb archive, as Bearer KEY."),
+    ] = None,
+    hash_names: Annotated[
+        bool,
+        typer.Option("--hash-names", help="Write keyed hashes in place of UIDs and names of files (`triage hash`)."),
+    ] = False,
+) -> None:
+    """Predict every file of an archive that has no row in the destination yet; nothing else is stored.
+
+    A row has the name of the file, its UIDs, findings, priority, box and flags, or the codes for which it was refused.
+    The same command goes on after an interruption, a kill or a failure, and after files were added. Needs the extra
+    `scale`.
+
+    Exit status: 0 if every file has a row, 1 if some have none yet, or the source or the destination failed, 2 if the
+    command could not start, 130 if it was interrupted (Ctrl-C).
+    """
+    try:
+        from service.backfill import local
+        from service.backfill.parts import Parts
+        from service.backfill.table import Table
+        from service.backfill.work import Progress, Work, fresh
+    except ImportError as error:
+        raise ConfigurationError(f"triage backfill needs {error.name}: install the extra `scale`") from None
+    from service.artefact.file import load
+    from service.objects.kinds import Presentation
+
+    loaded = settings.load()
+    artefact = load(loaded.model.path, loaded.model.sha256)
+    has_places = Presentation(loaded.triage.presentation) is Presentation.FULL
+    key = _key(loaded.storage.folder) if hash_names else None
+    authorization = _header(authorization_file) if authorization_file else ""
+    table = Table(artefact.card.labels, artefact.sha256, key, has_places)
+    work, progress = Work(loaded, source, destination, table, authorization), Progress()
+    parts, opened = Parts(destination, table), work.opened()
+    try:
+        with parts.reserved(), _reported(progress, opened):
+            parts.settle()
+            references = fresh(opened, parts.digests(), table, progress)
+            if engine == "local":
+                asyncio.run(local.run(work, references, progress))
+            else:
+                os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send usage data to its maker
+                from service.backfill import cluster
+
+                cluster.run(work, references, progress, address)
+            parts.settle()
+            refusals = parts.refusals()
+    except KeyboardInterrupt:
+        typer.echo(f"triage: interrupted after {progress.done} files; the same command goes on from there", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    typer.echo(f"{parts.name}: {_summary(progress, refusals)}", err=True)
+    raise typer.Exit(UNFINISHED if progress.left else 0)
+
+
+def _key(folder: Path) -> bytes:
+    """Return the key of the storage folder, which no service need have used yet."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"the storage folder {folder} cannot be created: {error.strerror}") from None
+    return read_or_create_key(folder)
+
+
+def _header(file: Path) -> str:
+    try:
+        text = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(f"{file}: cannot be read") from None
+    if not _LINE.fullmatch(text):
+        raise ConfigurationError(f"{file}: its content is not fit for a header")
+    return text
+
+
+def _summary(progress: "Progress", refusals: dict[str, int]) -> str:
+    earlier = f", {progress.known} of them from earlier runs" if progress.known else ""
+    reasons = ", ".join(f"{code} {number}" for code, number in sorted(refusals.items(), key=lambda item: -item[1]))
+    left = f"; {progress.left} files have none yet, and the same command tries them again" if progress.left else ""
+    return f"{progress.done} files have a row{earlier}; refused: {reasons or 'none'}{left}"
+
+
+@contextmanager
+def _reported(progress: "Progress", source: "Source") -> Iterator[None]:
+    """Say every second, or in a log every minute, how far the work is; meanwhile count the files of the source."""
+    console, ended, start = Console(stderr=True), threading.Event(), time.monotonic()
+
+    def count() -> None:
+        with suppress(TriageError):  # which the run itself reports
+            progress.listed = sum(1 for _ in source.references())
+
+    def report() -> None:
+        while not ended.wait(_TICK_SECONDS[console.is_terminal]):
+            text = position(progress, time.monotonic() - start)
+            console.print(text, end="\r" if console.is_terminal else "\n", markup=False, highlight=False)
+
+    threading.Thread(target=count, name="count", daemon=True).start()
+    reporter = threading.Thread(target=report, name="report", daemon=True)
+    reporter.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        reporter.join()
+
+
+def position(progress: "Progress", seconds: float) -> str:
+    """Say how many files are done, how fast, and how much time is left."""
+    new = progress.done - progress.known + progress.left
+    rate = new / seconds
+    if progress.listed is None or not new:
+        return f"{progress.done} files, {rate:.1f} a second"
+    rest = timedelta(seconds=round((progress.listed - progress.done - progress.left) / rate))
+    return f"{progress.done} of {progress.listed} files, {rate:.1f} a second, {rest} left"

@@ -1,0 +1,137 @@
+"""The parts of a table, in a folder and in remote storage."""
+
+import multiprocessing
+from collections import Counter
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from service.backfill.outcome import Outcome
+from service.backfill.parts import Parts, contains, digests
+from service.backfill.table import Table
+from service.errors import ConfigurationError, MalformedDicom, TriageError, UnsupportedEncoding
+from tests.service.records import record
+
+TABLE = Table(("Pneumothorax", "Mass", "Hernia"), "a" * 64)
+
+
+@pytest.fixture(params=["folder", "remote"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "new" / "table") if request.param == "folder" else f"memory://{tmp_path.name}/table"
+
+
+def put(parts: Parts, *names: str) -> None:
+    parts.put([TABLE.row(Outcome(name, record())) for name in names], names)
+
+
+def files(url: str) -> Counter[str]:
+    """Count the rows of each file, as any reader of Parquet does."""
+    filesystem, root = fsspec.core.url_to_fs(url)
+    paths = [path for path in filesystem.ls(root, detail=False) if path.endswith(".parquet")]
+    return Counter(name for path in paths for name in parquet.read_table(filesystem.open(path))["file"].to_pylist())
+
+
+def test_parts_are_tables_that_any_reader_opens(url: str) -> None:
+    parts = Parts(url, TABLE)
+    put(parts, "a", "b")
+    put(parts, "c")
+
+    assert files(url) == Counter("abc")
+    assert np.array_equal(parts.digests(), np.sort(digests("abc")))
+
+
+def test_the_same_work_done_again_replaces_its_part(url: str) -> None:
+    for _ in range(2):
+        put(Parts(url, TABLE), "a", "b")
+    assert files(url) == Counter("ab")
+
+
+def test_a_row_that_two_parts_have_is_dropped_once(url: str) -> None:
+    parts = Parts(url, TABLE)
+    put(parts, "a", "b")
+    put(parts, "b", "c")
+    put(parts, "a", "b")
+    assert (parts.settle(), parts.settle()) == (1, 0)
+    assert files(url) == Counter("abc")
+
+
+def test_an_empty_destination_has_no_row(url: str) -> None:
+    parts = Parts(url, TABLE)
+    assert len(parts.digests()) == parts.settle() == 0
+    assert parts.refusals() == {}
+
+
+def test_refusals_are_counted_by_code(url: str) -> None:
+    parts = Parts(url, TABLE)
+    errors = [MalformedDicom("no"), MalformedDicom("no"), UnsupportedEncoding("no")]
+    parts.put([TABLE.row(Outcome(str(place), error=error)) for place, error in enumerate(errors)], "012")
+    put(parts, "a")
+    assert parts.refusals() == {MalformedDicom.code: 2, UnsupportedEncoding.code: 1}
+
+
+@pytest.mark.parametrize(
+    "other", [Table(TABLE.labels, "b" * 64), Table(TABLE.labels, "a" * 64, b"key"), Table(("Mass",), "a" * 64)]
+)
+def test_other_results_are_not_mixed_with_these(url: str, other: Table) -> None:
+    Parts(url, other).put([other.row(Outcome("a", error=MalformedDicom("no")))], "a")
+    with pytest.raises(ConfigurationError) as caught:
+        Parts(url, TABLE).digests()
+    assert caught.value.code == "other_results"
+
+
+def test_what_is_no_table_is_not_read_as_one(tmp_path: Path) -> None:
+    (tmp_path / "notes.parquet").write_text("not a table")
+    with pytest.raises(ConfigurationError, match=r"notes\.parquet cannot be read"):
+        Parts(str(tmp_path), TABLE).settle()
+
+
+def test_one_run_writes_at_a_time_and_what_a_killed_one_left_is_deleted(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet.0123.partial").write_bytes(b"half")
+    with Parts(str(tmp_path), TABLE).reserved():
+        assert not list(tmp_path.glob("*.partial"))
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            assert pool.apply(_is_refused, (str(tmp_path),))
+    with Parts(str(tmp_path), TABLE).reserved():
+        pass
+
+
+def _is_refused(url: str) -> bool:
+    try:
+        with Parts(url, TABLE).reserved():
+            return False
+    except ConfigurationError as error:
+        return "another run is writing to it" in error.message
+
+
+def test_a_destination_that_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = Parts(str(tmp_path), TABLE)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("service.backfill.parts.write_private", fail)
+    with pytest.raises(
+        TriageError, match=r"cannot be written \(No space left on device\); the same command goes on"
+    ) as caught:
+        put(parts, "a")
+    assert caught.value.code == "unwritable"
+
+
+@given(st.sets(st.text()), st.lists(st.text()))
+def test_digests_are_found_as_names_are(known: set[str], some: list[str]) -> None:
+    found = contains(np.sort(digests(known)), digests(some))
+    assert found.tolist() == [name in known for name in some]
+
+
+def test_a_part_keeps_the_form_of_its_columns(url: str) -> None:
+    parts = Parts(url, TABLE)
+    parts.put([TABLE.row(Outcome("a", error=MalformedDicom("no")))], "a")
+    found = parts._read(parts._names()[0]).schema
+    assert (found, found.metadata) == (TABLE.schema, TABLE.schema.metadata)
+    assert TABLE.schema.field("box").type == pa.list_(pa.int32())

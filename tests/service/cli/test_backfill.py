@@ -1,0 +1,138 @@
+"""`triage backfill` as its user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from service.backfill.work import Progress
+from service.cli.backfill import position
+from tests.factories import dicom_bytes, noise
+from tests.service.conftest import Run
+
+TRIAGE = Path(sys.executable).with_name("triage")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Write four radiographs, a lateral view and a text."""
+    folder = tmp_path / "archive"
+    for number in range(4):
+        path = folder / str(number % 2) / f"1.2.{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(dicom_bytes(noise(300, 260, seed=number), SOPInstanceUID=f"2.25.{number + 1}"))
+    (folder / "lateral.dcm").write_bytes(dicom_bytes(noise(), ViewPosition="LL"))
+    (folder / "notes.txt").write_text("not DICOM")
+    return folder
+
+
+@pytest.fixture
+def triage(run: Run, artefact: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("TRIAGE_MODEL__PATH", str(artefact))
+    return lambda *arguments: run(*map(str, arguments))
+
+
+def rows(folder: Path) -> dict[str, dict[str, object]]:
+    """Read a table; a file has one row."""
+    found = pa.concat_tables([parquet.read_table(part) for part in folder.glob("*.parquet")]).to_pylist()
+    assert set(Counter(row["file"] for row in found).values()) <= {1}
+    return {row["file"]: row for row in found}
+
+
+def test_the_rows_are_those_of_triage_predict(triage: Run, archive: Path, tmp_path: Path) -> None:
+    code, out, err = triage("backfill", archive, tmp_path / "table")
+    assert (code, out) == (0, "")
+    assert "6 files have a row; refused: " in err
+    found = rows(tmp_path / "table")
+    assert found["lateral.dcm"]["code"] == ["view_unsuitable"]
+    assert found["notes.txt"]["code"] == ["not_dicom"]
+
+    files = [archive / name for name in found]
+    _, lines, _ = triage("predict", "--json", *files)
+    for line in map(json.loads, lines.splitlines()):
+        row = found[str(Path(line["filename"]).relative_to(archive))]
+        assert row["status"] == line["status"]
+        assert row["artefact_sha256"] == line["artefact_sha256"]
+        if line["status"] == 200:
+            expected = line["prediction"]
+            assert row["sop_instance_uid"] == expected["sop_instance_uid"]
+            assert (row["priority"], row["box"], row["flags"]) == (
+                expected["priority"],
+                expected["box"],
+                expected["flags"],
+            )
+            for finding in expected["findings"]:
+                assert row[finding["label"]] == pytest.approx(finding["probability"], abs=1e-6)
+
+
+def test_a_second_run_does_only_what_is_new(triage: Run, archive: Path, tmp_path: Path) -> None:
+    triage("backfill", archive, tmp_path / "table")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "table").glob("*.parquet")}
+    (archive / "new.dcm").write_bytes(dicom_bytes(noise(seed=9), SOPInstanceUID="2.25.9"))
+    code, _, err = triage("backfill", archive, tmp_path / "table")
+
+    assert code == 0
+    assert "7 files have a row, 6 of them from earlier runs" in err
+    assert len(rows(tmp_path / "table")) == 7
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+def test_names_can_be_hashed_and_looked_up(triage: Run, archive: Path, tmp_path: Path) -> None:
+    triage("backfill", archive, tmp_path / "table", "--hash-names")
+    uids = {str(row["sop_instance_uid"]) for row in rows(tmp_path / "table").values()}
+    _, out, _ = triage("hash", "2.25.1")
+
+    assert out.strip() in uids
+    assert not any(uid.startswith("2.25") for uid in uids)
+    code, _, err = triage("backfill", archive, tmp_path / "table")
+    assert (code, "choose another destination" in err) == (2, True)
+
+
+def test_a_source_that_does_not_exist_is_one_line(triage: Run, tmp_path: Path) -> None:
+    code, _, err = triage("backfill", tmp_path / "nowhere", tmp_path / "table")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("triage: ")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_stopped_is_finished_by_the_next(
+    artefact: Path, tmp_path: Path, sent: signal.Signals, triage: Run
+) -> None:
+    folder, table = tmp_path / "archive", tmp_path / "table"
+    folder.mkdir()
+    for number in range(600):
+        data = dicom_bytes(noise(seed=number % 3), SOPInstanceUID=f"2.25.{number + 1}")
+        (folder / f"{number}.dcm").write_bytes(data)
+    environment = os.environ | {"TRIAGE_MODEL__PATH": str(artefact), "TRIAGE_STORAGE__FOLDER": str(tmp_path / "data")}
+    with subprocess.Popen(
+        [TRIAGE, "backfill", str(folder), str(table)], env=environment, stderr=subprocess.PIPE, start_new_session=True
+    ) as started:
+        deadline = time.monotonic() + 120
+        while not list(table.glob("*.parquet")):
+            assert time.monotonic() < deadline
+            assert started.poll() is None
+            time.sleep(0.02)
+        os.killpg(started.pid, sent)
+        started.communicate(timeout=60)
+    assert started.returncode == (130 if sent == signal.SIGINT else -sent)
+    done = len(rows(table))
+    assert 0 < done < 600
+
+    code, _, err = triage("backfill", folder, table)
+    assert code == 0
+    assert f"600 files have a row, {done} of them from earlier runs" in err
+    assert len(rows(table)) == 600
+
+
+def test_the_time_left_follows_from_the_rate_of_this_run() -> None:
+    assert position(Progress(None, 100, 110, 0), 5) == "110 files, 2.0 a second"
+    assert position(Progress(1000, 100, 110, 10), 5) == "110 of 1000 files, 4.0 a second, 0:03:40 left"
+    assert position(Progress(1000, 1000, 1000, 0), 5) == "1000 files, 0.0 a second"

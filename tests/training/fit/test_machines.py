@@ -1,0 +1,88 @@
+"""Two machines train one network, as torchrun starts them; here both are this one."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import ROOT
+from training.fit import checkpoint
+from training.fit.loop import LAST
+
+OPTIONS = ["--canvas-size", "64", "--input-size", "32", "--threads", "1", "--workers", "0", "--precision", "32-true"]
+STAGES = ["--stages", "global,fusion", "--epochs", "4,1,1", "--batches", "4,4,4", "--devices", "1", "--num-nodes", "2"]
+SECONDS = 240
+
+
+def start(data: Path, run: Path) -> "list[subprocess.Popen[str]]":
+    """Start the same command on both machines."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    variables = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    words += ["--master-addr", "127.0.0.1", "--master-port", str(port)]
+    agcnn = ["--no-python", str(Path(sys.executable).with_name("agcnn")), "train", "--resume", *OPTIONS, *STAGES]
+    paths = ["--data", str(data), "--cache", str(run.parent / "cache"), "--out", str(run)]
+    return [
+        subprocess.Popen(
+            [*words, "--node-rank", str(rank), *agcnn, *paths],
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        for rank in (0, 1)
+    ]
+
+
+def rank_of(machine: "subprocess.Popen[str]") -> int:
+    """Return the process that trains on a machine, which torchrun has started."""
+    children = Path(f"/proc/{machine.pid}/task/{machine.pid}/children").read_text().split()
+    assert len(children) == 1
+    return int(children[0])
+
+
+def finish(machines: "Sequence[subprocess.Popen[str]]") -> list[int]:
+    """Wait for both, and return their exit statuses."""
+    outputs = [machine.communicate(timeout=SECONDS)[0] for machine in machines]
+    statuses = [machine.returncode for machine in machines]
+    if any(statuses):
+        sys.stdout.writelines(outputs)
+    return statuses
+
+
+@pytest.fixture
+def whole(published: Path, tmp_path: Path) -> Path:
+    """The run folder of two machines that nothing interrupted."""
+    assert finish(start(published, tmp_path / "whole")) == [0, 0]
+    return tmp_path / "whole"
+
+
+def test_a_run_whose_second_rank_was_killed_is_resumed_to_the_same_weights(
+    published: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "killed"
+    machines = start(published, run)
+    deadline = time.monotonic() + SECONDS
+    while not (run / LAST).exists():
+        assert time.monotonic() < deadline
+        assert all(machine.poll() is None for machine in machines), finish(machines)
+        time.sleep(0.01)
+    os.kill(rank_of(machines[1]), signal.SIGKILL)
+    assert all(finish(machines))  # the first machine does not wait for ever
+    assert not (run / checkpoint.DOCUMENT).exists()
+
+    assert finish(start(published, run)) == [0, 0]
+    expected, got = (load_file(folder / checkpoint.WEIGHTS) for folder in (whole, run))
+    assert expected.keys() == got.keys()
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
