@@ -1,0 +1,101 @@
+"""What a back-fill costs, from the figures of bench/RESULTS.md: `python -m bench.cost [--write]`.
+
+The floor's milliseconds of one file, on one core of the machine that the page names, are added up. Prices are no
+measurement: they are options, and the defaults are what a core and a GPU cost an hour at the usual clouds' list prices.
+"""
+
+import argparse
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.prevalence import ROOT
+from bench.scores import between, table
+from bench.speed.command import PAGE
+from bench.speed.films import films
+from bench.speed.section import BUILD
+from bench.speed.size import FULL
+
+SCALE = ROOT / "docs" / "scale.md"
+COMPUTING = ("file", "read", "decode", "prepare", "canvas", "network")
+MILLION = 1_000_000
+LINKS = {"1 Gbit/s": 125.0, "10 Gbit/s": 1250.0, "25 Gbit/s": 3125.0}  # MB a second
+CORES = (2, 64, 640)
+
+
+def milliseconds(page: str) -> dict[str, dict[str, float]]:
+    """Return the milliseconds of each part of one file, by transfer syntax, from the table of the floor."""
+    lines = iter(page[page.index("| milliseconds of one file") :].splitlines())
+    names = _cells(next(lines))[1:]
+    next(lines)
+    rows: dict[str, dict[str, float]] = {}
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        syntax, *values = _cells(line)
+        rows[syntax] = {name: float(value) for name, value in zip(names, values, strict=True) if value}
+    return rows
+
+
+def duration(hours: float) -> str:
+    """Return a time for people."""
+    if hours >= 48:
+        return f"{hours / 24:.1f} days"
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
+
+
+def core_seconds(parts: Mapping[str, float], names: Sequence[str] = COMPUTING) -> float:
+    """Return the seconds of a core that one file takes."""
+    return sum(parts[name] for name in names) / 1000
+
+
+def report(page: str, megabytes: Mapping[str, float], options: argparse.Namespace) -> str:
+    """Return the tables."""
+    rows = milliseconds(page)
+    machine = re.search(r"\| machine \| (.*?) \|", page)
+    about = ["one million files of 2500 × 3000 pixels", "TB", "core seconds a file", "of these the network"]
+    costs = [[*about, "core hours", "price", *(f"{count} cores" for count in CORES)]]
+    for syntax, parts in rows.items():
+        each = core_seconds(parts)
+        hours, network = each * MILLION / 3600, parts["network"] / 1000 / each
+        row = [f"{megabytes[syntax] * MILLION / 1e6:.1f}", f"{each:.3f}", f"{100 * network:.0f} %", f"{hours:.0f}"]
+        price = f"{hours * options.core_hour:.2f}"
+        costs.append([syntax, *row, price, *(duration(hours / count) for count in CORES)])
+    full = [["full at", *(f"{name}: files/s, cores" for name in LINKS)]]
+    for syntax, parts in rows.items():
+        rates = [speed / megabytes[syntax] for speed in LINKS.values()]
+        full.append([syntax, *(f"{rate:.0f}, {math.ceil(rate * core_seconds(parts))}" for rate in rates)])
+    return f"""On {machine[1] if machine else "an unnamed machine"}; a core costs {options.core_hour:g} an hour.
+
+{table(costs)}
+
+A link is full at so many files a second, for which so many cores compute:
+
+{table(full)}"""
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def sizes() -> dict[str, float]:
+    """Return the megabytes of the files that the floor was measured with."""
+    return {film.name: len(film.data) / 1e6 for film in films(BUILD / "films", FULL.height, FULL.width)}
+
+
+def main(page: Path = PAGE, scale: Path = SCALE) -> None:
+    """Print the tables, or write them to the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--core-hour", type=float, default=0.04, help="price of a core for an hour")
+    parser.add_argument("--write", action="store_true", help="write docs/scale.md")
+    options = parser.parse_args()
+    text = report(page.read_text(encoding="utf-8"), sizes(), options)
+    if options.write:
+        between(scale, "cost: python -m bench.cost --write", text)
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

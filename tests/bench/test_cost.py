@@ -1,0 +1,53 @@
+"""What a back-fill costs, from a page written by hand."""
+
+import argparse
+
+import pytest
+
+from bench import cost
+from bench.speed.command import PAGE
+
+TABLE = """
+| machine | two cores |
+
+| milliseconds of one file, medians, 1 process | file | read | decode | prepare | canvas | network | write and sync |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| plain | 10 | 10 | 0 | 20 | 10 | 50 | 7 |
+
+after
+"""
+
+
+def test_the_parts_of_a_file_are_added_up_without_writing_it() -> None:
+    rows = cost.milliseconds(TABLE)
+    assert rows == {
+        "plain": {
+            "file": 10.0,
+            "read": 10.0,
+            "decode": 0.0,
+            "prepare": 20.0,
+            "canvas": 10.0,
+            "network": 50.0,
+            "write and sync": 7.0,
+        }
+    }
+    assert cost.core_seconds(rows["plain"]) == pytest.approx(0.1)
+
+
+def test_a_million_files_take_their_core_hours() -> None:
+    text = cost.report(TABLE, {"plain": 12.5}, argparse.Namespace(core_hour=0.5))
+    # 100,000 core seconds are 27.8 core hours; half of each file is the network; 12.5 TB.
+    assert "| plain | 12.5 | 0.100 | 50 % | 28 | 13.89 | 13.9 h | 26 min | 3 min |" in text
+    assert "| plain | 10, 1 | 100, 10 | 250, 25 |" in text
+    assert text.startswith("On two cores; a core costs 0.5 an hour.")
+
+
+def test_the_page_of_figures_has_the_table() -> None:
+    rows = cost.milliseconds(PAGE.read_text(encoding="utf-8"))
+    assert {"uncompressed", "JPEG-LS", "JPEG 2000", "HTJ2K"} == set(rows)
+    assert all(0 < cost.core_seconds(parts) < 10 for parts in rows.values())
+
+
+@pytest.mark.parametrize(("hours", "text"), [(0.5, "30 min"), (1, "1.0 h"), (47, "47.0 h"), (60, "2.5 days")])
+def test_times_are_said_for_people(hours: float, text: str) -> None:
+    assert cost.duration(hours) == text
