@@ -7,13 +7,14 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.status import Status
 
 from service import settings
 from service.errors import ConfigurationError, TriageError
@@ -130,6 +131,7 @@ def _summary(progress: "Progress", refusals: dict[str, int]) -> str:
 def _reported(progress: "Progress", source: "Source") -> Iterator[None]:
     """Say every second, or in a log every minute, how far the work is; meanwhile count the files of the source."""
     console, ended, start = Console(stderr=True), threading.Event(), time.monotonic()
+    status = console.status("0 files") if console.is_terminal else nullcontext()
 
     def count() -> None:
         with suppress(TriageError):  # which the run itself reports
@@ -138,13 +140,17 @@ def _reported(progress: "Progress", source: "Source") -> Iterator[None]:
     def report() -> None:
         while not ended.wait(_TICK_SECONDS[console.is_terminal]):
             text = position(progress, time.monotonic() - start)
-            console.print(text, end="\r" if console.is_terminal else "\n", markup=False, highlight=False)
+            if isinstance(status, Status):
+                status.update(text)
+            else:
+                console.print(text, markup=False, highlight=False)
 
     threading.Thread(target=count, name="count", daemon=True).start()
     reporter = threading.Thread(target=report, name="report", daemon=True)
     reporter.start()
     try:
-        yield
+        with status:
+            yield
     finally:
         ended.set()
         reporter.join()
