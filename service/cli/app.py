@@ -16,6 +16,7 @@ import typer
 from service import settings, telemetry
 from service.cli import keys
 from service.cli.check import check
+from service.cli.migrate import migrate
 from service.cli.purge import purge
 from service.cli.serve import GRACE_SECONDS, serve
 from service.errors import StartupError, TriageError
@@ -160,5 +161,6 @@ def hash_uid(
 
 
 app.command()(check)
+app.command()(migrate)
 app.add_typer(keys.app, name="keys")
 app.command()(purge)
