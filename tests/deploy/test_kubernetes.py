@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import kubernetes_validate
@@ -433,3 +434,23 @@ def test_the_example_says_what_to_replace() -> None:
 
     assert values >= {"database.example", "registry.example", "192.0.2.10/32", "203.0.113.0/24"}
     assert {value for value in values if f"`{value}`" not in page} == set()
+
+
+def test_the_cores_that_feed_a_gpu_follow_from_what_was_measured(root: Path) -> None:
+    """A page that was measured anew must not leave the advice behind; a fifth is another day or machine."""
+    measured = (root / "bench" / "RESULTS.md").read_text()
+    page = (FOLDER / "README.md").read_text()
+    advised = {row[0]: [float(cell) for cell in row[1:]] for row in _rows(page, "| stored as |")}
+    columns = ("file", "read", "decode", "prepare", "canvas", "network", "write and sync")
+    assert f"| {' | '.join(columns)} |" in measured
+    for name, *cells in _rows(measured, "| milliseconds of one file"):
+        *before, network, writing = (float(cell) for cell in cells[: len(columns)])
+        processor = sum(before) + writing
+        assert advised.pop(name) == pytest.approx([processor, network, 8 * 1e3 / processor], rel=0.2), name
+    assert advised == {}
+
+
+def _rows(page: str, heading: str) -> list[list[str]]:
+    """Return the cells of each row of the table with this heading."""
+    lines = takewhile(lambda line: line.startswith("|"), page[page.index(heading) :].splitlines())
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in list(lines)[2:]]
