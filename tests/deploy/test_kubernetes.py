@@ -43,7 +43,9 @@ from tests.service.serving import settings_for
 VERSIONS = ("1.30", "1.37")  # the oldest that has preStop.sleep without a switch, and the newest
 OPERATOR = {"ServiceMonitor"}  # kinds of the Prometheus Operator, whose schemas are not among Kubernetes' own
 RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
-TO_REPLACE = re.compile(r"\b(?:192\.0\.2|198\.51\.100|203\.0\.113)\.[0-9/]+|[a-z.]+\.example\b")  # RFC 5737, RFC 2606
+TO_REPLACE = re.compile(
+    r"\b(?:192\.0\.2|198\.51\.100|203\.0\.113)\.[0-9/]+|[a-z0-9.]+\.example\b"
+)  # RFC 5737, RFC 2606
 
 every = pytest.mark.parametrize("kustomization", KUSTOMIZATIONS)
 
@@ -117,7 +119,7 @@ def test_memory_suffices_for_hostile_files_in_all_decoders(kustomization: str) -
     """At the limit the kubelet lets the kernel end all processes of a container, not the largest alone."""
     deployment = named(kustomization, "Deployment", "triage")["spec"]["template"]["spec"]
     [container] = deployment["containers"]
-    [temporary] = [volume["emptyDir"] for volume in deployment["volumes"] if "emptyDir" in volume]
+    [temporary] = [volume["emptyDir"] for volume in deployment["volumes"] if volume["name"] == "temporary"]
     limits, given = container["resources"]["limits"], variables(kustomization, container)
     decoders = int(given.get("TRIAGE_LIMITS__DECODE_WORKERS", limits["cpu"]))  # by default, the processors it may use
     each = int(given.get("TRIAGE_LIMITS__DECODE_MEMORY_BYTES", settings.Limits().decode_memory_bytes))
@@ -151,13 +153,13 @@ def test_files_in_settings_are_in_volumes_that_are_mounted(kustomization: str) -
     for _, template in pods(kustomization):
         volumes = {volume["name"] for volume in template["spec"]["volumes"]}
         for container in template["spec"]["containers"]:
-            mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-            assert set(mounts) <= volumes
+            paths = {mount["mountPath"] for mount in container["volumeMounts"]}
+            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
             given = variables(kustomization, container)
             if container["name"] == "migration":  # reads these settings, and no others
                 given = {name: value for name, value in given.items() if name.startswith("TRIAGE_DATABASE__")}
-            files = re.findall(r"/run/secrets/[a-z/.-]+", json.dumps(given))
-            assert {str(Path(file).parent) for file in files} <= set(mounts.values())
+            files = re.findall(r"/run/secrets/[a-z0-9/.-]+", json.dumps(given))
+            assert {str(Path(file).parent) for file in files} <= paths
         for volume in template["spec"]["volumes"]:
             if "persistentVolumeClaim" in volume:
                 claim = named(kustomization, "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
