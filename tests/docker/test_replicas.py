@@ -10,7 +10,7 @@ import httpx
 import pytest
 from alembic.script import ScriptDirectory
 
-from service.storage.database import MIGRATIONS
+from tests.conftest import ROOT
 from tests.docker.deployment import Deployment, Engine, stamped
 from tests.docker.load import Load, Sender, lost
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.docker
 RAW = {"Content-Type": "application/dicom"}
 REPLICAS = 3
 CLIENTS = 4
-NEWEST = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+NEWEST = ScriptDirectory(str(ROOT / "service" / "storage" / "migrations")).get_current_head()
 NEXT = "agcnn-triage:next"
 NEXT_REVISION = "next"
 # What the version before does not know: a column in the table that each prediction is written to, and a table.
