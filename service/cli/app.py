@@ -17,6 +17,7 @@ from service import settings, telemetry
 from service.cli import keys
 from service.cli.backfill import backfill
 from service.cli.check import check
+from service.cli.migrate import migrate
 from service.cli.purge import purge
 from service.cli.serve import GRACE_SECONDS, serve
 from service.errors import StartupError, TriageError
@@ -162,5 +163,6 @@ def hash_uid(
 
 app.command()(backfill)
 app.command()(check)
+app.command()(migrate)
 app.add_typer(keys.app, name="keys")
 app.command()(purge)

@@ -4,7 +4,9 @@ FastAPI reads and parses a JSON body before it runs the dependencies of a route.
 the route, checks the key and the scope that `needs` declares on it, and only then allows the body to be read.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -17,17 +19,21 @@ from service.http.auth import OPEN, Guard, declared_scopes
 from service.http.envelope import declared_length
 
 MAX_JSON_BYTES = 2**16
+START_SECONDS = 10.0  # that a request waits for the start; the self-test takes half a second, on a GPU some more
 
 
 class Admission:
     """ASGI middleware that admits requests.
 
-    Requests for open routes, unknown paths and methods that are not allowed pass, but their body cannot be read.
+    Requests for open routes, unknown paths and methods that are not allowed pass, but their body cannot be read. Others
+    wait for the service to start: a proxy that balances replicas may know a new one before it is ready.
 
     Parameters
     ----------
     routes
         Every route of the application, in order.
+    started
+        Waits until the service has started or failed to.
 
     Raises
     ------
@@ -35,8 +41,10 @@ class Admission:
         A route neither declares exactly one scope nor is open.
     """
 
-    def __init__(self, app: ASGIApp, guard: Guard, routes: Iterable[BaseRoute]) -> None:
-        self._app, self._guard = app, guard
+    def __init__(
+        self, app: ASGIApp, guard: Guard, routes: Iterable[BaseRoute], started: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._app, self._guard, self._started = app, guard, started
         self._routes = [(route, _scopes(route)) for route in routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +65,9 @@ class Admission:
         await self._guard.admit(Request(scope), scopes)
         if getattr(route, "body_field", None) is not None:  # FastAPI would read and parse the body
             receive = await _buffer_body(scope, receive)
+        with suppress(TimeoutError):  # the route then says why it is not ready
+            async with asyncio.timeout(START_SECONDS):
+                await self._started()
         await self._app(scope, receive, send)
 
     def _match(self, scope: Scope) -> tuple[BaseRoute | None, frozenset[str]]:

@@ -131,7 +131,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     routes = [route for router in ROUTERS for route in router.routes]
     app.add_middleware(Presented, presentation=presentation)
-    app.add_middleware(Admission, guard=guard, routes=routes)
+    app.add_middleware(Admission, guard=guard, routes=routes, started=pipeline.started)
     app.add_middleware(Methods, routes=[*routes, *app.routes])
     app.add_middleware(Envelope, limits=settings.limits)
     app.add_middleware(Measured, traces=traced)

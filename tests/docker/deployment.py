@@ -17,6 +17,7 @@ import pydicom
 from pydicom.uid import generate_uid
 
 GRACE_SECONDS = 40
+_PROJECT = f"agcnn-triage-test-{os.getpid()}"
 _ADDRESSES = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
 
 
@@ -75,10 +76,16 @@ class Deployment:
         self.engine = Engine({**self.engine.environment, **addresses, "SECRETS": str(self.secrets)})
 
     def compose(self, *arguments: str) -> str:
-        name = f"agcnn-triage-test-{os.getpid()}"
         files = ("--project-directory", str(self.root), "-f", str(self.root / "docker-compose.yml"))
         profiles = [option for profile in self.profiles.split() for option in ("--profile", profile)]
-        return self.engine.run("compose", "-p", name, *files, *profiles, *arguments)
+        return self.engine.run("compose", "-p", _PROJECT, *files, *profiles, *arguments)
+
+    def script(self, path: str) -> None:
+        """Run a script of the repository, which calls `docker compose` as it is called by hand."""
+        variables = {"COMPOSE_PROJECT_NAME": _PROJECT, "COMPOSE_PROFILES": ",".join(self.profiles.split())}
+        environment = {**self.engine.environment, **variables}
+        result = subprocess.run([self.root / path], cwd=self.root, env=environment, capture_output=True, text=True)
+        assert result.returncode == 0, f"{path}\n{result.stdout[-8000:]}\n{result.stderr[-8000:]}"
 
     def up(self, *services: str) -> None:
         self.compose("up", "-d", "--wait", "--wait-timeout", "120", "--no-build", "--pull", "never", *services)

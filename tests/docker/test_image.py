@@ -1,6 +1,7 @@
 """The service's image: its size, contents and labels."""
 
 import json
+import time
 import tomllib
 from pathlib import Path
 
@@ -83,3 +84,26 @@ def _normal(requirement: str) -> str:
 def _strings(values: object) -> list[str]:
     assert isinstance(values, list)
     return values
+
+
+def test_in_a_pod_it_migrates_and_stops_without_an_init_process(engine: Engine, image: str) -> None:
+    """Kubernetes runs it as process 1, which the kernel ends by no signal that it does not handle."""
+    assert engine.run("run", *CONFINED, image, "migrate").startswith("the database is at revision ")
+    container = engine.run("run", "--detach", *CONFINED[1:], image)
+    try:
+        deadline = time.monotonic() + 60
+        while '"event": "ready"' not in engine.try_run("logs", container).stderr:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        engine.run("stop", container)
+        assert engine.inspect(container, "{{.State.ExitCode}}") == "0"
+    finally:
+        engine.run("rm", "--force", "--volumes", container)
+
+
+def test_variables_of_a_kubernetes_service_keep_it_from_starting(engine: Engine, image: str) -> None:
+    """Hence `enableServiceLinks: false` in deploy/kubernetes."""
+    refused = engine.try_run("run", *CONFINED, "-e", "TRIAGE_SERVICE_HOST=10.0.0.1", image)
+
+    assert refused.returncode == 2
+    assert "TRIAGE_SERVICE_HOST" in refused.stderr

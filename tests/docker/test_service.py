@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.docker.deployment import GRACE_SECONDS, Deployment, Engine, stamped, wait_for
-from tests.docker.load import Load
+from tests.docker.load import Load, lost
 from tests.hostile.code_streams import file, seeds
 
 pytestmark = pytest.mark.docker
@@ -196,6 +196,5 @@ def _client(deployment: Deployment, key: dict[str, str], sample: bytes) -> Calla
 
 def _lost(url: str, key: dict[str, str], ids: list[str]) -> list[str]:
     """Return the links to records and images that can no longer be read."""
-    links = [f"{url}/v1/predictions/{id}{part}" for id in ids for part in ("", "/image.png?width=16")]
-    with httpx.Client(headers=key, timeout=60) as client:
-        return [link for link in links if client.get(link).status_code != 200]
+    with httpx.Client(base_url=url, headers=key, timeout=60) as client:
+        return lost(client, ids, len(ids))

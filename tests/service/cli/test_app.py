@@ -40,7 +40,7 @@ def test_help_lists_the_commands(run: Run) -> None:
     code, out, _ = run("--help")
 
     assert code == 0
-    for word in ("serve", "predict", "check", "keys", "purge", "not a medical device"):
+    for word in ("serve", "predict", "check", "migrate", "keys", "purge", "not a medical device"):
         assert word in " ".join(out.split())
 
 

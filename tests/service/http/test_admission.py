@@ -203,7 +203,7 @@ def test_a_route_without_a_scope_or_with_two_is_not_served() -> None:
         router = APIRouter()
         router.add_api_route("/forgotten", lambda: None, dependencies=dependencies)
         with pytest.raises(ValueError, match="'/forgotten' must either declare one scope or be listed as open"):
-            Admission(FastAPI(), guard=None, routes=router.routes)  # type: ignore[arg-type]
+            Admission(FastAPI(), guard=None, routes=router.routes, started=asyncio.Event().wait)  # type: ignore[arg-type]
 
 
 def test_a_route_that_admission_does_not_know_cannot_read_a_body(artefact: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import shutil
 import sqlite3
 import threading
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from service.errors import ArtefactError
+from service.http import admission
 from service.http.app import create_app
 from service.inference.session import Session
 from service.prediction import storage_probe
@@ -27,6 +29,7 @@ def test_the_service_is_ready_after_the_self_test_and_alive_before(
         prove(session, max_batch)
 
     monkeypatch.setattr(Session, "prove", wait)
+    monkeypatch.setattr(admission, "START_SECONDS", 0.1)
     with client_of(create_app(settings_for(artefact, tmp_path))) as client:
         alive, ready, posted = client.get("/livez"), client.get("/readyz"), client.post(b"x")
         proof.set()
@@ -38,6 +41,33 @@ def test_the_service_is_ready_after_the_self_test_and_alive_before(
             assert "golden self-test" in refused.json()["detail"]
             assert int(refused.headers["retry-after"]) > 0
         assert client.get("/readyz").json() == {"status": "ready"}
+
+
+def test_a_request_that_comes_while_the_service_starts_waits_for_it(
+    artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from a proxy, which finds a new replica before it is ready."""
+    prove, proof = Session.prove, threading.Event()
+
+    def wait(session: Session, max_batch: int) -> None:
+        assert proof.wait(60)
+        prove(session, max_batch)
+
+    async def post_and_prove(client: Client, data: bytes) -> tuple[bool, httpx.Response]:
+        post = client.http.post("/v1/predictions", content=data, headers={"Content-Type": "application/dicom"})
+        answer = asyncio.create_task(post)
+        await asyncio.sleep(0.3)  # long enough for a refusal
+        waited = not answer.done()
+        proof.set()
+        return waited, await answer
+
+    monkeypatch.setattr(Session, "prove", wait)
+    monkeypatch.setattr(admission, "START_SECONDS", 60.0)
+    with client_of(create_app(settings_for(artefact, tmp_path))) as client:
+        waited, answer = client.runner.run(post_and_prove(client, factories.dicom_bytes(factories.noise())))
+
+    assert waited
+    assert answer.status_code == 200, answer.text
 
 
 def test_a_failed_self_test_stays_the_reason(artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,9 @@
 import hashlib
 from pathlib import Path
 
+import pytest
+
+from service.http import admission
 from service.http.app import create_app
 from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
 from tests.service.serving import client_of, settings_for
@@ -8,7 +11,10 @@ from tests.training.report import documents
 from training.report.model_card import model_card
 
 
-def test_the_card_is_that_of_the_artefact_with_digest_and_provider(artefact: Path, tmp_path: Path) -> None:
+def test_the_card_is_that_of_the_artefact_with_digest_and_provider(
+    artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "START_SECONDS", 0.0)
     with client_of(create_app(settings_for(artefact, tmp_path))) as client:
         early = client.get("/v1/model").json()
         client.wait_until_ready()
