@@ -44,13 +44,14 @@ class Gauges(Collector):
         self._destinations = tuple(destination.name for destination in settings.sending.destinations)
         self._stored = Lookup(self._look_up)
         self._disk = Lookup(lambda: shutil.disk_usage(settings.storage.folder))
+        self._instances = Lookup(pipeline.storage.has_instances)
         counted.start_at_zero(pipeline.predictor.artefact.card.labels)
         for name in self._destinations:
             for outcome in metrics.SENT:
                 metrics.SENDS.labels(name, outcome)
 
     def collect(self) -> Iterator[Metric]:
-        """Return the gauges as they are now; waits at most twice the time of a look-up."""
+        """Return the gauges as they are now; waits at most three times the time of a look-up."""
         yield from self._identity()
         yield from self._load()
         yield from self._storage()
@@ -82,7 +83,8 @@ class Gauges(Collector):
 
     def _storage(self) -> Iterator[Metric]:
         usage = self._disk.value()
-        yield _gauge("triage_storage_up", "1 if the disk of the storage folder answers.", float(usage is not None))
+        up = usage is not None and self._instances.value() is not None
+        yield _gauge("triage_storage_up", "1 if the storage folder and, if there is one, the bucket answer.", float(up))
         least = self._settings.storage.min_free_bytes
         yield _gauge("triage_storage_min_free_bytes", "Free bytes below which files are refused.", least)
         for name, text in (("size", "Size"), ("used", "Used part"), ("free", "Free part")):

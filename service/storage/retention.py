@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from service.errors import NotFound
-from service.storage.instances import Instances
+from service.storage.instance_store import InstanceStore
 from service.storage.object_cache import ObjectCache
 from service.storage.records import Records
 from service.storage.tables import INSTANCES, PREDICTIONS
@@ -44,7 +44,9 @@ class Retention:
         Age at which `run` deletes a record, days; None: never.
     """
 
-    def __init__(self, records: Records, instances: Instances, objects: ObjectCache, keep_days: float | None) -> None:
+    def __init__(
+        self, records: Records, instances: InstanceStore, objects: ObjectCache, keep_days: float | None
+    ) -> None:
         self._records = records
         self._instances = instances
         self._objects = objects
