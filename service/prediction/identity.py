@@ -31,7 +31,8 @@ async def stored_identity(
         return identity
     stored, name = found
     try:
-        other = instances.path(name) or await in_thread(instances, instances.get, name)
+        path = instances.path(name)
+        other = await in_thread(instances, instances.get, name) if path is None else path
         same = await predictor.examine(file, shows_the_same, other)
     except (MalformedDicom, UnsupportedEncoding, TooLarge, NotFound):
         raise Conflict("(0008,0018) SOPInstanceUID is already stored, with a file that cannot be compared") from None

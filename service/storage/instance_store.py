@@ -1,7 +1,7 @@
 """Where the DICOM files are: a folder, or a bucket of S3-compatible storage."""
 
 import asyncio
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from service.settings import Storage
 from service.storage.incoming import Incoming
-from service.storage.instances import Instances
+from service.storage.instances import Instances, Known
 
 Result = TypeVar("Result")
 
@@ -45,7 +45,7 @@ class InstanceStore(Protocol):
     def delete(self, name: str) -> None:
         """Delete a file, if it exists."""
 
-    def sweep(self, known: Container[str], older_than: float) -> int:
+    def sweep(self, known: Known, older_than: float) -> int:
         """Delete what is older and has no record, and return how much it was."""
 
     def close(self) -> None:

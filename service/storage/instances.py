@@ -6,10 +6,12 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from service.errors import ConfigurationError, NotFound, StorageFull
 from service.storage.incoming import Incoming, sync_folder, unwritable
@@ -17,6 +19,10 @@ from service.storage.same_file import SameFile
 
 _NAME = re.compile(r"[0-9a-f]{32}\.dcm")
 _PARTIAL = re.compile(r"[0-9a-f]{32}\.dcm\.partial")
+_BATCH = 1000  # names for which the database is asked at once
+
+Item = TypeVar("Item")
+Known = Callable[[Sequence[str]], Collection[str]]  # returns those of some names that have a record
 
 
 class Instances:
@@ -164,13 +170,13 @@ class Instances:
         """
         self.path(name).unlink(missing_ok=True)
 
-    def sweep(self, known: Container[str], older_than: float) -> int:
+    def sweep(self, known: Known, older_than: float) -> int:
         """Delete files without a record, and partially written ones.
 
         Parameters
         ----------
         known
-            Names of the files with a record: `Records.files()`.
+            Returns those of the names that have a record: `Records.known_files`.
         older_than
             Minimum age of a deleted file, seconds; longer than another replica takes to receive a file and
             save its record.
@@ -180,11 +186,12 @@ class Instances:
         int
             Number of deleted files.
         """
-        before = time.time() - older_than
-        orphans = [path for path in self._files() if path.name not in known and _modified(path) < before]
-        for path in orphans:
-            path.unlink(missing_ok=True)
-        return len(orphans)
+        count, before = 0, time.time() - older_than
+        for path in without_record(((path.name, path) for path in self._files()), known):
+            if _modified(path) < before:
+                path.unlink(missing_ok=True)
+                count += 1
+        return count
 
     def close(self) -> None:
         """Do nothing: a folder needs no closing."""
@@ -216,6 +223,14 @@ def place(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise NotFound("no such instance")
     return f"{name[:2]}/{name}"
+
+
+def without_record(named: Iterable[tuple[str, Item]], known: Known) -> Iterator[Item]:
+    """Return the items whose names have no record; few are in memory at once."""
+    rest = iter(named)
+    while batch := [*islice(rest, _BATCH)]:
+        recorded = known([name for name, _ in batch])
+        yield from (item for name, item in batch if name not in recorded)
 
 
 def _modified(path: Path) -> float:

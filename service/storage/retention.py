@@ -85,7 +85,7 @@ class Retention:
     def sweep(self) -> int:
         """Delete the files without a record, and return their number."""
         orphans = self._objects.sweep(self._records.known)
-        return orphans + self._instances.sweep(self._records.files(), ORPHAN_SECONDS)
+        return orphans + self._instances.sweep(self._records.known_files, ORPHAN_SECONDS)
 
     async def run(self) -> None:
         """Purge and sweep now and every hour, until cancelled; an error is logged.

@@ -1,7 +1,6 @@
 """The DICOM files as they were received, in a bucket of S3-compatible storage."""
 
 import re
-from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from service.errors import ConfigurationError, Overloaded, TriageError
 from service.storage.bucket import THREADS, Bucket
 from service.storage.incoming import Incoming, unwritable
-from service.storage.instances import Instances, new_name, place
+from service.storage.instances import Instances, Known, new_name, place, without_record
 
 _KEY = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{30}\.dcm)")
 _PROOF = b"written at the start, to see whether it can be"
@@ -176,7 +175,7 @@ class S3Instances:
         """
         self._bucket.delete(place(name))
 
-    def sweep(self, known: Container[str], older_than: float) -> int:
+    def sweep(self, known: Known, older_than: float) -> int:
         """Delete what has no record: objects, parts of objects, and files that a killed process left in the spool.
 
         Parameters
@@ -193,11 +192,11 @@ class S3Instances:
         ------
         Overloaded
         """
-        count = self._spool.sweep((), older_than) + self._bucket.abort_older(older_than)
-        for key in self._bucket.older(older_than):
-            if (match := _KEY.fullmatch(key)) and match[2] not in known:
-                self._bucket.delete(key)
-                count += 1
+        count = self._spool.sweep(lambda _: (), older_than) + self._bucket.abort_older(older_than)
+        named = ((match[2], key) for key in self._bucket.older(older_than) if (match := _KEY.fullmatch(key)))
+        for key in without_record(named, known):
+            self._bucket.delete(key)
+            count += 1
         return count
 
     def close(self) -> None:

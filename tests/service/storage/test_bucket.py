@@ -162,10 +162,10 @@ def test_a_server_killed_in_mid_write_confirms_nothing_and_a_sweep_deletes_what_
     assert [key.rpartition("/")[2] for key in s3.keys(prefix)] == [kept]
 
     store.check_present()
-    assert store.sweep({kept}, 3600) == 0
+    assert store.sweep({kept}.intersection, 3600) == 0
     assert s3.uploads(prefix) == 1
     monkeypatch.setattr(module, "_clock", lambda _: datetime.now(UTC) + timedelta(hours=2))
-    assert store.sweep({kept}, 3600) == 1
+    assert store.sweep({kept}.intersection, 3600) == 1
     assert s3.uploads(prefix) == 0
     assert store.get(kept) == SENT
 
@@ -179,7 +179,7 @@ def test_only_older_objects_are_swept(
     written = s3.client.head_object(Bucket=BUCKET, Key=f"{prefix}/{place(young)}")["LastModified"]
     monkeypatch.setattr(module, "_clock", lambda _: written + timedelta(seconds=3600))
 
-    assert store.sweep((), 3600) == 1
+    assert store.sweep(lambda _: (), 3600) == 1
     assert [key.rpartition("/")[2] for key in s3.keys(prefix)] == [young]
 
 

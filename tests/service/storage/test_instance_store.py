@@ -152,11 +152,11 @@ def test_what_is_old_and_has_no_record_is_swept_and_nothing_else(place: Place, m
     left = place.store.receive()  # as a process that was killed leaves it
     left.write([b"x"])
 
-    assert place.store.sweep({known}, 3600) == 0
+    assert place.store.sweep({known}.intersection, 3600) == 0
     assert {known, orphan} | foreign <= set(place.content)
 
     place.pass_hours(monkeypatch, 2)
-    assert place.store.sweep({known}, 3600) == 2
+    assert place.store.sweep({known}.intersection, 3600) == 2
     assert set(place.content) == {known} | foreign
     assert place.spool == []
     left.close()
