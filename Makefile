@@ -110,7 +110,7 @@ build/tools/made: .ci/tools.txt
 # An environment with the packages of the image and nothing else
 build/runtime/made: build/tools/made pyproject.toml constraints.txt
 	@$(PYTHON) -m venv --clear --without-pip build/runtime
-	@$(PYTHON) docker/requirements.py cpu postgres traces >build/runtime/requirements.txt
+	@$(PYTHON) docker/requirements.py cpu postgres s3 traces >build/runtime/requirements.txt
 	@build/tools/bin/python -m pip --disable-pip-version-check --quiet --python build/runtime/bin/python install -c constraints.txt -r build/runtime/requirements.txt
 	@touch $@
 

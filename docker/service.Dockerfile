@@ -12,7 +12,7 @@ RUN python -m venv /opt/pip && python -m venv --without-pip /opt/triage
 COPY pyproject.toml constraints.txt docker/requirements.py ./
 RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
-    python requirements.py "${RUNTIME}" postgres traces >requirements.txt && \
+    python requirements.py "${RUNTIME}" postgres s3 traces >requirements.txt && \
     /opt/pip/bin/pip --python /opt/triage/bin/python install --no-compile -c constraints.txt -r requirements.txt && \
     find /opt/triage/lib -type d -name tests -prune -exec rm -r {} + && \
     cd /opt/triage/lib/python3*/site-packages && (cd onnxruntime && rm -r quantization tools transformers) && \
@@ -22,6 +22,9 @@ RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
     find imagecodecs.libs -name '*.so*' ! -name 'libjpeg-*' ! -name 'libcharls-*' ! -name 'libopenjp2-*' \
          ! -name 'libopenjph-*' ! -name 'liblcms2-*' -delete && \
     /opt/triage/bin/python -c "from imagecodecs import *; assert all(c.available for c in (HTJ2K, JPEG2K, JPEG8, JPEGLS))" && \
+    # Of the services that botocore describes, keep S3 and those that give credentials: 1 MB of 28.
+    find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name 'sso*' ! -name signin -exec rm -r {} + && \
+    /opt/triage/bin/python -c "from boto3.session import Session; [Session().client(s, region_name='x') for s in ('s3', 'sts')]" && \
     python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/triage/lib
 
 FROM dependencies AS application

@@ -86,14 +86,32 @@ class Limits(Group):
 
 
 class Storage(Group):
-    """Folder of the instances, and how long they are kept."""
+    """Where the instances are, and how long they are kept."""
 
     folder: Path = Field(Path("data"), description="folder of the DICOM files and, by default, the database")
+    url: str | None = Field(
+        None,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[\w./-]*)?$",
+        description="s3://bucket/prefix for the DICOM files; by default they are in the folder",
+    )
+    endpoint: str | None = Field(
+        None, pattern=r"^https?://[^\s@?#]+$", description="URL of S3-compatible storage; by default AWS"
+    )
     keep_days: float | None = Field(
         None, gt=0, le=36_500, description="delete records and instances after this many days; by default never"
     )
-    cache_bytes: int = Field(2**30, ge=0, description="maximum bytes of kept objects, made from records; 0: keep none")
+    cache_bytes: int = Field(
+        2**30,
+        ge=0,
+        description="maximum bytes of kept objects, made from records or fetched from a bucket; 0: keep none",
+    )
     min_free_bytes: int = Field(2**29, ge=0, description="free bytes of the disk below which files are refused (507)")
+
+    @model_validator(mode="after")
+    def _an_endpoint_is_that_of_a_bucket(self) -> "Storage":
+        if self.endpoint is not None and self.url is None:
+            raise ValueError("TRIAGE_STORAGE__ENDPOINT is of no use without TRIAGE_STORAGE__URL")
+        return self
 
 
 class Database(Group):

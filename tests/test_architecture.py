@@ -229,6 +229,15 @@ def test_the_service_runs_without_torch() -> None:
     assert loaded("import service.http.app, service.cli.app", ("torch", "onnx", "scipy", "matplotlib")) == []
 
 
+def test_the_service_runs_without_boto3_unless_a_setting_names_a_bucket() -> None:
+    begin = "import service.http.app, service.cli.app; from service.settings import Storage; "
+    make = "from service.storage.instance_store import instance_store; instance_store(Storage({}))"
+    bucket = "url='s3://radiographs', endpoint='http://127.0.0.1'"
+
+    assert loaded(begin + make.format(""), ("boto3", "botocore")) == []
+    assert loaded(begin + make.format(bucket), ("boto3", "botocore")) == ["boto3", "botocore"]
+
+
 def test_the_acceptor_runs_without_the_service() -> None:
     names = ("onnxruntime", "sqlalchemy", "service.http.app", "service.prediction.pipeline")
     assert loaded("import service.dimse.process", names) == []

@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 SERVICE = "agcnn-triage"
-EXTRAS = ("cpu", "postgres", "scale", "traces")
+EXTRAS = ("cpu", "postgres", "s3", "scale", "traces")
 NOT_NEEDED_FOR_TESTS = {"psycopg"}  # LGPL-3.0-only; installed in the image only
 
 # Unmodified libraries that users can replace, which is what the LGPL requires.

@@ -1,8 +1,8 @@
 """`triage check`: list the settings, and try once what the service needs to start."""
 
 import asyncio
-import os
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,7 @@ async def _try_start(loaded: settings.Settings) -> list[StartupError]:
     from service.cli.predict import with_workers
     from service.prediction.predictor import Predictor
     from service.storage.database import Database
+    from service.storage.instance_store import instance_store
     from service.storage.url import database_url
 
     try:
@@ -60,8 +61,8 @@ async def _try_start(loaded: settings.Settings) -> list[StartupError]:
         async with predictor.running() as session:
             typer.echo(f"provider: sound, {session.provider} ({session.reason}); the golden self-test passed")
             typer.echo(f"decoders: {_cage(predictor)}")
-        _check_writable(loaded.storage.folder)
-        typer.echo(f"storage: sound, {loaded.storage.folder.resolve()} is writable")
+        with closing(instance_store(loaded.storage)) as instances:
+            typer.echo(f"storage: sound, {instances.check()}")
         typer.echo(f"database: sound, {Database(database_url(loaded)).check()}")
         if loaded.sending.destinations:
             _check_files(loaded.sending.destinations)
@@ -104,9 +105,3 @@ def _check_files(destinations: Iterable[Destination]) -> None:
         authorization.authorization(destination)
         if destination.protocol == "webhook":
             webhook.secret(destination)
-
-
-def _check_writable(folder: Path) -> None:
-    nearest = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-        raise ConfigurationError(f"{folder.resolve()} is not a writable folder")

@@ -1,5 +1,6 @@
 """`triage purge`: delete old records and instances; the service may be running."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -25,7 +26,7 @@ def purge(
 ) -> None:
     """Delete old records with their DICOM files (instances), and files without a record; the service may be running."""
     from service.cli.open_records import open_records
-    from service.storage.instances import Instances
+    from service.storage.instance_store import instance_store
     from service.storage.object_cache import ObjectCache
     from service.storage.retention import Retention
 
@@ -34,10 +35,10 @@ def purge(
     if days is None:
         raise ConfigurationError("--older-than is required unless TRIAGE_STORAGE__KEEP_DAYS is set")
     before = datetime.now(UTC) - timedelta(days=days)
-    with open_records(loaded) as records:
-        storage = loaded.storage
+    storage = loaded.storage
+    with open_records(loaded) as records, closing(instance_store(storage)) as instances:
         objects = ObjectCache(storage.folder / "objects", storage.cache_bytes)
-        retention = Retention(records, Instances(storage.folder / "instances"), objects, days)
+        retention = Retention(records, instances, objects, days)
         expired = retention.expired(before) if dry_run else retention.purge(before)
         orphans = 0 if dry_run else retention.sweep()
     verb = "would delete" if dry_run else "deleted"

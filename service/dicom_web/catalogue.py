@@ -166,9 +166,9 @@ class Catalogue:
         return await self._predictor.examine(await self._source(entry), partial(picture, look=look))
 
     async def _source(self, entry: Entry) -> File:
-        """Return what a decoder process reads: the path of a radiograph, or the bytes of a derived object."""
+        """Return what a decoder process reads: the file of a radiograph, or the bytes of a derived object."""
         if entry.kind is None:
-            return self._stored.path(entry.record)
+            return await self._stored.file(entry.record)
         return (await self.file(entry)).data
 
     def _find_studies(self, search: Search) -> list[tuple[Entry, ...]]:

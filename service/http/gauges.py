@@ -43,14 +43,15 @@ class Gauges(Collector):
         self._settings, self._pipeline, self._worklist = settings, pipeline, worklist
         self._destinations = tuple(destination.name for destination in settings.sending.destinations)
         self._stored = Lookup(self._look_up)
-        self._disk = Lookup(self._look_at_disk)
+        self._disk = Lookup(lambda: shutil.disk_usage(settings.storage.folder))
+        self._instances = Lookup(pipeline.storage.has_instances)
         counted.start_at_zero(pipeline.predictor.artefact.card.labels)
         for name in self._destinations:
             for outcome in metrics.SENT:
                 metrics.SENDS.labels(name, outcome)
 
     def collect(self) -> Iterator[Metric]:
-        """Return the gauges as they are now; waits at most twice the time of a look-up."""
+        """Return the gauges as they are now; waits at most three times the time of a look-up."""
         yield from self._identity()
         yield from self._load()
         yield from self._storage()
@@ -82,8 +83,9 @@ class Gauges(Collector):
 
     def _storage(self) -> Iterator[Metric]:
         usage = self._disk.value()
-        text = "1 if the disk answers, and the folder of instances is there."
-        yield _gauge("triage_storage_up", text, float(usage is not None))
+        up = usage is not None and self._instances.value() is not None
+        text = "1 if the instances are there: their folder or, if there is one, the bucket answers."
+        yield _gauge("triage_storage_up", text, float(up))
         least = self._settings.storage.min_free_bytes
         yield _gauge("triage_storage_min_free_bytes", "Free bytes below which files are refused.", least)
         values = usage or (None, None, None)
@@ -96,10 +98,6 @@ class Gauges(Collector):
         except Overloaded:
             return False
         return True
-
-    def _look_at_disk(self) -> tuple[int, int, int]:
-        self._pipeline.storage.check_folder()
-        return shutil.disk_usage(self._settings.storage.folder)
 
     def _look_up(self) -> _Stored:
         self._pipeline.database.check_answers()  # an open SQLite file can be read for as long as it is open

@@ -26,7 +26,7 @@ async def readyz(pipeline: PipelineDep) -> Health:
     """Return that the service is ready.
 
     It is once it has reproduced the artefact's golden outputs on the provider in use, and while its database answers
-    and its folder of instances is there.
+    and the folder or bucket of instances is there.
     """
     pipeline.check_ready()
     await pipeline.storage.check()

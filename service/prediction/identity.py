@@ -7,13 +7,13 @@ from pathlib import Path
 from service.dicom.radiograph import Header, shows_the_same
 from service.errors import Conflict, MalformedDicom, NotFound, TooLarge, UnsupportedEncoding
 from service.prediction.predictor import Predictor
-from service.storage.instances import Instances
+from service.storage.instance_store import InstanceStore, in_thread
 from service.storage.record import Identity, Summary
 from service.storage.records import Records
 
 
 async def stored_identity(
-    identity: Identity, file: Path, records: Records, instances: Instances, predictor: Predictor
+    identity: Identity, file: Path, records: Records, instances: InstanceStore, predictor: Predictor
 ) -> Identity:
     """Return the identity under which an image is stored, or its own if it is not.
 
@@ -31,7 +31,9 @@ async def stored_identity(
         return identity
     stored, name = found
     try:
-        same = await predictor.examine(file, shows_the_same, instances.path(name))
+        path = instances.path(name)
+        other = await in_thread(instances, instances.get, name) if path is None else path
+        same = await predictor.examine(file, shows_the_same, other)
     except (MalformedDicom, UnsupportedEncoding, TooLarge, NotFound):
         raise Conflict("(0008,0018) SOPInstanceUID is already stored, with a file that cannot be compared") from None
     if not same:

@@ -18,7 +18,7 @@ from service.prediction.stored import StoredPredictions
 from service.settings import Settings
 from service.storage.database import Database
 from service.storage.incoming import Incoming
-from service.storage.instances import Instances
+from service.storage.instance_store import in_thread, instance_store
 from service.storage.object_cache import ObjectCache
 from service.storage.outbox import Order
 from service.storage.record import Identity, Record
@@ -70,7 +70,7 @@ class Pipeline:
         self.predictor = Predictor(settings)
         self._orders = orders
         storage = settings.storage
-        self._instances = Instances(storage.folder / "instances", storage.min_free_bytes)
+        self._instances = instance_store(storage)
         self._records = Records(database_url(settings))
         objects = ObjectCache(storage.folder / "objects", storage.cache_bytes, storage.min_free_bytes)
         self._retention = Retention(self._records, self._instances, objects, storage.keep_days)
@@ -105,6 +105,7 @@ class Pipeline:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.predictor.close()
             self._syncing.shutdown(wait=False)
+            self._instances.close()
             await asyncio.to_thread(self._records.close)
 
     async def started(self) -> None:
@@ -157,18 +158,13 @@ class Pipeline:
             yield
 
     def receive(self) -> Incoming:
-        """Start a file that will be predicted; the caller closes it.
-
-        Raises
-        ------
-        StorageFull
-        """
+        """Start a file that will be predicted, and that the caller closes; raises as `Instances.receive`."""
         return self._instances.receive()
 
     async def predict(self, file: Incoming, study: str | None = None, instance: str | None = None) -> Record:
-        """Predict a file that has arrived; the record, old or new, is on disk when this returns.
+        """Predict a file that has arrived; the record, old or new, is stored when this returns.
 
-        The file is kept if the record is new. It is written to disk while it is decoded.
+        The file is kept if the record is new. A folder's is written to disk while it is decoded.
 
         Parameters
         ----------
@@ -201,7 +197,7 @@ class Pipeline:
                 waited = time.perf_counter()
                 await synced
                 # `_store` is one call: a cancelled request is stored completely or not at all.
-                record = await asyncio.to_thread(self._store, record, file, waited)
+                record = await in_thread(self._instances, self._store, record, file, waited)
             else:
                 check_patient_and_study(existing, header)
                 record = existing
@@ -212,7 +208,8 @@ class Pipeline:
     async def _start(self) -> None:
         self._obstacle = "the golden self-test"
         try:
-            await asyncio.to_thread(self._retention.sweep)
+            if self._instances.threads is None:  # to list a bucket may take minutes; `Retention.run` does it, too
+                await asyncio.to_thread(self._retention.sweep)
             await self.predictor.start()
         except Exception as error:
             self.failure = _startup_error(error)

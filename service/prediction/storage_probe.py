@@ -5,7 +5,7 @@ import time
 
 from service.errors import Overloaded, TriageError
 from service.storage.database import Database
-from service.storage.instances import Instances
+from service.storage.instance_store import InstanceStore, in_thread
 from service.storage.same_file import CODE
 
 _FRESH_SECONDS = 1.0  # for which an answer counts
@@ -13,9 +13,9 @@ _LONGEST_SECONDS = 5.0
 
 
 class StorageProbe:
-    """Asks the database, and looks for the folder of instances, at most once a second."""
+    """Asks the database, and looks for the instances, at most once a second."""
 
-    def __init__(self, instances: Instances, database: Database) -> None:
+    def __init__(self, instances: InstanceStore, database: Database) -> None:
         self._instances, self._database = instances, database
         self._lock = asyncio.Lock()
         self._next = 0.0
@@ -27,7 +27,7 @@ class StorageProbe:
         Raises
         ------
         Overloaded
-            `storage_unavailable`: the folder or the database file is gone; or the database does not answer.
+            `storage_unavailable`: a folder or the database file is gone; or the database or the bucket does not answer.
         """
         async with self._lock:
             if time.monotonic() >= self._next:
@@ -36,20 +36,15 @@ class StorageProbe:
         if self._fault is not None:
             raise Overloaded(*self._fault)
 
-    def check_folder(self) -> None:
-        """Check that the folder of instances is the one that was opened. Blocking.
-
-        Raises
-        ------
-        Overloaded
-            `storage_unavailable`
-        """
+    def has_instances(self) -> bool:
+        """Return True, or raise as `check`; wait as long as it takes."""
         self._instances.check_present()
+        return True
 
     async def _ask(self) -> tuple[str, str] | None:
         try:
             async with asyncio.timeout(_LONGEST_SECONDS):
-                await asyncio.to_thread(self._look)
+                await in_thread(self._instances, self._look)
         except TimeoutError:
             return "storage does not answer", CODE
         except TriageError as error:
@@ -57,5 +52,5 @@ class StorageProbe:
         return None
 
     def _look(self) -> None:
-        self.check_folder()
+        self.has_instances()
         self._database.check_answers()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from service.dicom.grid import Grid, grid
 from service.dicom.unwindowed import Unwindowed
@@ -10,8 +9,9 @@ from service.errors import NotFound
 from service.objects.drawing import Drawing
 from service.objects.kinds import Kind, Presentation
 from service.objects.product import VERSION
+from service.prediction.decoders import File
 from service.prediction.predictor import Predictor
-from service.storage.instances import Instances
+from service.storage.instance_store import InstanceStore, in_thread
 from service.storage.object_cache import ObjectCache
 from service.storage.record import Record, Summary
 from service.storage.records import Records
@@ -20,7 +20,7 @@ from service.storage.records import Records
 class StoredPredictions:
     """Records and their instances. Blocking work runs in threads, drawing in decoder processes."""
 
-    def __init__(self, records: Records, instances: Instances, objects: ObjectCache, predictor: Predictor) -> None:
+    def __init__(self, records: Records, instances: InstanceStore, objects: ObjectCache, predictor: Predictor) -> None:
         self._records, self._instances, self._objects, self._predictor = records, instances, objects, predictor
 
     @property
@@ -64,7 +64,7 @@ class StoredPredictions:
         ------
         NotFound
         """
-        await asyncio.to_thread(self._delete, id)
+        await in_thread(self._instances, self._delete, id)
 
     async def draw(self, record: Record, drawing: Drawing) -> bytes:
         """Draw a PNG of a record over the display values of its instance.
@@ -73,7 +73,7 @@ class StoredPredictions:
         ------
         NotFound, InvalidRequest, InputError
         """
-        return await self._predictor.draw(record, self.path(record), drawing)
+        return await self._predictor.draw(record, await self.file(record), drawing)
 
     async def render(self, record: Summary, kind: Kind) -> bytes:
         """Return an object of a record; it is made from the record and its instance unless it is still kept.
@@ -88,7 +88,7 @@ class StoredPredictions:
             whole = record if isinstance(record, Record) else await self.get(record.id)
             if whole.revision != record.revision:  # measurements have changed since `record` was read
                 raise NotFound("a newer object has taken the place of this one")
-            return await self._predictor.render(whole, self.path(record), kind)
+            return await self._predictor.render(whole, await self.file(record), kind)
 
         return await self.kept(record.id, self.presentation.part(kind, record.revision), make)
 
@@ -99,7 +99,7 @@ class StoredPredictions:
         ------
         NotFound, InputError
         """
-        return await self._predictor.examine(self.path(record), grid)
+        return await self._predictor.examine(await self.file(record), grid)
 
     async def kept(self, id: str, name: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return what is kept under a name for a record, or make it and keep it, until the product's version changes.
@@ -122,20 +122,30 @@ class StoredPredictions:
         ------
         NotFound, InputError
         """
-        return await self._predictor.unwindowed(self.path(record))
+        return await self._predictor.unwindowed(await self.file(record))
 
     async def instance(self, record: Summary) -> bytes:
-        """Return the DICOM file of a record, as it was received.
+        """Return the DICOM file of a record, as it was received; one that was fetched from a bucket is kept.
 
         Raises
         ------
-        NotFound
+        NotFound, Overloaded
         """
-        return await asyncio.to_thread(self._instances.get, record.instance_file)
 
-    def path(self, record: Summary) -> Path:
-        """Return where the DICOM file of a record is; the file may be gone."""
-        return self._instances.path(record.instance_file)
+        async def get() -> bytes:
+            return await in_thread(self._instances, self._instances.get, record.instance_file)
+
+        on_this_disk = self._instances.path(record.instance_file) is not None
+        return await (get() if on_this_disk else self.kept(record.id, "instance", get))
+
+    async def file(self, record: Summary) -> File:
+        """Return what a decoder process reads of a record: the path of its DICOM file, which may be gone, or its bytes.
+
+        Raises
+        ------
+        NotFound, Overloaded
+        """
+        return self._instances.path(record.instance_file) or await self.instance(record)
 
     def _exists(self, id: str) -> bool:
         return bool(self._records.known([id]))

@@ -39,7 +39,7 @@ class Incoming:
         try:
             self._descriptor = os.open(self.partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
-            raise _unwritable(error) from error
+            raise unwritable(error) from error
 
     @property
     def name(self) -> str:
@@ -58,7 +58,7 @@ class Incoming:
                 with self._lock:
                     self._append(chunk)
         except OSError as error:
-            raise _unwritable(error) from error
+            raise unwritable(error) from error
 
     def sync(self) -> None:
         """Write the bytes to disk; it may run while another process reads them.
@@ -77,7 +77,7 @@ class Incoming:
         except FileNotFoundError:  # refused meanwhile
             return
         except OSError as error:
-            raise _unwritable(error) from error
+            raise unwritable(error) from error
 
     def keep(self) -> None:
         """Give the file its name; file and name are on disk when this returns, if `sync` has returned before.
@@ -90,7 +90,7 @@ class Incoming:
             self.partial.replace(self._path)
             sync_folder(self._path.parent)
         except OSError as error:
-            raise _unwritable(error) from error
+            raise unwritable(error) from error
 
     def close(self) -> None:
         """Delete the file unless it was kept."""
@@ -124,5 +124,6 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _unwritable(error: OSError) -> StorageFull:
+def unwritable(error: OSError) -> StorageFull:
+    """Return the service's error for one of the disk."""
     return StorageFull(f"the instance could not be written: {error.strerror}")

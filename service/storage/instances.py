@@ -1,24 +1,32 @@
 """The DICOM files as they were received, under random names."""
 
 import math
+import os
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from service.errors import ConfigurationError, NotFound, StorageFull
-from service.storage.incoming import Incoming, sync_folder
+from service.storage.incoming import Incoming, sync_folder, unwritable
 from service.storage.same_file import SameFile
 
 _NAME = re.compile(r"[0-9a-f]{32}\.dcm")
 _PARTIAL = re.compile(r"[0-9a-f]{32}\.dcm\.partial")
+_BATCH = 1000  # names for which the database is asked at once
+
+Item = TypeVar("Item")
+Known = Callable[[Sequence[str]], Collection[str]]  # returns those of some names that have a record
 
 
 class Instances:
-    """A folder of DICOM files, in sub-folders by the first two digits of their random names.
+    """A folder of DICOM files, in sub-folders by the first two digits of their random names. An `InstanceStore`.
 
     Keep the file first, then save the record that names it: a crash in between leaves a file without a record, which
     `sweep` deletes. Blocking; safe from many threads and processes.
@@ -30,6 +38,8 @@ class Instances:
     min_free_bytes
         Free disk space below which `check_room` refuses.
     """
+
+    threads: Executor | None = None  # a disk answers soon
 
     def __init__(self, folder: Path, min_free_bytes: int = 0) -> None:
         self.folder = folder
@@ -51,6 +61,19 @@ class Instances:
         except (OSError, StorageFull) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise ConfigurationError(f"the storage folder {self.folder} is not writable: {reason}") from None
+
+    def check(self) -> str:
+        """Check that `open` could create the folder, write nothing, and say so in words.
+
+        Raises
+        ------
+        ConfigurationError
+        """
+        above = self.folder.parent.resolve()
+        nearest = next(path for path in (above, *above.parents) if path.exists())
+        if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+            raise ConfigurationError(f"{above} is not a writable folder")
+        return f"{above} is writable"
 
     def check_present(self) -> None:
         """Check that the folder is the one that was opened.
@@ -84,12 +107,21 @@ class Instances:
         ------
         StorageFull
         """
-        path = self._path(f"{secrets.token_hex(16)}.dcm")
+        return Incoming(self.new_path())
+
+    def new_path(self) -> Path:
+        """Return a path for a file under a random name, in a sub-folder that exists.
+
+        Raises
+        ------
+        StorageFull
+        """
+        path = self.path(new_name())
         try:
             self._sub_folder(path.parent)
         except OSError as error:
-            raise StorageFull(f"the instance could not be written: {error.strerror}") from error
-        return Incoming(path)
+            raise unwritable(error) from error
+        return path
 
     def put(self, data: bytes) -> str:
         """Write a file and return its name; the file is on disk when this returns.
@@ -113,7 +145,7 @@ class Instances:
         NotFound
             The name is malformed.
         """
-        return self._path(name)
+        return self.folder / place(name)
 
     def get(self, name: str) -> bytes:
         """Read a file.
@@ -124,7 +156,7 @@ class Instances:
             There is no such file, or the name is malformed.
         """
         try:
-            return self._path(name).read_bytes()
+            return self.path(name).read_bytes()
         except FileNotFoundError:
             raise NotFound("no such instance") from None
 
@@ -136,15 +168,15 @@ class Instances:
         NotFound
             The name is malformed.
         """
-        self._path(name).unlink(missing_ok=True)
+        self.path(name).unlink(missing_ok=True)
 
-    def sweep(self, known: Container[str], older_than: float) -> int:
+    def sweep(self, known: Known, older_than: float) -> int:
         """Delete files without a record, and partially written ones.
 
         Parameters
         ----------
         known
-            Names of the files with a record: `Records.files()`.
+            Returns those of the names that have a record: `Records.known_files`.
         older_than
             Minimum age of a deleted file, seconds; longer than another replica takes to receive a file and
             save its record.
@@ -154,16 +186,15 @@ class Instances:
         int
             Number of deleted files.
         """
-        before = time.time() - older_than
-        orphans = [path for path in self._files() if path.name not in known and _modified(path) < before]
-        for path in orphans:
-            path.unlink(missing_ok=True)
-        return len(orphans)
+        count, before = 0, time.time() - older_than
+        for path in without_record(((path.name, path) for path in self._files()), known):
+            if _modified(path) < before:
+                path.unlink(missing_ok=True)
+                count += 1
+        return count
 
-    def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise NotFound("no such instance")
-        return self.folder / name[:2] / name
+    def close(self) -> None:
+        """Do nothing: a folder needs no closing."""
 
     def _sub_folder(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -174,6 +205,32 @@ class Instances:
         for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
             if _NAME.fullmatch(path.name) or _PARTIAL.fullmatch(path.name):
                 yield path
+
+
+def new_name() -> str:
+    """Return a random name for a file."""
+    return f"{secrets.token_hex(16)}.dcm"
+
+
+def place(name: str) -> str:
+    """Return where a file of a name is, below its folder or prefix.
+
+    Raises
+    ------
+    NotFound
+        The name is malformed.
+    """
+    if not _NAME.fullmatch(name):
+        raise NotFound("no such instance")
+    return f"{name[:2]}/{name}"
+
+
+def without_record(named: Iterable[tuple[str, Item]], known: Known) -> Iterator[Item]:
+    """Return the items whose names have no record; few are in memory at once."""
+    rest = iter(named)
+    while batch := [*islice(rest, _BATCH)]:
+        recorded = known([name for name, _ in batch])
+        yield from (item for name, item in batch if name not in recorded)
 
 
 def _modified(path: Path) -> float:

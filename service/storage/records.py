@@ -15,7 +15,7 @@ from service.storage.record import Identity, Record, Summary, check_id
 from service.storage.tables import INSTANCES, PREDICTIONS, RECORDS, SUMMARIES
 from service.triage.rule import Rule
 
-_BATCH = 500  # ids in one query
+_BATCH = 500  # values in one query
 _ATTEMPTS = 8  # a lost race leaves a row to read, so the second attempt nearly always succeeds
 
 
@@ -129,10 +129,11 @@ class Records:
 
     def known(self, ids: Sequence[str]) -> frozenset[str]:
         """Return those of the ids that have a record."""
-        with self.database.read() as connection:
-            batches = (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
-            selects = (sa.select(PREDICTIONS.c.id).where(PREDICTIONS.c.id.in_(batch)) for batch in batches)
-            return frozenset(id for select in selects for id in connection.scalars(select))
+        return self._those_in(PREDICTIONS.c.id, ids)
+
+    def known_files(self, names: Sequence[str]) -> frozenset[str]:
+        """Return those of the names of files that have a record, for `Instances.sweep`."""
+        return self._those_in(INSTANCES.c.instance_file, names)
 
     def list(self, limit: int, cursor: str | None = None) -> tuple[tuple[Summary, ...], str | None]:
         """Return a page, newest first, and the cursor of the next page (None after the last).
@@ -178,10 +179,11 @@ class Records:
             add_change(connection, "deleted", id)
             return file if deleted else None
 
-    def files(self) -> frozenset[str]:
-        """Return the names of all instances' files, for `Instances.sweep`."""
+    def _those_in(self, column: sa.Column[str], values: Sequence[str]) -> frozenset[str]:
         with self.database.read() as connection:
-            return frozenset(connection.scalars(sa.select(INSTANCES.c.instance_file)))
+            batches = (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
+            selects = (sa.select(column).where(column.in_(batch)) for batch in batches)
+            return frozenset(value for select in selects for value in connection.scalars(select))
 
 
 def _save(connection: sa.Connection, record: Record, orders: Sequence[Order]) -> Record:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from service.errors import NotFound
-from service.storage.instances import Instances
+from service.storage.instance_store import InstanceStore
 from service.storage.object_cache import ObjectCache
 from service.storage.records import Records
 from service.storage.tables import INSTANCES, PREDICTIONS
@@ -44,7 +44,9 @@ class Retention:
         Age at which `run` deletes a record, days; None: never.
     """
 
-    def __init__(self, records: Records, instances: Instances, objects: ObjectCache, keep_days: float | None) -> None:
+    def __init__(
+        self, records: Records, instances: InstanceStore, objects: ObjectCache, keep_days: float | None
+    ) -> None:
         self._records = records
         self._instances = instances
         self._objects = objects
@@ -83,7 +85,7 @@ class Retention:
     def sweep(self) -> int:
         """Delete the files without a record, and return their number."""
         orphans = self._objects.sweep(self._records.known)
-        return orphans + self._instances.sweep(self._records.files(), ORPHAN_SECONDS)
+        return orphans + self._instances.sweep(self._records.known_files, ORPHAN_SECONDS)
 
     async def run(self) -> None:
         """Purge and sweep now and every hour, until cancelled; an error is logged.

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from bench.kills import run
+from tests.service.s3_server import weed
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +27,12 @@ def test_nothing_acknowledged_is_lost_in_many_kills() -> None:
 
     assert wrong == []
     assert len(journal.acknowledged) > 100
+
+
+@pytest.mark.soak
+def test_nothing_acknowledged_is_lost_in_a_bucket() -> None:
+    weed()
+    journal, wrong = run(rounds=6, seed=3, bucket=True)
+
+    assert wrong == []
+    assert journal.acknowledged

@@ -1,4 +1,5 @@
 import logging
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from io import StringIO
@@ -9,6 +10,7 @@ import structlog
 
 from service import telemetry
 from service.cli import app as cli
+from tests.service.s3_server import BUCKET, KEY, SECRET, S3Server, s3_server
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -27,6 +29,40 @@ def five_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.five_labels import five_label_artefact
 
     return five_label_artefact(tmp_path_factory.mktemp("five_labels"))
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Return a running server of S3-compatible storage; a test that kills it starts it again."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Set the variables of AWS that the server's client needs, and return them."""
+    variables = {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+@pytest.fixture
+def prefix() -> str:
+    """Return a prefix of the test's own in the bucket of `s3`."""
+    return secrets.token_hex(4)
+
+
+@pytest.fixture
+def in_bucket(s3: S3Server, aws: dict[str, str], prefix: str) -> dict[str, str]:
+    """Return the settings of storage, without the folder, that name the bucket of `s3`."""
+    return {"url": f"s3://{BUCKET}/{prefix}", "endpoint": s3.address}
 
 
 @pytest.fixture

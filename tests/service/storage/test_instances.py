@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.errors import ConfigurationError, NotFound, StorageFull
+from service.storage import instances as module
 from service.storage.instances import Instances
 
 WRITER = """
@@ -186,22 +188,37 @@ class TestSweep:
             os.utime(path, (0, 0))
         age(instances, known, 7200)
         age(instances, orphan, 7200)
-        assert instances.sweep({known}, older_than=3600) == 2
+        assert instances.sweep({known}.intersection, older_than=3600) == 2
         assert {path.name for path in files(instances)} == {known, young, foreign.name}
 
     def test_sweeping_a_missing_folder_deletes_nothing(self, tmp_path: Path) -> None:
-        assert Instances(tmp_path / "none").sweep(frozenset(), 0) == 0
+        assert Instances(tmp_path / "none").sweep(set().intersection, 0) == 0
 
     def test_a_file_deleted_meanwhile_is_no_error(self, instances: Instances) -> None:
         name = instances.put(b"x")
         age(instances, name, 7200)
 
-        class Deleting(frozenset[str]):
-            def __contains__(self, _: object) -> bool:
-                instances.delete(name)
-                return False
+        def delete(names: Sequence[str]) -> tuple[str, ...]:
+            instances.delete(names[0])
+            return ()
 
-        assert instances.sweep(Deleting(), 3600) == 0
+        assert instances.sweep(delete, 3600) == 0
+
+    def test_a_few_names_at_a_time_are_asked_for(self, instances: Instances, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "_BATCH", 2)
+        names = [instances.put(b"x") for _ in range(5)]
+        for name in names:
+            age(instances, name, 7200)
+        asked: list[str] = []
+
+        def known(batch: Sequence[str]) -> Sequence[str]:
+            assert len(batch) <= 2
+            asked.extend(batch)
+            return [name for name in batch if name == names[0]]
+
+        assert instances.sweep(known, 3600) == 4
+        assert sorted(asked) == sorted(names)
+        assert [path.name for path in files(instances)] == names[:1]
 
 
 class TestRoom:

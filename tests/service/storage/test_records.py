@@ -22,6 +22,7 @@ from service.storage import cursor as cursors
 from service.storage.database import Database, migrations
 from service.storage.record import Identity, Record
 from service.storage.records import Records
+from service.storage.tables import INSTANCES
 from tests.service.records import finding
 from tests.service.storage.conftest import Make
 
@@ -52,6 +53,11 @@ def saver(root: Path, url: str, name: str, uids: int) -> subprocess.Popen[str]:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def files(records: Records) -> set[str]:
+    with records.database.read() as connection:
+        return set(connection.scalars(sa.select(INSTANCES.c.instance_file)))
 
 
 def same(one: Record, other: Record) -> bool:
@@ -88,7 +94,7 @@ class TestSave:
         with pytest.raises(Conflict) as caught:
             records.save(make(display_sha256="e" * 64))
         assert "1.2.3.4.5" not in str(caught.value)
-        assert len(records.files()) == 1
+        assert len(files(records)) == 1
 
     def test_a_new_artefact_makes_a_record_beside_the_old(self, records: Records, make: Make) -> None:
         old, new = records.save(make()), records.save(make(artefact_sha256="b" * 64))
@@ -108,7 +114,7 @@ class TestSave:
     def test_a_number_that_is_not_finite_is_refused(self, records: Records, make: Make) -> None:
         with pytest.raises(sa.exc.StatementError):
             records.save(make(findings=(finding("Mass", probability=float("nan")),)))
-        assert not records.files()
+        assert not files(records)
 
     def test_a_naive_time_is_refused(self, records: Records, make: Make) -> None:
         with pytest.raises(sa.exc.StatementError):
@@ -148,7 +154,7 @@ class TestManyWriters:
         with ThreadPoolExecutor(8) as pool:
             ids = {record.id for record in pool.map(records.save, new)}
         assert len(ids) == 1
-        assert len(records.files()) == 1
+        assert len(files(records)) == 1
 
     def test_processes_that_start_at_once_share_one_record_per_key(self, root: Path, url: str) -> None:
         processes = [saver(root, url, name, 20) for name in "abc"]
@@ -163,7 +169,7 @@ class TestManyWriters:
         records = Records(url)
         records.open()
         assert {entry.id for entry in records.list(100)[0]} == set(ids[0])
-        assert len(records.files()) == 20
+        assert len(files(records)) == 20
         records.close()
 
     def test_what_was_acknowledged_survives_a_kill(self, root: Path, url: str) -> None:
@@ -196,7 +202,7 @@ class TestManyWriters:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(save_and_perhaps_delete, range(len(new))))
         left = records.list(100)[0]
-        assert {entry.instance_file for entry in left} == records.files()
+        assert {entry.instance_file for entry in left} == files(records)
         assert len({entry.artefact_sha256 for entry in left}) == len(left)
 
 
@@ -334,7 +340,7 @@ class TestDelete:
     def test_deleting_the_last_record_returns_the_file(self, records: Records, make: Make) -> None:
         record = records.save(make())
         assert records.delete(record.id) == record.instance_file
-        assert not records.files()
+        assert not files(records)
         with pytest.raises(NotFound):
             records.get(record.id)
 
@@ -347,7 +353,7 @@ class TestDelete:
     def test_other_instances_stay(self, records: Records, make: Make) -> None:
         record, other = records.save(make()), records.save(make(sop_instance_uid="9"))
         records.delete(record.id)
-        assert records.files() == {other.instance_file}
+        assert files(records) == {other.instance_file}
 
     @pytest.mark.parametrize("id", ["", "x", "' OR 1=1 --", "\x00"])
     def test_an_unknown_id_is_not_found(self, records: Records, make: Make, id: str) -> None:
@@ -356,7 +362,7 @@ class TestDelete:
             records.delete(id)
         with pytest.raises(NotFound):
             records.get(id)
-        assert len(records.files()) == 1
+        assert len(files(records)) == 1
 
     def test_a_deleted_instance_may_be_saved_with_other_values(self, records: Records, make: Make) -> None:
         records.delete(records.save(make()).id)
