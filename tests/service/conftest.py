@@ -9,6 +9,7 @@ import structlog
 
 from service import telemetry
 from service.cli import app as cli
+from tests.postgresql import PostgreSQL, running
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -27,6 +28,13 @@ def five_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.five_labels import five_label_artefact
 
     return five_label_artefact(tmp_path_factory.mktemp("five_labels"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Return a PostgreSQL server."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture
