@@ -1,9 +1,11 @@
-"""Measure the queries of a long worklist: fill a database and print median times.
+"""Measure the queries of a long worklist and of QIDO-RS: fill a database and print median times.
 
-python -m bench.worklist --rows 1000000 [--url postgresql+psycopg://…]
+python -m bench.worklist --rows 1000000
+python -m bench.worklist --rows 10000000 --postgresql     a server of its own (Debian's package postgresql)
+python -m bench.worklist --rows 10000000 --url postgresql+psycopg://…
 
-Expected of what the route of the list asks for, the first page with the counts, is at most 20 ms with 1,000,000 rows,
-which take some minutes and 7 GB to fill.
+Expected of what the route of the list asks for, the first page with the counts, is at most 20 ms with 1,000,000 rows on
+SQLite, which take some minutes and 7 GB to fill, and 30 ms with 10,000,000 on PostgreSQL: some minutes and 30 GB.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -21,15 +24,21 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from bench import server_rows
 from model.labels import LABELS
+from service.storage import cursor as cursors
 from service.storage import entries, rows
+from service.storage.criteria import Between, Criterion, Like, OneOf
 from service.storage.database import Database
 from service.storage.filters import Filters
-from service.storage.order import Order
+from service.storage.order import URGENCY, Order
 from service.storage.record import Record
+from service.storage.records import Records
+from service.storage.studies import Studies
 from service.storage.tables import INSTANCES, PREDICTIONS, WORKLIST
 from service.storage.worklist import Worklist
 from service.triage.rule import PRIORITIES
+from tests.postgresql import running
 from tests.service.records import finding, record
 
 BATCH = 10_000
@@ -40,7 +49,12 @@ URGENT = 0.002  # share of STAT, so that its filter is selective
 POSITIVE = 0.15
 READ = 0.9
 
+# Settings of a small database server; the others are those of Debian. Nothing is written while it is measured.
+SERVER = ("shared_buffers=4GB", "work_mem=32MB", "effective_cache_size=12GB", "random_page_cost=1.1")
+SERVER += ("maintenance_work_mem=1GB", "max_wal_size=4GB", "wal_level=minimal", "max_wal_senders=0")
+
 Row = dict[str, Any]
+Query = Callable[[], object]
 
 
 def records(random: Random, numbers: range) -> Iterator[Record]:
@@ -97,6 +111,12 @@ def table_rows(random: Random, numbers: range) -> Iterator[tuple[Row, Row, Row]]
         yield instance, prediction_template(label) | own | judged, entry
 
 
+def fill_server(url: str, count: int) -> None:
+    templates = [prediction_template(label) | {"positive": f"|{label}|" if label else ""} for label in ("", *LABELS)]
+    shares = {"start": START, "urgent": URGENT, "positive": POSITIVE, "read": READ}
+    server_rows.fill(url, count, shares, templates)
+
+
 def fill(database: Database, count: int) -> None:
     random = Random(0)
     for first in range(0, count, BATCH):
@@ -117,12 +137,37 @@ def median_ms(query: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def queries(worklist: Worklist, count: int) -> dict[str, Callable[[], object]]:
-    """Return what a reader and the page ask for, by name."""
-    deep, position = None, 0
-    while position < 0.9 * count:
-        _, deep = worklist.page(Filters(), 500, deep)
-        position += 500
+def after(database: Database, position: int) -> str:
+    """Return the cursor after the entry at a position, most urgent first; to turn the pages would take minutes."""
+    place = sa.select(*URGENCY).order_by(*URGENCY).offset(position - 1).limit(1)
+    with database.read() as connection:
+        rank, urgency, created, id = connection.execute(place).one()
+    return cursors.encode_place(rank, urgency, created, id)
+
+
+def searches(database: Database, count: int) -> dict[str, Query]:
+    """Return the searches for studies that QIDO-RS makes, by name: a page of 100 with their records."""
+    studies, day = Studies(database), f"{START + timedelta(seconds=20 * count):%Y%m%d}"
+    criteria: dict[str, list[Criterion]] = {
+        "all": [],
+        "patient ID": [OneOf("PatientID", (f"P{count // 4:07d}",))],
+        "accession number": [OneOf("AccessionNumber", (f"A{count // 2:08d}",))],
+        "study": [OneOf("StudyInstanceUID", (f"2.25.{count // 2}",))],
+        "a day": [Between("StudyDate", day, day)],
+        "a day's DX": [Between("StudyDate", day, day), OneOf("Modality", ("DX",))],
+        "name": [Like("PatientName", "patient77^given9*")],
+        "beginning of a common name": [Like("PatientName", "patient*")],
+        "end of a rare name": [Like("PatientName", "*77^given612")],
+    }
+    return {f"QIDO, {name}": partial(found, studies, each) for name, each in criteria.items()}
+
+
+def found(studies: Studies, criteria: list[Criterion]) -> object:
+    return studies.records(studies.find(criteria, 100, 0))
+
+
+def queries(worklist: Worklist, count: int, deep: str) -> dict[str, Query]:
+    """Return what a reader and the page ask for, by name; `deep` is the cursor after nine tenths of the list."""
     orders = {
         "urgency": Order(),
         "latest received": Order("received", descending=True),
@@ -134,7 +179,7 @@ def queries(worklist: Worklist, count: int) -> dict[str, Callable[[], object]]:
     return {
         "first page and counts": lambda: (worklist.page(Filters(), 50, None), worklist.counts(Filters())),
         **{f"first page, {name}": partial(worklist.page, Filters(), 50, None, order) for name, order in orders.items()},
-        f"page after {position:,}, urgency": lambda: worklist.page(Filters(), 50, deep),
+        f"page after {9 * count // 10:,}, urgency": lambda: worklist.page(Filters(), 50, deep),
         "first page, unread": lambda: worklist.page(Filters(read=False), 50, None),
         "first page, STAT": lambda: worklist.page(Filters(priority="STAT"), 50, None),
         "first page, STAT, latest received": lambda: worklist.page(
@@ -155,17 +200,47 @@ def queries(worklist: Worklist, count: int) -> dict[str, Callable[[], object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--url", help="an empty database; by default SQLite in a temporary folder")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--url", help="an empty database; by default SQLite in a temporary folder")
+    where.add_argument("--postgresql", action="store_true", help="a PostgreSQL server in a temporary folder")
+    parser.add_argument("--trigrams", action="store_true", help="then with an index for searches (PostgreSQL)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(options.url or f"sqlite:///{Path(folder) / 'triage.sqlite'}")
-        database.open()
-        start = time.perf_counter()
-        fill(database, options.rows)
-        print(f"{options.rows:,} rows filled in {time.perf_counter() - start:.0f} s")
-        for name, query in queries(Worklist(database), options.rows).items():
-            print(f"{name:44}{median_ms(query):9.1f} ms")
-        database.close()
+    with opened(options.url, options.postgresql) as url:
+        measure(url, options.rows, options.trigrams)
+
+
+@contextmanager
+def opened(url: str | None, server: bool) -> Iterator[str]:
+    """Yield the URL of an empty database."""
+    if server:
+        with running(*SERVER) as postgresql, postgresql.database("template1") as own:
+            yield own
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield url or f"sqlite:///{Path(folder) / 'triage.sqlite'}"
+
+
+def measure(url: str, count: int, trigrams: bool) -> None:
+    records = Records(url)
+    records.open()
+    database, start = records.database, time.perf_counter()
+    if sa.make_url(url).get_backend_name() == "postgresql":
+        fill_server(url, count)
+    else:
+        fill(database, count)
+    print(f"{count:,} rows filled in {time.perf_counter() - start:.0f} s")
+    measured = queries(Worklist(database), count, after(database, 9 * count // 10))
+    measured |= searches(database, count) | {"page of records": partial(records.list, 50)}
+    show(measured)
+    if trigrams:
+        server_rows.index_searched(url)
+        show({name: query for name, query in measured.items() if "search" in name})
+    records.close()
+
+
+def show(measured: dict[str, Query]) -> None:
+    for name, query in measured.items():
+        print(f"{name:44}{median_ms(query):9.1f} ms", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,6 @@ from service.storage.studies import Studies
 
 Item = TypeVar("Item")
 
-_BATCH = 100  # studies in one database query
-_NO_LIMIT = 2**31 - 1
-
 
 @dataclass(frozen=True)
 class Search:
@@ -184,11 +181,8 @@ class Catalogue:
         return _page((entry for entry in listed if _matches((entry,), search)), search)
 
     def _matching_studies(self, search: Search) -> Iterator[tuple[Entry, ...]]:
-        # The UIDs are read at one moment, so that no study is returned twice.
-        uids = self._studies.find(self._database_criteria(search.study_criteria), _NO_LIMIT, 0)
-        for start in range(0, len(uids), _BATCH):
-            for records in self._studies.records(uids[start : start + _BATCH]):
-                yield entries(records, self._presentation)
+        for records in self._studies.all(self._database_criteria(search.study_criteria)):
+            yield entries(records, self._presentation)
 
     def _database_criteria(self, criteria: Sequence[Criterion]) -> tuple[Criterion, ...]:
         """Replace ModalitiesInStudy, which no column holds; every study has the modality of each derived object."""

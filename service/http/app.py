@@ -57,6 +57,7 @@ from service.storage.changes import Changes
 from service.storage.database import WAITING_WRITERS
 from service.storage.keys import Keys
 from service.storage.measurements import Measurements
+from service.storage.notifications import CHANGES, ORDERS, Notifications
 from service.storage.outbox import Delivery, Outbox
 from service.storage.refusals import Refusals
 from service.storage.worklist import Worklist
@@ -93,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
     feed = Feed(Changes(pipeline.database))
     refusals = Refusals(pipeline.database)
     sender = Sender(Outbox(pipeline.database), _renderer(pipeline), sending)
+    notifications = Notifications(pipeline.database, {CHANGES: feed.wake, ORDERS: sender.wake})
     guard = auth.Guard(keys, settings.http, settings.limits)
     traced = traces.from_environment()
 
@@ -100,7 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "work"))
         async with pipeline.running():
-            work = (guard.remind(), refusals.run(), _send(pipeline, sender))
+            work = (guard.remind(), refusals.run(), notifications.run(), _send(pipeline, sender))
             tasks = [asyncio.create_task(coroutine) for coroutine in work]
             try:
                 yield

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from service.errors import Overloaded
 from service.storage.changes import Change, Changes
@@ -44,13 +44,14 @@ class Listener:
 
 
 class Feed:
-    """Polls the database while there are listeners; it holds no connection between two polls."""
+    """Polls the database while there are listeners, also when woken; it holds no connection between two polls."""
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
         self._listeners: set[Listener] = set()
         self._poller: asyncio.Task[None] | None = None
         self._started = asyncio.Event()
+        self._changed = asyncio.Event()
         self._closed = False
 
     @asynccontextmanager
@@ -75,6 +76,10 @@ class Feed:
         finally:
             self._listeners.discard(listener)
 
+    def wake(self) -> None:
+        """Look for changes now rather than at the next poll."""
+        self._changed.set()
+
     def close(self) -> None:
         """End every listener and refuse new ones."""
         self._closed = True
@@ -87,13 +92,19 @@ class Feed:
             tick = await asyncio.to_thread(self._changes.latest)
             started.set()
             while self._listeners:
-                await asyncio.sleep(POLL_SECONDS)
+                await self._pause()
                 tick = self._distribute(tick, await asyncio.to_thread(self._changes.after, tick))
         except Exception as error:  # the clients reconnect, which starts a new poller
             log().error("changes could not be read", **describe(error))
             self._end_all()
         finally:
             started.set()
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._changed.wait()
+        self._changed.clear()
 
     def _distribute(self, tick: int, changes: tuple[Change, ...]) -> int:
         if not changes:

@@ -19,7 +19,7 @@ from service.telemetry import describe, log
 Render = Callable[[Delivery, Destination], Awaitable[bytes]]
 LEASE = timedelta(seconds=30)  # time after which the deliveries of a killed process are claimed again
 _RENEW_SECONDS = 10.0
-POLL_SECONDS = 2.0  # delay until orders of another replica or from before a restart are noticed
+POLL_SECONDS = 2.0  # delay until orders are noticed that were placed elsewhere, unless `wake` is called
 _MAX_PAUSE = timedelta(hours=1)
 _DAY_SECONDS = 86_400.0  # time after which an alert ends without acknowledgement
 _ALERT_SECONDS = 300.0  # longest pause after a failed attempt at an alert that is not repeated
@@ -36,7 +36,12 @@ class Sender:
 
     def __init__(self, outbox: Outbox, render: Render, settings: Sending) -> None:
         self._outbox, self._render, self._settings = outbox, render, settings
-        self._ordered = asyncio.Event()
+        self._ordered = {destination.name: asyncio.Event() for destination in settings.destinations}
+
+    def wake(self) -> None:
+        """Look for orders now, as another replica has placed some."""
+        for ordered in self._ordered.values():
+            ordered.set()
 
     async def order(self, id: str, destination: str, objects: Sequence[Kind] | None) -> tuple[Delivery, ...]:
         """Order objects of a record, by default those that the destination is configured for.
@@ -54,7 +59,7 @@ class Sender:
         alert = _repeats(settings)  # the outbox knows whether the result is urgent
         orders = [Order(settings.name, object, alert) for object in dict.fromkeys(objects or settings.kinds)]
         entries = await asyncio.to_thread(self._outbox.add, id, orders)
-        self._ordered.set()
+        self._ordered[settings.name].set()
         return entries
 
     async def entries(self, id: str) -> tuple[Delivery, ...]:
@@ -68,7 +73,9 @@ class Sender:
                 tasks.create_task(self._serve(destination))
 
     async def _serve(self, destination: Destination) -> None:
+        ordered = self._ordered[destination.name]
         while True:
+            ordered.clear()  # before the outbox is asked, so that no order is placed unnoticed in between
             try:
                 entry = await asyncio.to_thread(self._outbox.claim, destination.name, LEASE)
                 if entry is not None:
@@ -80,7 +87,9 @@ class Sender:
                     continue
             except Exception as error:  # a database error: the delivery is due again after the lease
                 log().error("sending failed", destination=destination.name, **describe(error))
-            await self._pause()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await ordered.wait()
 
     async def _renew(self, entry: Delivery) -> None:
         """Renew the lease of a delivery until cancelled."""
@@ -90,14 +99,6 @@ class Sender:
                 await asyncio.to_thread(self._outbox.renew, entry, LEASE)
             except Exception as error:  # a database error: try again; if the lease ends, another replica sends
                 log().error("the lease was not renewed", **describe(error))
-
-    async def _pause(self) -> None:
-        self._ordered.clear()
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._ordered.wait()
-        except TimeoutError:
-            pass
 
     async def _carry_out(self, entry: Delivery, destination: Destination) -> None:
         try:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from service.storage import notifications
 from service.storage.database import Database
 from service.storage.tables import CHANGES, CLOCK
 
@@ -34,6 +35,7 @@ def add_change(connection: sa.Connection, kind: Kind, id: str, priority: str | N
     tick = connection.execute(sa.update(CLOCK).values(tick=CLOCK.c.tick + 1).returning(CLOCK.c.tick)).scalar_one()
     connection.execute(sa.delete(CHANGES).where(CHANGES.c.tick <= tick - KEPT))
     connection.execute(sa.insert(CHANGES).values(tick=tick, kind=kind, prediction_id=id, priority=priority))
+    notifications.notify(connection, notifications.CHANGES)
 
 
 class Changes:

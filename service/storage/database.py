@@ -9,22 +9,18 @@ from threading import BoundedSemaphore
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import exc
 
 from service.errors import ConfigurationError, MalformedDicom, Overloaded, StorageFull
+from service.storage import postgresql
+from service.storage.migration import DEFAULT_RULE, migrate
 from service.storage.same_file import SameFile
 from service.storage.sqlite import BUSY_SECONDS, begin, prepare
-from service.triage.default_rule import HIGH, STAT
 from service.triage.rule import Rule
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 WAITING_WRITERS = 64  # transactions that write or wait to; more are refused, so that threads are left for readers
-DEFAULT_RULE = Rule(STAT, HIGH)
-_MIGRATION_LOCK = 0x41474E4E  # an arbitrary number, the same in every replica
-_UNWRITABLE = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "53100", "25006")  # the last two are SQLSTATEs
+_UNWRITABLE = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "53100", "25006")  # SQLSTATEs: full, a standby
 
 
 class Database:
@@ -54,6 +50,11 @@ class Database:
             for engine, mode in ((self._engine, "DEFERRED"), (self._writing, "IMMEDIATE")):
                 sa.event.listen(engine, "connect", prepare)
                 sa.event.listen(engine, "begin", partial(begin, mode=mode))
+        elif self._engine.dialect.driver == "psycopg":
+            # Writers have connections of their own here, too, for while they wait for a locked row.
+            self._engine, self._writing = (_engine(url, **postgresql.POOL) for _ in range(2))
+            for engine in (self._engine, self._writing):
+                sa.event.listen(engine, "connect", postgresql.prepare)
         self._writers = BoundedSemaphore(WAITING_WRITERS)
         self._file: SameFile | None = None
 
@@ -68,13 +69,14 @@ class Database:
         Raises
         ------
         ConfigurationError
-            The folder is not writable, the database cannot be reached, or a newer version of the service wrote it.
+            The folder is not writable, the database cannot be reached, or a newer version of the service has changed
+            it so that this one does not work on it.
         """
         where = self._engine.url.render_as_string(hide_password=True)
         try:
             self._make_folder()
             with self._writing.begin() as connection:
-                self._migrate(connection, rule)
+                migrate(connection, rule)
             if (path := self._path()) is not None:
                 self._file = SameFile(path, "the database file")
         except (OSError, exc.DBAPIError, CommandError) as error:
@@ -158,6 +160,12 @@ class Database:
         finally:
             self._writers.release()
 
+    def psycopg_arguments(self) -> dict[str, Any] | None:
+        """Return the arguments for a connection of psycopg, or None where the driver is another."""
+        if self._engine.dialect.driver != "psycopg":
+            return None
+        return dict(self._engine.dialect.create_connect_args(self._engine.url)[1])
+
     @property
     def _sqlite(self) -> bool:
         return self._engine.dialect.name == "sqlite"
@@ -175,19 +183,6 @@ class Database:
         if (path := self._path()) is not None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)  # SQLite gives the same mode to the files that it creates beside it
-
-    def _migrate(self, connection: sa.Connection, rule: Rule) -> None:
-        if not self._sqlite:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-        command.upgrade(migrations(connection, rule), "head")
-
-
-def migrations(connection: sa.Connection, rule: Rule = DEFAULT_RULE) -> Config:
-    """Configure Alembic; `command.revision(migrations(connection), "title", autogenerate=True)` creates a revision."""
-    config = Config(attributes={"connection": connection, "rule": rule.labels})
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.set_main_option("path_separator", "newline")
-    return config
 
 
 def _engine(url: str, **pool: Any) -> sa.Engine:
@@ -207,7 +202,7 @@ def _triage_errors() -> Iterator[None]:
         yield
     except exc.IntegrityError:
         raise
-    except (exc.OperationalError, exc.InterfaceError) as error:
+    except (exc.OperationalError, exc.InterfaceError, exc.InternalError) as error:
         if _name(error.orig).startswith(_UNWRITABLE):
             raise StorageFull("the database cannot be written") from error
         raise Overloaded("the database does not answer") from error

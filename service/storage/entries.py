@@ -47,6 +47,16 @@ def lock_instance(connection: sa.Connection, instance: int) -> None:
     connection.execute(sa.select(INSTANCES.c.id).where(INSTANCES.c.id == instance).with_for_update())
 
 
+def lock_entries(connection: sa.Connection, instance: int | None) -> None:
+    """Lock the entries of an instance, which must be locked, before a record of it is deleted.
+
+    Whoever changes what belongs to a record locks its entry, then its orders, and then refers to the record. Deleting
+    the record takes these locks the other way round, and would deadlock.
+    """
+    of_instance = sa.select(WORKLIST.c.prediction_id).where(WORKLIST.c.instance_id == instance)
+    connection.execute(of_instance.order_by(WORKLIST.c.prediction_id).with_for_update())
+
+
 def require_entry(connection: sa.Connection, id: str, lock: bool = False) -> int:
     """Return the rank of a record; locked, so that what readers add to it changes one after another.
 

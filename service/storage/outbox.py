@@ -13,6 +13,7 @@ from service.errors import NotFound, Overloaded
 from service.objects.kinds import Kind
 from service.storage.acknowledgement import OPEN
 from service.storage.database import Database
+from service.storage.notifications import ORDERS, notify
 from service.storage.tables import INSTANCES, OUTBOX, PREDICTIONS, WORKLIST
 from service.triage.rule import PRIORITIES
 
@@ -124,9 +125,9 @@ class Outbox:
         now = datetime.now(UTC)
         due = (OUTBOX.c.destination == destination) & OUTBOX.c.state.in_(OPEN) & (OUTBOX.c.due <= now)
         due &= (OUTBOX.c.object != Kind.HL7) | ~_earlier_waits()
-        oldest = sa.select(OUTBOX.c.id).where(due).order_by(OUTBOX.c.due).limit(1).scalar_subquery()
-        # The condition `due` is repeated because PostgreSQL evaluates it again after another transaction's update.
-        claim = sa.update(OUTBOX).where(OUTBOX.c.id == oldest, due)
+        # On PostgreSQL a row that another replica is claiming is passed over; SQLite has one writer at a time.
+        oldest = sa.select(OUTBOX.c.id).where(due).order_by(OUTBOX.c.due).limit(1).with_for_update(skip_locked=True)
+        claim = sa.update(OUTBOX).where(OUTBOX.c.id == oldest.scalar_subquery())
         values = {"due": now + lease, "attempts": OUTBOX.c.attempts + 1}
         with self._database.write() as connection:
             row = connection.execute(claim.values(values).returning(OUTBOX)).one_or_none()
@@ -174,6 +175,7 @@ def insert_orders(connection: sa.Connection, prediction_id: str, orders: Sequenc
         uid, now = connection.execute(study).scalar_one(), datetime.now(UTC)
         common = {"prediction_id": prediction_id, "study_instance_uid": uid, "created": now, "ordered": now}
         connection.execute(sa.insert(OUTBOX), [common | _values(order, now) for order in orders])
+        notify(connection, ORDERS)
 
 
 def order_anew(connection: sa.Connection, prediction_id: str, object: Kind) -> None:
@@ -187,6 +189,7 @@ def order_anew(connection: sa.Connection, prediction_id: str, object: Kind) -> N
     values = _anew(datetime.now(UTC))
     for id in ids:
         connection.execute(sa.update(OUTBOX).where(OUTBOX.c.id == id).values(values | {"id": uuid4().hex}))
+    notify(connection, ORDERS)
 
 
 def _add(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> tuple[Delivery, ...]:
@@ -196,6 +199,7 @@ def _add(connection: sa.Connection, prediction_id: str, orders: Sequence[Order])
     if row is None:
         raise NotFound("no such prediction")
     now, urgent = datetime.now(UTC), row.rank == _STAT and row.acknowledged_at is None
+    notify(connection, ORDERS)
     return tuple(
         _add_one(connection, prediction_id, replace(order, alert=order.alert and urgent), now) for order in orders
     )

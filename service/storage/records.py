@@ -9,7 +9,8 @@ from service.errors import Conflict, NotFound, Overloaded
 from service.storage import cursor as cursors
 from service.storage import entries, measurements, rows
 from service.storage.changes import add_change
-from service.storage.database import DEFAULT_RULE, Database
+from service.storage.database import Database
+from service.storage.migration import DEFAULT_RULE
 from service.storage.outbox import Order, insert_orders
 from service.storage.record import Identity, Record, Summary, check_id
 from service.storage.tables import INSTANCES, PREDICTIONS, RECORDS, SUMMARIES
@@ -50,7 +51,7 @@ class Records:
         Raises
         ------
         ConfigurationError
-            The folder is not writable, the database cannot be reached, or a newer version of the service wrote it.
+            As `Database.open`.
         """
         self.database.open(rule)
 
@@ -171,6 +172,7 @@ class Records:
             file = connection.scalar(
                 sa.select(INSTANCES.c.instance_file).where(INSTANCES.c.id == instance).with_for_update()
             )
+            entries.lock_entries(connection, instance)
             if not connection.execute(sa.delete(PREDICTIONS).where(PREDICTIONS.c.id == id)).rowcount:
                 raise NotFound("no such prediction")
             entries.list_newest(connection, instance)

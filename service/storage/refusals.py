@@ -49,7 +49,7 @@ class Refusals:
                 counted, self._counted = self._counted, Counter()
             try:
                 with self._database.write() as connection:
-                    for key, count in counted.items():
+                    for key, count in sorted(counted.items()):  # replicas lock rows in one order
                         _add(connection, *key, count)
             except BaseException:
                 with self._lock:

@@ -56,8 +56,27 @@ INSTANCES = sa.Table(
     sa.Column("instance_bytes", sa.BigInteger, nullable=False),
     sa.Column("received", Utc, nullable=False),
     sa.Index(None, "study_instance_uid"),
-    sa.Index(None, "patient_id"),
+    sa.Index(None, "received"),
+    # PostgreSQL's trees take no value of more than 2,704 bytes, and a file may have a longer one
+    sa.Index("ix_instances_patient", "patient_id", postgresql_using="hash"),
+    sa.Index("ix_instances_accession", "accession_number", postgresql_using="hash"),
 )
+
+
+def study_day(instances: sa.FromClause) -> sa.ColumnElement[str]:
+    """Return the date of the study, cut for its index; every date is shorter."""
+    return sa.func.substr(instances.c.study_date, sa.literal_column("1"), sa.literal_column("16"))
+
+
+def name_start(instances: sa.FromClause) -> sa.ColumnElement[str]:
+    """Return the beginning of the patient's name, likewise."""
+    return sa.func.substr(instances.c.patient_name, sa.literal_column("1"), sa.literal_column("64"))
+
+
+sa.Index("ix_instances_study_day", study_day(INSTANCES))
+# SQLite's `lower` is the service's own: other programs could not write to a file with such an index
+_NAME = sa.func.lower(name_start(INSTANCES)).label("name")
+sa.Index("ix_instances_name", _NAME, postgresql_ops={"name": "text_pattern_ops"}).ddl_if(dialect="postgresql")
 
 PREDICTIONS = sa.Table(
     "predictions",
@@ -143,6 +162,9 @@ CHANGES = sa.Table(
     sa.Column("priority", sa.Text),
 )
 CLOCK = sa.Table("clock", METADATA, sa.Column("tick", sa.BigInteger, nullable=False))
+
+# One row: the oldest revision whose version of the service works on this schema (docs/upgrade.md)
+COMPATIBILITY = sa.Table("compatibility", METADATA, sa.Column("oldest", sa.Text, nullable=False))
 
 KEYS = sa.Table(
     "keys",

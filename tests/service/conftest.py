@@ -10,6 +10,7 @@ import structlog
 
 from service import telemetry
 from service.cli import app as cli
+from tests.postgresql import PostgreSQL, running
 from tests.service.s3_server import BUCKET, KEY, SECRET, S3Server, s3_server
 
 Run = Callable[..., tuple[int, str, str]]
@@ -63,6 +64,13 @@ def prefix() -> str:
 def in_bucket(s3: S3Server, aws: dict[str, str], prefix: str) -> dict[str, str]:
     """Return the settings of storage, without the folder, that name the bucket of `s3`."""
     return {"url": f"s3://{BUCKET}/{prefix}", "endpoint": s3.address}
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Return a PostgreSQL server."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from service.http.app import create_app
 from service.prediction.pipeline import Pipeline
-from service.settings import Limits, Model, Runtime, Settings, Storage
+from service.settings import Database, Limits, Model, Runtime, Settings, Storage
 
 LIMITS = Limits(decode_workers=1)
 
@@ -72,8 +73,12 @@ def serving(settings: Settings) -> Iterator[Client]:
         yield client
 
 
-def settings_for(artefact: Path, folder: Path, limits: Limits = LIMITS) -> Settings:
-    """Return settings that store everything in `folder`."""
+def settings_for(artefact: Path, folder: Path, limits: Limits = LIMITS, url: str | None = None) -> Settings:
+    """Return settings that store everything in `folder`, or the records in another database."""
     return Settings(
-        runtime=Runtime(threads=1), model=Model(path=artefact), storage=Storage(folder=folder), limits=limits
+        runtime=Runtime(threads=1),
+        model=Model(path=artefact),
+        storage=Storage(folder=folder),
+        database=Database(url=None if url is None else SecretStr(url)),
+        limits=limits,
     )

@@ -22,6 +22,7 @@ from service.http.app import create_app
 from service.objects.kinds import DICOM_KINDS, Kind
 from tests.conftest import ROOT
 from tests.factories import SERIES, STUDY, chest, compressed, encode, ramp
+from tests.postgresql import PostgreSQL
 from tests.service.serving import settings_for
 
 NAME = "Müller^Änne"
@@ -39,10 +40,21 @@ def radiograph(number: int) -> Dataset:
     return dcmread(BytesIO(encode(chest(ramp(256, 300) + number, **elements))))
 
 
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """The URL of a database on a server, or None."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    with server.database() as url:
+        yield url
+
+
 @pytest.fixture(scope="module")
-def url(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(artefact: Path, tmp_path_factory: pytest.TempPathFactory, database: str | None) -> Iterator[str]:
     """A service on a free port, ready."""
-    app = create_app(settings_for(artefact, tmp_path_factory.mktemp("data")))
+    app = create_app(settings_for(artefact, tmp_path_factory.mktemp("data"), url=database))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],))

@@ -9,7 +9,10 @@ from starlette.types import Message
 
 from service.http import events, feed
 from service.settings import Limits
+from service.storage.records import Records
 from tests.factories import dicom_bytes, noise
+from tests.postgresql import PostgreSQL
+from tests.service.records import record
 from tests.service.serving import Client, serving, settings_for
 
 IDLE = 0.2
@@ -95,6 +98,29 @@ def test_every_stream_reports_new_read_and_deleted_predictions(client: Client) -
                     assert json.loads(data.removeprefix("data: ")) == expected
 
     client.runner.run(work())
+
+
+@pytest.mark.postgresql
+def test_a_change_by_another_replica_is_reported_at_once(
+    artefact: Path, tmp_path: Path, postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before the poll, which finds what was not heard."""
+    monkeypatch.setattr(feed, "POLL_SECONDS", 3600.0)
+    with postgresql.database() as url:
+        replica = Records(url)
+        with serving(settings_for(artefact, tmp_path, url=url)) as client:
+
+            async def work() -> None:
+                async with Stream(client) as stream:
+                    parts = stream.parts()
+                    assert await anext(parts) == ": listening\n\n"
+                    saved = await asyncio.to_thread(replica.save, record(priority="HIGH"))
+                    name, data = (await anext(parts)).strip().split("\n")
+                    assert name == "event: changed"
+                    assert json.loads(data.removeprefix("data: "))["id"] == saved.id
+
+            client.runner.run(work())
+        replica.close()
 
 
 def test_a_silent_stream_has_a_heartbeat(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

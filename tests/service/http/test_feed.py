@@ -71,6 +71,20 @@ def test_every_listener_receives_the_changes_from_then_on(source: Source) -> Non
     run(source, work)
 
 
+def test_a_change_that_is_announced_does_not_wait_for_the_poll(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "POLL_SECONDS", 3600.0)
+
+    async def work(feed: Feed) -> None:
+        async with feed.listening() as listener:
+            for tick in (1, 2, 3):
+                source.add()
+                feed.wake()
+                assert await next_tick(listener) == tick
+        feed.close()
+
+    run(source, work)
+
+
 def test_there_is_one_poller_and_none_without_listeners(source: Source) -> None:
     async def work(feed: Feed) -> None:
         assert source.pollers == 0

@@ -19,7 +19,7 @@ from pynetdicom import AE, evt
 
 from service.destinations import Destination, Sending
 from service.errors import ConfigurationError, DecodeTimeout, InvalidRequest, MalformedDicom, NotFound, Overloaded
-from service.objects.kinds import DICOM_KINDS
+from service.objects.kinds import DICOM_KINDS, Kind
 from service.sending import sender as module
 from service.sending.failure import SendingFailed
 from service.sending.sender import Sender, orders_for_new_records, pause
@@ -302,6 +302,33 @@ class TestCStore:
 
 
 class TestOrder:
+    def test_an_order_of_another_replica_does_not_wait_for_the_poll(
+        self, records: Records, id: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "POLL_SECONDS", 3600.0)
+        outbox = Outbox(records.database)
+
+        async def work() -> None:
+            with stub() as server:
+                destination = Destination(name="pacs", url=f"{server.url}/dicom-web")
+                sender = Sender(outbox, _data, sending(destination))
+                running = asyncio.create_task(sender.run())
+                await asyncio.sleep(0.2)  # it has found nothing, and waits
+                for object in (Kind.SR, Kind.SEGMENTATION):
+                    await asyncio.to_thread(outbox.add, id, [Order("pacs", object)])
+                    sender.wake()
+                    async with asyncio.timeout(20):
+                        while not ended(outbox.list(id)):
+                            await asyncio.sleep(0.01)
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+        asyncio.run(work())
+        assert [(entry.object, entry.state) for entry in outbox.list(id)] == [
+            (Kind.SR, "sent"),
+            (Kind.SEGMENTATION, "sent"),
+        ]
+
     def test_an_unknown_record_or_destination_is_refused(self, records: Records, id: str) -> None:
         destination = Destination(name="pacs", host="127.0.0.1", port=104)
         sender = Sender(Outbox(records.database), _data, sending(destination))

@@ -9,7 +9,7 @@ from alembic import command
 
 from service.errors import NotFound
 from service.storage.changes import Changes
-from service.storage.database import migrations
+from service.storage.migration import migrations
 from service.storage.outbox import Order
 from service.storage.records import Records
 from service.storage.worklist import Worklist

@@ -6,20 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from service.errors import ConfigurationError, NotFound
 from service.storage.database import Database
 from service.storage.keys import FIRST, SCOPES, Keys
+from tests.service.storage.conftest import on_sqlite
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "triage.sqlite"
-
-
-@pytest.fixture
-def keys(path: Path) -> Iterator[Keys]:
-    database = Database(f"sqlite:///{path}")
+def keys(url: str) -> Iterator[Keys]:
+    database = Database(url)
     database.open()
     yield Keys(database)
     database.close()
@@ -43,7 +40,9 @@ class TestAdd:
         assert len(tokens) == 20
         assert {len(token) for token in tokens} == {len("triage_") + 43}  # 43 characters of 6 bits
 
-    def test_only_the_hash_is_on_disk(self, keys: Keys, path: Path) -> None:
+    @on_sqlite
+    def test_only_the_hash_is_on_disk(self, keys: Keys, url: str) -> None:
+        path = Path(str(sa.make_url(url).database))
         token = keys.add("a", ["read"])
 
         with sqlite3.connect(path) as connection:
@@ -115,8 +114,8 @@ class TestFirst:
 
         assert not keys.add_first(tmp_path / "first_key")
 
-    def test_of_several_replicas_one_creates_the_key(self, path: Path, tmp_path: Path) -> None:
-        databases = [Database(f"sqlite:///{path}") for _ in range(4)]
+    def test_of_several_replicas_one_creates_the_key(self, url: str, tmp_path: Path) -> None:
+        databases = [Database(url) for _ in range(4)]
         for database in databases:
             database.open()
         file = tmp_path / "first_key"

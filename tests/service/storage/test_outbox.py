@@ -9,7 +9,7 @@ from alembic import command
 
 from service.errors import NotFound, Overloaded
 from service.objects.kinds import Kind
-from service.storage.database import migrations
+from service.storage.migration import migrations
 from service.storage.outbox import Delivery, Order, Outbox, State
 from service.storage.records import Records
 from service.storage.worklist import Worklist

@@ -2,11 +2,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from service.storage import studies as module
 from service.storage.criteria import Between, Criterion, Like, OneOf
+from service.storage.database import Database
 from service.storage.records import Records
+from service.storage.rows import instance_values, prediction_values
 from service.storage.studies import Studies
-from tests.service.storage.conftest import Make
+from service.storage.tables import INSTANCES, PREDICTIONS
+from tests.service.records import record
+from tests.service.storage.conftest import Make, on_postgresql
+from tests.service.storage.plans import below, server_plans
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 TAGS = {
@@ -49,6 +58,89 @@ def studies(records: Records, make: Make) -> Iterator[Studies]:
 )
 def test_studies_are_found_newest_first(studies: Studies, criteria: list[Criterion], uids: tuple[str, ...]) -> None:
     assert studies.find(criteria, 10, 0) == uids
+
+
+rows = st.tuples(
+    st.sampled_from(["1.1", "1.2", "1.3"]),
+    st.sampled_from(["", "Doe^John", "DOE^Jane", "Do_^x%", "Müller^Änne", "İ" * 40, "D" * 100]),
+    st.sampled_from(["", "20260101", "20260102", "2026"]),
+    st.integers(0, 2),
+)
+names = ["doe*", "DOE^JOHN", "*", "*e", "do?^*", "do_^x%", "MÜLLER*", "i*"]
+names += [character * 32 + more for character in "dİ" for more in ("*", "D*")]
+criteria = st.lists(
+    st.one_of(
+        st.sampled_from(names).map(lambda pattern: Like("PatientName", pattern)),
+        st.sampled_from([("20260101", ""), ("", "20260101"), ("20260102", "20260102")]).map(
+            lambda ends: Between("StudyDate", *ends)
+        ),
+        st.sampled_from(["Doe^John", ""]).map(lambda name: OneOf("PatientName", (name,))),
+    ),
+    max_size=2,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(stored=st.lists(rows, max_size=8), criteria=criteria, limit=st.integers(1, 3), offset=st.integers(0, 2))
+def test_each_study_stands_at_its_last_instance_that_matches(
+    shared: Database, stored: list[tuple[str, str, str, int]], criteria: list[Criterion], limit: int, offset: int
+) -> None:
+    """Compare with a loop."""
+    last: dict[str, int] = {}
+    with shared.write() as connection:
+        connection.execute(sa.delete(INSTANCES))
+        for number, (study, name, day, minute) in enumerate(stored):
+            one = record(
+                study_instance_uid=study,
+                sop_instance_uid=f"1.{number}",
+                instance_file=f"{number}",
+                attributes={"PatientName": name, "StudyDate": day},
+                created=NOON + timedelta(minutes=minute),
+            )
+            connection.execute(sa.insert(INSTANCES).values(instance_values(one) | {"id": number + 1}))
+            connection.execute(sa.insert(PREDICTIONS).values(prediction_values(one, number + 1)))
+            if all(criterion.holds(one.attributes[criterion.keyword]) for criterion in criteria):
+                last[study] = max(minute, last.get(study, 0))
+
+    expected = sorted(last, key=lambda study: (-last[study], study))
+    assert Studies(shared).find(criteria, limit, offset) == tuple(expected[offset : offset + limit])
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("criteria", "index"),
+    [
+        ([], "received"),
+        ([OneOf("PatientID", ("P1",))], "patient"),
+        ([OneOf("AccessionNumber", ("A1",))], "accession"),
+        ([Between("StudyDate", "20260102", "20260103")], "study_day"),
+        ([Like("PatientName", "doe^*")], "name"),
+    ],
+)
+def test_a_search_reads_an_index(records: Records, studies: Studies, criteria: list[Criterion], index: str) -> None:
+    """In three rows the newest first are as good as any index; so that index is dropped for the other searches."""
+    if criteria:
+        with records.database.write() as connection:
+            connection.exec_driver_sql("DROP INDEX ix_instances_received")
+    (plan,) = server_plans(records.database, lambda: studies.find(criteria, 10, 0))
+    used = {node["Index Name"] for node in below(plan) if node.get("Alias") == "instances"}
+
+    assert used == {f"ix_instances_{index}"}
+
+
+def test_all_studies_come_once_while_others_arrive(
+    studies: Studies, records: Records, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was returned receives another instance, and one that was not is sent again later."""
+    monkeypatch.setattr(module, "_BATCH", 1)
+    found = []
+    for first, *_ in studies.all([]):
+        found.append(first.study_instance_uid)
+        late = {"study_instance_uid": "1.1", "created": NOON + timedelta(days=len(found))}
+        records.save(make(**late, sop_instance_uid=f"1.1.9.{len(found)}"))
+
+    assert found == ["1.3", "1.2", "1.1"]
+    assert [records[0].study_instance_uid for records in studies.all([])] == ["1.1", "1.3", "1.2"]
 
 
 def test_limit_and_offset_select_a_page(studies: Studies) -> None:

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,9 @@ from hypothesis import strategies as st
 from service.errors import InvalidRequest, NotFound
 from service.storage import cursor as cursors
 from service.storage import worklist as module
-from service.storage.database import Database, migrations
+from service.storage.database import Database
 from service.storage.filters import Filters
+from service.storage.migration import migrations
 from service.storage.order import By, Order
 from service.storage.record import Record, Summary
 from service.storage.records import Records
@@ -28,7 +28,8 @@ from service.storage.tables import INSTANCES, PREDICTIONS, WORKLIST
 from service.storage.worklist import Worklist
 from service.triage.rule import PRIORITIES
 from tests.service.records import PREDICTION, finding
-from tests.service.storage.conftest import Make
+from tests.service.storage.conftest import Make, on_postgresql, on_sqlite
+from tests.service.storage.plans import below, query_plan, server_plans
 
 ALL, URGENT = Filters(), Order()
 MAX_PAGES = 50
@@ -189,15 +190,6 @@ rows = st.tuples(
     st.integers(0, 2),
     st.booleans(),
 )
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """Return a database for property tests, which empty it for each example."""
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('list') / 'triage.sqlite'}")
-    database.open()
-    yield database
-    database.close()
 
 
 @settings(deadline=None, max_examples=60)
@@ -471,8 +463,13 @@ def test_an_unknown_id_is_not_found(worklist: Worklist, id: str) -> None:
 # Query plans...
 
 
-@pytest.mark.parametrize("filters", [Filters(), Filters(priority="HIGH"), Filters(read=False)])
-@pytest.mark.parametrize("order", [Order(), Order("received", True), Order("patient"), Order("study", True, True)])
+FILTERS = [Filters(), Filters(priority="HIGH"), Filters(read=False)]
+ORDERS = [Order(), Order("received", True), Order("patient"), Order("study", True, True)]
+
+
+@on_sqlite
+@pytest.mark.parametrize("filters", FILTERS)
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_page_is_read_along_an_index(
     records: Records, worklist: Worklist, add: Add, filters: Filters, order: Order, deep: bool
@@ -489,6 +486,25 @@ def test_a_page_is_read_along_an_index(
     assert not [step for step in plan if step.startswith("SCAN") and not step.startswith("SCAN anon_")]
 
 
+@on_postgresql
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_page_is_read_along_an_index_on_a_server(records: Records, worklist: Worklist, add: Add, deep: bool) -> None:
+    """Each range is read in its order from an index, by all three columns that name the range."""
+    add(priority="HIGH"), add(priority="HIGH")
+    for filters, order in product(FILTERS, ORDERS):
+        cursor = worklist.page(filters, 1, None, order)[1] if deep else None
+        plans = server_plans(records.database, lambda f=filters, o=order, c=cursor: worklist.page(f, 50, c, o))
+        nodes = [node for plan in plans for node in below(plan)]
+
+        scans = [node for node in nodes if node.get("Relation Name") == "worklist" and "unread" in str(node)]
+        assert scans
+        assert {node["Index Name"] for node in scans} == {f"ix_worklist_{order.by}"}
+        assert all(name in node["Index Cond"] for node in scans for name in ("newest", "unread", "rank"))
+        sorts = [node for node in nodes if "Sort" in node["Node Type"]]
+        assert not any(node in scans for sort in sorts for node in below(sort, stop="Limit"))
+
+
+@on_sqlite
 @pytest.mark.parametrize("filters", [Filters(q="doe"), Filters(finding="Mass", read=False)])
 def test_a_search_scans_the_worklist_table_once(
     records: Records, worklist: Worklist, add: Add, filters: Filters
@@ -500,6 +516,7 @@ def test_a_search_scans_the_worklist_table_once(
     assert [step for step in plan if step.startswith("SCAN") and not step.startswith("SCAN anon_")] == ["SCAN worklist"]
 
 
+@on_sqlite
 def test_entries_are_counted_with_an_index(records: Records, worklist: Worklist) -> None:
     plan = [step for _, _, step in query_plan(records.database, lambda: worklist.counts(Filters()))]
 
@@ -508,32 +525,13 @@ def test_entries_are_counted_with_an_index(records: Records, worklist: Worklist)
     assert all("COVERING INDEX" in step and "(newest=? AND unread=? AND rank=?)" in step for step in read)
 
 
-def query_plan(database: Database, query: Callable[[], object]) -> list[tuple[int, int, str]]:
-    """Return SQLite's plan for the statements that `query` runs: number, number of the parent and description."""
-    statements: list[tuple[str, Any]] = []
-
-    def record(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        statements.append((statement, parameters))
-
-    sa.event.listen(database._engine, "before_cursor_execute", record)
-    query()
-    sa.event.remove(database._engine, "before_cursor_execute", record)
-    with database.read() as connection:
-        return [
-            (step.id, step.parent, step.detail)
-            for statement, parameters in statements
-            if statement.startswith("SELECT")
-            for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        ]
-
-
 # Migration...
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Iterator[Database]:
+def old(url: str) -> Iterator[Database]:
     """Return a database at the revision before the worklist."""
-    database = Database(f"sqlite:///{tmp_path / 'old.sqlite'}")
+    database = Database(url)
     database.open()
     with database.write() as connection:
         command.downgrade(migrations(connection), "0003")

@@ -1,0 +1,22 @@
+"""Connections to PostgreSQL."""
+
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+POOL = {"pool_size": 5, "max_overflow": 5}  # connections of a process that read, and as many that write
+LOCK_SECONDS = 30.0  # as on SQLite
+_IDLE_SECONDS = 60.0  # of a transaction between two statements; no work of the service pauses for one second
+
+
+def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """Prepare a new connection: a replica that hangs in a transaction must not stop the others for good.
+
+    Every statement is planned for its values. A plan for all values, as of prepared statements, would look for a rare
+    name where a common one is found soon.
+    """
+    connection.prepare_threshold = None
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = {LOCK_SECONDS * 1000:.0f}")
+    cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_SECONDS * 1000:.0f}")
+    cursor.close()
+    connection.commit()
