@@ -15,7 +15,7 @@ import yaml
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
-KUSTOMIZATIONS = ("base", "overlays/gpu", "overlays/example")
+KUSTOMIZATIONS = ("base", "overlays/gpu", "overlays/s3", "overlays/example")
 
 Manifest = dict[str, Any]
 

@@ -135,7 +135,7 @@ def test_the_variables_are_settings_that_the_service_accepts(
 ) -> None:
     for name, container in containers(kustomization):
         given = variables(kustomization, container)
-        assert set(given) <= set(settings.names()), name
+        assert set(given) <= {*settings.names(), "AWS_SHARED_CREDENTIALS_FILE"}, name
         with monkeypatch.context() as environment:
             for variable, value in given.items():
                 environment.setenv(variable, value)
