@@ -4,10 +4,15 @@ import errno
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pytest
 
 from service.backfill.files import Files, shown
-from service.errors import ConfigurationError, InvalidRequest, Overloaded, TooLarge, TriageError
+from service.backfill.outcome import Outcome
+from service.backfill.parts import Parts, digests
+from service.backfill.table import Table
+from service.errors import ConfigurationError, InvalidRequest, MalformedDicom, Overloaded, TooLarge, TriageError
+from tests.service.s3_server import BUCKET, S3Server
 
 
 @pytest.fixture(params=["folder", "remote"])
@@ -96,3 +101,20 @@ def test_a_source_that_cannot_be_used_is_a_wrong_setting(url: str) -> None:
 def test_a_password_is_not_shown() -> None:
     assert shown("https://anna:secret@pacs:8042/dicom-web?a=1") == "https://pacs:8042/dicom-web?a=1"
     assert shown("s3://bucket/a@b") == "s3://bucket/a@b"
+
+
+def test_files_and_results_are_in_a_bucket(
+    s3: S3Server, aws: dict[str, str], prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.address)
+    url, table = f"s3://{BUCKET}/{prefix}", Table(("Mass",), "a" * 64)
+    storage = fsspec.filesystem("s3", skip_instance_cache=True)
+    for name in ("b.dcm", "2024/a"):
+        storage.pipe_file(f"{BUCKET}/{prefix}/archive/{name}", name.encode())
+    files, parts = Files(f"{url}/archive"), Parts(f"{url}/results", table)
+
+    names = sorted(files.references())
+    assert [files.read(name, 100) for name in names] == [b"2024/a", b"b.dcm"]
+    with parts.reserved():
+        parts.put([table.row(Outcome(name, error=MalformedDicom("no"))) for name in names], names)
+    assert np.array_equal(Parts(f"{url}/results", table).digests(), np.sort(digests(names)))
