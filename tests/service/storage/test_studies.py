@@ -143,6 +143,16 @@ def test_all_studies_come_once_while_others_arrive(
     assert [records[0].study_instance_uid for records in studies.all([])] == ["1.1", "1.3", "1.2"]
 
 
+@on_postgresql
+def test_a_search_of_a_day_does_not_read_all_that_was_received_since(records: Records, studies: Studies) -> None:
+    day = Between("StudyDate", "20260102", "20260102")
+    (plan,) = server_plans(records.database, lambda: studies.find([day], 10, 0))  # which makes it avoid a sort
+
+    assert {node.get("Index Name") for node in below(plan) if node.get("Alias") == "instances"} == {
+        "ix_instances_study_day"
+    }
+
+
 def test_limit_and_offset_select_a_page(studies: Studies) -> None:
     assert [studies.find([], 2, offset) for offset in (0, 2, 4)] == [("1.3", "1.2"), ("1.1",), ()]
 
