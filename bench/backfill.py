@@ -23,9 +23,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from bench.cost import SCALE
 from bench.folder import DISTINCT, floor
-from bench.scores import between, table
+from bench.scores import table
 from service.inference.provider import processors
 from service.settings import SHIPPED_ARTEFACT
 from tests.factories import dicom_bytes
@@ -146,20 +145,10 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--engines", nargs="+", choices=("local", "ray"), default=["local", "ray"])
     parser.add_argument("--kill", action="store_true")
-    parser.add_argument("--write", action="store_true", help="write docs/scale.md")
     return parser.parse_args(words)
 
 
-def main() -> None:
-    """Measure, and print or write the result."""
-    options = arguments()
-    with TemporaryDirectory() as temporary:
-        text = (kill_all if options.kill else measure)(options, Path(temporary))
-    if options.write:
-        between(SCALE, f"backfill{' --kill' if options.kill else ''}: python -m bench.backfill --write", text)
-    else:
-        print(text)
-
-
 if __name__ == "__main__":
-    main()
+    chosen = arguments()
+    with TemporaryDirectory() as temporary:
+        print((kill_all if chosen.kill else measure)(chosen, Path(temporary)))

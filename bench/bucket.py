@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--side", type=int, default=1024, help="rows and columns of a radiograph, of 16 bits a pixel")
     parser.add_argument("--clients", type=int, default=4)
     options = parser.parse_args(arguments)
-    print(f"{options.count} radiographs of {options.side} x {options.side}, {options.clients} clients")
-    print("| DICOM files | radiographs/s | store, ms | read, ms | read again, ms |\n|---|---|---|---|---|")
+    print(f"{options.count} radiographs of {options.side} x {options.side}, {options.clients} clients\n")
+    print("| DICOM files | radiographs/s | store, ms | read, ms | read again, ms |\n| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for name, variables in stores(Path(folder)):
             row = measure(Path(folder) / name, variables, options)

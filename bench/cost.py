@@ -1,4 +1,4 @@
-"""What a back-fill costs, from the figures of bench/RESULTS.md: `python -m bench.cost [--write]`.
+"""What a back-fill costs, from the figures of bench/RESULTS.md: `python -m bench.cost [--core-hour PRICE]`.
 
 The floor's milliseconds of one file, on one core of the machine that the page names, are added up. Prices are no
 measurement: they are options, and the defaults are what a core and a GPU cost an hour at the usual clouds' list prices.
@@ -8,16 +8,13 @@ import argparse
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from bench.prevalence import ROOT
-from bench.scores import between, table
+from bench.scores import table
 from bench.speed.command import PAGE
 from bench.speed.films import films
 from bench.speed.section import BUILD
 from bench.speed.size import FULL
 
-SCALE = ROOT / "docs" / "scale.md"
 COMPUTING = ("file", "read", "decode", "prepare", "canvas", "network")
 MILLION = 1_000_000
 LINKS = {"1 Gbit/s": 125.0, "10 Gbit/s": 1250.0, "25 Gbit/s": 3125.0}  # MB a second
@@ -84,18 +81,12 @@ def sizes() -> dict[str, float]:
     return {film.name: len(film.data) / 1e6 for film in films(BUILD / "films", FULL.height, FULL.width)}
 
 
-def main(page: Path = PAGE, scale: Path = SCALE) -> None:
-    """Print the tables, or write them to the page."""
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--core-hour", type=float, default=0.04, help="price of a core for an hour")
-    parser.add_argument("--write", action="store_true", help="write docs/scale.md")
-    options = parser.parse_args()
-    text = report(page.read_text(encoding="utf-8"), sizes(), options)
-    if options.write:
-        between(scale, "cost: python -m bench.cost --write", text)
-    else:
-        print(text)
+    return parser.parse_args(words)
 
 
 if __name__ == "__main__":
-    main()
+    print(report(PAGE.read_text(encoding="utf-8"), sizes(), arguments()))

@@ -17,8 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from bench.cost import SCALE
-from bench.scores import between, table
+from bench.scores import table
 from model.labels import LABELS
 from training.data.cache import Canvases
 from training.data.canvas_file import ENTRY, CanvasFile, open_file
@@ -105,20 +104,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--sets", type=int, default=5)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--write", action="store_true", help="write docs/scale.md")
     return parser.parse_args(words)
 
 
-def main() -> None:
-    """Measure, and print or write the result."""
-    options = arguments()
-    with TemporaryDirectory() as temporary:
-        text = measure(options, Path(temporary))
-    if options.write:
-        between(SCALE, "million: python -m bench.million --write", text)
-    else:
-        print(text)
-
-
 if __name__ == "__main__":
-    main()
+    with TemporaryDirectory() as temporary:
+        print(measure(arguments(), Path(temporary)))
