@@ -195,7 +195,7 @@ def main() -> None:
     journal, wrong = run(options.rounds, options.seed, options.url, options.bucket)
     print(f"{options.rounds} kills in {time.monotonic() - start:.0f} s: {journal.sent} sent, ", end="")
     print(f"{len(journal.acknowledged)} acknowledged, {len(wrong)} faults; answers {dict(journal.answers)}")
-    sys.exit("\n".join(wrong[:20]))
+    sys.exit("\n".join(wrong[:20]) or None)
 
 
 @contextmanager
