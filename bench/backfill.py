@@ -52,15 +52,15 @@ def command(archive: Path, destination: Path, engine: Sequence[str], decoders: i
     variables = {name: value for name, value in os.environ.items() if not name.startswith("TRIAGE_")}
     more = {"TRIAGE_LIMITS__DECODE_WORKERS": str(decoders), "TRIAGE_RUNTIME__THREADS": "1"}
     words = [str(TRIAGE), "backfill", str(archive), str(destination), *engine]
-    return subprocess.Popen(words, env=variables | more, stderr=subprocess.PIPE, start_new_session=True)
+    with destination.with_name("log").open("ab") as log:
+        return subprocess.Popen(words, env=variables | more, stderr=log, start_new_session=True)
 
 
 def seconds(archive: Path, destination: Path, engine: Sequence[str], decoders: int) -> float:
     """Return how long the command takes."""
     start = time.perf_counter()
     process = command(archive, destination, engine, decoders)
-    _, err = process.communicate()
-    assert process.returncode == 0, err.decode()
+    assert process.wait() == 0, destination.with_name("log").read_text()[-2000:]
     return time.perf_counter() - start
 
 
@@ -119,7 +119,7 @@ def kill_all(options: argparse.Namespace, folder: Path) -> str:
             nodes.stdout.readline()
         _wait(destination, 0.6 * options.files, process)
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
         before = sum(rows(destination).values())
         seconds(archive, destination, engine, 1)
         nodes.stdin.close()
@@ -133,7 +133,7 @@ def kill_all(options: argparse.Namespace, folder: Path) -> str:
 
 def _wait(destination: Path, count: float, process: "subprocess.Popen[bytes]") -> None:
     while sum(rows(destination).values()) < count:
-        assert process.poll() is None, process.communicate()[1].decode()
+        assert process.poll() is None, destination.with_name("log").read_text()[-2000:]
         time.sleep(0.5)
 
 

@@ -7,7 +7,9 @@ is done twice, because a node was lost, is written under the same name, or dropp
 import asyncio
 import logging
 import pickle
+import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from itertools import islice
 from typing import Any
 
@@ -53,9 +55,10 @@ def run(work: Work, references: Iterator[str], progress: Progress, address: str 
         context = DataContext.get_current()
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        for counts in _pipeline(work, references).iter_batches(batch_size=None):
-            progress.done += int(sum(counts["rows"]))
-            progress.left += int(sum(counts["left"]))
+        with redirect_stdout(sys.stderr):  # Ray prints what it has lost
+            for counts in _pipeline(work, references).iter_batches(batch_size=None):
+                progress.done += int(sum(counts["rows"]))
+                progress.left += int(sum(counts["left"]))
     except RayError as error:
         raise _cause(error) from error
     finally:
