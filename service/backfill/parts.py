@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +26,7 @@ from service.storage.incoming import sync_folder
 ROWS = 512  # in a part: at most as many results for each process that writes are lost if it is killed
 SUFFIX = ".parquet"
 _LOCK = ".lock"
+_READ_AHEAD = 16  # parts
 
 Digests = NDArray[np.uint64]
 
@@ -98,49 +100,49 @@ class Parts:
         name = hashlib.sha256("\n".join(references).encode()).hexdigest()[:32] + SUFFIX
         self._write(name, self._table.arrow(rows))
 
-    def digests(self) -> Digests:
-        """Return a digest of each file that has a row, sorted.
+    def settle(self) -> Digests:
+        """Drop rows of a file that has one in an earlier part already, and return the digests of all files, sorted.
+
+        A process that was killed may have written its part, and who did its work again another one.
 
         Raises
         ------
         ConfigurationError
             `other_results`
+        TriageError
+            `unwritable`
         """
-        found = [digests(self._column(name)) for name in self._names()]
-        return np.sort(np.concatenate(found)) if found else np.zeros(0, np.uint64)
-
-    def settle(self) -> int:
-        """Drop rows of a file that has one in an earlier part already; return their number.
-
-        A process that was killed may have written its part, and who did its work again another one.
-        """
-        seen, dropped = np.zeros(0, np.uint64), 0
-        for name in self._names():
-            here = digests(self._column(name))
-            _, first = np.unique(here, return_index=True)
-            kept = np.zeros(len(here), bool)
-            kept[first] = True
-            kept &= ~contains(seen, here)
+        parts = [(name, digests(table[FILE].to_pylist())) for name, table in self._tables([FILE])]
+        if not parts:
+            return np.zeros(0, np.uint64)
+        found, first = np.unique(np.concatenate([here for _, here in parts]), return_index=True)
+        order, start = np.sort(first), 0
+        for name, here in parts:
+            kept = contains(order, np.arange(start, start + len(here)))
             if not kept.all():
-                dropped += int((~kept).sum())
                 self._write(name, self._read(name).filter(pa.array(kept)))
-            seen = np.sort(np.concatenate([seen, here[kept]]))
-        return dropped
+            start += len(here)
+        return found
 
     def refusals(self) -> dict[str, int]:
         """Return the number of refused files by code; one may be refused for several reasons."""
         counts = Counter[str]()
-        for name in self._names():
-            counts.update(compute.list_flatten(self._read(name, ["code"])["code"]).to_pylist())
+        for _, table in self._tables(["code"]):
+            counts.update(compute.list_flatten(table["code"]).to_pylist())
         return dict(counts)
 
+    def _tables(self, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+        """Yield the name of each part with some of its columns; a few are read ahead, as remote storage is slow."""
+        names = self._names()
+        with ThreadPoolExecutor(_READ_AHEAD) as pool:
+            for start in range(0, len(names), _READ_AHEAD):
+                some = names[start : start + _READ_AHEAD]
+                yield from zip(some, pool.map(lambda name: self._read(name, columns), some), strict=True)
+
     def _names(self) -> list[str]:
+        self._files.invalidate_cache()  # other processes write, too
         paths = self._files.ls(self._root, detail=False)
         return sorted(name for path in paths if (name := path.rpartition("/")[2]).endswith(SUFFIX))
-
-    def _column(self, name: str) -> list[str]:
-        values: list[str] = self._read(name, [FILE])[FILE].to_pylist()
-        return values
 
     def _read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         try:
@@ -183,8 +185,8 @@ def digests(names: Iterable[str]) -> Digests:
     return np.array([int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) for name in names], np.uint64)
 
 
-def contains(known: Digests, some: Digests) -> NDArray[np.bool_]:
-    """Return which digests are among sorted ones."""
+def contains(known: NDArray[np.integer], some: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return which numbers are among sorted ones."""
     if not len(known):
         return np.zeros(len(some), bool)
     places = np.minimum(np.searchsorted(known, some), len(known) - 1)

@@ -83,8 +83,7 @@ def backfill(
     parts, opened = Parts(destination, table), work.opened()
     try:
         with parts.reserved(), _reported(progress, opened):
-            parts.settle()
-            references = fresh(opened, parts.digests(), table, progress)
+            references = fresh(opened, parts.settle(), table, progress)
             if engine == "local":
                 asyncio.run(local.run(work, references, progress))
             else:
