@@ -10,6 +10,7 @@ import pickle
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -21,12 +22,17 @@ from ray.exceptions import RayError
 
 from service.backfill.outcome import Outcome
 from service.backfill.parts import ROWS, Parts
+from service.backfill.reports import identified, send
 from service.backfill.work import Progress, Work
 from service.errors import InferenceFailed, TriageError
 from service.inference.session import proven_session
+from service.objects.kinds import Kind, Presentation
+from service.objects.render import render
 from service.prediction.decoder_settings import decoders
 from service.prediction.interpreter import Interpreter
 from service.prediction.jobs import Prepared
+from service.settings import Settings
+from service.storage.record import Record
 from service.telemetry import describe, log
 
 _READ_AT_ONCE = 32  # files of one call of a reader, whose canvases are in memory together
@@ -84,6 +90,10 @@ def _pipeline(work: Work, references: Iterator[str]) -> ray.data.Dataset:
         num_gpus=int(has_gpu),
         zero_copy_batch=True,
     )
+    if work.report_to is not None:
+        predicted = predicted.map_batches(
+            Reporter, batch_size=_READ_AT_ONCE, compute=readers, fn_constructor_args=(work,), num_cpus=1
+        )
     writer = ActorPoolStrategy(size=1)
     return predicted.map_batches(Writer, batch_size=ROWS, compute=writer, fn_constructor_args=(work,), num_cpus=0)
 
@@ -93,16 +103,18 @@ def _groups(references: Iterator[str]) -> Iterator[list[str]]:
         yield names
 
 
+def one_decoder(settings: Settings) -> Settings:
+    """Return the settings with one decoder process, as each actor has one of its own."""
+    return settings.model_copy(update={"limits": settings.limits.model_copy(update={"decode_workers": 1})})
+
+
 class Reader:
     """Reads, accepts and decodes files, in a decoder process of its own."""
 
     def __init__(self, work: Work) -> None:
-        limits = work.settings.limits.model_copy(update={"decode_workers": 1})
-        settings = work.settings.model_copy(update={"limits": limits})
-        self._source, self._table, self._limit = work.opened(), work.table, limits.max_file_bytes
-        self._rule = Interpreter(settings).artefact.card.preprocessing
-        self._decoders = decoders(settings)
-        self._loop = asyncio.Runner()
+        self._source, self._table, self._limit = work.opened(), work.table, work.settings.limits.max_file_bytes
+        self._rule = Interpreter(work.settings).artefact.card.preprocessing
+        self._decoders, self._loop = decoders(one_decoder(work.settings)), asyncio.Runner()
 
     def __call__(self, batch: Batch) -> Batch:
         """Return each file with its canvas, or with its row if it was refused, or with neither."""
@@ -141,11 +153,12 @@ class Network:
 
     def __call__(self, batch: Batch) -> Batch:
         """Return each file with its row, or with none if another attempt may give it one."""
-        rows = [bytes(row) for row in batch["row"]]
+        rows, records = [bytes(row) for row in batch["row"]], [b""] * len(batch["row"])
         places = [place for place, canvas in enumerate(batch["canvas"]) if len(canvas)]
         for place, outcome in zip(places, self._predict(batch, places), strict=False):
             rows[place] = pickle.dumps(self._table.row(outcome))
-        return {"file": batch["file"], "row": rows}
+            records[place] = pickle.dumps(outcome.record)
+        return {"file": batch["file"], "row": rows, "record": records}
 
     def _predict(self, batch: Batch, places: list[int]) -> Iterator[Outcome]:
         if not places:
@@ -159,7 +172,39 @@ class Network:
             return
         for place, output in zip(places, outputs, strict=True):
             header = pickle.loads(batch["header"][place])  # noqa: S301 - from a reader of this cluster
-            yield Outcome(str(batch["file"][place]), self._interpreter.record(header, output, header.timings_ms))
+            record = self._interpreter.record(header, output, header.timings_ms)
+            yield Outcome(str(batch["file"][place]), identified(record))
+
+
+class Reporter:
+    """Reads predicted files again, renders their structured reports, and sends them."""
+
+    def __init__(self, work: Work) -> None:
+        self._source, self._limit = work.opened(), work.settings.limits.max_file_bytes
+        self._destination, self._presentation = work.report_to, Presentation(work.settings.triage.presentation)
+        self._decoders, self._loop = decoders(one_decoder(work.settings)), asyncio.Runner()
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return each file with its row, or with none if its report was not taken."""
+        pairs = zip(batch["file"], batch["record"], strict=True)
+        sent = self._loop.run(self._send_all([(str(name), bytes(record)) for name, record in pairs]))
+        rows = [bytes(row) if is_sent else b"" for row, is_sent in zip(batch["row"], sent, strict=True)]
+        return {"file": batch["file"], "row": rows}
+
+    async def _send_all(self, files: list[tuple[str, bytes]]) -> list[bool]:
+        return [not record or await self._sent(name, pickle.loads(record)) for name, record in files]  # noqa: S301
+
+    async def _sent(self, name: str, record: Record) -> bool:
+        if self._destination is None:
+            return True
+        make = partial(render, kind=Kind.SR, record=record, presentation=self._presentation)
+        try:
+            data = await asyncio.to_thread(self._source.read, name, self._limit)
+            await send(self._destination, await self._decoders.derive(data, make))
+        except Exception as error:  # one report that is not taken does not stop the others
+            log().error("a report was not sent", **describe(error))
+            return False
+        return True
 
 
 class Writer:

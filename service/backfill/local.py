@@ -9,8 +9,10 @@ from itertools import islice
 
 from service.backfill.outcome import Outcome
 from service.backfill.parts import ROWS, Parts
+from service.backfill.reports import identified, send
 from service.backfill.table import Row
 from service.backfill.work import Progress, Source, Work
+from service.objects.kinds import Kind
 from service.prediction.decoder_settings import decoder_count
 from service.prediction.predictor import Predictor
 
@@ -77,7 +79,7 @@ async def _outcomes(
     try:
         while names := await asyncio.to_thread(lambda: list(islice(references, _LISTED))):
             for name in names:
-                ahead.append(asyncio.create_task(_outcome(predictor, source, name, places)))
+                ahead.append(asyncio.create_task(_outcome(predictor, work, source, name, places)))
                 if len(ahead) >= _WAITING * workers:
                     yield await ahead.popleft()
         while ahead:
@@ -88,10 +90,13 @@ async def _outcomes(
         await asyncio.gather(*ahead, return_exceptions=True)
 
 
-async def _outcome(predictor: Predictor, source: Source, name: str, places: asyncio.Semaphore) -> Outcome:
+async def _outcome(predictor: Predictor, work: Work, source: Source, name: str, places: asyncio.Semaphore) -> Outcome:
     async with places:
         try:
             data = await asyncio.to_thread(source.read, name, predictor.max_file_bytes)
-            return Outcome(name, await predictor.infer(await predictor.prepare(data)))
+            record = identified(await predictor.infer(await predictor.prepare(data)))
+            if work.report_to is not None:
+                await send(work.report_to, await predictor.render(record, data, Kind.SR))
+            return Outcome(name, record)
         except Exception as error:  # one bad file does not stop the others
             return Outcome(name, error=error)

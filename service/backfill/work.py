@@ -10,6 +10,7 @@ from service.backfill.files import Files
 from service.backfill.outcome import Outcome
 from service.backfill.parts import Digests, contains, digests
 from service.backfill.table import Table
+from service.destinations import Destination
 from service.settings import Settings
 
 _AT_ONCE = 1000  # names that are compared with the results
@@ -29,8 +30,14 @@ class Source(Protocol):
 class Work:
     """Where files come from, where results go, and with which settings and in which form.
 
-    Other processes, also of other machines, open source and destination themselves. `authorization` is the value of
-    the header of that name for a DICOMweb archive, or empty.
+    Other processes, also of other machines, open source and destination themselves.
+
+    Attributes
+    ----------
+    authorization
+        Value of the header of that name for a DICOMweb archive, or empty.
+    report_to
+        Where the structured report of each predicted file is sent, if anywhere.
     """
 
     settings: Settings
@@ -38,6 +45,7 @@ class Work:
     destination: str
     table: Table
     authorization: str = field(default="", repr=False)
+    report_to: Destination | None = None
 
     def opened(self) -> Source:
         """Open the source.

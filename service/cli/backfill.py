@@ -29,7 +29,7 @@ _LINE = re.compile(r"[!-~]([ -~]*[!-~])?")
 _TICK_SECONDS = {True: 1.0, False: 60.0}  # between two reports, to a person at a terminal and to a log
 
 
-def backfill(
+def backfill(  # noqa: PLR0913 - options
     source: Annotated[
         str,
         typer.Argument(
@@ -49,6 +49,14 @@ def backfill(
         Path | None,
         typer.Option(metavar="FILE", help="File with the header Authorization for a DICOMweb archive, as Bearer KEY."),
     ] = None,
+    report_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Send the structured report of each predicted file to this destination of "
+            "TRIAGE_SENDING__DESTINATIONS. A file whose report is not taken has no row.",
+        ),
+    ] = None,
     hash_names: Annotated[
         bool,
         typer.Option("--hash-names", help="Write keyed hashes in place of UIDs and names of files (`triage hash`)."),
@@ -66,6 +74,7 @@ def backfill(
     try:
         from service.backfill import local
         from service.backfill.parts import Parts
+        from service.backfill.reports import destination_of
         from service.backfill.table import Table
         from service.backfill.work import Progress, Work, fresh
     except ImportError as error:
@@ -79,7 +88,8 @@ def backfill(
     key = _key(loaded.storage.folder) if hash_names else None
     authorization = _header(authorization_file) if authorization_file else ""
     table = Table(artefact.card.labels, artefact.sha256, key, has_places)
-    work, progress = Work(loaded, source, destination, table, authorization), Progress()
+    reports = destination_of(loaded, report_to) if report_to else None
+    work, progress = Work(loaded, source, destination, table, authorization, reports), Progress()
     parts, opened = Parts(destination, table), work.opened()
     try:
         with parts.reserved(), _reported(progress, opened):
