@@ -32,8 +32,7 @@ class Predictor:
     Raises
     ------
     ArtefactError, ConfigurationError
-        The artefact is invalid; the triage rule names a label that it does not have; or the site's table of codes
-        cannot be used.
+        As `Interpreter`.
 
     Attributes
     ----------
