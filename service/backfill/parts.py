@@ -185,9 +185,10 @@ def digests(names: Iterable[str]) -> Digests:
     return np.array([int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) for name in names], np.uint64)
 
 
-def contains(known: NDArray[np.integer], some: NDArray[np.integer]) -> NDArray[np.bool_]:
+def contains(known: NDArray[np.int64] | Digests, some: NDArray[np.int64] | Digests) -> NDArray[np.bool_]:
     """Return which numbers are among sorted ones."""
     if not len(known):
         return np.zeros(len(some), bool)
     places = np.minimum(np.searchsorted(known, some), len(known) - 1)
-    return np.equal(known[places], some)
+    found: NDArray[np.bool_] = np.equal(known[places], some)
+    return found
