@@ -10,6 +10,6 @@ def test_folder_and_bucket_are_measured(monkeypatch: pytest.MonkeyPatch, capsys:
 
     bucket.main(["--count", "2", "--side", "256"])
 
-    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[3:]]
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[4:]]
     assert [row[0] for row in rows] == ["folder", "bucket"]
     assert all(float(cell) > 0 for row in rows for cell in row[1:])

@@ -129,7 +129,9 @@ class S3Server:
         try:
             if BUCKET not in {each["Name"] for each in self.client.list_buckets()["Buckets"]}:
                 self.client.create_bucket(Bucket=BUCKET)
-            self.client.put_object(Bucket=BUCKET, Key="started", Body=b"")
+            if "started" in self.keys("started"):
+                self.read("started")  # what was stored before is there once the volumes are found again
+            self.client.put_object(Bucket=BUCKET, Key="started", Body=bytes(2**16))
         except (BotoCoreError, ClientError):
             return False
         return True
