@@ -50,7 +50,7 @@ def write_archive(folder: Path, count: int, side: int) -> None:
 def command(archive: Path, destination: Path, engine: Sequence[str], decoders: int) -> "subprocess.Popen[bytes]":
     """Start the command with a number of decoder processes."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("TRIAGE_")}
-    more = {"TRIAGE_LIMITS__DECODE_WORKERS": str(decoders), "TRIAGE_RUNTIME__THREADS": "1"}
+    more = {"TRIAGE_LIMITS__DECODE_WORKERS": str(decoders)}
     words = [str(TRIAGE), "backfill", str(archive), str(destination), *engine]
     with destination.with_name("log").open("ab") as log:
         return subprocess.Popen(words, env=variables | more, stderr=log, start_new_session=True)
@@ -91,11 +91,11 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
         [f"floor: {processors()} bare processes", f"{bare:.1f}", "", ""],
     ]
     for engine in options.engines:
-        for count in sorted({1, processors()}):
+        for count in sorted({1, processors()} if engine == "local" else {processors()}):  # Ray takes all cores
             best, start = max(
                 rate(archive, destination, ["--engine", engine], count, options.files) for _ in range(options.rounds)
             )
-            row = [f"{engine}, {count} decoder processes", f"{best:.1f}", f"{best / bare:.2f}", f"{start:.1f} s"]
+            row = [f"{engine}, decoder processes: {count}", f"{best:.1f}", f"{best / bare:.2f}", f"{start:.1f} s"]
             lines.append(row)
     about = f"{options.files} files of {options.side} × {options.side} pixels, 12 bits, uncompressed"
     machine = f"{processors()} processors, {platform.machine()}, Python {platform.python_version()}"

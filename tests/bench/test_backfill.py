@@ -12,5 +12,5 @@ def test_the_archive_has_files_under_uids_of_their_own(tmp_path: Path) -> None:
 
 def test_the_local_engine_is_compared_with_the_floor(tmp_path: Path) -> None:
     text = backfill.measure(backfill.arguments(["--files", "40", "--side", "256", "--engines", "local"]), tmp_path)
-    assert "| local, 1 decoder processes |" in text
+    assert "| local, decoder processes: 1 |" in text
     assert "| floor: " in text
