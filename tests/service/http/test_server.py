@@ -72,6 +72,31 @@ def test_a_connection_that_was_accepted_still_has_its_request_read() -> None:
     assert not thread.is_alive()
 
 
+def test_connections_that_wait_to_be_accepted_are_answered() -> None:
+    """Under load the event loop is busy for so long that some always wait when the server stops."""
+    app = FastAPI()
+    app.get("/")(lambda: "here")
+    connections: list[socket.socket] = []
+
+    def connect() -> None:  # while the event loop stands still, as the first step of the shutdown
+        address = server.servers[0].sockets[0].getsockname()
+        connections.extend(socket.create_connection(address, timeout=10) for _ in range(5))
+        for connection in connections:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+
+    server = Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None), SimpleNamespace(close=connect))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    server.should_exit = True
+    thread.join(30)
+    assert not thread.is_alive()
+    assert [connection.recv(4096)[:12] for connection in connections] == [b"HTTP/1.1 200"] * 5
+    for connection in connections:
+        connection.close()
+
+
 def is_open(address: tuple[str, int]) -> bool:
     """Say whether the address takes a connection."""
     try:
