@@ -33,7 +33,10 @@ def on_screen(tab: Tab, column: float, row: float) -> tuple[float, float]:
 def listed(tab: Tab, number: int) -> list[str]:
     """Wait for a number of measurements in the panel, and return their first lines."""
     tab.page.wait_for_function(f"() => document.querySelectorAll('{LIST}').length === {number}")
-    return [text.splitlines()[0] for text in tab.page.locator(f"{LIST} span:not(.quiet)").all_inner_texts()]
+    # Not the inner text, which has no line breaks until the panel has been laid out.
+    spans = tab.page.locator(f"{LIST} span:not(.quiet)")
+    lines: list[str] = spans.evaluate_all("spans => spans.map(span => span.firstChild.textContent.trim())")
+    return lines
 
 
 def report(service: httpx.Client, prediction: dict[str, Any]) -> tuple[str, list[float], list[str]]:
