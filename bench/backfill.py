@@ -30,7 +30,7 @@ from service.settings import SHIPPED_ARTEFACT
 from tests.factories import dicom_bytes
 
 TRIAGE = Path(sys.executable).with_name("triage")
-_DIGITS = b"100000000000"  # of the UIDs, which every file has of its own
+_DIGITS = b"100000000000"  # the digits of the UIDs, which are replaced in each file
 
 
 def write_archive(folder: Path, count: int, side: int) -> None:

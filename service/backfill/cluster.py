@@ -20,6 +20,7 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
+from service.artefact.file import load
 from service.backfill.outcome import Outcome
 from service.backfill.parts import ROWS, Parts
 from service.backfill.reports import identified, send
@@ -37,7 +38,7 @@ from service.telemetry import describe, log
 
 _READ_AT_ONCE = 32  # files of one call of a reader, whose canvases are in memory together
 _CORES_PER_NETWORK = 4  # the network takes a fifth of the time of an uncompressed file, and less of others
-_DECODED_AT_ONCE = 2  # of them, so that one file is read while another is decoded
+_DECODED_AT_ONCE = 2  # files, so that one is read while another is decoded
 
 Batch = dict[str, Any]
 
@@ -119,7 +120,8 @@ class Reader:
 
     def __init__(self, work: Work) -> None:
         self._source, self._table, self._limit = work.opened(), work.table, work.settings.limits.max_file_bytes
-        self._rule = Interpreter(work.settings).artefact.card.preprocessing
+        model = work.settings.model
+        self._rule = load(model.path, model.sha256).card.preprocessing
         self._decoders, self._loop = decoders(one_decoder(work.settings)), asyncio.Runner()
 
     def __call__(self, batch: Batch) -> Batch:

@@ -80,7 +80,7 @@ class Parts:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ConfigurationError(f"{self.name}: another run is writing to it") from None
-            for partial in self._folder.glob("*.partial"):  # of a process that was killed
+            for partial in self._folder.glob("*.partial"):  # a process that was killed left it
                 partial.unlink()
             yield
 

@@ -84,6 +84,8 @@ def backfill(  # noqa: PLR0913 - options
 
     loaded = settings.load()
     artefact = load(loaded.model.path, loaded.model.sha256)
+    model = loaded.model.model_copy(update={"sha256": artefact.sha256})  # a node that has another one must not start
+    loaded = loaded.model_copy(update={"model": model})
     has_places = Presentation(loaded.triage.presentation) is Presentation.FULL
     key = _key(loaded.storage.folder) if hash_names else None
     authorization = _header(authorization_file) if authorization_file else ""

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from service.backfill.work import Progress
+from service.backfill import local
+from service.backfill.work import Progress, Work
 from service.cli.backfill import position
 from tests.factories import dicom_bytes, noise
 from tests.service.conftest import Run
@@ -94,6 +95,20 @@ def test_names_can_be_hashed_and_looked_up(triage: Run, archive: Path, tmp_path:
     assert not any(uid.startswith("2.25") for uid in uids)
     code, _, err = triage("backfill", archive, tmp_path / "table")
     assert (code, "choose another destination" in err) == (2, True)
+
+
+def test_other_processes_are_held_to_the_artefact_that_the_table_names(
+    triage: Run, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[Work] = []
+
+    async def run(work: Work, *_: object) -> None:
+        handed.append(work)
+
+    monkeypatch.setattr(local, "run", run)
+    assert triage("backfill", archive, tmp_path / "table")[0] == 0
+    [work] = handed
+    assert work.settings.model.sha256 == work.table.artefact_sha256
 
 
 def test_a_source_that_does_not_exist_is_one_line(triage: Run, tmp_path: Path) -> None:
