@@ -1,19 +1,21 @@
 """Comparison of a file with the instance that is stored under its SOP Instance UID."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 
 from service.dicom.radiograph import Header, shows_the_same
 from service.errors import Conflict, MalformedDicom, NotFound, TooLarge, UnsupportedEncoding
-from service.prediction.predictor import Predictor
+from service.prediction.decoders import File
 from service.storage.instance_store import InstanceStore, in_thread
 from service.storage.record import Identity, Summary
 from service.storage.records import Records
 
+Examine = Callable[[File, Callable[..., bool], File], Awaitable[bool]]  # `Decoders.examine`
+
 
 async def stored_identity(
-    identity: Identity, file: Path, records: Records, instances: InstanceStore, predictor: Predictor
+    identity: Identity, file: File, records: Records, instances: InstanceStore, examine: Examine
 ) -> Identity:
     """Return the identity under which an image is stored, or its own if it is not.
 
@@ -33,7 +35,7 @@ async def stored_identity(
     try:
         path = instances.path(name)
         other = await in_thread(instances, instances.get, name) if path is None else path
-        same = await predictor.examine(file, shows_the_same, other)
+        same = await examine(file, shows_the_same, other)
     except (MalformedDicom, UnsupportedEncoding, TooLarge, NotFound):
         raise Conflict("(0008,0018) SOPInstanceUID is already stored, with a file that cannot be compared") from None
     if not same:
@@ -44,7 +46,7 @@ async def stored_identity(
     return identity
 
 
-def check_patient_and_study(existing: Summary, header: Header) -> None:
+def check_patient_and_study(existing: Summary, header: Header | Summary) -> None:
     """Refuse an image that is stored under another study or patient: acknowledging it would lose a correction.
 
     Raises

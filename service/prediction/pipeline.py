@@ -1,27 +1,23 @@
 """One request: from a file to a committed record, behind one admission control."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import replace
 
-from service.dicom.radiograph import IDENTITY_VERSION
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.prediction.admission import Arrivals, Places
-from service.prediction.counted import count
-from service.prediction.identity import check_patient_and_study, stored_identity
 from service.prediction.predictor import Predictor
+from service.prediction.record_keeper import RecordKeeper
 from service.prediction.storage_probe import StorageProbe
 from service.prediction.stored import StoredPredictions
 from service.settings import Settings
 from service.storage.database import Database
 from service.storage.incoming import Incoming
-from service.storage.instance_store import in_thread, instance_store
+from service.storage.instance_store import instance_store
 from service.storage.object_cache import ObjectCache
 from service.storage.outbox import Order
-from service.storage.record import Identity, Record
+from service.storage.record import Record
 from service.storage.records import Records
 from service.storage.retention import Retention
 from service.storage.url import database_url
@@ -75,6 +71,9 @@ class Pipeline:
         objects = ObjectCache(storage.folder / "objects", storage.cache_bytes, storage.min_free_bytes)
         self._retention = Retention(self._records, self._instances, objects, storage.keep_days)
         self.stored = StoredPredictions(self._records, self._instances, objects, self.predictor)
+        self._keeper = RecordKeeper(
+            self._records, self._instances, self.predictor.artefact.sha256, self.predictor.examine
+        )
         self._instances.open()
         self._records.open(site_rule(settings.triage.stat, settings.triage.high))
         self.storage = StorageProbe(self._instances, self.database)
@@ -189,18 +188,13 @@ class Pipeline:
                 raise Conflict("(0020,000D) StudyInstanceUID does not match the study in the URL", "study_mismatch")
             if instance not in (None, header.sop_instance_uid):
                 raise Conflict("(0008,0018) SOPInstanceUID does not match the one announced", "instance_mismatch")
-            identity = Identity(header.sop_instance_uid, header.display_sha256, IDENTITY_VERSION)
-            identity = await stored_identity(identity, file.partial, self._records, self._instances, self.predictor)
-            existing = await asyncio.to_thread(self._records.find, identity, self.predictor.artefact.sha256)
+            existing = await self._keeper.stored(header, file.partial)
             if existing is None:
                 record = await self.predictor.infer(prepared)
-                waited = time.perf_counter()
-                await synced
-                # `_store` is one call: a cancelled request is stored completely or not at all.
-                record = await in_thread(self._instances, self._store, record, file, waited)
+                record = await self._keeper.keep(record, file, synced, self._orders(record.prediction.priority))
             else:
-                check_patient_and_study(existing, header)
                 record = existing
+                await asyncio.to_thread(self._records.receive, record, self._orders(record.prediction.priority))
         known, spent = existing is not None, vars(record.prediction.timings_ms)
         log().info("predicted", id=record.id, sop_instance_uid=header.sop_instance_uid, known=known, timings_ms=spent)
         return record
@@ -219,23 +213,6 @@ class Pipeline:
             log().info("ready")
         finally:
             self._started.set()
-
-    def _store(self, record: Record, file: Incoming, start: float) -> Record:
-        self._instances.check_room()  # again, because a request with many files may have taken long
-        file.keep()
-        timings_ms = replace(record.prediction.timings_ms, store=round(1e3 * (time.perf_counter() - start), 3))
-        prediction = replace(record.prediction, timings_ms=timings_ms)
-        named = replace(record, instance_file=file.name, instance_bytes=file.size, prediction=prediction)
-        try:
-            saved = self._records.save(named, self._orders(prediction.priority))
-        except Conflict:  # not committed; after another error it may be, so `Instances.sweep` decides about the file
-            self._instances.delete(file.name)
-            raise
-        if saved.instance_file != file.name:
-            self._instances.delete(file.name)
-        if saved.id == named.id:  # no other request was faster
-            count(prediction)
-        return saved
 
 
 def _startup_error(error: Exception) -> StartupError:

@@ -60,6 +60,17 @@ class Predictor:
         return 0 if self._batcher is None else self._batcher.waiting
 
     @property
+    def decoders(self) -> Decoders:
+        """The decoder processes.
+
+        Raises
+        ------
+        Overloaded
+            `not_ready`: they are not started yet.
+        """
+        return _started(self._decoders)
+
+    @property
     def card(self) -> dict[str, Any]:
         """The artefact's card without its long vectors, with its SHA-256 and the provider in use."""
         vectors: dict[str, Any] = {"golden": True, "statistics": {"typicality": {"mean", "factor"}}}
@@ -126,7 +137,7 @@ class Predictor:
         if isinstance(file, bytes):
             self.check_size(len(file))
         rule = self.artefact.card.preprocessing
-        prepared = await _started(self._decoders).prepare(file, rule.canvas_size, rule.resize)
+        prepared = await self.decoders.prepare(file, rule.canvas_size, rule.resize)
         stages(prepared.header.timings_ms)
         return prepared
 
@@ -150,7 +161,7 @@ class Predictor:
         ------
         NotFound, InvalidRequest, InputError
         """
-        return await _started(self._decoders).render(file, draw(record, drawing))
+        return await self.decoders.render(file, draw(record, drawing))
 
     async def render(self, record: Record, file: File, kind: Kind) -> bytes:
         """Render an object for other systems from a record and the data set of its file.
@@ -160,15 +171,15 @@ class Predictor:
         InputError
         """
         make = partial(render, kind=kind, record=record, presentation=self.presentation)
-        return await _started(self._decoders).derive(file, make)
+        return await self.decoders.derive(file, make)
 
     async def unwindowed(self, file: File) -> Unwindowed:
         """Return a file's values before the window; raises as `prepare`."""
-        return await _started(self._decoders).unwindowed(file)
+        return await self.decoders.unwindowed(file)
 
     async def examine(self, file: File, function: Callable[..., T], other: File | None = None) -> T:
         """Apply a function to a file, or to two, in a decoder process; raises as `prepare`."""
-        return await _started(self._decoders).examine(file, function, other)
+        return await self.decoders.examine(file, function, other)
 
     async def _check_decoder(self) -> None:
         """Start a decoder process and check that it can work within its limits."""

@@ -9,14 +9,47 @@ from service.storage.record import Summary, check_id
 from service.storage.tables import INSTANCES, WORKLIST
 from service.triage.rule import PRIORITIES
 
+BACKFILL = "triage backfill"  # who has read what a back-fill has added
 _NO_MARGIN = 1e300  # urgency without a margin: sorts after every entry that has one
 _LONGEST = 64  # characters of a text that is sorted by, so that cursors are short
 
 
-def insert_entry(connection: sa.Connection, record: Summary, instance: int) -> None:
-    """Insert the entry of a new record; it replaces older ones of its instance, which must be locked."""
+def insert_entry(connection: sa.Connection, record: Summary, instance: int) -> bool:
+    """Insert the entry of a new record; it replaces older ones of its instance, which must be locked.
+
+    Returns
+    -------
+    bool
+        Whether readers are to be told of it.
+    """
     connection.execute(sa.insert(WORKLIST).values(entry_values(record, instance)))
     list_newest(connection, instance)
+    return True
+
+
+def insert_backfilled(connection: sa.Connection, record: Summary, instance: int) -> bool:
+    """Insert the entry of a new record of an old radiograph, as `insert_entry`.
+
+    It is marked as read, so that an archive does not bury what has just arrived, unless it takes the place of an entry
+    that a reader has not read yet.
+    """
+    newest = (WORKLIST.c.instance_id == instance) & WORKLIST.c.newest.is_(True)
+    unread = bool(connection.scalar(sa.select(WORKLIST.c.unread).where(newest)))
+    mark = {} if unread else {"unread": False, "read_at": record.created, "read_by": BACKFILL}
+    connection.execute(sa.insert(WORKLIST).values(entry_values(record, instance) | mark | {"backfilled": True}))
+    list_newest(connection, instance)
+    return unread
+
+
+def take_up(connection: sa.Connection, id: str) -> bool:
+    """Mark the entry of a record that a back-fill has added as received now, and unread; return whether it was one.
+
+    Who has read it since has read it: the mark stays.
+    """
+    backfilled = (WORKLIST.c.prediction_id == id) & WORKLIST.c.backfilled.is_(True)
+    unread = {"unread": True, "read_at": None, "read_by": ""}
+    connection.execute(sa.update(WORKLIST).where(backfilled, WORKLIST.c.read_by == BACKFILL).values(unread))
+    return connection.execute(sa.update(WORKLIST).where(backfilled).values(backfilled=False)).rowcount > 0
 
 
 def entry_values(record: Summary, instance: int) -> dict[str, Any]:

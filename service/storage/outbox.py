@@ -103,7 +103,7 @@ class Outbox:
         for _ in range(_ATTEMPTS):
             try:
                 with self._database.write() as connection:
-                    return _add(connection, prediction_id, orders)
+                    return add_orders(connection, prediction_id, orders)
             except IntegrityError:  # another client added the same order, or deleted the record: try again
                 continue
         raise Overloaded("the order could not be saved because of other writers")
@@ -192,7 +192,8 @@ def order_anew(connection: sa.Connection, prediction_id: str, object: Kind) -> N
     notify(connection, ORDERS)
 
 
-def _add(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> tuple[Delivery, ...]:
+def add_orders(connection: sa.Connection, prediction_id: str, orders: Sequence[Order]) -> tuple[Delivery, ...]:
+    """Add orders of a record that may have had some before; as `Outbox.add`."""
     # Locked, so that an acknowledgement either comes first and is seen here, or ends the orders that are added here.
     entry = sa.select(WORKLIST.c.rank, WORKLIST.c.acknowledged_at).where(WORKLIST.c.prediction_id == prediction_id)
     row = connection.execute(entry.with_for_update()).one_or_none()

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from service.errors import Conflict, NotFound, Overloaded
+from service.errors import NotFound, Overloaded
 from service.storage import cursor as cursors
-from service.storage import entries, measurements, rows
+from service.storage import entries, rows, saving
 from service.storage.changes import add_change
 from service.storage.database import Database
 from service.storage.migration import DEFAULT_RULE
-from service.storage.outbox import Order, insert_orders
+from service.storage.outbox import Order
 from service.storage.record import Identity, Record, Summary, check_id
-from service.storage.tables import INSTANCES, PREDICTIONS, RECORDS, SUMMARIES
+from service.storage.tables import INSTANCES, PREDICTIONS, SUMMARIES, WORKLIST
 from service.triage.rule import Rule
 
 _BATCH = 500  # values in one query
@@ -59,13 +59,18 @@ class Records:
         """Close all connections."""
         self.database.close()
 
-    def save(self, record: Record, orders: Sequence[Order] = ()) -> Record:
+    def save(self, record: Record, orders: Sequence[Order] = (), backfilled: bool = False) -> Record:
         """Commit a record, and return the record under its key: this one, or the one that was stored before.
 
-        Orders are added to the outbox in the same transaction, if the record is new.
+        Orders are added to the outbox in the same transaction, if the record is new, or was of a back-fill before.
 
         If the instance was stored before, the returned record names its file, and the caller deletes its own:
         `if saved.instance_file != record.instance_file: instances.delete(record.instance_file)`.
+
+        Parameters
+        ----------
+        backfilled
+            Whether the radiograph is an old one, which nobody waits for: see `insert_backfilled`.
 
         Raises
         ------
@@ -77,7 +82,7 @@ class Records:
         for _ in range(_ATTEMPTS):
             try:
                 with self.database.write() as connection:
-                    return _save(connection, record, orders)
+                    return saving.save(connection, record, orders, backfilled)
             except IntegrityError:  # another writer saved the same key, or deleted the instance: try again
                 continue
         raise Overloaded("the record could not be saved because of other writers")
@@ -93,8 +98,17 @@ class Records:
             It is stored under another version of the identity rule: see `renew`.
         """
         with self.database.read() as connection:
-            instance = _instance(connection, identity)
-            return None if instance is None else _existing(connection, instance, artefact_sha256)
+            instance = saving.instance_of(connection, identity)
+            return None if instance is None else saving.existing(connection, instance, artefact_sha256)
+
+    def receive(self, record: Summary, orders: Sequence[Order]) -> None:
+        """Put a stored record, whose radiograph has arrived, on the list as unread if a back-fill has added it."""
+        of_backfill = sa.select(WORKLIST.c.backfilled).where(WORKLIST.c.prediction_id == record.id)
+        with self.database.read() as connection:
+            backfilled = connection.scalar(of_backfill)
+        if backfilled:
+            with self.database.write() as connection:
+                saving.receive(connection, record, orders)
 
     def stored(self, sop_instance_uid: str) -> tuple[Identity, str] | None:
         """Return the identity of a stored instance, and its file; None if it is not stored."""
@@ -123,7 +137,7 @@ class Records:
         """
         check_id(id)
         with self.database.read() as connection:
-            record = _record(connection, PREDICTIONS.c.id == id)
+            record = saving.selected(connection, PREDICTIONS.c.id == id)
         if record is None:
             raise NotFound("no such prediction")
         return record
@@ -186,45 +200,3 @@ class Records:
             batches = (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
             selects = (sa.select(column).where(column.in_(batch)) for batch in batches)
             return frozenset(value for select in selects for value in connection.scalars(select))
-
-
-def _save(connection: sa.Connection, record: Record, orders: Sequence[Order]) -> Record:
-    instance = _instance(connection, Identity.of(record))
-    if instance is None:
-        instance = _insert_instance(connection, record)
-    entries.lock_instance(connection, instance)
-    saved = _existing(connection, instance, record.artefact_sha256)
-    if saved is None:
-        connection.execute(sa.insert(PREDICTIONS).values(rows.prediction_values(record, instance)))
-        entries.insert_entry(connection, record, instance)
-        add_change(connection, "new", record.id, record.prediction.priority)
-        insert_orders(connection, record.id, orders)
-        saved = rows.record(connection.execute(RECORDS.where(PREDICTIONS.c.id == record.id)).one()._mapping)
-    return saved
-
-
-def _record(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Record | None:
-    row = connection.execute(RECORDS.where(condition)).one_or_none()
-    return None if row is None else rows.record(row._mapping, measurements.selected(connection, row.id))
-
-
-def _instance(connection: sa.Connection, identity: Identity) -> int | None:
-    instances = sa.select(INSTANCES.c.id, INSTANCES.c.display_sha256, INSTANCES.c.identity_version)
-    row = connection.execute(instances.where(INSTANCES.c.sop_instance_uid == identity.sop_instance_uid)).one_or_none()
-    if row is None:
-        return None
-    if row.identity_version != identity.version:
-        raise Overloaded("another version of the service has just stored the instance; send it again")
-    if row.display_sha256 != identity.display_sha256:
-        raise Conflict("(0008,0018) SOPInstanceUID is already stored with other display values")
-    return int(row.id)
-
-
-def _existing(connection: sa.Connection, instance: int, artefact_sha256: str) -> Record | None:
-    key = (PREDICTIONS.c.instance_id == instance) & (PREDICTIONS.c.artefact_sha256 == artefact_sha256)
-    return _record(connection, key)
-
-
-def _insert_instance(connection: sa.Connection, record: Record) -> int:
-    inserted = sa.insert(INSTANCES).values(rows.instance_values(record)).returning(INSTANCES.c.id)
-    return int(connection.execute(inserted).scalar_one())

@@ -1,7 +1,8 @@
 """Statistics of a period, for a manager: what arrived, what was urgent, how long it waited, what was refused.
 
 All of it is read from small tables, and no prediction. On SQLite, 100,000 results of twelve weeks take two seconds of
-one core. Weeks are those of ISO 8601 in UTC. What has been deleted is no longer counted, but for refusals.
+one core. Weeks are those of ISO 8601 in UTC. What has been deleted is no longer counted, but for refusals; what a
+back-fill has added never arrived, and nobody waited for it.
 """
 
 from array import array
@@ -30,6 +31,9 @@ STAGES: dict[Stage, tuple[sa.Column[datetime], sa.Column[datetime]]] = {
 }
 _MEDIAN, _P95 = 0.5, 0.95
 _BATCH = 10_000  # rows in memory at once
+
+
+_ARRIVED = WORKLIST.c.backfilled.is_(False)
 
 
 @dataclass(frozen=True)
@@ -128,16 +132,16 @@ def _arrivals(connection: sa.Connection, period: Period) -> dict[tuple[Week, Pri
     earlier = sa.tuple_(other.c.created, other.c.prediction_id) < sa.tuple_(
         WORKLIST.c.created, WORKLIST.c.prediction_id
     )
-    again = sa.exists().where(other.c.instance_id == WORKLIST.c.instance_id, earlier)
+    again = sa.exists().where(other.c.instance_id == WORKLIST.c.instance_id, other.c.backfilled.is_(False), earlier)
     week = monday(WORKLIST.c.created)
-    counts = sa.select(week, WORKLIST.c.rank, sa.func.count()).where(period.has(WORKLIST.c.created), ~again)
+    counts = sa.select(week, WORKLIST.c.rank, sa.func.count()).where(period.has(WORKLIST.c.created), _ARRIVED, ~again)
     selected = connection.execute(counts.group_by(week, WORKLIST.c.rank).order_by(week, WORKLIST.c.rank))
     return {(day, PRIORITIES[rank]): count for day, rank, count in selected}
 
 
 def _alerts(connection: sa.Connection, period: Period) -> dict[tuple[Week, str], int]:
     week, reason = monday(WORKLIST.c.created), WORKLIST.c.reason
-    counts = sa.select(week, reason, sa.func.count()).where(period.has(WORKLIST.c.created), reason != "")
+    counts = sa.select(week, reason, sa.func.count()).where(period.has(WORKLIST.c.created), _ARRIVED, reason != "")
     alerts: Counter[tuple[Week, str]] = Counter()
     for day, labels, count in connection.execute(counts.group_by(week, reason)):
         alerts.update({(day, label): count for label in labels.strip("|").split("||")})
@@ -147,7 +151,7 @@ def _alerts(connection: sa.Connection, period: Period) -> dict[tuple[Week, str],
 def _waiting(connection: sa.Connection, period: Period) -> tuple[Waiting, ...]:
     """Sort the waiting times here: 8 bytes each, and faster than SQL that numbers the rows of each group."""
     took = [sa.case((end >= start, seconds(start, end))) for start, end in STAGES.values()]
-    rows = sa.select(monday(WORKLIST.c.created), WORKLIST.c.rank, *took).where(period.has(WORKLIST.c.created))
+    rows = sa.select(monday(WORKLIST.c.created), WORKLIST.c.rank, *took).where(period.has(WORKLIST.c.created), _ARRIVED)
     groups: defaultdict[tuple[Stage, Week | None, int], array[float]] = defaultdict(lambda: array("d"))
     for week, rank, *waits in connection.execution_options(yield_per=_BATCH).execute(rows):
         for stage, wait in zip(STAGES, waits, strict=True):

@@ -122,6 +122,7 @@ WORKLIST = sa.Table(
     sa.Column("read_by", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("acknowledged_at", Utc),
     sa.Column("acknowledged_by", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("backfilled", sa.Boolean, nullable=False, server_default=sa.false()),  # and never received
     sa.Index(None, "instance_id"),
     sa.Index("ix_worklist_urgency", *_RANGE, "urgency", *_LAST),
     sa.Index("ix_worklist_received", *_RANGE, *_LAST),

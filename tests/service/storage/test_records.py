@@ -125,7 +125,7 @@ class TestSave:
         self, records: Records, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """On PostgreSQL another replica may commit between the query and the insert."""
-        from service.storage import records as module
+        from service.storage import saving as module
 
         won, lost = make(), make()
         insert, first = module._insert_instance, threading.Event()

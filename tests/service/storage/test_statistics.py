@@ -62,6 +62,17 @@ def test_radiographs_are_counted_by_week_of_iso_8601_in_utc(records: Records, ad
     assert Period(date(2026, 11, 22), date(2026, 11, 23)).weeks() == (FIRST, SECOND)
 
 
+def test_what_a_back_fill_has_added_did_not_arrive(records: Records, make: Make) -> None:
+    old = records.save(make(created=SUNDAY_NIGHT), backfilled=True)
+    counted = statistics(records.database, PERIOD)
+    assert (counted.arrivals, counted.alerts, counted.waiting) == ({}, {}, ())
+
+    records.save(make(created=SUNDAY_NIGHT + timedelta(minutes=1), artefact_sha256="b" * 64))  # now it does
+    assert statistics(records.database, PERIOD).arrivals == {(SECOND, "STAT"): 1}
+    records.receive(old, [])
+    assert statistics(records.database, PERIOD).arrivals == {(FIRST, "STAT"): 1}
+
+
 def test_a_record_is_an_alert_for_each_finding_that_made_its_priority(records: Records, add: Add) -> None:
     add(SUNDAY_NIGHT, priority="HIGH", reason=("Mass", "Pleural_Thickening"))
 

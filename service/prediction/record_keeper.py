@@ -1,0 +1,94 @@
+"""From an unsaved record and its file to a stored one: each instance once, with one record of each artefact."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+
+from service.dicom.radiograph import IDENTITY_VERSION, Header
+from service.errors import Conflict
+from service.prediction.counted import count
+from service.prediction.decoders import File
+from service.prediction.identity import Examine, check_patient_and_study, stored_identity
+from service.storage.incoming import Incoming
+from service.storage.instance_store import InstanceStore, in_thread
+from service.storage.outbox import Order
+from service.storage.record import Identity, Record, Summary
+from service.storage.records import Records
+
+
+class RecordKeeper:
+    """Stores records with their files.
+
+    Parameters
+    ----------
+    records, instances
+        Both open.
+    artefact_sha256
+        Digest of the artefact of all records.
+    examine
+        `examine` of the decoder processes.
+    """
+
+    def __init__(self, records: Records, instances: InstanceStore, artefact_sha256: str, examine: Examine) -> None:
+        self._records, self._instances = records, instances
+        self._artefact_sha256, self._examine = artefact_sha256, examine
+
+    async def stored(self, image: Header | Summary, file: File) -> Record | None:
+        """Return the record of an image, or None if it has none yet.
+
+        Raises
+        ------
+        Conflict
+            Its UID is stored with other display values; `identity_conflict`: under another study or patient.
+        Overloaded
+        """
+        identity = Identity(image.sop_instance_uid, image.display_sha256, IDENTITY_VERSION)
+        identity = await stored_identity(identity, file, self._records, self._instances, self._examine)
+        record = await asyncio.to_thread(self._records.find, identity, self._artefact_sha256)
+        if record is not None:
+            check_patient_and_study(record, image)
+        return record
+
+    async def keep(
+        self,
+        record: Record,
+        file: Incoming,
+        synced: Awaitable[None],
+        orders: Sequence[Order] = (),
+        backfilled: bool = False,
+    ) -> Record:
+        """Store a record and its file, and return the record that is stored then: this one, or that of a faster writer.
+
+        Parameters
+        ----------
+        synced
+            The call of `file.sync`.
+        orders, backfilled
+            As those of `Records.save`.
+
+        Raises
+        ------
+        Conflict, Overloaded, StorageFull
+        """
+        start = time.perf_counter()
+        await synced
+        # One call in a thread: a cancelled request is stored completely or not at all.
+        return await in_thread(self._instances, self._keep, record, file, orders, backfilled, start)
+
+    def _keep(self, record: Record, file: Incoming, orders: Sequence[Order], backfilled: bool, start: float) -> Record:
+        self._instances.check_room()  # again, because a request with many files may have taken long
+        file.keep()
+        timings_ms = replace(record.prediction.timings_ms, store=round(1e3 * (time.perf_counter() - start), 3))
+        prediction = replace(record.prediction, timings_ms=timings_ms)
+        named = replace(record, instance_file=file.name, instance_bytes=file.size, prediction=prediction)
+        try:
+            saved = self._records.save(named, orders, backfilled)
+        except Conflict:  # not committed; after another error it may be, so `Instances.sweep` decides about the file
+            self._instances.delete(file.name)
+            raise
+        if saved.instance_file != file.name:
+            self._instances.delete(file.name)
+        if saved.id == named.id:  # no other request was faster
+            count(prediction)
+        return saved
