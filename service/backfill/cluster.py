@@ -8,9 +8,8 @@ import asyncio
 import logging
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -21,19 +20,18 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
 from service.artefact.file import load
+from service.backfill.delivery import Delivery
 from service.backfill.outcome import Outcome
 from service.backfill.parts import ROWS, Parts
-from service.backfill.reports import identified, send
+from service.backfill.reports import identified
+from service.backfill.table import Table
 from service.backfill.work import Progress, Work
 from service.errors import InferenceFailed, TriageError
 from service.inference.session import proven_session
-from service.objects.kinds import Kind, Presentation
-from service.objects.render import render
 from service.prediction.decoder_settings import decoders
 from service.prediction.interpreter import Interpreter
 from service.prediction.jobs import Prepared
 from service.settings import Settings
-from service.storage.record import Record
 from service.telemetry import describe, log
 
 _READ_AT_ONCE = 32  # files of one call of a reader, whose canvases are in memory together
@@ -97,9 +95,9 @@ def _pipeline(work: Work, references: Iterator[str]) -> ray.data.Dataset:
         num_gpus=int(has_gpu),
         zero_copy_batch=True,
     )
-    if work.report_to is not None:
+    if work.delivers:
         predicted = predicted.map_batches(
-            Reporter, batch_size=_READ_AT_ONCE, compute=readers, fn_constructor_args=(work,), num_cpus=0
+            Deliverer, batch_size=_READ_AT_ONCE, compute=readers, fn_constructor_args=(work,), num_cpus=0
         )
     writer = ActorPoolStrategy(size=1)
     return predicted.map_batches(Writer, batch_size=ROWS, compute=writer, fn_constructor_args=(work,), num_cpus=0)
@@ -129,11 +127,8 @@ class Reader:
         read = self._loop.run(self._read([str(name) for name in batch["file"]]))
         canvases = [each.canvas.tobytes() if isinstance(each, Prepared) else b"" for each in read]
         headers = [pickle.dumps(each.header) if isinstance(each, Prepared) else b"" for each in read]
-        refused = [self._refused(each) if isinstance(each, Outcome) else b"" for each in read]
+        refused = [_packed(self._table, each) if isinstance(each, Outcome) else b"" for each in read]
         return {"file": batch["file"], "canvas": canvases, "header": headers, "row": refused}
-
-    def _refused(self, outcome: Outcome) -> bytes:
-        return pickle.dumps(self._table.row(outcome)) if outcome.is_final else b""
 
     async def _read(self, names: list[str]) -> list[Prepared | Outcome]:
         places = asyncio.Semaphore(_DECODED_AT_ONCE)
@@ -164,7 +159,7 @@ class Network:
         rows, records = [bytes(row) for row in batch["row"]], [b""] * len(batch["row"])
         places = [place for place, canvas in enumerate(batch["canvas"]) if len(canvas)]
         for place, outcome in zip(places, self._predict(batch, places), strict=False):
-            rows[place] = pickle.dumps(self._table.row(outcome))
+            rows[place] = _packed(self._table, outcome)
             records[place] = pickle.dumps(outcome.record)
         return {"file": batch["file"], "row": rows, "record": records}
 
@@ -184,35 +179,31 @@ class Network:
             yield Outcome(str(batch["file"][place]), identified(record))
 
 
-class Reporter:
-    """Reads predicted files again, renders their structured reports, and sends them."""
+class Deliverer:
+    """Reads predicted files again, stores their records, and sends their reports."""
 
     def __init__(self, work: Work) -> None:
-        self._source, self._limit = work.opened(), work.settings.limits.max_file_bytes
-        self._destination, self._presentation = work.report_to, Presentation(work.settings.triage.presentation)
-        self._decoders, self._loop = decoders(one_decoder(work.settings)), asyncio.Runner()
+        self._source, self._table, self._limit = work.opened(), work.table, work.settings.limits.max_file_bytes
+        self._loop, cage = asyncio.Runner(), decoders(one_decoder(work.settings))
+        self._delivery = Delivery(work, cage)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return each file with its row, or with none if its report was not taken."""
-        pairs = zip(batch["file"], batch["record"], strict=True)
-        sent = self._loop.run(self._send_all([(str(name), bytes(record)) for name, record in pairs]))
-        rows = [bytes(row) if is_sent else b"" for row, is_sent in zip(batch["row"], sent, strict=True)]
-        return {"file": batch["file"], "row": rows}
+        """Return each file with its row, or with none if another attempt may give it one."""
+        predicted = zip(batch["file"], batch["row"], batch["record"], strict=True)
+        return {"file": batch["file"], "row": self._loop.run(self._rows(predicted))}
 
-    async def _send_all(self, files: list[tuple[str, bytes]]) -> list[bool]:
-        return [not record or await self._sent(name, pickle.loads(record)) for name, record in files]  # noqa: S301
+    async def _rows(self, predicted: Iterable[tuple[str, bytes, bytes]]) -> list[bytes]:
+        return [await self._row(str(name), bytes(record)) if record else bytes(row) for name, row, record in predicted]
 
-    async def _sent(self, name: str, record: Record) -> bool:
-        if self._destination is None:
-            return True
-        make = partial(render, kind=Kind.SR, record=record, presentation=self._presentation)
+    async def _row(self, name: str, record: bytes) -> bytes:
         try:
             data = await asyncio.to_thread(self._source.read, name, self._limit)
-            await send(self._destination, await self._decoders.derive(data, make))
-        except Exception as error:  # one report that is not taken does not stop the others
-            log().error("a report was not sent", **describe(error))
-            return False
-        return True
+            outcome = Outcome(name, await self._delivery.deliver(pickle.loads(record), data))  # noqa: S301
+        except Exception as error:  # one bad file does not stop the others
+            outcome = Outcome(name, error=error)
+            if outcome.stops:
+                raise
+        return _packed(self._table, outcome)
 
 
 class Writer:
@@ -227,6 +218,11 @@ class Writer:
         if rows:
             self._parts.put(rows, map(str, batch["file"]))
         return {"rows": [len(rows)], "left": [len(batch["file"]) - len(rows)]}
+
+
+def _packed(table: Table, outcome: Outcome) -> bytes:
+    """Return the row of a file, or nothing if another attempt may give it one."""
+    return pickle.dumps(table.row(outcome)) if outcome.is_final else b""
 
 
 def _cause(error: BaseException) -> TriageError:

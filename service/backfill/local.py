@@ -2,17 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 from itertools import islice
 
+from service.backfill.delivery import Delivery
 from service.backfill.outcome import Outcome
 from service.backfill.parts import ROWS, Parts
-from service.backfill.reports import identified, send
+from service.backfill.reports import identified
 from service.backfill.table import Row
 from service.backfill.work import Progress, Source, Work
-from service.objects.kinds import Kind
 from service.prediction.decoder_settings import decoder_count
 from service.prediction.predictor import Predictor
 
@@ -36,14 +37,17 @@ async def run(work: Work, references: Iterator[str], progress: Progress) -> None
     part = _Part(work, progress)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_IN_WORK * workers + 1, "read"))
     async with predictor.running():
+        delivery = await asyncio.to_thread(Delivery, work, predictor.decoders)
+        predict = partial(_outcome, predictor, delivery, work.opened())
         try:
-            async with aclosing(_outcomes(predictor, work, references, workers)) as outcomes:
+            async with aclosing(_outcomes(predict, references, workers)) as outcomes:
                 async for outcome in outcomes:
                     if outcome.stops:
                         raise outcome.stops
                     await part.add(outcome)
         finally:
             part.keep()
+            delivery.close()
 
 
 class _Part:
@@ -72,14 +76,19 @@ class _Part:
 
 
 async def _outcomes(
-    predictor: Predictor, work: Work, references: Iterator[str], workers: int
+    predict: Callable[[str], Awaitable[Outcome]], references: Iterator[str], workers: int
 ) -> AsyncGenerator[Outcome, None]:
     """Predict files and return their outcomes in order; a bounded number of files and outcomes is in memory."""
-    source, ahead, places = work.opened(), deque[asyncio.Task[Outcome]](), asyncio.Semaphore(_IN_WORK * workers)
+    ahead, places = deque[asyncio.Task[Outcome]](), asyncio.Semaphore(_IN_WORK * workers)
+
+    async def predicted(name: str) -> Outcome:
+        async with places:
+            return await predict(name)
+
     try:
         while names := await asyncio.to_thread(lambda: list(islice(references, _LISTED))):
             for name in names:
-                ahead.append(asyncio.create_task(_outcome(predictor, work, source, name, places)))
+                ahead.append(asyncio.create_task(predicted(name)))
                 if len(ahead) >= _WAITING * workers:
                     yield await ahead.popleft()
         while ahead:
@@ -90,13 +99,10 @@ async def _outcomes(
         await asyncio.gather(*ahead, return_exceptions=True)
 
 
-async def _outcome(predictor: Predictor, work: Work, source: Source, name: str, places: asyncio.Semaphore) -> Outcome:
-    async with places:
-        try:
-            data = await asyncio.to_thread(source.read, name, predictor.max_file_bytes)
-            record = identified(await predictor.infer(await predictor.prepare(data)))
-            if work.report_to is not None:
-                await send(work.report_to, await predictor.render(record, data, Kind.SR))
-            return Outcome(name, record)
-        except Exception as error:  # one bad file does not stop the others
-            return Outcome(name, error=error)
+async def _outcome(predictor: Predictor, delivery: Delivery, source: Source, name: str) -> Outcome:
+    try:
+        data = await asyncio.to_thread(source.read, name, predictor.max_file_bytes)
+        record = identified(await predictor.infer(await predictor.prepare(data)))
+        return Outcome(name, await delivery.deliver(record, data))
+    except Exception as error:  # one bad file does not stop the others
+        return Outcome(name, error=error)

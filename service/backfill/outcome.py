@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.errors import InferenceFailed, Overloaded
+from service.errors import InferenceFailed, Overloaded, StorageFull
 from service.storage.record import Record
 
 SOURCE_UNAVAILABLE = "source_unavailable"
@@ -18,12 +18,15 @@ class Outcome:
 
     @property
     def is_final(self) -> bool:
-        """Whether it is the file's own: not the fault of a process, the network or the storage that it came from."""
-        return not isinstance(self.error, Overloaded | InferenceFailed)
+        """Whether it is the file's own: not the fault of a process, the network or a storage."""
+        return not isinstance(self.error, Overloaded | InferenceFailed | StorageFull)
 
     @property
-    def stops(self) -> Overloaded | None:
-        """The error of a source that no longer answers, for which there is no sense in asking for other files."""
-        if isinstance(self.error, Overloaded) and self.error.code == SOURCE_UNAVAILABLE:
-            return self.error
+    def stops(self) -> Overloaded | StorageFull | None:
+        """The error after which other files make no sense: the source no longer answers, or the storage is full."""
+        match self.error:
+            case Overloaded(code=code) if code == SOURCE_UNAVAILABLE:
+                return self.error
+            case StorageFull():
+                return self.error
         return None

@@ -12,7 +12,6 @@ from service.settings import Settings
 from service.storage.record import Record
 
 UNSENT = "report_unsent"
-_PAUSES = (1.0, 5.0)  # seconds before another attempt
 
 
 def destination_of(settings: Settings, name: str) -> Destination:
@@ -40,27 +39,23 @@ def identified(record: Record) -> Record:
     return replace(record, id=hashlib.sha256(named.encode()).hexdigest()[:32])
 
 
-async def send(destination: Destination, report: bytes, pauses: tuple[float, ...] | None = None) -> None:
+async def send(destination: Destination, report: bytes) -> None:
     """Store a report at its destination.
 
     Raises
     ------
     Overloaded
-        `report_unsent`: the destination did not take it, however often it was tried.
+        `report_unsent`: the destination did not take it.
     ConfigurationError
         A file that the destination names cannot be used.
     """
-    for pause in (*(_PAUSES if pauses is None else pauses), None):
-        try:
-            if destination.protocol == "dicomweb":
-                await dicom_web.store(destination, report)
-            else:
-                from service.sending import store_scu  # imports pynetdicom
+    try:
+        if destination.protocol == "dicomweb":
+            await dicom_web.store(destination, report)
+        else:
+            from service.sending import store_scu  # imports pynetdicom
 
-                await asyncio.to_thread(store_scu.store, destination, report)
-            return
-        except SendingFailed as error:
-            if pause is None:
-                message = f"the report was not taken by the destination {destination.name} ({error.code})"
-                raise Overloaded(message, UNSENT) from error
-            await asyncio.sleep(pause)
+            await asyncio.to_thread(store_scu.store, destination, report)
+    except SendingFailed as error:
+        message = f"the report was not taken by the destination {destination.name} ({error.code})"
+        raise Overloaded(message, UNSENT) from error

@@ -38,6 +38,8 @@ class Work:
         Value of the header of that name for a DICOMweb archive, or empty.
     report_to
         Where the structured report of each predicted file is sent, if anywhere.
+    stores
+        Whether each predicted file and its record are stored as the service of the settings does.
     """
 
     settings: Settings
@@ -46,6 +48,12 @@ class Work:
     table: Table
     authorization: str = field(default="", repr=False)
     report_to: Destination | None = None
+    stores: bool = False
+
+    @property
+    def delivers(self) -> bool:
+        """Whether something is done with a predicted file before it has a row."""
+        return self.stores or self.report_to is not None
 
     def opened(self) -> Source:
         """Open the source.

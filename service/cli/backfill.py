@@ -57,12 +57,20 @@ def backfill(  # noqa: PLR0913 - options
             "TRIAGE_SENDING__DESTINATIONS. A file whose report is not taken has no row.",
         ),
     ] = None,
+    store: Annotated[
+        bool,
+        typer.Option(
+            "--store",
+            help="Store each predicted file and its record in the database and the storage of the settings, as the "
+            "service does, but marked as read.",
+        ),
+    ] = False,
     hash_names: Annotated[
         bool,
         typer.Option("--hash-names", help="Write keyed hashes in place of UIDs and names of files (`triage hash`)."),
     ] = False,
 ) -> None:
-    """Predict every file of an archive that has no row in the destination yet; nothing else is stored.
+    """Predict every file of an archive that has no row in the destination yet.
 
     A row has the name of the file, its UIDs, findings, priority, box and flags, or the codes for which it was refused.
     The same command goes on after an interruption, a kill or a failure, and after files were added. Needs the extra
@@ -91,7 +99,7 @@ def backfill(  # noqa: PLR0913 - options
     authorization = _header(authorization_file) if authorization_file else ""
     table = Table(artefact.card.labels, artefact.sha256, key, has_places)
     reports = destination_of(loaded, report_to) if report_to else None
-    work, progress = Work(loaded, source, destination, table, authorization, reports), Progress()
+    work, progress = Work(loaded, source, destination, table, authorization, reports, store), Progress()
     parts, opened = Parts(destination, table), work.opened()
     try:
         with parts.reserved(), _reported(progress, opened):
