@@ -1,12 +1,10 @@
 """A back-fill by the processes of this machine alone."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
-from itertools import islice
 
 from service.backfill.delivery import Delivery
 from service.backfill.outcome import Outcome
@@ -15,11 +13,11 @@ from service.backfill.reports import identified
 from service.backfill.table import Row
 from service.backfill.work import Progress, Source, Work
 from service.prediction.decoder_settings import decoder_count
+from service.prediction.in_order import in_order
 from service.prediction.predictor import Predictor
 
 _IN_WORK = 3  # files in memory for each decoder process: one is read, one decoded, and one in the network
 _WAITING = 32  # outcomes for each decoder process that may wait for an earlier file
-_LISTED = 64  # names that are taken from the listing at once
 
 
 async def run(work: Work, references: Iterator[str], progress: Progress) -> None:
@@ -40,7 +38,7 @@ async def run(work: Work, references: Iterator[str], progress: Progress) -> None
         delivery = await asyncio.to_thread(Delivery, work, predictor.decoders)
         predict = partial(_outcome, predictor, delivery, work.opened())
         try:
-            async with aclosing(_outcomes(predict, references, workers)) as outcomes:
+            async with aclosing(in_order(predict, references, _IN_WORK * workers, _WAITING * workers)) as outcomes:
                 async for outcome in outcomes:
                     if outcome.stops:
                         raise outcome.stops
@@ -73,30 +71,6 @@ class _Part:
         self._rows, self._references = [], []
         if rows:
             self._parts.put(rows, references)
-
-
-async def _outcomes(
-    predict: Callable[[str], Awaitable[Outcome]], references: Iterator[str], workers: int
-) -> AsyncGenerator[Outcome, None]:
-    """Predict files and return their outcomes in order; a bounded number of files and outcomes is in memory."""
-    ahead, places = deque[asyncio.Task[Outcome]](), asyncio.Semaphore(_IN_WORK * workers)
-
-    async def predicted(name: str) -> Outcome:
-        async with places:
-            return await predict(name)
-
-    try:
-        while names := await asyncio.to_thread(lambda: list(islice(references, _LISTED))):
-            for name in names:
-                ahead.append(asyncio.create_task(predicted(name)))
-                if len(ahead) >= _WAITING * workers:
-                    yield await ahead.popleft()
-        while ahead:
-            yield await ahead.popleft()
-    finally:  # before the decoders are closed, which the tasks would report as errors of their files
-        for task in ahead:
-            task.cancel()
-        await asyncio.gather(*ahead, return_exceptions=True)
 
 
 async def _outcome(predictor: Predictor, delivery: Delivery, source: Source, name: str) -> Outcome:

@@ -5,7 +5,6 @@ Each command imports heavy modules only when it runs, so that `--help` stays qui
 
 import asyncio
 import os
-import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -20,13 +19,11 @@ from service.cli.check import check
 from service.cli.migrate import migrate
 from service.cli.purge import purge
 from service.cli.serve import GRACE_SECONDS, serve
+from service.cli.status import INTERRUPTED, NOT_STARTED, UNFINISHED
 from service.errors import StartupError, TriageError
 
 if TYPE_CHECKING:
     from service.cli.formats import Format
-
-REFUSED, NOT_STARTED = 1, 2
-INTERRUPTED = 128 + signal.SIGINT  # as shells report it
 
 app = typer.Typer(
     help="Chest X-ray triage with an attention-guided CNN. Research use only, not a medical device.",
@@ -45,7 +42,7 @@ def main() -> None:
         app(prog_name="triage")
     except TriageError as error:
         typer.echo(f"triage: {' '.join(error.message.split())}", err=True)
-        sys.exit(NOT_STARTED if isinstance(error, StartupError) else REFUSED)
+        sys.exit(NOT_STARTED if isinstance(error, StartupError) else UNFINISHED)
 
 
 @app.callback(invoke_without_command=True)
@@ -123,7 +120,7 @@ def predict(  # noqa: PLR0913 - options
         if not tally.interrupted:
             if kept:
                 typer.echo(f"{kept}: {tally.summary()}", err=True)
-            raise typer.Exit(REFUSED if tally.failed else 0)
+            raise typer.Exit(UNFINISHED if tally.failed else 0)
         done = f" after {tally.done} of {len(listed)} files"
         done += "; the same command goes on from there" if kept else ""
     except KeyboardInterrupt:  # before or after the event loop, or for the second time

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import re
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -17,15 +15,13 @@ from rich.console import Console
 from rich.status import Status
 
 from service import settings
+from service.cli.status import INTERRUPTED, UNFINISHED
 from service.errors import ConfigurationError, TriageError
 from service.telemetry import read_or_create_key
 
 if TYPE_CHECKING:
     from service.backfill.work import Progress, Source
 
-UNFINISHED = 1
-INTERRUPTED = 128 + signal.SIGINT  # as shells report it
-_LINE = re.compile(r"[!-~]([ -~]*[!-~])?")
 _TICK_SECONDS = {True: 1.0, False: 60.0}  # between two reports, to a person at a terminal and to a log
 
 
@@ -89,6 +85,7 @@ def backfill(  # noqa: PLR0913 - options
         raise ConfigurationError(f"triage backfill needs {error.name}: install the extra `scale`") from None
     from service.artefact.file import load
     from service.objects.kinds import Presentation
+    from service.sending.authorization import header_value
 
     loaded = settings.load()
     artefact = load(loaded.model.path, loaded.model.sha256)
@@ -96,7 +93,7 @@ def backfill(  # noqa: PLR0913 - options
     loaded = loaded.model_copy(update={"model": model})
     has_places = Presentation(loaded.triage.presentation) is Presentation.FULL
     key = _key(loaded.storage.folder) if hash_names else None
-    authorization = _header(authorization_file) if authorization_file else ""
+    authorization = header_value(authorization_file) if authorization_file else ""
     table = Table(artefact.card.labels, artefact.sha256, key, has_places)
     reports = destination_of(loaded, report_to) if report_to else None
     work, progress = Work(loaded, source, destination, table, authorization, reports, store), Progress()
@@ -127,16 +124,6 @@ def _key(folder: Path) -> bytes:
     except OSError as error:
         raise ConfigurationError(f"the storage folder {folder} cannot be created: {error.strerror}") from None
     return read_or_create_key(folder)
-
-
-def _header(file: Path) -> str:
-    try:
-        text = file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise ConfigurationError(f"{file}: cannot be read") from None
-    if not _LINE.fullmatch(text):
-        raise ConfigurationError(f"{file}: its content is not fit for a header")
-    return text
 
 
 def _summary(progress: "Progress", refusals: dict[str, int]) -> str:

@@ -3,10 +3,10 @@
 import asyncio
 import os
 import sys
-from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from service.http.presented import present
 from service.http.problems import problem
 from service.objects.drawing import Drawing
 from service.prediction.decoder_settings import decoder_count
+from service.prediction.in_order import in_order
 from service.prediction.predictor import Predictor
 from service.settings import Settings
 from service.telemetry import describe, log
@@ -89,7 +90,8 @@ async def run(settings: Settings, files: Sequence[Path], job: Job) -> Tally:
             tally.known = tally.done
             if requests:
                 async with predictor.running():
-                    items = _items(predictor, requests, job.as_chest, workers)
+                    work = partial(_item, predictor, job.as_chest)
+                    items = in_order(work, requests, IN_WORK * workers, WAITING * workers)
                     await _keep(items, job, results, tally, tally.known + len(requests))
     except asyncio.CancelledError:
         tally.interrupted = True
@@ -157,28 +159,8 @@ def _make_folder(folder: Path) -> None:
         raise ConfigurationError(f"{folder}: not writable")
 
 
-async def _items(
-    predictor: Predictor, requests: Sequence[Request], pictures: bool, workers: int
-) -> AsyncGenerator[Item, None]:
-    """Predict files and return the results in order; a bounded number of files and results is in memory."""
-    ahead: deque[asyncio.Task[Item]] = deque()
-    places = asyncio.Semaphore(IN_WORK * workers)
-    try:
-        for request in requests:
-            ahead.append(asyncio.create_task(_item(predictor, request, pictures, places)))
-            if len(ahead) == WAITING * workers:
-                yield await ahead.popleft()
-        while ahead:
-            yield await ahead.popleft()
-    finally:  # before the decoders are closed, which the tasks would report as errors of their files
-        for task in ahead:
-            task.cancel()
-        await asyncio.gather(*ahead, return_exceptions=True)
-
-
-async def _item(predictor: Predictor, request: Request, pictures: bool, places: asyncio.Semaphore) -> Item:
-    async with places:
-        outcome = await _outcome(predictor, request, pictures)
+async def _item(predictor: Predictor, pictures: bool, request: Request) -> Item:
+    outcome = await _outcome(predictor, request, pictures)
     return {"filename": _name(request[0]), **outcome, "artefact_sha256": predictor.artefact.sha256}
 
 

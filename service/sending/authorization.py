@@ -20,24 +20,40 @@ def authorization(destination: Destination) -> dict[str, str]:
         A file cannot be read, or its content cannot be part of the header.
     """
     if destination.authorization_file is not None:
-        return {"Authorization": _matching(_LINE, destination, destination.authorization_file)}
+        return {"Authorization": header_value(destination.authorization_file, _of(destination))}
     if destination.bearer_token_file is not None:
-        return {"Authorization": f"Bearer {_matching(_TOKEN, destination, destination.bearer_token_file)}"}
+        return {"Authorization": f"Bearer {header_value(destination.bearer_token_file, _of(destination), _TOKEN)}"}
     if destination.password_file is not None:
-        pair = f"{destination.username}:{_secret(destination, destination.password_file)}"  # RFC 7617 2
+        pair = f"{destination.username}:{_secret(destination.password_file, _of(destination))}"  # RFC 7617 2
         return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
     return {}
 
 
-def _matching(pattern: re.Pattern[str], destination: Destination, file: Path) -> str:
-    text = _secret(destination, file)
+def header_value(file: Path, whose: str = "", pattern: re.Pattern[str] = _LINE) -> str:
+    """Return the content of a file that is the value of a header, or a part of it.
+
+    Parameters
+    ----------
+    whose
+        Begins the message of an error.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read, or its content does not match.
+    """
+    text = _secret(file, whose)
     if not pattern.fullmatch(text):
-        raise ConfigurationError(f"destination {destination.name}: the content of {file} is not fit for a header")
+        raise ConfigurationError(f"{whose}the content of {file} is not fit for a header")
     return text
 
 
-def _secret(destination: Destination, file: Path) -> str:
+def _of(destination: Destination) -> str:
+    return f"destination {destination.name}: "
+
+
+def _secret(file: Path, whose: str) -> str:
     try:
         return file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):
-        raise ConfigurationError(f"destination {destination.name}: {file} cannot be read") from None
+        raise ConfigurationError(f"{whose}{file} cannot be read") from None
