@@ -9,7 +9,7 @@ from service.storage.record import Summary, check_id
 from service.storage.tables import INSTANCES, WORKLIST
 from service.triage.rule import PRIORITIES
 
-BACKFILL = "triage backfill"  # who has read what a back-fill has added
+BACKFILL = "back-fill"  # who has read what a back-fill has added
 _NO_MARGIN = 1e300  # urgency without a margin: sorts after every entry that has one
 _LONGEST = 64  # characters of a text that is sorted by, so that cursors are short
 

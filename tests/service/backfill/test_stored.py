@@ -52,7 +52,7 @@ async def _receive_one(pipeline: Pipeline, rows: dict[str, dict[str, object]]) -
     before = entries(pipeline)
     assert set(before) == {"2.25.1", "2.25.2", "2.25.3"}
     for number, entry in enumerate(before[uid] for uid in sorted(before)):
-        assert entry.read_by == "triage backfill"
+        assert entry.read_by == "back-fill"
         assert entry.record.prediction.priority == rows[f"{number}.dcm"]["priority"]
         assert await pipeline.stored.file(entry.record) is not None
     async with pipeline.running():
