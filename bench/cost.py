@@ -1,23 +1,29 @@
-"""What a back-fill costs, from the figures of bench/RESULTS.md: `python -m bench.cost [--core-hour PRICE]`.
+"""What a back-fill costs, from the figures of bench/RESULTS.md: `python -m bench.cost [--core-hour PRICE] [--check]`.
 
 The floor's milliseconds of one file, on one core of the machine that the page names, are added up. Prices are no
 measurement: they are options, and the defaults are what a core and a GPU cost an hour at the usual clouds' list prices.
+`--check` runs `triage backfill` on this machine, and compares its rate with the sum.
 """
 
 import argparse
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from bench.backfill import seconds
 from bench.scores import table
 from bench.speed.command import PAGE
-from bench.speed.films import films
+from bench.speed.films import Film, films
 from bench.speed.section import BUILD
 from bench.speed.size import FULL
+from service.inference.provider import processors
 
 COMPUTING = ("file", "read", "decode", "prepare", "canvas", "network")
 MILLION = 1_000_000
-LINKS = {"1 Gbit/s": 125.0, "10 Gbit/s": 1250.0, "25 Gbit/s": 3125.0}  # MB a second
+# MB a second; a hard disk and an NVMe disk read large files about so fast
+LINKS = {"1 Gbit/s": 125.0, "10 Gbit/s": 1250.0, "25 Gbit/s": 3125.0, "a hard disk": 200.0, "an NVMe disk": 3000.0}
 CORES = (2, 64, 640)
 
 
@@ -67,26 +73,60 @@ def report(page: str, megabytes: Mapping[str, float], options: argparse.Namespac
 
 {table(costs)}
 
-A link is full at so many files a second, for which so many cores compute:
+A link or a disk is full at so many files a second, for which so many cores compute:
 
 {table(full)}"""
+
+
+def check(page: str, films: Sequence[Film], folder: Path, options: argparse.Namespace) -> str:
+    """Return a table of the rates of the local engine beside those that follow from the page."""
+    rows, cores = milliseconds(page), processors()
+    lines = [["files", f"from the sum, {cores} cores: files/s", "measured: files/s", "measured / sum"]]
+    for film in films:
+        expected = cores / core_seconds(rows[film.name])
+        count = max(20, math.ceil(options.seconds * expected))
+        whole, one = (_seconds(film, folder, number) for number in (count, 1))
+        measured = (count - 1) / (whole - one)
+        lines.append([film.name, f"{expected:.1f}", f"{measured:.1f}", f"{measured / expected:.2f}"])
+    return f"`triage backfill` with {cores} decoder processes on this machine:\n\n{table(lines)}"
+
+
+def _seconds(film: Film, folder: Path, count: int) -> float:
+    archive, destination = folder / f"{film.name} {count}", folder / f"{film.name} {count} rows"
+    archive.mkdir()
+    first = archive / "0.dcm"
+    first.write_bytes(film.data)
+    for number in range(1, count):
+        (archive / f"{number}.dcm").hardlink_to(first)
+    return seconds(archive, destination, (), processors())
 
 
 def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
-def sizes() -> dict[str, float]:
-    """Return the megabytes of the files that the floor was measured with."""
-    return {film.name: len(film.data) / 1e6 for film in films(BUILD / "films", FULL.height, FULL.width)}
+def measured_films() -> list[Film]:
+    """Return the files that the floor was measured with."""
+    return films(BUILD / "films", FULL.height, FULL.width)
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--core-hour", type=float, default=0.04, help="price of a core for an hour")
+    parser.add_argument("--check", action="store_true", help="measure the rates of this machine as well")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement of --check, about")
     return parser.parse_args(words)
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    """Print the tables."""
+    options, page, found = arguments(words), PAGE.read_text(encoding="utf-8"), measured_films()
+    print(report(page, {film.name: len(film.data) / 1e6 for film in found}, options))
+    if options.check:
+        with TemporaryDirectory() as folder:
+            print(f"\n{check(page, found, Path(folder), options)}")
+
+
 if __name__ == "__main__":
-    print(report(PAGE.read_text(encoding="utf-8"), sizes(), arguments()))
+    main()

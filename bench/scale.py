@@ -13,8 +13,9 @@ from bench.scores import between
 PAGE = ROOT / "docs" / "scale.md"
 PROGRAMS = {
     "backfill": ("backfill",),
-    "killed": ("backfill", "--kill", "--files", "5000"),
-    "cost": ("cost",),
+    "killed": ("backfill", "--kill", "--files", "20000"),
+    "cost": ("cost", "--check"),
+    "saving": ("saving",),
     "bucket": ("bucket", "--count", "60"),
     "million": ("million",),
     "worklist": ("worklist", "--rows", "10000000", "--postgresql"),

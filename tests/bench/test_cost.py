@@ -1,11 +1,15 @@
 """What a back-fill costs, from a page written by hand."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
 from bench import cost
 from bench.speed.command import PAGE
+from bench.speed.films import Film
+from service.inference.provider import processors
+from tests.factories import dicom_bytes, noise
 
 TABLE = """
 | machine | two cores |
@@ -38,8 +42,15 @@ def test_a_million_files_take_their_core_hours() -> None:
     text = cost.report(TABLE, {"plain": 12.5}, argparse.Namespace(core_hour=0.5))
     # 100,000 core seconds are 27.8 core hours; half of each file is the network; 12.5 TB.
     assert "| plain | 12.5 | 0.100 | 50 % | 28 | 13.89 | 13.9 h | 26 min | 3 min |" in text
-    assert "| plain | 10, 1 | 100, 10 | 250, 25 |" in text
+    assert "| plain | 10, 1 | 100, 10 | 250, 25 | 16, 2 | 240, 24 |" in text
     assert text.startswith("On two cores; a core costs 0.5 an hour.")
+
+
+def test_the_sum_is_compared_with_a_run(tmp_path: Path) -> None:
+    film, options = Film("plain", dicom_bytes(noise())), argparse.Namespace(seconds=0.1)
+    row = cost.check(TABLE, [film], tmp_path, options).splitlines()[-1].strip("| ").split(" | ")
+    assert float(row[1]) == processors() / 0.1
+    assert float(row[2]) > 0
 
 
 def test_the_page_of_figures_has_the_table() -> None:
