@@ -1,4 +1,5 @@
 # Image of the service: docker build -f docker/service.Dockerfile [--build-arg RUNTIME=gpu] .
+# For back-fills, also on Ray, add --build-arg EXTRAS="scale jobs": further extras of pyproject.toml.
 # For a package index behind a private CA add --secret id=ca,src=ca.pem; for local wheels add --build-context wheels=folder.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
@@ -26,6 +27,17 @@ RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
     find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name 'sso*' ! -name signin -exec rm -r {} + && \
     /opt/triage/bin/python -c "from boto3.session import Session; [Session().client(s, region_name='x') for s in ('s3', 'sts')]" && \
     python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/triage/lib
+ARG EXTRAS=
+# On top, so that what is above is built once for images with and without.
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=ca \
+    if [ -n "${EXTRAS}" ]; then \
+        if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
+        python requirements.py ${EXTRAS} >extras.txt && \
+        /opt/pip/bin/pip --python /opt/triage/bin/python install --no-compile -c constraints.txt -r extras.txt && \
+        find /opt/triage/lib -type d -name tests -prune -exec rm -r {} + && \
+        (cd /opt/triage/lib/python3*/site-packages && rm -rf ray/jars ray/llm ray/rllib) && \
+        python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/triage/lib; \
+    fi
 
 FROM dependencies AS application
 COPY README.md LICENSE NOTICE agcnn_triage.py ./
@@ -47,11 +59,13 @@ LABEL org.opencontainers.image.title="AG-CNN triage" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN rm -rf /usr/local/lib/python3*/site-packages/* /usr/local/lib/python3*/ensurepip /usr/local/bin/pip* \
            /usr/lib/python3*/ensurepip /usr/share/python-wheels && \
+    # A login shell, as which KubeRay starts a node, sets PATH anew.
+    echo 'PATH=/opt/triage/bin:$PATH' >/etc/profile.d/triage.sh && \
     install -d -m 700 -o 10001 -g 10001 /data
 COPY --from=dependencies /opt/triage /opt/triage
 COPY --from=application /staged /
 COPY docker/healthcheck.py /opt/triage/
-ENV PATH=/opt/triage/bin:$PATH PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 \
+ENV PATH=/opt/triage/bin:$PATH PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 RAY_USAGE_STATS_ENABLED=0 \
     TRIAGE_HTTP__HOST=0.0.0.0 TRIAGE_METRICS__HOST=0.0.0.0 TRIAGE_STORAGE__FOLDER=/data
 USER 10001:10001
 WORKDIR /data
