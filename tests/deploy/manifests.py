@@ -48,6 +48,10 @@ def pods(kustomization: str) -> Iterator[tuple[str, Manifest]]:
     """Name and pod template of every workload."""
     for document in of_kind(kustomization, "Deployment", "Job"):
         yield document["metadata"]["name"], document["spec"]["template"]
+    for document in of_kind(kustomization, "RayJob"):
+        cluster = document["spec"]["rayClusterSpec"]
+        for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+            yield group["template"]["spec"]["containers"][0]["name"], group["template"]
 
 
 def containers(kustomization: str) -> Iterator[tuple[str, Manifest]]:
