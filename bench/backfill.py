@@ -2,7 +2,7 @@
 
 The floor is that of `bench.folder`: bare processes that read files, make the canvas and run the network, one file after
 another. Files are a few radiographs under many names. Both engines are the command as its user runs it; their start is
-left out, as the time of a run that has nothing left to do. `--kill` kills a worker, then a node of two and then the
+left out, as the time of a run of one file. `--kill` kills a worker, then a node of two and then the
 command in mid-run, starts the command again, and counts the rows of every file.
 """
 
@@ -64,13 +64,15 @@ def seconds(archive: Path, destination: Path, engine: Sequence[str], decoders: i
     return time.perf_counter() - start
 
 
-def rate(archive: Path, destination: Path, engine: Sequence[str], decoders: int, files: int) -> tuple[float, float]:
+def rate(folder: Path, engine: Sequence[str], decoders: int, files: int) -> tuple[float, float]:
     """Return images per second, without the start, and the seconds of the start."""
-    shutil.rmtree(destination, ignore_errors=True)
-    whole = seconds(archive, destination, engine, decoders)
-    idle = seconds(archive, destination, engine, decoders)  # every file has a row
-    assert rows(destination) == {1: files}
-    return files / (whole - idle), idle
+    taken = {}
+    for name, count in (("archive", files), ("one", 1)):
+        destination = folder / f"{name}-table"
+        shutil.rmtree(destination, ignore_errors=True)
+        taken[name] = seconds(folder / name, destination, engine, decoders)
+        assert rows(destination) == {1: count}
+    return (files - 1) / (taken["archive"] - taken["one"]), taken["one"]
 
 
 def rows(destination: Path) -> dict[int, int]:
@@ -82,8 +84,9 @@ def rows(destination: Path) -> dict[int, int]:
 
 def measure(options: argparse.Namespace, folder: Path) -> str:
     """Measure the rates in a folder; return a table."""
-    archive, destination = folder / "archive", folder / "table"
+    archive = folder / "archive"
     write_archive(archive, options.files, options.side)
+    write_archive(folder / "one", 1, options.side)
     names = sorted(archive.rglob("*.dcm"))
     bare = max(floor(names, SHIPPED_ARTEFACT) for _ in range(options.rounds))
     lines = [
@@ -92,9 +95,7 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
     ]
     for engine in options.engines:
         for count in sorted({1, processors()} if engine == "local" else {processors()}):  # Ray takes all cores
-            best, start = max(
-                rate(archive, destination, ["--engine", engine], count, options.files) for _ in range(options.rounds)
-            )
+            best, start = max(rate(folder, ["--engine", engine], count, options.files) for _ in range(options.rounds))
             row = [f"{engine}, decoder processes: {count}", f"{best:.1f}", f"{best / bare:.2f}", f"{start:.1f} s"]
             lines.append(row)
     about = f"{options.files} files of {options.side} × {options.side} pixels, 12 bits, uncompressed"

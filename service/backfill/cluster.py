@@ -10,7 +10,7 @@ import pickle
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ Batch = dict[str, Any]
 
 
 def run(work: Work, references: Iterator[str], progress: Progress, address: str | None) -> None:
-    """Predict files, and write a part for about every `ROWS` of them.
+    """Predict files, and write a part for about every `ROWS` of them. Without files, Ray does not start.
 
     Parameters
     ----------
@@ -56,13 +56,16 @@ def run(work: Work, references: Iterator[str], progress: Progress, address: str 
     TriageError
         `unwritable`; `cluster_failed`: Ray could not go on.
     """
+    groups = _groups(references)
+    if (first := next(groups, None)) is None:
+        return
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     try:
         context = DataContext.get_current()
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         with redirect_stdout(sys.stderr):  # Ray prints what it has lost
-            for counts in _pipeline(work, references).iter_batches(batch_size=None):
+            for counts in _pipeline(work, chain([first], groups)).iter_batches(batch_size=None):
                 progress.done += int(sum(counts["rows"]))
                 progress.left += int(sum(counts["left"]))
     except RayError as error:
@@ -71,13 +74,13 @@ def run(work: Work, references: Iterator[str], progress: Progress, address: str 
         ray.shutdown()
 
 
-def _pipeline(work: Work, references: Iterator[str]) -> ray.data.Dataset:
+def _pipeline(work: Work, groups: Iterator[list[str]]) -> ray.data.Dataset:
     """Return the counts of the parts that are written.
 
     Only readers claim cores, of which they use most. If networks did as well, they could hold all cores that are left
     once a node is lost, and no reader could start again.
     """
-    blocks = [ray.put(pa.table({"file": names})) for names in _groups(references)]
+    blocks = [ray.put(pa.table({"file": names})) for names in groups]
     cores, gpus = (int(ray.cluster_resources().get(kind, 0)) for kind in ("CPU", "GPU"))
     has_gpu = work.settings.runtime.provider == "cuda"
     readers = ActorPoolStrategy(min_size=1, max_size=max(1, cores))

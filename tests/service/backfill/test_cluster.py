@@ -1,10 +1,94 @@
-"""A back-fill on two nodes of Ray, which lose a process, a node and the command."""
+"""A back-fill on two nodes of Ray, which lose a process, a node and the command; and one that sends reports."""
 
+import json
+import os
+import subprocess
+from email import message_from_bytes
+from email.policy import HTTP
+from io import BytesIO
 from pathlib import Path
 
+import pytest
+import ray
+from pydicom import dcmread
+
 from bench import backfill
+from tests.factories import dicom_bytes, noise
+from tests.service.conftest import Run
+from tests.service.stub import Stub, stub
 
 
 def test_nothing_is_lost_or_doubled_by_a_killed_worker_node_and_command(tmp_path: Path) -> None:
     text = backfill.kill_all(backfill.arguments(["--kill", "--files", "1100", "--side", "256"]), tmp_path)
     assert "1100 files with one row each" in text
+
+
+def test_where_every_file_has_a_row_ray_does_not_start(
+    run: Run, artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIAGE_MODEL__PATH", str(artefact))
+    words = ("backfill", str(archive(tmp_path, 2)), str(tmp_path / "table"))
+    started: list[object] = []
+    monkeypatch.setattr(ray, "init", lambda **options: started.append(options))
+    assert run(*words)[0] == 0
+
+    code, _, err = run(*words, "--engine", "ray")
+
+    assert (code, started) == (0, [])
+    assert "2 files have a row, 2 of them from earlier runs" in err
+
+
+def test_ray_sends_each_report_once_under_the_uids_of_the_local_engine(artefact: Path, tmp_path: Path) -> None:
+    folder, sent = archive(tmp_path, 3), {}
+    (folder / "lateral.dcm").write_bytes(dicom_bytes(noise(), ViewPosition="LL"))
+    for engine in ("local", "ray"):
+        with stub() as pacs:
+            destination = {"name": "pacs", "url": f"{pacs.url}/dicom-web"}
+            variables = {
+                "TRIAGE_MODEL__PATH": str(artefact),
+                "TRIAGE_STORAGE__FOLDER": str(tmp_path / "data"),
+                "TRIAGE_SENDING__DESTINATIONS": json.dumps([destination]),
+            }
+            table = tmp_path / engine
+            words = [
+                str(backfill.TRIAGE),
+                "backfill",
+                str(folder),
+                str(table),
+                "--report-to",
+                "pacs",
+                "--engine",
+                engine,
+            ]
+            done = subprocess.run(words, env=os.environ | variables, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, done.stderr
+            assert backfill.rows(table) == {1: 4}
+            sent[engine] = reports(pacs)
+
+    assert sent["ray"] == sent["local"]
+    assert [read for read, _ in sent["ray"]] == [f"2.25.{number}" for number in range(1, 4)]
+
+
+def archive(folder: Path, count: int) -> Path:
+    """Write radiographs with the SOP Instance UIDs 2.25.1, 2.25.2, ..."""
+    path = folder / "archive"
+    path.mkdir()
+    for number in range(1, count + 1):
+        data = dicom_bytes(noise(300, 260, seed=number), SOPInstanceUID=f"2.25.{number}")
+        (path / f"{number}.dcm").write_bytes(data)
+    return path
+
+
+def reports(pacs: Stub) -> list[tuple[str, list[str]]]:
+    """Return the instance that each report is about, and the report's own UIDs."""
+    found = []
+    for headers, body in pacs.received:
+        message = message_from_bytes(f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + body, policy=HTTP)
+        [part] = message.iter_parts()  # type: ignore[attr-defined]
+        report = dcmread(BytesIO(part.get_payload(decode=True)))
+        [study] = report.CurrentRequestedProcedureEvidenceSequence
+        [series] = study.ReferencedSeriesSequence
+        [instance] = series.ReferencedSOPSequence
+        uids = [str(report[name].value) for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
+        found.append((str(instance.ReferencedSOPInstanceUID), uids))
+    return sorted(found)
