@@ -12,7 +12,7 @@ from bench.scores import between
 
 PAGE = ROOT / "docs" / "scale.md"
 PROGRAMS = {
-    "backfill": ("backfill",),
+    "backfill": ("backfill", "--files", "5000"),
     "killed": ("backfill", "--kill", "--files", "20000"),
     "cost": ("cost", "--check"),
     "saving": ("saving",),

@@ -1,6 +1,7 @@
-"""A Ray cluster of two nodes on this machine, run as a program: `python -m tests.service.backfill.two_nodes`.
+"""A Ray cluster on this machine, run as a program: `python -m tests.service.backfill.nodes NODES CORES`.
 
-It prints its address, then kills what its standard input names: `node`, or `worker`.
+It has so many nodes of so many cores. It prints its address, then kills what its standard input names: `node`, the last
+of them, or `worker`.
 """
 
 import os
@@ -16,14 +17,15 @@ STORE_BYTES = 150 * 2**20
 
 
 def main() -> None:
-    head = {"num_cpus": 2, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    second = cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
+    count, cores = map(int, sys.argv[1:])
+    node = {"num_cpus": cores, "object_store_memory": STORE_BYTES}
+    cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+    others = [cluster.add_node(**node) for _ in range(count - 1)]
     cluster.wait_for_nodes()
     say(cluster.address)
     for line in sys.stdin:
         if line.strip() == "node":
-            cluster.remove_node(second, allow_graceful=False)
+            cluster.remove_node(others.pop(), allow_graceful=False)
         else:
             os.kill(min(_workers()), signal.SIGKILL)
         say("killed")
