@@ -141,7 +141,12 @@ class Parts:
 
     def _names(self) -> list[str]:
         self._files.invalidate_cache()  # other processes write, too
-        paths = self._files.ls(self._root, detail=False)
+        try:
+            paths = self._files.ls(self._root, detail=False)
+        except FileNotFoundError:
+            if self._folder is not None:
+                raise
+            return []  # a bucket has no prefix that nothing is under
         return sorted(name for path in paths if (name := path.rpartition("/")[2]).endswith(SUFFIX))
 
     def _read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:

@@ -1,14 +1,19 @@
 """A back-fill on Kubernetes: as a RayJob, whose schema is KubeRay's, and as a Job in one pod."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
+from io import BytesIO
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import typer
+from pyarrow import parquet
 
+from bench.backfill import TRIAGE
 from service import settings
 from service.cli.app import app
 from tests.deploy.manifests import (
@@ -23,6 +28,9 @@ from tests.deploy.manifests import (
     selects,
     variables,
 )
+from tests.factories import dicom_bytes, noise
+from tests.service.conftest import s3 as s3
+from tests.service.s3_server import BUCKET, KEY, SECRET, S3Server
 
 RAY, LOCAL = "overlays/backfill", "overlays/backfill-local"
 VERSIONS = ("1.30", "1.37")
@@ -153,6 +161,25 @@ def test_settings_and_credentials_are_those_of_the_service(kustomization: str, m
             for variable, value in given.items():
                 environment.setenv(variable, value)
             settings.load()
+
+
+def test_the_command_reads_and_writes_a_bucket_with_the_variables_of_the_pod(s3: S3Server, tmp_path: Path) -> None:
+    """Without the files of the service, as the password of the database, which its settings name."""
+    [(_, template)] = own(LOCAL)
+    [container] = template["spec"]["containers"]
+    credentials = tmp_path / "credentials"
+    credentials.write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
+    given = variables(LOCAL, container)
+    given |= {"AWS_ENDPOINT_URL": s3.address, "AWS_SHARED_CREDENTIALS_FILE": str(credentials)}
+    rest = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TRIAGE_"))}
+    s3.client.put_object(Bucket=BUCKET, Key="archive/2026/one.dcm", Body=dicom_bytes(noise()))
+
+    done = subprocess.run([TRIAGE, *container["args"]], env=rest | given, capture_output=True, text=True, timeout=120)
+    parts = [key for key in s3.keys("results/") if key.endswith(".parquet")]
+
+    assert done.returncode == 0, done.stderr
+    [table] = [parquet.read_table(BytesIO(s3.read(part))).to_pylist() for part in parts]
+    assert [row["file"] for row in table] == ["2026/one.dcm"]
 
 
 @both

@@ -116,5 +116,6 @@ def test_files_and_results_are_in_a_bucket(
     names = sorted(files.references())
     assert [files.read(name, 100) for name in names] == [b"2024/a", b"b.dcm"]
     with parts.reserved():
+        assert (len(parts.settle()), parts.refusals()) == (0, {})
         parts.put([table.row(Outcome(name, error=MalformedDicom("no"))) for name in names], names)
     assert np.array_equal(Parts(f"{url}/results", table).settle(), np.sort(digests(names)))
