@@ -144,6 +144,10 @@ def test_a_cluster_that_loses_a_container_writes_the_rows_of_the_local_engine(
 
     with httpx.Client(base_url=cluster.url, headers={"X-Ray-Authorization": f"Bearer {TOKEN}"}, timeout=30) as client:
         _wait_until(lambda: _nodes(client) == 3)
+        stranger = ("exec", "-e", "RAY_AUTH_MODE=disabled", "-e", "RAY_AUTH_TOKEN=", f"{cluster.name}-one")
+        refused = cluster.engine.try_run(*stranger, "ray", "status", "--address", f"{cluster.name}-head:6379")
+        assert refused.returncode != 0
+        assert "Unauthenticated" in refused.stderr + refused.stdout, refused
         wait_for(f"http://{cluster.address('one')}:52365/api/local_raylet_healthz")
         start = time.monotonic()
         entrypoint = "triage backfill /archive /data/table --engine ray --address auto"
