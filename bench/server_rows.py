@@ -66,22 +66,27 @@ WHERE tablename = ANY(:tables) AND indexname LIKE 'ix%' ORDER BY tablename, inde
 """
 
 
-# For searches of a text, as in docs/deploy.md; the migrations do not make it, as not every operator permits extensions
-_TRIGRAMS = (
-    "CREATE EXTENSION IF NOT EXISTS pg_trgm",
-    "CREATE INDEX ix_worklist_searched ON worklist USING gin (searched gin_trgm_ops)",
-)
+# For searches of a text, as in docs/deploy.md: no migration makes them, as not every operator permits extensions
+TRIGRAMS = {
+    "ix_worklist_searched": "worklist USING gin (searched gin_trgm_ops)",
+    "ix_instances_name_anywhere": "instances USING gin (lower(patient_name) gin_trgm_ops)",
+}
 
 
-def index_searched(url: str) -> None:
-    """Build the index of the worklist's text by three characters, and print how long it takes."""
+def index_texts(url: str) -> None:
+    """Build the indices of texts by three characters, and print how long each takes."""
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    start = time.perf_counter()
     with engine.connect() as connection:
-        for statement in _TRIGRAMS:
-            connection.exec_driver_sql(statement)
-        connection.exec_driver_sql("VACUUM ANALYZE worklist")
-    print(f"index {'ix_worklist_searched':38}{time.perf_counter() - start:9.1f} s")
+        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        for name, definition in TRIGRAMS.items():
+            _build(connection, name, f"CREATE INDEX {name} ON {definition}")
+        connection.exec_driver_sql("VACUUM ANALYZE worklist, instances")
+
+
+def _build(connection: sa.Connection, name: str, statement: str) -> None:
+    start = time.perf_counter()
+    connection.exec_driver_sql(statement)
+    print(f"index {name:38}{time.perf_counter() - start:9.1f} s", flush=True)
 
 
 def fill(url: str, count: int, values: Values, templates: Sequence[Values]) -> None:
@@ -115,7 +120,5 @@ def fill(url: str, count: int, values: Values, templates: Sequence[Values]) -> N
         for key in keys:
             connection.exec_driver_sql(f"ALTER TABLE {key.relation} ADD CONSTRAINT {key.name} {key.definition}")
         for index in indices:
-            start = time.perf_counter()
-            connection.exec_driver_sql(index.definition)
-            print(f"index {index.name:38}{time.perf_counter() - start:9.1f} s")
+            _build(connection, index.name, index.definition)
         connection.exec_driver_sql("VACUUM ANALYZE")

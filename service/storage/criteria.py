@@ -52,7 +52,9 @@ class Between:
     last: str
 
     def sql(self, column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-        """Return the condition on a column."""
+        """Return the condition on a column; that of a single day keeps the order of time in an index of both."""
+        if self.first and self.first == self.last:
+            return column == self.first
         upper = [column <= self.last] if self.last else []
         return sa.and_(column != "", column >= self.first, *upper)
 

@@ -40,16 +40,18 @@ class Filters:
     @property
     def scans(self) -> bool:
         """Whether every entry must be looked at: text is compared."""
-        return self.q is not None or self.finding is not None
+        return self.q is not None
 
     def ranges(self) -> tuple["Filters", ...]:
         """Return the filters of parts that lie together in the indices: of one priority, and read or unread.
 
-        A scan of the whole table is not divided.
+        Those of a finding are not divided by priority: it may be rare or absent in one of them, and a page would read
+        all of that one. A scan of the whole table is not divided.
         """
-        priorities = PRIORITIES if self.priority is None else (self.priority,)
-        parts = (replace(part, priority=priority) for part in self.unread_then_read() for priority in priorities)
-        return (self,) if self.scans else tuple(parts)
+        if self.scans:
+            return (self,)
+        priorities = (self.priority,) if self.priority is not None or self.finding is not None else PRIORITIES
+        return tuple(replace(part, priority=priority) for part in self.unread_then_read() for priority in priorities)
 
     def unread_then_read(self) -> tuple["Filters", ...]:
         """Return the filters of the unread entries and of the read ones, as far as these filters admit both."""
@@ -65,10 +67,15 @@ class Filters:
         if self.since is not None:
             conditions.append(WORKLIST.c.created >= self.since)
         if self.finding is not None:
+            # As the indices of the positive entries say it, which are then read
+            conditions.append(self._column(WORKLIST.c.positive) != sa.literal_column("''"))
             conditions.append(WORKLIST.c.positive.contains(f"|{self.finding}|", autoescape=True))
         words = _BETWEEN_WORDS.split((self.q or "").casefold())
         return conditions + [WORKLIST.c.searched.contains(word, autoescape=True) for word in words if word]
 
     def _column(self, column: sa.Column[T]) -> sa.ColumnElement[T]:
-        """Return a column; behind CASE for a scan, where an index would fetch each row on its own and take longer."""
+        """Return a column; behind CASE for a scan, where an index would fetch each row on its own and take longer.
+
+        SQLite does not look behind it. PostgreSQL does, and chooses by its statistics.
+        """
         return sa.case((sa.true(), column)) if self.scans else column

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.storage import rows
-from service.storage.criteria import Between, Criterion, Like
+from service.storage.criteria import Criterion, Like
 from service.storage.database import Database
 from service.storage.record import Summary
 from service.storage.tables import INSTANCES, PREDICTIONS, SEARCHED, SUMMARIES, name_start, study_day
@@ -58,18 +58,11 @@ def _records(connection: sa.Connection, studies: Sequence[str]) -> tuple[tuple[S
 
 
 def _last(criteria: Sequence[Criterion], limit: int) -> sa.Select[Any, Any]:
-    """Return the query for the studies that match, each with the time of its last instance that does.
-
-    Those of a day stand together in the order of time. PostgreSQL expects them all over it, and would read all that was
-    received since; so the order is hidden from it then, and it reads the day.
-    """
-    dates = (each for each in criteria if each.keyword == "StudyDate" and isinstance(each, Between))
-    of_a_day = any(each.first == each.last for each in dates)
-    received = sa.func.coalesce(INSTANCES.c.received, INSTANCES.c.received) if of_a_day else INSTANCES.c.received
+    """Return the query for the studies that match, each with the time of its last instance that does."""
     return (
         sa.select(INSTANCES.c.study_instance_uid, INSTANCES.c.received)
         .where(*_conditions(INSTANCES, criteria), ~_another_is_newer(criteria))
-        .order_by(received.desc(), INSTANCES.c.study_instance_uid)
+        .order_by(INSTANCES.c.received.desc(), INSTANCES.c.study_instance_uid)
         .limit(limit)
     )
 

@@ -1,6 +1,7 @@
 """The tables. A change here requires a new revision in `migrations/versions`; a test compares the two."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -73,7 +74,7 @@ def name_start(instances: sa.FromClause) -> sa.ColumnElement[str]:
     return sa.func.substr(instances.c.patient_name, sa.literal_column("1"), sa.literal_column("64"))
 
 
-sa.Index("ix_instances_study_day", study_day(INSTANCES))
+sa.Index("ix_instances_day", study_day(INSTANCES), INSTANCES.c.received)
 # SQLite's `lower` is the service's own: other programs could not write to a file with such an index
 _NAME = sa.func.lower(name_start(INSTANCES)).label("name")
 sa.Index("ix_instances_name", _NAME, postgresql_ops={"name": "text_pattern_ops"}).ddl_if(dialect="postgresql")
@@ -96,9 +97,11 @@ PREDICTIONS = sa.Table(
     sa.Index(None, "created", "id"),
 )
 
-# One small row per prediction, so that paging and counting read no maps. Each order of the worklist has an index, in
-# which the entries of one priority, read or unread, lie together.
-_RANGE, _LAST = ("newest", "unread", "rank"), ("created", "prediction_id")
+# One small row per prediction, so that paging and counting read no maps. Each order of the worklist has two indices: in
+# one, the entries of one priority, read or unread, lie together; the other has those with positive findings, and all
+# that a filter by finding compares.
+_LISTED, _LAST = ("newest", "unread"), ("created", "prediction_id")
+_POSITIVE: dict[str, Any] = dict.fromkeys(("sqlite_where", "postgresql_where"), sa.text("positive <> ''"))
 WORKLIST = sa.Table(
     "worklist",
     METADATA,
@@ -124,10 +127,14 @@ WORKLIST = sa.Table(
     sa.Column("acknowledged_by", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("backfilled", sa.Boolean, nullable=False, server_default=sa.false()),  # and never received
     sa.Index(None, "instance_id"),
-    sa.Index("ix_worklist_urgency", *_RANGE, "urgency", *_LAST),
-    sa.Index("ix_worklist_received", *_RANGE, *_LAST),
-    sa.Index("ix_worklist_patient", *_RANGE, "patient_key", *_LAST),
-    sa.Index("ix_worklist_study", *_RANGE, "study_key", *_LAST),
+    sa.Index("ix_worklist_urgency", *_LISTED, "rank", "urgency", *_LAST),
+    sa.Index("ix_worklist_received", *_LISTED, "rank", *_LAST),
+    sa.Index("ix_worklist_patient", *_LISTED, "rank", "patient_key", *_LAST),
+    sa.Index("ix_worklist_study", *_LISTED, "rank", "study_key", *_LAST),
+    sa.Index("ix_worklist_positive_urgency", *_LISTED, "rank", "urgency", *_LAST, "positive", **_POSITIVE),
+    sa.Index("ix_worklist_positive_received", *_LISTED, *_LAST, "rank", "positive", **_POSITIVE),
+    sa.Index("ix_worklist_positive_patient", *_LISTED, "patient_key", *_LAST, "rank", "positive", **_POSITIVE),
+    sa.Index("ix_worklist_positive_study", *_LISTED, "study_key", *_LAST, "rank", "positive", **_POSITIVE),
 )
 
 # What readers think of findings. Rows are added only: the last one of a reader and finding counts.

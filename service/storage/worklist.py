@@ -110,7 +110,7 @@ class Worklist:
         return entries, order.cursor(*rows[limit - 1]) if len(rows) > limit else None
 
     def counts(self, filters: Filters) -> Counts:
-        """Count entries, up to `MOST_COUNTED`. Without `q` and `finding`, this reads indices only."""
+        """Count entries, up to `MOST_COUNTED`. Without `q`, this reads indices only."""
         with self._database.read() as connection:
             return Counts(
                 _count(connection, filters),

@@ -1,7 +1,9 @@
 """The rows that are measured, and that each query is."""
 
+import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -39,7 +41,7 @@ def test_every_index_and_query_of_a_server_is_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], postgresql: PostgreSQL
 ) -> None:
     with postgresql.database("template1") as url:
-        lines = measured(monkeypatch, capsys, "--url", url, "--trigrams")
+        lines = measured(monkeypatch, capsys, "--url", url)
 
     indices = [line for line in lines if line.startswith("index ")]
     assert {"ix_instances_name", "ix_worklist_urgency", "ix_predictions_created_id"} <= {
@@ -49,7 +51,15 @@ def test_every_index_and_query_of_a_server_is_measured(
     names = [line[:44].strip() for line in lines if line.endswith(" ms")]
     assert len(lines) == len(indices) + 1 + len(names)
     assert {"QIDO, name", "page of records"} <= set(names)
-    assert names.count("search, one hit") == 2
+    assert {"search, one hit", "search, one hit, indexed", "QIDO, end of a rare name, indexed"} <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_the_indices_of_texts_are_those_of_the_documentation(root: Path) -> None:
+    text = (root / "docs" / "deploy.md").read_text()
+    commands = re.findall(r"^ +CREATE INDEX CONCURRENTLY (\w+) ON (.*);$", text, re.MULTILINE)
+
+    assert dict(commands) == server_rows.TRIGRAMS
 
 
 @pytest.mark.postgresql

@@ -1,6 +1,8 @@
 """The plans of queries: how SQLite and PostgreSQL would carry them out."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,16 +35,32 @@ def statements_of(database: Database, query: Callable[[], object]) -> list[tuple
     return statements
 
 
-def server_plans(database: Database, query: Callable[[], object]) -> list[dict[str, Any]]:
+ORDERED = ("seqscan", "bitmapscan", "sort")  # ways to avoid, so that rows are read in an order
+BITMAPS = ("seqscan", "indexscan", "indexonlyscan")  # so that they are collected from indices
+
+
+def server_plans(
+    database: Database, query: Callable[[], object], avoided: tuple[str, ...] = ORDERED
+) -> list[dict[str, Any]]:
     """Return PostgreSQL's plans; for a table of two rows it would choose another way if it could."""
     statements = statements_of(database, query)
     with database.read() as connection:
-        for way in ("seqscan", "bitmapscan", "sort"):
+        for way in avoided:
             connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
         return [
             connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()[0]["Plan"]
             for statement, parameters in statements
         ]
+
+
+def index_texts(database: Database, root: Path) -> None:
+    """Build the indices of texts by the commands of the documentation."""
+    text = (root / "docs" / "deploy.md").read_text()
+    commands = re.findall(r"^ +(CREATE (?:EXTENSION|INDEX CONCURRENTLY) .*;)$", text, re.MULTILINE)
+    assert len(commands) == 3
+    with database._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for command in commands:
+            connection.exec_driver_sql(command)
 
 
 def below(node: dict[str, Any], stop: str = "") -> Iterator[dict[str, Any]]:

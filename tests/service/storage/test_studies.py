@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,8 +15,8 @@ from service.storage.rows import instance_values, prediction_values
 from service.storage.studies import Studies
 from service.storage.tables import INSTANCES, PREDICTIONS
 from tests.service.records import record
-from tests.service.storage.conftest import Make, on_postgresql
-from tests.service.storage.plans import below, server_plans
+from tests.service.storage.conftest import Make, on_postgresql, on_sqlite
+from tests.service.storage.plans import BITMAPS, below, index_texts, query_plan, server_plans
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 TAGS = {
@@ -113,7 +114,7 @@ def test_each_study_stands_at_its_last_instance_that_matches(
         ([], "received"),
         ([OneOf("PatientID", ("P1",))], "patient"),
         ([OneOf("AccessionNumber", ("A1",))], "accession"),
-        ([Between("StudyDate", "20260102", "20260103")], "study_day"),
+        ([Between("StudyDate", "20260102", "20260103")], "day"),
         ([Like("PatientName", "doe^*")], "name"),
     ],
 )
@@ -143,14 +144,38 @@ def test_all_studies_come_once_while_others_arrive(
     assert [records[0].study_instance_uid for records in studies.all([])] == ["1.1", "1.3", "1.2"]
 
 
-@on_postgresql
-def test_a_search_of_a_day_does_not_read_all_that_was_received_since(records: Records, studies: Studies) -> None:
-    day = Between("StudyDate", "20260102", "20260102")
-    (plan,) = server_plans(records.database, lambda: studies.find([day], 10, 0))  # which makes it avoid a sort
+OF_A_DAY: list[Criterion] = [Between("StudyDate", "20260102", "20260102"), OneOf("Modality", ("DX",))]
 
-    assert {node.get("Index Name") for node in below(plan) if node.get("Alias") == "instances"} == {
-        "ix_instances_study_day"
-    }
+
+@on_postgresql
+@pytest.mark.parametrize("criteria", [OF_A_DAY[:1], OF_A_DAY])
+def test_a_search_of_a_day_reads_it_from_its_end(records: Records, studies: Studies, criteria: list[Criterion]) -> None:
+    """Not all that was received since, nor the whole day: a page is read in its order from one index."""
+    (plan,) = server_plans(records.database, lambda: studies.find(criteria, 10, 0))
+    nodes = list(below(plan))
+
+    assert {node["Index Name"] for node in nodes if node.get("Alias") == "instances"} == {"ix_instances_day"}
+    assert "Incremental Sort" in {node["Node Type"] for node in nodes}  # of those received at one moment
+    assert "Sort" not in {node["Node Type"] for node in nodes}
+
+
+@on_sqlite
+@pytest.mark.parametrize("criteria", [OF_A_DAY[:1], OF_A_DAY])
+def test_so_it_is_in_a_file(records: Records, studies: Studies, criteria: list[Criterion]) -> None:
+    plan = [step for _, _, step in query_plan(records.database, lambda: studies.find(criteria, 10, 0))]
+
+    assert "SEARCH instances USING INDEX ix_instances_day (<expr>=?)" in plan
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan  # but for the last term
+
+
+@on_postgresql
+def test_a_name_is_found_anywhere_by_the_index_of_the_documentation(
+    records: Records, studies: Studies, root: Path
+) -> None:
+    index_texts(records.database, root)
+    (plan,) = server_plans(records.database, lambda: studies.find([Like("PatientName", "*^john")], 10, 0), BITMAPS)
+
+    assert "ix_instances_name_anywhere" in {node.get("Index Name") for node in below(plan)}
 
 
 def test_limit_and_offset_select_a_page(studies: Studies) -> None:

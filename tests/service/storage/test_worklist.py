@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from service.storage.worklist import Worklist
 from service.triage.rule import PRIORITIES
 from tests.service.records import PREDICTION, finding
 from tests.service.storage.conftest import Make, on_postgresql, on_sqlite
-from tests.service.storage.plans import below, query_plan, server_plans
+from tests.service.storage.plans import BITMAPS, below, index_texts, query_plan, server_plans
 
 ALL, URGENT = Filters(), Order()
 MAX_PAGES = 50
@@ -214,6 +215,62 @@ def test_pages_contain_every_entry_once_in_order_also_with_ties(
     filters, first = Filters(read=read), Order(unread_first=True)
     assert ids(Worklist(shared), filters, limit) == [key[-1] for key in sorted(keyed)]
     assert ids(Worklist(shared), filters, limit, first) == [key[-1] for key in sorted(unread_first)]
+
+
+finding_rows = st.tuples(
+    st.sampled_from(PRIORITIES),
+    st.integers(0, 2),
+    st.booleans(),
+    st.sampled_from([(), ("Mass",), ("Effusion",), ("Effusion", "Mass"), ("Mass_x",), ("MassXx",)]),
+)
+finding_filters = st.builds(
+    Filters,
+    finding=st.sampled_from(["Mass", "Mass_x", "Mas", "Effusion", "%", "|", ""]),
+    priority=st.sampled_from([None, *PRIORITIES]),
+    read=st.sampled_from([None, True, False]),
+    since=st.sampled_from([None, NOON + timedelta(minutes=1)]),
+)
+any_order = st.builds(
+    Order, st.sampled_from(["urgency", "received", "patient", "study"]), st.booleans(), unread_first=st.booleans()
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(listed=st.lists(finding_rows, max_size=25), filters=finding_filters, order=any_order, limit=st.integers(1, 8))
+def test_pages_of_a_finding_are_those_of_a_naive_filter(
+    shared: Database, listed: list[tuple[str, int, bool, tuple[str, ...]]], filters: Filters, order: Order, limit: int
+) -> None:
+    """Compare with a loop and a sort in Python; so are the counts."""
+    keyed = []
+    with shared.write() as connection:
+        connection.execute(sa.delete(PREDICTIONS))
+        connection.execute(sa.delete(INSTANCES))
+        for number, (priority, minute, is_read, positive) in enumerate(listed):
+            id, margin, text = f"{number * 7 % 32:032x}", float(number % 3), f"{number % 4}"
+            created = NOON + timedelta(minutes=minute)
+            _row(connection, number, id, priority=priority, margin=margin, created=created, unread=not is_read)
+            own = sa.update(WORKLIST).where(WORKLIST.c.prediction_id == id)
+            values = {"patient_key": text, "study_key": text, "positive": "".join(f"|{one}|" for one in positive)}
+            connection.execute(own.values(values))
+            wanted = (
+                filters.finding in positive
+                and filters.priority in (None, priority)
+                and filters.read in (None, is_read)
+                and (filters.since is None or created >= filters.since)
+            )
+            if wanted:
+                keys = {
+                    "urgency": (PRIORITIES.index(priority), -margin),
+                    "received": (),
+                    "patient": text,
+                    "study": text,
+                }
+                keyed.append((is_read and order.unread_first, (keys[order.by], created, id)))
+
+    keyed.sort(key=lambda pair: pair[1], reverse=order.descending)
+    keyed.sort(key=lambda pair: pair[0])
+    assert ids(Worklist(shared), filters, limit, order) == [key[-1] for _, key in keyed]
+    assert Worklist(shared).counts(filters).total == len(keyed)
 
 
 def _row(
@@ -504,8 +561,70 @@ def test_a_page_is_read_along_an_index_on_a_server(records: Records, worklist: W
         assert not any(node in scans for sort in sorts for node in below(sort, stop="Limit"))
 
 
+FOUND = [Filters(finding="Mass"), Filters(finding="Mass", read=False), Filters(finding="Mass", priority="HIGH")]
+
+
 @on_sqlite
-@pytest.mark.parametrize("filters", [Filters(q="doe"), Filters(finding="Mass", read=False)])
+@pytest.mark.parametrize("filters", FOUND)
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_page_of_a_finding_is_read_along_an_index_of_the_positive_entries(
+    records: Records, worklist: Worklist, add: Add, filters: Filters, order: Order, deep: bool
+) -> None:
+    """The index has all that is compared, so that entries without the finding are not looked up."""
+    add(("Mass",), priority="HIGH"), add(("Mass",), priority="HIGH")
+    cursor = worklist.page(filters, 1, None, order)[1] if deep else None
+    plan = [step for _, _, step in query_plan(records.database, lambda: worklist.page(filters, 50, cursor, order))]
+
+    read = [step for step in plan if "worklist" in step and "prediction_id=?" not in step]
+    index = f"SEARCH worklist USING COVERING INDEX ix_worklist_positive_{order.by} (newest=? AND unread=?"
+    assert read
+    assert all(step.startswith(index) for step in read)
+
+
+def drop_indices(records: Records, *names: str) -> None:
+    """Drop indices of the worklist that are as good as the one that is meant, for two rows."""
+    with records.database.write() as connection:
+        for name in names:
+            connection.exec_driver_sql(f"DROP INDEX ix_worklist_{name}")
+
+
+@on_postgresql
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_page_of_a_finding_is_read_along_such_an_index_on_a_server(
+    records: Records, worklist: Worklist, add: Add, deep: bool
+) -> None:
+    add(("Mass",), priority="HIGH"), add(("Mass",), priority="HIGH")
+    drop_indices(records, "instance_id", *(order.by for order in ORDERS))
+    for filters, order in product(FOUND, ORDERS):
+        cursor = worklist.page(filters, 1, None, order)[1] if deep else None
+        plans = server_plans(records.database, lambda f=filters, o=order, c=cursor: worklist.page(f, 50, c, o))
+        nodes = [node for plan in plans for node in below(plan)]
+
+        scans = [node for node in nodes if node.get("Relation Name") == "worklist" and "unread" in str(node)]
+        assert scans
+        assert {(node["Node Type"], node["Index Name"]) for node in scans} == {
+            ("Index Only Scan", f"ix_worklist_positive_{order.by}")
+        }
+        sorts = [node for node in nodes if "Sort" in node["Node Type"]]
+        assert not any(node in scans for sort in sorts for node in below(sort, stop="Limit"))
+
+
+@on_postgresql
+def test_a_search_reads_the_index_of_the_documentation(
+    records: Records, worklist: Worklist, add: Add, root: Path
+) -> None:
+    add()
+    drop_indices(records, *(f"{kind}{order.by}" for kind in ("", "positive_") for order in ORDERS))
+    index_texts(records.database, root)
+    for filters in (Filters(q="doe"), Filters(q="doe jane", priority="HIGH", finding="Mass", read=False)):
+        (plan,) = server_plans(records.database, lambda f=filters: worklist.page(f, 50, None), BITMAPS)
+
+        assert "ix_worklist_searched" in {node.get("Index Name") for node in below(plan)}
+
+
+@on_sqlite
+@pytest.mark.parametrize("filters", [Filters(q="doe"), Filters(q="doe", finding="Mass", read=False)])
 def test_a_search_scans_the_worklist_table_once(
     records: Records, worklist: Worklist, add: Add, filters: Filters
 ) -> None:
@@ -519,10 +638,13 @@ def test_a_search_scans_the_worklist_table_once(
 @on_sqlite
 def test_entries_are_counted_with_an_index(records: Records, worklist: Worklist) -> None:
     plan = [step for _, _, step in query_plan(records.database, lambda: worklist.counts(Filters()))]
+    of_finding = [step for _, _, step in query_plan(records.database, lambda: worklist.counts(FOUND[0]))]
 
     read = [step for step in plan if "worklist" in step]
     assert read
     assert all("COVERING INDEX" in step and "(newest=? AND unread=? AND rank=?)" in step for step in read)
+    assert [step for step in of_finding if "COVERING INDEX ix_worklist_positive" in step]
+    assert all("COVERING INDEX" in step for step in of_finding if "worklist" in step)
 
 
 # Migration...
