@@ -42,7 +42,7 @@ class Exchange:
 
     @property
     def admitted(self) -> bool:
-        """Whether the client was told to send the body."""
+        """Whether the server has answered `100 Continue`, so that the client sends the body."""
         return self.answer is not None and self.answer.admitted
 
 

@@ -12,13 +12,12 @@ from service.errors import Overloaded
 from service.objects.kinds import Kind, Presentation
 from service.objects.render import render
 from service.prediction.decoders import Decoders
-from service.prediction.record_keeper import RecordKeeper
+from service.prediction.record_keeper import RecordKeeper, open_stores
 from service.storage.instance_store import instance_store
 from service.storage.record import Record
 from service.storage.records import Records
 from service.storage.url import database_url
 from service.telemetry import describe, log
-from service.triage.site_rule import site_rule
 
 T = TypeVar("T")
 _PAUSES = (1.0, 5.0)  # seconds before another attempt
@@ -41,14 +40,13 @@ class Delivery:
     """
 
     def __init__(self, work: Work, decoders: Decoders) -> None:
+        settings = work.settings
         self._report_to, self._decoders = work.report_to, decoders
-        self._presentation = Presentation(work.settings.triage.presentation)
+        self._presentation = Presentation(settings.triage.presentation)
         self._records: Records | None = None
         if work.stores:
-            storage, rule = work.settings.storage, work.settings.triage
-            self._records, self._instances = Records(database_url(work.settings)), instance_store(storage)
-            self._instances.open()
-            self._records.open(site_rule(rule.stat, rule.high))
+            self._records, self._instances = Records(database_url(settings)), instance_store(settings.storage)
+            open_stores(self._records, self._instances, settings)
             sha256 = work.table.artefact_sha256
             self._keeper = RecordKeeper(self._records, self._instances, sha256, decoders.examine)
 

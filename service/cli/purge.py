@@ -28,6 +28,7 @@ def purge(
     from service.cli.open_records import open_records
     from service.storage.instance_store import instance_store
     from service.storage.object_cache import ObjectCache
+    from service.storage.owner import database_id
     from service.storage.retention import Retention
 
     loaded = settings.load()
@@ -38,6 +39,8 @@ def purge(
     storage = loaded.storage
     with open_records(loaded) as records, closing(instance_store(storage)) as instances:
         objects = ObjectCache(storage.folder / "objects", storage.cache_bytes)
+        if not dry_run:
+            instances.claim(database_id(records.database))
         retention = Retention(records, instances, objects, days)
         expired = retention.expired(before) if dry_run else retention.purge(before)
         orphans = 0 if dry_run else retention.sweep()

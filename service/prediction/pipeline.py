@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.prediction.admission import Arrivals, Places
 from service.prediction.predictor import Predictor
-from service.prediction.record_keeper import RecordKeeper
+from service.prediction.record_keeper import RecordKeeper, open_stores
 from service.prediction.storage_probe import StorageProbe
 from service.prediction.stored import StoredPredictions
 from service.settings import Settings
@@ -23,7 +23,6 @@ from service.storage.retention import Retention
 from service.storage.url import database_url
 from service.telemetry import describe, log
 from service.triage.rule import Priority
-from service.triage.site_rule import site_rule
 
 _SYNCS = 4  # files that are written to disk at once; more make each other wait
 
@@ -74,8 +73,7 @@ class Pipeline:
         self._keeper = RecordKeeper(
             self._records, self._instances, self.predictor.artefact.sha256, self.predictor.examine
         )
-        self._instances.open()
-        self._records.open(site_rule(settings.triage.stat, settings.triage.high))
+        open_stores(self._records, self._instances, settings)
         self.storage = StorageProbe(self._instances, self.database)
         limits = settings.limits
         self.places = Places(limits.max_in_flight)

@@ -10,11 +10,26 @@ from service.errors import Conflict
 from service.prediction.counted import count
 from service.prediction.decoders import File
 from service.prediction.identity import Examine, check_patient_and_study, stored_identity
+from service.settings import Settings
 from service.storage.incoming import Incoming
 from service.storage.instance_store import InstanceStore, in_thread
 from service.storage.outbox import Order
+from service.storage.owner import database_id
 from service.storage.record import Identity, Record, Summary
 from service.storage.records import Records
+from service.triage.site_rule import site_rule
+
+
+def open_stores(records: Records, instances: InstanceStore, settings: Settings) -> None:
+    """Open the database and the store of the files, and check that they belong together.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    instances.open()
+    records.open(site_rule(settings.triage.stat, settings.triage.high))
+    instances.claim(database_id(records.database))
 
 
 class RecordKeeper:

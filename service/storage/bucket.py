@@ -1,13 +1,11 @@
 """Objects in a bucket of S3-compatible storage."""
 
 import hashlib
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from io import BufferedIOBase
 from typing import Any
 
@@ -29,19 +27,16 @@ try:
 except ImportError:
     raise ConfigurationError("TRIAGE_STORAGE__URL needs boto3: install the extra `s3`") from None
 
+from service.storage import bucket_errors  # imports botocore
+
 THREADS = 16  # requests at once; more wait
-_PAUSE_SECONDS = 5.0  # without requests after one that failed; as long as senders are told to wait
+_PAUSE_SECONDS = 5.0  # after a request has failed, none is made for so long; senders are told to wait as long
 _CONNECT_SECONDS = 3.0
 _SILENT_SECONDS = 10.0  # without a byte from the bucket; a large object may take longer as a whole
 _PROBE_SECONDS = 2.0  # a readiness probe waits for five
 _ATTEMPTS = 3  # by botocore, with growing and random pauses
 _PART_BYTES = 16 * 2**20  # a larger file is uploaded in such parts
 _PARTS = TransferConfig(multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, use_threads=False)
-_GONE = {"NoSuchKey", "NoSuchUpload"}
-_FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull"}
-# Faults of the way, not of the bucket: the next request may succeed.
-_OF_ONE_TRANSFER = {"BadDigest", "XAmzContentSHA256Mismatch", "FlexibleChecksumError", "IncompleteReadError"}
-_REASON = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
 class Bucket:
@@ -130,6 +125,19 @@ class Bucket:
         extra = {"ChecksumAlgorithm": "SHA256", "ContentType": "application/dicom", "Metadata": {"sha256": digest}}
         with self._asking():
             self._client.upload_fileobj(file, self._name, self._prefix + key, ExtraArgs=extra, Config=_PARTS)
+
+    def put_new(self, key: str, content: bytes) -> None:
+        """Store an object unless there is one; raises as `put`. A server without conditions stores it in any case."""
+        self.check_no_fault()
+        object = {"Bucket": self._name, "Key": self._prefix + key, "Body": content}
+        with self._asking():
+            try:
+                self._client.put_object(**object, IfNoneMatch="*")
+            except ClientError as error:
+                if bucket_errors.knows_no_condition(error):
+                    self._client.put_object(**object)
+                elif not bucket_errors.is_there(error):
+                    raise
 
     def get(self, key: str) -> bytes:
         """Return an object.
@@ -223,19 +231,15 @@ class Bucket:
         self._silent_until = 0.0
 
     def _error(self, error: BotoCoreError | ClientError) -> TriageError:
-        """Return the service's error for one of boto3, whose text may quote a name or an address."""
-        status, reason = 0, type(error).__name__
-        if isinstance(error, ClientError):
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            code = str(error.response.get("Error", {}).get("Code"))
-            reason = code if _REASON.fullmatch(code) else reason
-        if reason in _GONE:
+        """Return the service's error for one of boto3."""
+        if bucket_errors.is_gone(error):
             return NotFound("no such instance")
+        reason = bucket_errors.reason(error)
         if self.in_service:
             log().warning("the bucket failed", reason=reason)
-        if status == HTTPStatus.INSUFFICIENT_STORAGE or reason in _FULL:
+        if bucket_errors.is_full(error):
             return StorageFull("the bucket is full")
-        if reason not in _OF_ONE_TRANSFER:
+        if not bucket_errors.is_of_one_transfer(error):
             self._silent_until = time.monotonic() + _PAUSE_SECONDS
         return Overloaded(f"the bucket cannot be used: {reason}", CODE)
 

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from service.settings import Storage
 from service.storage.incoming import Incoming
-from service.storage.instances import Instances, Known
+from service.storage.instances import Instances
+from service.storage.orphans import Known
 
 Result = TypeVar("Result")
 
@@ -21,8 +23,18 @@ class InstanceStore(Protocol):
     def threads(self) -> Executor | None:
         """Threads for what waits for a network, so that nothing else waits with it; None: nothing does."""
 
+    @property
+    def swept_every(self) -> timedelta:
+        """Time after which one of the replicas is to sweep the store."""
+
     def open(self) -> None:
         """Make what is missing, and check that the store can be used."""
+
+    def claim(self, database: str) -> None:
+        """Check that the store belongs to the database with an id; one that belongs to none is this one's from then on.
+
+        Nothing may be swept before.
+        """
 
     def check(self) -> str:
         """Check as far as this is possible without writing, and say in words what was found."""
@@ -47,6 +59,9 @@ class InstanceStore(Protocol):
 
     def sweep(self, known: Known, older_than: float) -> int:
         """Delete what is older and has no record, and return how much it was."""
+
+    def sweep_spool(self, older_than: float) -> int:
+        """Delete what is older where files arrive, if that is not the store, and return how much it was."""
 
     def close(self) -> None:
         """Ask for nothing more."""

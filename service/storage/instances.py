@@ -6,23 +6,20 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import closing
-from itertools import islice
+from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
 
 from service.errors import ConfigurationError, NotFound, StorageFull
 from service.storage.incoming import Incoming, sync_folder, unwritable
+from service.storage.orphans import Known, without_record
+from service.storage.owner import claim_folder
 from service.storage.same_file import SameFile
 
 _NAME = re.compile(r"[0-9a-f]{32}\.dcm")
 _PARTIAL = re.compile(r"[0-9a-f]{32}\.dcm\.partial")
-_BATCH = 1000  # names for which the database is asked at once
-
-Item = TypeVar("Item")
-Known = Callable[[Sequence[str]], Collection[str]]  # returns those of some names that have a record
 
 
 class Instances:
@@ -40,6 +37,7 @@ class Instances:
     """
 
     threads: Executor | None = None  # a disk answers soon
+    swept_every = timedelta(hours=1)
 
     def __init__(self, folder: Path, min_free_bytes: int = 0) -> None:
         self.folder = folder
@@ -61,6 +59,15 @@ class Instances:
         except (OSError, StorageFull) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise ConfigurationError(f"the storage folder {self.folder} is not writable: {reason}") from None
+
+    def claim(self, database: str) -> None:
+        """Check that the folder belongs to the database with an id, or to none yet; see `claim_folder`.
+
+        Raises
+        ------
+        ConfigurationError
+        """
+        claim_folder(self.folder, database)
 
     def check(self) -> str:
         """Check that `open` could create the folder, write nothing, and say so in words.
@@ -193,6 +200,10 @@ class Instances:
                 count += 1
         return count
 
+    def sweep_spool(self, older_than: float) -> int:
+        """Return 0: files arrive in the folder itself."""
+        return 0
+
     def close(self) -> None:
         """Do nothing: a folder needs no closing."""
 
@@ -223,14 +234,6 @@ def place(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise NotFound("no such instance")
     return f"{name[:2]}/{name}"
-
-
-def without_record(named: Iterable[tuple[str, Item]], known: Known) -> Iterator[Item]:
-    """Return the items whose names have no record; few are in memory at once."""
-    rest = iter(named)
-    while batch := [*islice(rest, _BATCH)]:
-        recorded = known([name for name, _ in batch])
-        yield from (item for name, item in batch if name not in recorded)
 
 
 def _modified(path: Path) -> float:

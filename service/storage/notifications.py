@@ -11,7 +11,8 @@ from service.telemetry import describe, log
 
 CHANGES, ORDERS = "triage_changes", "triage_orders"  # channels
 PAUSE_SECONDS = 5.0  # between two attempts to connect
-CHECK_SECONDS = 30.0  # of silence, after which the connection is tried
+# A silent connection may be dead: after so long without a notification, a query shows whether the server answers.
+CHECK_SECONDS = 30.0
 
 
 def notify(connection: sa.Connection, channel: str) -> None:

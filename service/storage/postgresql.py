@@ -5,7 +5,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 POOL = {"pool_size": 5, "max_overflow": 5}  # connections of a process that read, and as many that write
 LOCK_SECONDS = 30.0  # as on SQLite
-_IDLE_SECONDS = 60.0  # of a transaction between two statements; no work of the service pauses for one second
+# The server ends a transaction whose client sends no statement for so long. The service never pauses for a second in
+# one: a replica that does has hung, and others wait for its locks.
+_IDLE_SECONDS = 60.0
 
 
 def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

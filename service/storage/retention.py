@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from service.errors import NotFound
 from service.storage.instance_store import InstanceStore
 from service.storage.object_cache import ObjectCache
+from service.storage.orphans import turn
+from service.storage.owner import database_id
 from service.storage.records import Records
 from service.storage.tables import INSTANCES, PREDICTIONS
 from service.telemetry import describe, log
@@ -83,12 +85,21 @@ class Retention:
         return deleted
 
     def sweep(self) -> int:
-        """Delete the files without a record, and return their number."""
-        orphans = self._objects.sweep(self._records.known)
-        return orphans + self._instances.sweep(self._records.known_files, ORPHAN_SECONDS)
+        """Delete the files without a record, and return their number.
+
+        Raises
+        ------
+        ConfigurationError
+            The instance store belongs to another database by now.
+        StorageFull, Overloaded
+            The next sweep deletes the rest.
+        """
+        return self._sweep_here() + self._sweep_store()
 
     async def run(self) -> None:
         """Purge and sweep now and every hour, until cancelled; an error is logged.
+
+        Of several replicas, one sweeps the instance store when it is due; what is on its own disk, each replica sweeps.
 
         Once the clock has jumped, nothing is deleted any more: by a clock that is years ahead, all records are old.
         """
@@ -107,9 +118,21 @@ class Retention:
             # One thread per batch: when the service stops, it waits for a batch, not for the whole purge.
             while batch := await asyncio.to_thread(self._delete_batch, before):
                 deleted += batch
-        orphans = await asyncio.to_thread(self.sweep)
+        orphans = await asyncio.to_thread(self._sweep_here)
+        orphans += await asyncio.to_thread(self._sweep_store_in_turn)
         if deleted.records or orphans:
             log().info("purged", **vars(deleted), orphans=orphans)
+
+    def _sweep_here(self) -> int:
+        return self._objects.sweep(self._records.known) + self._instances.sweep_spool(ORPHAN_SECONDS)
+
+    def _sweep_store(self) -> int:
+        self._instances.claim(database_id(self._records.database))  # again, as two services may have begun at once
+        return self._instances.sweep(self._records.known_files, ORPHAN_SECONDS)
+
+    def _sweep_store_in_turn(self) -> int:
+        with turn(self._records.database, self._instances.swept_every) as mine:
+            return self._sweep_store() if mine else 0
 
     def _clock_is_steady(self) -> bool:
         moved = _offset() - self._offset

@@ -2,13 +2,17 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
-from service.errors import ConfigurationError, Overloaded, TriageError
+from service.errors import ConfigurationError, NotFound, Overloaded, StorageFull, TriageError
 from service.storage.bucket import THREADS, Bucket
 from service.storage.incoming import Incoming, unwritable
-from service.storage.instances import Instances, Known, new_name, place, without_record
+from service.storage.instances import Instances, new_name, place
+from service.storage.orphans import Known, without_record
+from service.storage.owner import OWNER, check_owner
 
 _KEY = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{30}\.dcm)")
 _PROOF = b"written at the start, to see whether it can be"
@@ -49,7 +53,8 @@ class Spooled(Incoming):
 class S3Instances:
     """The objects of a bucket, and a spool: a folder for the files that are arriving. An `InstanceStore`.
 
-    What a crash leaves behind, `sweep` deletes: objects without a record, parts of objects, and files in the spool.
+    What a crash leaves behind is deleted: objects without a record and parts of objects by `sweep`, files in the spool
+    by `sweep_spool`.
 
     Parameters
     ----------
@@ -58,6 +63,8 @@ class S3Instances:
     spool
         Holds a file from its first byte to its acknowledgement or refusal.
     """
+
+    swept_every = timedelta(days=1)  # ten million objects cost 10,000 requests
 
     def __init__(self, url: str, bucket: Bucket, spool: Instances) -> None:
         self._url, self._bucket, self._spool = url, bucket, spool
@@ -82,6 +89,22 @@ class S3Instances:
         if not same:
             raise self._unusable("it returned other bytes than were stored")
         self._bucket.in_service = True
+
+    def claim(self, database: str) -> None:
+        """Write the id of a database into a prefix that belongs to none, and check that it belongs to this one.
+
+        Raises
+        ------
+        ConfigurationError
+            The prefix belongs to another database, or cannot be used.
+        """
+        try:
+            with suppress(NotFound):
+                return check_owner(self._bucket.get(OWNER), database, self._url)
+            self._bucket.put_new(OWNER, f"{database}\n".encode())
+            check_owner(self._bucket.get(OWNER), database, self._url)  # another replica may have been faster
+        except (NotFound, Overloaded, StorageFull) as error:
+            raise self._unusable(error.message) from None
 
     def check(self) -> str:
         """Check that the bucket answers and a spool could be written, write nothing, and say so in words.
@@ -176,7 +199,7 @@ class S3Instances:
         self._bucket.delete(place(name))
 
     def sweep(self, known: Known, older_than: float) -> int:
-        """Delete what has no record: objects, parts of objects, and files that a killed process left in the spool.
+        """Delete objects without a record, and parts of objects; it lists the whole prefix, a thousand keys a request.
 
         Parameters
         ----------
@@ -192,12 +215,16 @@ class S3Instances:
         ------
         Overloaded
         """
-        count = self._spool.sweep(lambda _: (), older_than) + self._bucket.abort_older(older_than)
+        count = self._bucket.abort_older(older_than)
         named = ((match[2], key) for key in self._bucket.older(older_than) if (match := _KEY.fullmatch(key)))
         for key in without_record(named, known):
             self._bucket.delete(key)
             count += 1
         return count
+
+    def sweep_spool(self, older_than: float) -> int:
+        """Delete the older files that a killed process left in the spool, and return their number."""
+        return self._spool.sweep(lambda _: (), older_than)
 
     def close(self) -> None:
         """Send no more requests."""

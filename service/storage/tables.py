@@ -174,6 +174,9 @@ CLOCK = sa.Table("clock", METADATA, sa.Column("tick", sa.BigInteger, nullable=Fa
 # One row: the oldest revision whose version of the service works on this schema (docs/upgrade.md)
 COMPATIBILITY = sa.Table("compatibility", METADATA, sa.Column("oldest", sa.Text, nullable=False))
 
+# One row: the random id of this database, which its instance store names, and the time of the store's last sweep
+STORE = sa.Table("store", METADATA, sa.Column("id", sa.Text, nullable=False), sa.Column("swept", Utc))
+
 KEYS = sa.Table(
     "keys",
     METADATA,

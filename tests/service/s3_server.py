@@ -110,9 +110,10 @@ class S3Server:
         )
 
     def keys(self, prefix: str) -> list[str]:
-        """Keys of the objects under a prefix."""
+        """Keys of the objects under a prefix, but for the mark of its owner."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-        return [item["Key"] for page in pages for item in page.get("Contents", ())]
+        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        return [key for key in keys if not key.endswith("/owner")]
 
     def read(self, key: str) -> bytes:
         """Content of an object."""

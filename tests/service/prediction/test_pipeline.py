@@ -457,6 +457,13 @@ def test_an_invalid_artefact_or_setting_is_refused_at_once(artefact: Path, tmp_p
             Pipeline(good.model_copy(update=wrong))
 
 
+def test_a_service_does_not_start_on_the_files_of_another_database(artefact: Path, tmp_path: Path) -> None:
+    (tmp_path / "instances").mkdir()
+    (tmp_path / "instances" / "owner").write_text("0" * 32 + "\n")
+    with pytest.raises(ConfigurationError, match="another database"):
+        Pipeline(settings_for(artefact, tmp_path))
+
+
 def test_decoders_that_cannot_start_are_a_configuration_error(
     artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

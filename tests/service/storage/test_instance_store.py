@@ -156,7 +156,7 @@ def test_what_is_old_and_has_no_record_is_swept_and_nothing_else(place: Place, m
     assert {known, orphan} | foreign <= set(place.content)
 
     place.pass_hours(monkeypatch, 2)
-    assert place.store.sweep({known}.intersection, 3600) == 2
+    assert place.store.sweep({known}.intersection, 3600) + place.store.sweep_spool(3600) == 2
     assert set(place.content) == {known} | foreign
     assert place.spool == []
     left.close()

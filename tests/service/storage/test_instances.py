@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.errors import ConfigurationError, NotFound, StorageFull
-from service.storage import instances as module
+from service.storage import orphans
 from service.storage.instances import Instances
 
 WRITER = """
@@ -205,7 +205,7 @@ class TestSweep:
         assert instances.sweep(delete, 3600) == 0
 
     def test_a_few_names_at_a_time_are_asked_for(self, instances: Instances, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "_BATCH", 2)
+        monkeypatch.setattr(orphans, "_BATCH", 2)
         names = [instances.put(b"x") for _ in range(5)]
         for name in names:
             age(instances, name, 7200)
