@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 
 from service.dicom.radiograph import IDENTITY_VERSION, Header
-from service.errors import Conflict
+from service.errors import Conflict, Overloaded, TriageError
 from service.prediction.counted import count
 from service.prediction.decoders import File
 from service.prediction.identity import Examine, check_patient_and_study, stored_identity
@@ -17,6 +17,8 @@ from service.storage.outbox import Order
 from service.storage.owner import database_id
 from service.storage.record import Identity, Record, Summary
 from service.storage.records import Records
+from service.storage.retention import ORPHAN_SECONDS
+from service.storage.same_file import CODE
 from service.triage.site_rule import site_rule
 
 
@@ -105,5 +107,20 @@ class RecordKeeper:
         if saved.instance_file != file.name:
             self._instances.delete(file.name)
         if saved.id == named.id:  # no other request was faster
+            self._check_not_swept(saved, file.age)
             count(prediction)
         return saved
+
+    def _check_not_swept(self, record: Record, age: float) -> None:
+        """Check that the file of a record that was committed now was not swept before, `age` seconds after it began.
+
+        That happens when the process or its machine was suspended in between. The record is deleted then: it was not
+        acknowledged.
+        """
+        if age < ORPHAN_SECONDS / 2:
+            return
+        try:
+            self._instances.get(record.instance_file)
+        except TriageError:
+            self._records.delete(record.id)
+            raise Overloaded("the service was suspended while it stored the instance; send it again", CODE) from None

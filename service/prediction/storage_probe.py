@@ -13,13 +13,14 @@ _LONGEST_SECONDS = 5.0
 
 
 class StorageProbe:
-    """Asks the database, and looks for the instances, at most once a second."""
+    """Asks the database, and looks for the instances, at most once a second, and in one thread at most."""
 
     def __init__(self, instances: InstanceStore, database: Database) -> None:
         self._instances, self._database = instances, database
         self._lock = asyncio.Lock()
         self._next = 0.0
         self._fault: tuple[str, str] | None = None
+        self._asked: asyncio.Task[tuple[str, str] | None] | None = None
 
     async def check(self) -> None:
         """Check that storage answers.
@@ -42,15 +43,16 @@ class StorageProbe:
         return True
 
     async def _ask(self) -> tuple[str, str] | None:
+        # A thread cannot be stopped. As long as one waits for storage, another would wait, too, until none is left.
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.create_task(in_thread(self._instances, self._look))
+        await asyncio.wait({self._asked}, timeout=_LONGEST_SECONDS)
+        return self._asked.result() if self._asked.done() else ("storage does not answer", CODE)
+
+    def _look(self) -> tuple[str, str] | None:
         try:
-            async with asyncio.timeout(_LONGEST_SECONDS):
-                await in_thread(self._instances, self._look)
-        except TimeoutError:
-            return "storage does not answer", CODE
+            self.has_instances()
+            self._database.check_answers()
         except TriageError as error:
             return error.message, error.code
         return None
-
-    def _look(self) -> None:
-        self.has_instances()
-        self._database.check_answers()

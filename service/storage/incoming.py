@@ -1,6 +1,7 @@
 """A DICOM file that is arriving: it is written to its place in the folder of instances as its bytes come in."""
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
@@ -35,6 +36,7 @@ class Incoming:
         self._path = path
         self.partial = path.with_name(f"{path.name}.partial")
         self.size = 0
+        self._began = time.clock_gettime(time.CLOCK_BOOTTIME)  # it goes on while the machine is suspended
         self._lock = Lock()
         try:
             self._descriptor = os.open(self.partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -45,6 +47,11 @@ class Incoming:
     def name(self) -> str:
         """The name that it will have."""
         return self._path.name
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began to arrive, also those in which the process or the machine was suspended."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - self._began
 
     def write(self, chunks: Iterable[bytes | bytearray]) -> None:
         """Append bytes.

@@ -2,7 +2,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,7 +30,9 @@ from service.prediction.pipeline import Pipeline
 from service.settings import Limits, Model, Settings, Storage, Triage
 from service.storage.incoming import Incoming
 from service.storage.instances import Instances
+from service.storage.outbox import Order
 from service.storage.record import Record
+from service.storage.records import Records
 from service.storage.tables import INSTANCES
 from tests.factories import chest, dicom_bytes, encode, noise
 from tests.service.serving import settings_for
@@ -387,6 +389,32 @@ def test_a_class_map_of_an_unknown_finding_is_not_found(harness: Harness) -> Non
     with pytest.raises(NotFound) as caught:
         harness.draw(id, Drawing(finding="Tuberculosis"))
     assert caught.value.code == "unknown_finding"
+
+
+@pytest.mark.parametrize("swept", [True, False])
+def test_a_file_that_was_swept_while_the_process_was_suspended_is_not_acknowledged(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, swept: bool
+) -> None:
+    """Between the file and its record the process is stopped for hours, and another replica sweeps meanwhile."""
+    data, before = file("2.25.77", seed=77), harness.files()
+    save = Records.save
+
+    def save_late(records: Records, record: Record, orders: Sequence[Order]) -> Record:
+        monkeypatch.setattr(Incoming, "age", 7200.0, raising=False)
+        if swept:
+            (harness.folder / "instances" / record.instance_file[:2] / record.instance_file).unlink()
+        return save(records, record, orders)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Records, "save", save_late)
+        if swept:
+            with pytest.raises(Overloaded, match="suspended"):
+                harness.do(lambda: harness.predict(data))
+            assert harness.files() == before
+        else:
+            harness.do(lambda: harness.predict(data))
+    record = harness.do(lambda: harness.predict(data))
+    assert harness.do(lambda: harness.pipeline.stored.instance(record)) == data
 
 
 def test_after_a_restart_records_are_there_and_orphans_are_deleted(artefact: Path, tmp_path: Path) -> None:
