@@ -52,7 +52,8 @@ class Database:
                 sa.event.listen(engine, "begin", partial(begin, mode=mode))
         elif self._engine.dialect.driver == "psycopg":
             # Writers have connections of their own here, too, for while they wait for a locked row.
-            self._engine, self._writing = (_engine(url, **postgresql.POOL) for _ in range(2))
+            options = postgresql.POOL | {"connect_args": postgresql.arguments(self._engine.url)}
+            self._engine, self._writing = (_engine(url, **options) for _ in range(2))
             for engine in (self._engine, self._writing):
                 sa.event.listen(engine, "connect", postgresql.prepare)
         self._writers = BoundedSemaphore(WAITING_WRITERS)
@@ -164,7 +165,8 @@ class Database:
         """Return the arguments for a connection of psycopg, or None where the driver is another."""
         if self._engine.dialect.driver != "psycopg":
             return None
-        return dict(self._engine.dialect.create_connect_args(self._engine.url)[1])
+        url = self._engine.url
+        return postgresql.arguments(url) | dict(self._engine.dialect.create_connect_args(url)[1])
 
     @property
     def _sqlite(self) -> bool:

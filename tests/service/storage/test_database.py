@@ -46,7 +46,7 @@ class TestOpen:
             context = MigrationContext.configure(connection, opts=options)
             assert compare_metadata(context, METADATA) == []
             tables = {"instances", "predictions", "keys", "worklist", "changes", "clock", "outbox"}
-            tables |= {"measurements", "opinions", "refusals", "compatibility"}
+            tables |= {"measurements", "opinions", "refusals", "compatibility", "store"}
             assert tables | {"alembic_version"} == set(sa.inspect(connection).get_table_names())
         database.close()
 
