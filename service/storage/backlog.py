@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
 
+from service.storage import clock
 from service.storage.database import Database
 from service.storage.tables import OUTBOX
 
@@ -40,7 +41,7 @@ def backlogs(database: Database, destinations: Sequence[str]) -> dict[str, Backl
         The database does not answer.
     """
     with database.read() as connection:
-        return {name: _backlog(connection, name, datetime.now(UTC)) for name in destinations}
+        return {name: _backlog(connection, name, clock.now(connection)) for name in destinations}
 
 
 def _backlog(connection: sa.Connection, destination: str, now: datetime) -> Backlog:

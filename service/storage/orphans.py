@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import TypeVar
 
 import sqlalchemy as sa
 
+from service.storage import clock
 from service.storage.database import Database
 from service.storage.tables import STORE
 
 _BATCH = 1000  # names for which the database is asked at once
-_EARLY = timedelta(minutes=5)  # replicas ask every hour, by clocks that differ
+_EARLY = timedelta(minutes=5)  # replicas ask every hour, by timers that differ
 
 Item = TypeVar("Item")
 Known = Callable[[Sequence[str]], Collection[str]]  # returns those of some names that have a record
@@ -37,10 +38,10 @@ def turn(database: Database, every: timedelta) -> Iterator[bool]:
     Overloaded, StorageFull
         As `Database.write`.
     """
-    now = datetime.now(UTC)
     with database.write() as connection:
+        now = clock.now(connection)
         last = connection.execute(sa.select(STORE.c.swept).with_for_update()).scalar_one()
-        # A time far in the future is that of a replica whose clock was wrong.
+        # A time far in the future was written while the clock was wrong.
         due = last is None or abs(now - last) >= every - _EARLY
         if due:
             connection.execute(sa.update(STORE).values(swept=now))

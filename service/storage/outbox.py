@@ -1,8 +1,8 @@
 """Objects to send to other systems, kept until they have been sent or have failed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.errors import NotFound, Overloaded
 from service.objects.kinds import Kind
+from service.storage import clock
 from service.storage.acknowledgement import OPEN
 from service.storage.database import Database
 from service.storage.notifications import ORDERS, notify
@@ -118,46 +119,47 @@ class Outbox:
     def claim(self, destination: str, lease: timedelta) -> Delivery | None:
         """Take the delivery that has been due longest; nobody else can claim it until the lease ends.
 
-        If it is neither finished nor put off by then, because the process died, it is due again. An HL7 message is not
+        If it is neither finished nor put off by then, because the process died, it is due again. All times of the
+        outbox are those of the database, as the clocks of replicas differ. An HL7 message is not
         taken while an earlier one of the same study waits. DICOM objects overtake one another: an archive files them by
         their UIDs, and may refuse one kind for good; so do notifications, each of which is of one result alone.
         """
-        now = datetime.now(UTC)
-        due = (OUTBOX.c.destination == destination) & OUTBOX.c.state.in_(OPEN) & (OUTBOX.c.due <= now)
+        due = (OUTBOX.c.destination == destination) & OUTBOX.c.state.in_(OPEN)
         due &= (OUTBOX.c.object != Kind.HL7) | ~_earlier_waits()
         # On PostgreSQL a row that another replica is claiming is passed over; SQLite has one writer at a time.
         oldest = sa.select(OUTBOX.c.id).where(due).order_by(OUTBOX.c.due).limit(1).with_for_update(skip_locked=True)
-        claim = sa.update(OUTBOX).where(OUTBOX.c.id == oldest.scalar_subquery())
-        values = {"due": now + lease, "attempts": OUTBOX.c.attempts + 1}
         with self._database.write() as connection:
+            now = clock.now(connection)
+            claim = sa.update(OUTBOX).where(OUTBOX.c.id == oldest.where(OUTBOX.c.due <= now).scalar_subquery())
+            values = {"due": now + lease, "attempts": OUTBOX.c.attempts + 1}
             row = connection.execute(claim.values(values).returning(OUTBOX)).one_or_none()
         return None if row is None else _delivery(row)
 
     def renew(self, delivery: Delivery, lease: timedelta) -> None:
         """Extend the lease: it ends after `lease` from now."""
-        self._set(delivery, {"due": datetime.now(UTC) + lease})
+        self._set(delivery, lambda now: {"due": now + lease})
 
     def finish(self, delivery: Delivery, state: State, error: str = "") -> None:
         """Set the final state."""
         received = {"received": OUTBOX.c.received + 1} if state == "sent" else {}
-        self._set(delivery, {"state": state, "error": error, "finished": datetime.now(UTC)} | received)
+        self._set(delivery, lambda now: {"state": state, "error": error, "finished": now} | received)
 
     def repeat(self, delivery: Delivery, pause: timedelta) -> None:
         """Note that an alert was received; it is due again after a pause, unless it is acknowledged before."""
-        due = datetime.now(UTC) + pause
-        self._set(delivery, {"state": "repeating", "error": "", "due": due, "received": OUTBOX.c.received + 1})
+        received = {"received": OUTBOX.c.received + 1}
+        self._set(delivery, lambda now: {"state": "repeating", "error": "", "due": now + pause} | received)
 
     def put_off(self, delivery: Delivery, pause: timedelta, error: str) -> None:
         """Allow the next attempt after a pause."""
-        self._set(delivery, {"due": datetime.now(UTC) + pause, "error": error})
+        self._set(delivery, lambda now: {"due": now + pause, "error": error})
 
-    def _set(self, delivery: Delivery, values: dict[str, Any]) -> None:
+    def _set(self, delivery: Delivery, values: Callable[[datetime], dict[str, Any]]) -> None:
         """Change the row only if no later attempt has begun, as one does when the lease has ended."""
         same_attempt = (
             (OUTBOX.c.id == delivery.id) & (OUTBOX.c.attempts == delivery.attempts) & OUTBOX.c.state.in_(OPEN)
         )
         with self._database.write() as connection:
-            connection.execute(sa.update(OUTBOX).where(same_attempt).values(values))
+            connection.execute(sa.update(OUTBOX).where(same_attempt).values(values(clock.now(connection))))
 
 
 def _earlier_waits() -> sa.Exists:
@@ -172,7 +174,7 @@ def insert_orders(connection: sa.Connection, prediction_id: str, orders: Sequenc
     """Insert orders of a new record, in the transaction that inserts the record."""
     if orders:
         study = sa.select(INSTANCES.c.study_instance_uid).join(PREDICTIONS).where(PREDICTIONS.c.id == prediction_id)
-        uid, now = connection.execute(study).scalar_one(), datetime.now(UTC)
+        uid, now = connection.execute(study).scalar_one(), clock.now(connection)
         common = {"prediction_id": prediction_id, "study_instance_uid": uid, "created": now, "ordered": now}
         connection.execute(sa.insert(OUTBOX), [common | _values(order, now) for order in orders])
         notify(connection, ORDERS)
@@ -186,7 +188,7 @@ def order_anew(connection: sa.Connection, prediction_id: str, object: Kind) -> N
     """
     same = (OUTBOX.c.prediction_id == prediction_id) & (OUTBOX.c.object == object)
     ids = connection.scalars(sa.select(OUTBOX.c.id).where(same)).all()
-    values = _anew(datetime.now(UTC))
+    values = _anew(clock.now(connection))
     for id in ids:
         connection.execute(sa.update(OUTBOX).where(OUTBOX.c.id == id).values(values | {"id": uuid4().hex}))
     notify(connection, ORDERS)
@@ -199,7 +201,7 @@ def add_orders(connection: sa.Connection, prediction_id: str, orders: Sequence[O
     row = connection.execute(entry.with_for_update()).one_or_none()
     if row is None:
         raise NotFound("no such prediction")
-    now, urgent = datetime.now(UTC), row.rank == _STAT and row.acknowledged_at is None
+    now, urgent = clock.now(connection), row.rank == _STAT and row.acknowledged_at is None
     notify(connection, ORDERS)
     return tuple(
         _add_one(connection, prediction_id, replace(order, alert=order.alert and urgent), now) for order in orders

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from service.errors import NotFound
+from service.storage import clock
 from service.storage.instance_store import InstanceStore
 from service.storage.object_cache import ObjectCache
 from service.storage.orphans import turn
@@ -101,11 +102,12 @@ class Retention:
 
         Of several replicas, one sweeps the instance store when it is due; what is on its own disk, each replica sweeps.
 
-        Once the clock has jumped, nothing is deleted any more: by a clock that is years ahead, all records are old.
+        Once the clock has jumped, or while it is far from that of the database, nothing is deleted: by a clock that is
+        years ahead, all records are old.
         """
         while True:
             try:
-                if self._clock_is_steady():
+                if await asyncio.to_thread(self._clock_is_right):
                     await self._purge_and_sweep()
             except Exception as error:
                 log().error("the purge failed", **describe(error))
@@ -134,7 +136,14 @@ class Retention:
         with turn(self._records.database, self._instances.swept_every) as mine:
             return self._sweep_store() if mine else 0
 
-    def _clock_is_steady(self) -> bool:
+    def _clock_is_right(self) -> bool:
+        """Whether the clock is near that of the database, and has not jumped since the service started."""
+        with self._records.database.read() as connection:
+            ahead = (datetime.now(UTC) - clock.now(connection)).total_seconds()
+        if abs(ahead) > _JUMP_SECONDS:
+            message = "the clocks of this machine and the database differ: nothing is purged; set them"
+            log().error(message, seconds=round(ahead))
+            return False
         moved = _offset() - self._offset
         if abs(moved) > _JUMP_SECONDS:
             log().error("the clock has jumped: nothing is purged; set it and restart the service", seconds=round(moved))
