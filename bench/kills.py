@@ -142,7 +142,7 @@ def check(
             if file.status_code != 200 or hashlib.sha256(file.content).hexdigest() != digest:
                 wrong.append(f"the file of an acknowledged radiograph is another, or {file.status_code}")
         total = _listed(client)
-    files = [path.name for path in (folder / "instances").rglob("*") if path.is_file()]
+    files = [path.name for path in (folder / "instances").rglob("*.dcm*")]
     wrong += [f"{name} was not swept" for name in files if name.endswith(".partial")]
     if server is not None:  # it tells the age of an object by its own clock, so what has no record is too young
         if len(server.keys("files")) < total:

@@ -124,11 +124,7 @@ def test_the_file_is_stored_as_it_was_sent(
     done = dcmtk("storescu", processes[1].port, proposed, write(tmp_path, data))
 
     assert done.returncode == 0, done.stderr
-    files = [
-        pydicom.dcmread(path)
-        for path in (Path(processes[1].log.parent) / "data" / "instances").rglob("*")
-        if path.is_file()
-    ]
+    files = [pydicom.dcmread(path) for path in (Path(processes[1].log.parent) / "data" / "instances").rglob("*.dcm")]
     [stored] = [dataset for dataset in files if dataset.SOPInstanceUID == uid]
     assert stored.file_meta.TransferSyntaxUID == syntax
     assert stored.PixelData == pydicom.dcmread(tmp_path / "file.dcm").PixelData
