@@ -10,7 +10,7 @@ from service.errors import Conflict, InvalidRequest, NotFound
 from service.storage import rows
 from service.storage.database import Database
 from service.storage.entries import require_entry
-from service.storage.tables import OPINIONS, PREDICTIONS, SUMMARIES
+from service.storage.tables import OPINIONS, PREDICTIONS
 
 Verdict = Literal["agree", "disagree"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -103,7 +103,7 @@ def _history(connection: sa.Connection, id: str) -> tuple[Opinion, ...]:
 
 
 def _positive(connection: sa.Connection, id: str, label: str) -> bool | None:
-    row = connection.execute(SUMMARIES.where(PREDICTIONS.c.id == id)).one()
+    row = connection.execute(rows.SUMMARIES.where(PREDICTIONS.c.id == id)).one()
     positive = {finding.label: finding.positive for finding in rows.from_json(row._mapping).evaluated}
     if label not in positive:
         raise NotFound(f"no such finding; the labels are {', '.join(positive)}", "unknown_finding")

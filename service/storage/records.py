@@ -13,7 +13,7 @@ from service.storage.database import Database
 from service.storage.migration import DEFAULT_RULE
 from service.storage.outbox import Order
 from service.storage.record import Identity, Record, Summary, check_id
-from service.storage.tables import INSTANCES, PREDICTIONS, SUMMARIES, WORKLIST
+from service.storage.tables import INSTANCES, PREDICTIONS, WORKLIST
 from service.triage.rule import Rule
 
 _BATCH = 500  # values in one query
@@ -159,7 +159,7 @@ class Records:
             The cursor is not one that this method returned.
         """
         key = sa.tuple_(PREDICTIONS.c.created, PREDICTIONS.c.id)
-        newest_first = SUMMARIES.order_by(PREDICTIONS.c.created.desc(), PREDICTIONS.c.id.desc()).limit(limit + 1)
+        newest_first = rows.SUMMARIES.order_by(PREDICTIONS.c.created.desc(), PREDICTIONS.c.id.desc()).limit(limit + 1)
         if cursor is not None:
             newest_first = newest_first.where(key < cursors.decode(cursor))
         with self.database.read() as connection:

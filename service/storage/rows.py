@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from service.artefact.card import LabelCodes
 from service.dicom.grid import Grid
 from service.storage.record import Record, Summary
-from service.storage.tables import INSTANCE_COLUMNS, SEARCHED
+from service.storage.tables import INSTANCES, MEASUREMENTS, PREDICTIONS, SEARCHED
 from service.triage.finding import Finding
 from service.triage.measurement import Measurement
 from service.triage.prediction import Network, Prediction, Timings
@@ -19,11 +19,40 @@ _LITTLE_ENDIAN = np.dtype("<f4")
 _WHOLE = (0.0, 0.0, 1.0, 1.0)  # `content` of records written before it was stored, when every canvas was stretched
 _UNDERSCORED = {"global": "global_"}
 
+_INSTANCE_COLUMNS = (
+    "study_instance_uid",
+    "series_instance_uid",
+    "sop_instance_uid",
+    "accession_number",
+    "attributes",
+    "display_sha256",
+    "identity_version",
+    "instance_file",
+    "instance_bytes",
+)
+_PREDICTION_COLUMNS = ("id", "artefact_sha256", "created", "priority", "margin", "body")
+_MAP_COLUMNS = ("map_height", "map_width", "heat_map", "class_maps")
+
+# Number of changes of a record's measurements: each was made once, and deleted once at most.
+_REVISION = (
+    sa.select(sa.func.count() + sa.func.count(MEASUREMENTS.c.deleted_at))
+    .where(MEASUREMENTS.c.prediction_id == PREDICTIONS.c.id)
+    .correlate(PREDICTIONS)
+    .scalar_subquery()
+    .label("revision")
+)
+SUMMARIES = sa.select(
+    *(INSTANCES.c[name] for name in _INSTANCE_COLUMNS),
+    *(PREDICTIONS.c[name] for name in _PREDICTION_COLUMNS),
+    _REVISION,
+).select_from(PREDICTIONS.join(INSTANCES))
+RECORDS = SUMMARIES.add_columns(*(PREDICTIONS.c[name] for name in _MAP_COLUMNS))
+
 
 def instance_values(record: Record) -> dict[str, Any]:
     """Return the columns of the table `instances`."""
     searched = {column: record.attributes.get(keyword, "") for column, keyword in SEARCHED.items()}
-    return {name: getattr(record, name) for name in INSTANCE_COLUMNS} | searched | {"received": record.created}
+    return {name: getattr(record, name) for name in _INSTANCE_COLUMNS} | searched | {"received": record.created}
 
 
 def prediction_values(record: Record, instance: int) -> dict[str, Any]:
@@ -126,7 +155,7 @@ def from_json(row: sa.RowMapping) -> Prediction:
 
 
 def _summary_values(row: sa.RowMapping) -> dict[str, Any]:
-    names = (*INSTANCE_COLUMNS, "id", "artefact_sha256", "created", "revision")
+    names = (*_INSTANCE_COLUMNS, "id", "artefact_sha256", "created", "revision")
     return {name: row[name] for name in names} | {"prediction": from_json(row)}
 
 

@@ -9,7 +9,7 @@ from service.storage import entries, measurements, rows
 from service.storage.changes import add_change
 from service.storage.outbox import Order, add_orders, insert_orders
 from service.storage.record import Identity, Record, Summary
-from service.storage.tables import INSTANCES, PREDICTIONS, RECORDS
+from service.storage.tables import INSTANCES, PREDICTIONS
 
 
 def save(connection: sa.Connection, record: Record, orders: Sequence[Order], backfilled: bool) -> Record:
@@ -25,7 +25,7 @@ def save(connection: sa.Connection, record: Record, orders: Sequence[Order], bac
         if insert(connection, record, instance):
             insert_orders(connection, record.id, orders)
             add_change(connection, "new", record.id, record.prediction.priority)
-        saved = rows.record(connection.execute(RECORDS.where(PREDICTIONS.c.id == record.id)).one()._mapping)
+        saved = rows.record(connection.execute(rows.RECORDS.where(PREDICTIONS.c.id == record.id)).one()._mapping)
     elif not backfilled:
         receive(connection, saved, orders)
     return saved
@@ -40,7 +40,7 @@ def receive(connection: sa.Connection, record: Summary, orders: Sequence[Order])
 
 def selected(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Record | None:
     """Return the record that meets a condition, if any."""
-    row = connection.execute(RECORDS.where(condition)).one_or_none()
+    row = connection.execute(rows.RECORDS.where(condition)).one_or_none()
     return None if row is None else rows.record(row._mapping, measurements.selected(connection, row.id))
 
 

@@ -10,7 +10,7 @@ from service.storage import rows
 from service.storage.criteria import Criterion, Like
 from service.storage.database import Database
 from service.storage.record import Summary
-from service.storage.tables import INSTANCES, PREDICTIONS, SEARCHED, SUMMARIES, name_start, study_day
+from service.storage.tables import INSTANCES, PREDICTIONS, SEARCHED, name_start, study_day
 
 _COLUMNS = {keyword: column for column, keyword in SEARCHED.items()} | {
     "StudyInstanceUID": "study_instance_uid",
@@ -50,7 +50,7 @@ class Studies:
 
 
 def _records(connection: sa.Connection, studies: Sequence[str]) -> tuple[tuple[Summary, ...], ...]:
-    matching = SUMMARIES.where(INSTANCES.c.study_instance_uid.in_(studies))
+    matching = rows.SUMMARIES.where(INSTANCES.c.study_instance_uid.in_(studies))
     by_study: dict[str, list[Summary]] = {study: [] for study in studies}
     for row in connection.execute(matching.order_by(PREDICTIONS.c.created, PREDICTIONS.c.id)):
         by_study[row.study_instance_uid].append(rows.summary(row._mapping))

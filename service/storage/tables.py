@@ -224,30 +224,3 @@ MEASUREMENTS = sa.Table(
     sa.Column("deleted_by", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Index(None, "prediction_id"),
 )
-
-INSTANCE_COLUMNS = (
-    "study_instance_uid",
-    "series_instance_uid",
-    "sop_instance_uid",
-    "accession_number",
-    "attributes",
-    "display_sha256",
-    "identity_version",
-    "instance_file",
-    "instance_bytes",
-)
-_PREDICTION_COLUMNS = ("id", "artefact_sha256", "created", "priority", "margin", "body")
-_MAP_COLUMNS = ("map_height", "map_width", "heat_map", "class_maps")
-
-# Number of changes of a record's measurements: each was made once, and deleted once at most.
-_REVISION = (
-    sa.select(sa.func.count() + sa.func.count(MEASUREMENTS.c.deleted_at))
-    .where(MEASUREMENTS.c.prediction_id == PREDICTIONS.c.id)
-    .correlate(PREDICTIONS)
-    .scalar_subquery()
-    .label("revision")
-)
-SUMMARIES = sa.select(
-    *(INSTANCES.c[name] for name in INSTANCE_COLUMNS), *(PREDICTIONS.c[name] for name in _PREDICTION_COLUMNS), _REVISION
-).select_from(PREDICTIONS.join(INSTANCES))
-RECORDS = SUMMARIES.add_columns(*(PREDICTIONS.c[name] for name in _MAP_COLUMNS))

@@ -14,12 +14,12 @@ from service.storage.filters import Filters
 from service.storage.order import SORTED_BY, URGENCY, Order, Place
 from service.storage.other_studies import OTHER_STUDIES
 from service.storage.record import Summary, check_id
-from service.storage.tables import PREDICTIONS, SUMMARIES, WORKLIST
+from service.storage.tables import PREDICTIONS, WORKLIST
 from service.triage.rule import PRIORITIES, Priority
 
 _MOST_URGENT_FIRST = Order()
 _ENTRIES = (
-    SUMMARIES.add_columns(
+    rows.SUMMARIES.add_columns(
         *(*URGENCY, WORKLIST.c.opened_at, WORKLIST.c.read_at, WORKLIST.c.read_by),
         *(*acknowledgement.COLUMNS, OTHER_STUDIES),
     )
