@@ -194,9 +194,11 @@ def kill_all(options: argparse.Namespace, folder: Path) -> str:
             _wait(destination, share * options.files, process)
             nodes.kill(victim)
         _wait(destination, 0.6 * options.files, process)
+        assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         before = sum(rows(destination).values())
+        assert before < options.files
         seconds(archive, destination, engine, 1)
     found = rows(destination)
     assert found == {1: options.files}, found

@@ -1,7 +1,7 @@
 """What a back-fill costs, from the figures of bench/RESULTS.md: `python -m bench.cost [--core-hour PRICE] [--check]`.
 
 The floor's milliseconds of one file, on one core of the machine that the page names, are added up. Prices are no
-measurement: they are options, and the defaults are what a core and a GPU cost an hour at the usual clouds' list prices.
+measurement: they are an option, whose default is what a core costs an hour at the usual clouds' list prices.
 `--check` runs `triage backfill` on this machine, and compares its rate with the sum.
 """
 

@@ -49,10 +49,10 @@ def rate(url: str, writers: int, seconds: float, backfilled: bool) -> float:
     ]
     for process in processes:
         process.start()
-    total = sum(counts.get() for _ in processes)
     for process in processes:
         process.join()
-    return total / seconds
+        assert process.exitcode == 0
+    return sum(counts.get() for _ in processes) / seconds
 
 
 def _save(

@@ -5,10 +5,11 @@ is done twice, because a node was lost, is written under the same name, or dropp
 """
 
 import asyncio
+import hashlib
 import logging
 import pickle
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from itertools import chain, islice
 from typing import Any
@@ -20,22 +21,21 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
 from service.artefact.file import load
-from service.backfill.delivery import Delivery
+from service.backfill.delivery import Delivery, check_stores
 from service.backfill.outcome import Outcome
 from service.backfill.parts import ROWS, Parts
-from service.backfill.reports import identified
 from service.backfill.table import Table
 from service.backfill.work import Progress, Work
-from service.errors import InferenceFailed, TriageError
+from service.errors import InferenceFailed, Overloaded, TriageError
 from service.inference.session import proven_session
 from service.prediction.decoder_settings import decoders
 from service.prediction.interpreter import Interpreter
-from service.prediction.jobs import Prepared
 from service.settings import Settings
 from service.telemetry import describe, log
 
 _READ_AT_ONCE = 32  # files of one call of a reader, whose canvases are in memory together
 _CORES_PER_NETWORK = 4  # the network takes a fifth of the time of an uncompressed file, and less of others
+_DELIVERERS = 8  # each holds two connections to the database, and a decoder process
 _DECODED_AT_ONCE = 2  # files, so that one is read while another is decoded
 
 Batch = dict[str, Any]
@@ -59,10 +59,13 @@ def run(work: Work, references: Iterator[str], progress: Progress, address: str 
     groups = _groups(references)
     if (first := next(groups, None)) is None:
         return
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    check_stores(work)  # where a message of one line can say what is wrong
+    # `local`: without an address, Ray would join a cluster of somebody else that it finds on this machine
+    ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     try:
         context = DataContext.get_current()
         context.enable_progress_bars = False
+        context.raise_original_map_exception = True
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         with redirect_stdout(sys.stderr):  # Ray prints what it has lost
             for counts in _pipeline(work, chain([first], groups)).iter_batches(batch_size=None):
@@ -85,6 +88,7 @@ def _pipeline(work: Work, groups: Iterator[list[str]]) -> ray.data.Dataset:
     has_gpu = work.settings.runtime.provider == "cuda"
     readers = ActorPoolStrategy(min_size=1, max_size=max(1, cores))
     networks = ActorPoolStrategy(min_size=1, max_size=max(1, gpus if has_gpu else cores // _CORES_PER_NETWORK))
+    deliverers = ActorPoolStrategy(min_size=1, max_size=min(max(1, cores), _DELIVERERS))
     files = ray.data.from_arrow_refs(blocks)
     read = files.map_batches(
         Reader, batch_size=_READ_AT_ONCE, compute=readers, fn_constructor_args=(work,), num_cpus=1, zero_copy_batch=True
@@ -100,7 +104,7 @@ def _pipeline(work: Work, groups: Iterator[list[str]]) -> ray.data.Dataset:
     )
     if work.delivers:
         predicted = predicted.map_batches(
-            Deliverer, batch_size=_READ_AT_ONCE, compute=readers, fn_constructor_args=(work,), num_cpus=0
+            Deliverer, batch_size=_READ_AT_ONCE, compute=deliverers, fn_constructor_args=(work,), num_cpus=0
         )
     writer = ActorPoolStrategy(size=1)
     return predicted.map_batches(Writer, batch_size=ROWS, compute=writer, fn_constructor_args=(work,), num_cpus=0)
@@ -122,30 +126,30 @@ class Reader:
     def __init__(self, work: Work) -> None:
         self._source, self._table, self._limit = work.opened(), work.table, work.settings.limits.max_file_bytes
         model = work.settings.model
-        self._rule = load(model.path, model.sha256).card.preprocessing
+        self._rule, self._delivers = load(model.path, model.sha256).card.preprocessing, work.delivers
         self._decoders, self._loop = decoders(one_decoder(work.settings)), asyncio.Runner()
 
     def __call__(self, batch: Batch) -> Batch:
         """Return each file with its canvas, or with its row if it was refused, or with neither."""
         read = self._loop.run(self._read([str(name) for name in batch["file"]]))
-        canvases = [each.canvas.tobytes() if isinstance(each, Prepared) else b"" for each in read]
-        headers = [pickle.dumps(each.header) if isinstance(each, Prepared) else b"" for each in read]
-        refused = [_packed(self._table, each) if isinstance(each, Outcome) else b"" for each in read]
-        return {"file": batch["file"], "canvas": canvases, "header": headers, "row": refused}
+        columns = ("canvas", "header", "digest", "row")
+        return {"file": batch["file"]} | dict(zip(columns, map(list, zip(*read, strict=True)), strict=True))
 
-    async def _read(self, names: list[str]) -> list[Prepared | Outcome]:
+    async def _read(self, names: list[str]) -> list[tuple[bytes, bytes, bytes, bytes]]:
         places = asyncio.Semaphore(_DECODED_AT_ONCE)
 
-        async def prepared(name: str) -> Prepared | Outcome:
+        async def prepared(name: str) -> tuple[bytes, bytes, bytes, bytes]:
             async with places:
                 try:
                     data = await asyncio.to_thread(self._source.read, name, self._limit)
-                    return await self._decoders.prepare(data, self._rule.canvas_size, self._rule.resize)
+                    image = await self._decoders.prepare(data, self._rule.canvas_size, self._rule.resize)
                 except Exception as error:  # one bad file does not stop the others
                     outcome = Outcome(name, error=error)
                     if outcome.stops:
                         raise
-                    return outcome
+                    return b"", b"", b"", _packed(self._table, outcome)
+            digest = hashlib.sha256(data).digest() if self._delivers else b""
+            return image.canvas.tobytes(), pickle.dumps(image.header), digest, b""
 
         return await asyncio.gather(*map(prepared, names))
 
@@ -154,7 +158,7 @@ class Network:
     """Predicts canvases, on a GPU if it was given one."""
 
     def __init__(self, work: Work) -> None:
-        self._interpreter, self._table = Interpreter(work.settings), work.table
+        self._interpreter, self._table, self._delivers = Interpreter(work.settings), work.table, work.delivers
         self._session = proven_session(self._interpreter.artefact, work.settings.runtime)
 
     def __call__(self, batch: Batch) -> Batch:
@@ -163,8 +167,8 @@ class Network:
         places = [place for place, canvas in enumerate(batch["canvas"]) if len(canvas)]
         for place, outcome in zip(places, self._predict(batch, places), strict=False):
             rows[place] = _packed(self._table, outcome)
-            records[place] = pickle.dumps(outcome.record)
-        return {"file": batch["file"], "row": rows, "record": records}
+            records[place] = pickle.dumps(outcome.record) if self._delivers else b""
+        return {"file": batch["file"], "digest": batch["digest"], "row": rows, "record": records}
 
     def _predict(self, batch: Batch, places: list[int]) -> Iterator[Outcome]:
         if not places:
@@ -179,7 +183,7 @@ class Network:
         for place, output in zip(places, outputs, strict=True):
             header = pickle.loads(batch["header"][place])  # noqa: S301 - from a reader of this cluster
             record = self._interpreter.record(header, output, header.timings_ms)
-            yield Outcome(str(batch["file"][place]), identified(record))
+            yield Outcome(str(batch["file"][place]), record)
 
 
 class Deliverer:
@@ -187,20 +191,25 @@ class Deliverer:
 
     def __init__(self, work: Work) -> None:
         self._source, self._table, self._limit = work.opened(), work.table, work.settings.limits.max_file_bytes
-        self._loop, cage = asyncio.Runner(), decoders(one_decoder(work.settings))
-        self._delivery = Delivery(work, cage)
+        self._loop, pool = asyncio.Runner(), decoders(one_decoder(work.settings))
+        self._delivery = Delivery(work, pool)
 
     def __call__(self, batch: Batch) -> Batch:
         """Return each file with its row, or with none if another attempt may give it one."""
-        predicted = zip(batch["file"], batch["row"], batch["record"], strict=True)
-        return {"file": batch["file"], "row": self._loop.run(self._rows(predicted))}
+        return {"file": batch["file"], "row": self._loop.run(self._rows(batch))}
 
-    async def _rows(self, predicted: Iterable[tuple[str, bytes, bytes]]) -> list[bytes]:
-        return [await self._row(str(name), bytes(record)) if record else bytes(row) for name, row, record in predicted]
+    async def _rows(self, batch: Batch) -> list[bytes]:
+        predicted = zip(batch["file"], batch["row"], batch["record"], batch["digest"], strict=True)
+        return [
+            await self._row(str(name), bytes(record), bytes(digest)) if record else bytes(row)
+            for name, row, record, digest in predicted
+        ]
 
-    async def _row(self, name: str, record: bytes) -> bytes:
+    async def _row(self, name: str, record: bytes, digest: bytes) -> bytes:
         try:
             data = await asyncio.to_thread(self._source.read, name, self._limit)
+            if hashlib.sha256(data).digest() != digest:
+                raise Overloaded("the file has changed since it was predicted", "file_changed")
             outcome = Outcome(name, await self._delivery.deliver(pickle.loads(record), data))  # noqa: S301
         except Exception as error:  # one bad file does not stop the others
             outcome = Outcome(name, error=error)

@@ -6,13 +6,14 @@ from contextlib import closing
 from functools import partial
 from typing import TypeVar
 
-from service.backfill.reports import send
+from service.backfill.outcome import UNDELIVERED
+from service.backfill.reports import identified, send
 from service.backfill.work import Work
-from service.errors import Overloaded
+from service.errors import InputError, Overloaded, StorageFull, TriageError
 from service.objects.kinds import Kind, Presentation
 from service.objects.render import render
 from service.prediction.decoders import Decoders
-from service.prediction.record_keeper import RecordKeeper, open_stores
+from service.prediction.record_keeper import RecordKeeper, identified_as, open_stores
 from service.storage.instance_store import instance_store
 from service.storage.record import Record
 from service.storage.records import Records
@@ -21,6 +22,7 @@ from service.telemetry import describe, log
 
 T = TypeVar("T")
 _PAUSES = (1.0, 5.0)  # seconds before another attempt
+OF_A_DECODER = ("decoder_unavailable", "rendering_timeout")  # codes of what may succeed with another file
 
 
 class Delivery:
@@ -51,25 +53,34 @@ class Delivery:
             self._keeper = RecordKeeper(self._records, self._instances, sha256, decoders.examine)
 
     async def deliver(self, record: Record, data: bytes) -> Record:
-        """Return the record that is stored for a file, or the one that was given; all that was asked for is done then.
+        """Return the record of a file under the id that it has from now on; all that was asked for is done then.
 
         Raises
         ------
+        InputError
+            As `RecordKeeper`: it is the file's own fault.
         Overloaded
-            Something was not done, however often it was tried.
-        Conflict, StorageFull
-            As `RecordKeeper`.
+            A report was not taken, or no decoder process was there, however often it was tried.
+        StorageFull
+        TriageError
+            `undelivered`: something fails that would fail for other files as well.
         """
         try:
-            if self._records is not None:
-                record = await _tried(partial(self._stored, record, data))
+            record = await self._kept(record, data)
             if self._report_to is not None:
                 make = partial(render, kind=Kind.SR, record=record, presentation=self._presentation)
                 report = await self._decoders.derive(data, make)
                 await _tried(partial(send, self._report_to, report))
+        except (InputError, StorageFull):
+            raise
         except Overloaded as error:
             log().warning("a predicted file was not delivered", **describe(error))
             raise
+        except Exception as error:
+            if isinstance(error, TriageError) and error.code == UNDELIVERED:
+                raise
+            reason = error.message if isinstance(error, TriageError) else type(error).__name__
+            raise TriageError(f"a predicted file was not delivered: {reason}", UNDELIVERED) from error
         return record
 
     def close(self) -> None:
@@ -78,13 +89,33 @@ class Delivery:
             self._records.close()
             self._instances.close()
 
+    async def _kept(self, record: Record, data: bytes) -> Record:
+        """Return the record as it is stored; if none are, under an id that follows from what it is of."""
+        if self._records is None:
+            return identified(record)
+        try:
+            return await _tried(partial(self._stored, record, data))
+        except Overloaded as error:
+            if error.code in OF_A_DECODER:
+                raise
+            raise TriageError(f"a predicted file was not stored: {error.message}", UNDELIVERED) from error
+
     async def _stored(self, record: Record, data: bytes) -> Record:
-        stored = await self._keeper.stored(record, data)
+        identity, stored = await self._keeper.find(record, data)
         if stored is not None:
             return stored
         with closing(await asyncio.to_thread(self._instances.receive)) as file:
             await asyncio.to_thread(file.write, [data])
-            return await self._keeper.keep(record, file, asyncio.to_thread(file.sync), backfilled=True)
+            synced = asyncio.to_thread(file.sync)
+            return await self._keeper.keep(identified_as(identity, record), file, synced, backfilled=True)
+
+
+def check_stores(work: Work) -> None:
+    """Open and close what records are stored in, if they are; raises as `Delivery`."""
+    if work.stores:
+        records, instances = Records(database_url(work.settings)), instance_store(work.settings.storage)
+        with closing(records), closing(instances):
+            open_stores(records, instances, work.settings)
 
 
 async def _tried(attempt: Callable[[], Awaitable[T]]) -> T:

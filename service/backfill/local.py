@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from functools import partial
 
 from service.backfill.delivery import Delivery
 from service.backfill.outcome import Outcome
 from service.backfill.parts import ROWS, Parts
-from service.backfill.reports import identified
 from service.backfill.table import Row
 from service.backfill.work import Progress, Source, Work
 from service.prediction.decoder_settings import decoder_count
@@ -35,8 +34,9 @@ async def run(work: Work, references: Iterator[str], progress: Progress) -> None
     part = _Part(work, progress)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_IN_WORK * workers + 1, "read"))
     async with predictor.running():
+        source = work.opened()
         delivery = await asyncio.to_thread(Delivery, work, predictor.decoders)
-        predict = partial(_outcome, predictor, delivery, work.opened())
+        predict = partial(_outcome, predictor, delivery, source)
         try:
             async with aclosing(in_order(predict, references, _IN_WORK * workers, _WAITING * workers)) as outcomes:
                 async for outcome in outcomes:
@@ -44,8 +44,8 @@ async def run(work: Work, references: Iterator[str], progress: Progress) -> None
                         raise outcome.stops
                     await part.add(outcome)
         finally:
-            part.keep()
-            delivery.close()
+            with closing(delivery):
+                part.keep()
 
 
 class _Part:
@@ -76,7 +76,7 @@ class _Part:
 async def _outcome(predictor: Predictor, delivery: Delivery, source: Source, name: str) -> Outcome:
     try:
         data = await asyncio.to_thread(source.read, name, predictor.max_file_bytes)
-        record = identified(await predictor.infer(await predictor.prepare(data)))
+        record = await predictor.infer(await predictor.prepare(data))
         return Outcome(name, await delivery.deliver(record, data))
     except Exception as error:  # one bad file does not stop the others
         return Outcome(name, error=error)

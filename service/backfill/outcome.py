@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from service.errors import InferenceFailed, Overloaded, StorageFull
+from service.errors import InferenceFailed, Overloaded, StartupError, StorageFull, TriageError
 from service.storage.record import Record
 
-SOURCE_UNAVAILABLE = "source_unavailable"
+SOURCE_UNAVAILABLE, UNDELIVERED = "source_unavailable", "undelivered"
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,15 @@ class Outcome:
 
     @property
     def is_final(self) -> bool:
-        """Whether it is the file's own: not the fault of a process, the network or a storage."""
-        return not isinstance(self.error, Overloaded | InferenceFailed | StorageFull)
+        """Whether it is the file's own: not the fault of a process, the network, a storage or the settings."""
+        return not (self.stops or isinstance(self.error, Overloaded | InferenceFailed))
 
     @property
-    def stops(self) -> Overloaded | StorageFull | None:
-        """The error after which other files make no sense: the source no longer answers, or the storage is full."""
+    def stops(self) -> TriageError | None:
+        """The error after which other files make no sense, such as that of a source that no longer answers."""
         match self.error:
-            case Overloaded(code=code) if code == SOURCE_UNAVAILABLE:
+            case TriageError(code=code) if code in (SOURCE_UNAVAILABLE, UNDELIVERED):
                 return self.error
-            case StorageFull():
+            case StorageFull() | StartupError():
                 return self.error
         return None

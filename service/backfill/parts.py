@@ -155,7 +155,7 @@ class Parts:
                 found, expected = file.schema_arrow, self._table.schema
                 if not found.equals(expected) or found.metadata != expected.metadata:
                     raise ConfigurationError(
-                        f"{self.name}: {name} has results of another artefact, or other columns; choose another "
+                        f"{self.name}: {name} has results of another artefact or of other options; choose another "
                         "destination",
                         "other_results",
                     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from service.destinations import Destination
 from service.errors import ConfigurationError, Overloaded
 from service.sending import dicom_web
+from service.sending.authorization import authorization
 from service.sending.failure import SendingFailed
 from service.settings import Settings
 from service.storage.record import Record
@@ -20,13 +21,14 @@ def destination_of(settings: Settings, name: str) -> Destination:
     Raises
     ------
     ConfigurationError
-        There is none of this name, or it takes no DICOM objects.
+        There is none of this name, it takes no DICOM objects, or a file that it names cannot be read.
     """
     destination = settings.sending.named(name)
     if destination is None or not destination.takes_dicom:
         raise ConfigurationError(
             f"--report-to {name}: expected the name of a DICOMweb or DIMSE destination of TRIAGE_SENDING__DESTINATIONS"
         )
+    authorization(destination)  # before the first file, and not after it
     return destination
 
 

@@ -47,12 +47,15 @@ class Table:
         Key of the hashes that stand for names of files and for UIDs; without one, they stand for themselves.
     has_places
         Whether the box is shown.
+    delivered
+        What else was done with each predicted file, in words.
     """
 
     labels: tuple[str, ...]
     artefact_sha256: str
     key: bytes | None = None
     has_places: bool = True
+    delivered: str = "nothing"
 
     @property
     def schema(self) -> pa.Schema:
@@ -62,6 +65,7 @@ class Table:
             "notice": NOTICE,
             "artefact_sha256": self.artefact_sha256,
             "names": "hashed" if self.key else "plain",
+            "delivered": self.delivered,
         }
         return pa.schema(_COLUMNS | probabilities | {"artefact_sha256": _TEXT}, metadata=metadata)
 

@@ -90,11 +90,13 @@ def backfill(  # noqa: PLR0913 - options
     loaded = settings.load()
     artefact = load(loaded.model.path, loaded.model.sha256)
     model = loaded.model.model_copy(update={"sha256": artefact.sha256})  # a node that has another one must not start
-    loaded = loaded.model_copy(update={"model": model})
+    storage = loaded.storage.model_copy(update={"folder": loaded.storage.folder.resolve()})  # the same for each process
+    loaded = loaded.model_copy(update={"model": model, "storage": storage})
     has_places = Presentation(loaded.triage.presentation) is Presentation.FULL
     key = _key(loaded.storage.folder) if hash_names else None
-    authorization = header_value(authorization_file) if authorization_file else ""
-    table = Table(artefact.card.labels, artefact.sha256, key, has_places)
+    authorization = header_value(authorization_file, "--authorization-file: ") if authorization_file else ""
+    done = [*(["stored"] if store else []), *([f"reported to {report_to}"] if report_to else [])]
+    table = Table(artefact.card.labels, artefact.sha256, key, has_places, " and ".join(done) or "nothing")
     reports = destination_of(loaded, report_to) if report_to else None
     work, progress = Work(loaded, source, destination, table, authorization, reports, store), Progress()
     parts, opened = Parts(destination, table), work.opened()

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
-from service.dicom.radiograph import Header, shows_the_same
+from service.dicom.radiograph import IDENTITY_VERSION, Header, shows_the_same
 from service.errors import Conflict, MalformedDicom, NotFound, TooLarge, UnsupportedEncoding
 from service.prediction.decoders import File
 from service.storage.instance_store import InstanceStore, in_thread
@@ -14,10 +13,15 @@ from service.storage.records import Records
 Examine = Callable[[File, Callable[..., bool], File], Awaitable[bool]]  # `Decoders.examine`
 
 
+def own_identity(image: Header | Summary) -> Identity:
+    """Return the identity that an image has by today's rule."""
+    return Identity(image.sop_instance_uid, image.display_sha256, IDENTITY_VERSION)
+
+
 async def stored_identity(
-    identity: Identity, file: File, records: Records, instances: InstanceStore, examine: Examine
+    image: Header | Summary, stored: Summary, file: File, stores: tuple[Records, InstanceStore], examine: Examine
 ) -> Identity:
-    """Return the identity under which an image is stored, or its own if it is not.
+    """Return the identity under which an image is stored.
 
     Where hash or version differ, the display values of the file and of the stored one are compared: the same image may
     be written in another way, and hashes of two versions say nothing of each other. The stored instance is then brought
@@ -28,10 +32,10 @@ async def stored_identity(
     Conflict
         The stored file has other display values, or it is gone or cannot be read: nothing shows that it is the same.
     """
-    found = await asyncio.to_thread(records.stored, identity.sop_instance_uid)
-    if found is None or found[0] == identity:
+    identity, found = own_identity(image), Identity.of(stored)
+    if found == identity:
         return identity
-    stored, name = found
+    (records, instances), name = stores, stored.instance_file
     try:
         path = instances.path(name)
         other = await in_thread(instances, instances.get, name) if path is None else path
@@ -40,8 +44,8 @@ async def stored_identity(
         raise Conflict("(0008,0018) SOPInstanceUID is already stored, with a file that cannot be compared") from None
     if not same:
         raise Conflict("(0008,0018) SOPInstanceUID is already stored with other display values")
-    if stored.version == identity.version:
-        return replace(identity, display_sha256=stored.display_sha256)
+    if found.version == identity.version:
+        return found
     await asyncio.to_thread(records.renew, name, identity)
     return identity
 

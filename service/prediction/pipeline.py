@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from service.errors import Conflict, Overloaded, StartupError, TriageError, about
 from service.prediction.admission import Arrivals, Places
 from service.prediction.predictor import Predictor
-from service.prediction.record_keeper import RecordKeeper, open_stores
+from service.prediction.record_keeper import RecordKeeper, identified_as, open_stores
 from service.prediction.storage_probe import StorageProbe
 from service.prediction.stored import StoredPredictions
 from service.settings import Settings
@@ -186,13 +186,13 @@ class Pipeline:
                 raise Conflict("(0020,000D) StudyInstanceUID does not match the study in the URL", "study_mismatch")
             if instance not in (None, header.sop_instance_uid):
                 raise Conflict("(0008,0018) SOPInstanceUID does not match the one announced", "instance_mismatch")
-            existing = await self._keeper.stored(header, file.partial)
+            identity, existing = await self._keeper.find(header, file.partial)
             if existing is None:
-                record = await self.predictor.infer(prepared)
+                record = identified_as(identity, await self.predictor.infer(prepared))
                 record = await self._keeper.keep(record, file, synced, self._orders(record.prediction.priority))
             else:
                 record = existing
-                await asyncio.to_thread(self._records.receive, record, self._orders(record.prediction.priority))
+                await asyncio.to_thread(self._records.arrive, record, self._orders(record.prediction.priority))
         known, spent = existing is not None, vars(record.prediction.timings_ms)
         log().info("predicted", id=record.id, sop_instance_uid=header.sop_instance_uid, known=known, timings_ms=spent)
         return record

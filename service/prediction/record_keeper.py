@@ -5,11 +5,11 @@ import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 
-from service.dicom.radiograph import IDENTITY_VERSION, Header
+from service.dicom.radiograph import Header
 from service.errors import Conflict, Overloaded, TriageError
 from service.prediction.counted import count
 from service.prediction.decoders import File
-from service.prediction.identity import Examine, check_patient_and_study, stored_identity
+from service.prediction.identity import Examine, check_patient_and_study, own_identity, stored_identity
 from service.settings import Settings
 from service.storage.incoming import Incoming
 from service.storage.instance_store import InstanceStore, in_thread
@@ -34,6 +34,11 @@ def open_stores(records: Records, instances: InstanceStore, settings: Settings) 
     instances.claim(database_id(records.database))
 
 
+def identified_as(identity: Identity, record: Record) -> Record:
+    """Return a record under the identity that its instance has in the database."""
+    return replace(record, display_sha256=identity.display_sha256, identity_version=identity.version)
+
+
 class RecordKeeper:
     """Stores records with their files.
 
@@ -51,8 +56,8 @@ class RecordKeeper:
         self._records, self._instances = records, instances
         self._artefact_sha256, self._examine = artefact_sha256, examine
 
-    async def stored(self, image: Header | Summary, file: File) -> Record | None:
-        """Return the record of an image, or None if it has none yet.
+    async def find(self, image: Header | Summary, file: File) -> tuple[Identity, Record | None]:
+        """Return the identity of an image for `keep`, and its record of the artefact if there is one already.
 
         Raises
         ------
@@ -60,12 +65,13 @@ class RecordKeeper:
             Its UID is stored with other display values; `identity_conflict`: under another study or patient.
         Overloaded
         """
-        identity = Identity(image.sop_instance_uid, image.display_sha256, IDENTITY_VERSION)
-        identity = await stored_identity(identity, file, self._records, self._instances, self._examine)
-        record = await asyncio.to_thread(self._records.find, identity, self._artefact_sha256)
-        if record is not None:
-            check_patient_and_study(record, image)
-        return record
+        stored = await asyncio.to_thread(self._records.stored, image.sop_instance_uid)
+        if stored is None:
+            return own_identity(image), None
+        stores = self._records, self._instances
+        identity = await stored_identity(image, stored, file, stores, self._examine)
+        check_patient_and_study(stored, image)
+        return identity, await asyncio.to_thread(self._records.find, identity, self._artefact_sha256)
 
     async def keep(
         self,

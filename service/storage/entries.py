@@ -1,15 +1,16 @@
 """Entries of the worklist in its table: written with each record; the newest one of an instance is on the list."""
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from service.errors import NotFound
 from service.storage.record import Summary, check_id
-from service.storage.tables import INSTANCES, WORKLIST
+from service.storage.tables import INSTANCES, PREDICTIONS, WORKLIST
 from service.triage.rule import PRIORITIES
 
-BACKFILL = "back-fill"  # who has read what a back-fill has added
+BACKFILL = "back-fill"  # stands where the name of a reader stands, for records that a back-fill has added
 _NO_MARGIN = 1e300  # urgency without a margin: sorts after every entry that has one
 _LONGEST = 64  # characters of a text that is sorted by, so that cursors are short
 
@@ -41,15 +42,22 @@ def insert_backfilled(connection: sa.Connection, record: Summary, instance: int)
     return unread
 
 
-def take_up(connection: sa.Connection, id: str) -> bool:
-    """Mark the entry of a record that a back-fill has added as received now, and unread; return whether it was one.
+def arrive(connection: sa.Connection, id: str, instance: int, now: datetime) -> bool:
+    """Give a record that a back-fill has added the time of its arrival; return whether a back-fill has added it.
 
-    Who has read it since has read it: the mark stays.
+    It is unread then, and stands on the list for its instance, which must be locked. A mark that a reader has set since
+    stays.
     """
-    backfilled = (WORKLIST.c.prediction_id == id) & WORKLIST.c.backfilled.is_(True)
+    entry = (WORKLIST.c.prediction_id == id) & WORKLIST.c.backfilled.is_(True)
     unread = {"unread": True, "read_at": None, "read_by": ""}
-    connection.execute(sa.update(WORKLIST).where(backfilled, WORKLIST.c.read_by == BACKFILL).values(unread))
-    return connection.execute(sa.update(WORKLIST).where(backfilled).values(backfilled=False)).rowcount > 0
+    connection.execute(sa.update(WORKLIST).where(entry, WORKLIST.c.read_by == BACKFILL).values(unread))
+    arrived = sa.update(WORKLIST).where(entry).values(backfilled=False, created=now)
+    if not connection.execute(arrived).rowcount:
+        return False
+    connection.execute(sa.update(PREDICTIONS).where(PREDICTIONS.c.id == id).values(created=now))
+    connection.execute(sa.update(INSTANCES).where(INSTANCES.c.id == instance).values(received=now))
+    list_newest(connection, instance)
+    return True
 
 
 def entry_values(record: Summary, instance: int) -> dict[str, Any]:

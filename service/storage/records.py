@@ -62,7 +62,7 @@ class Records:
     def save(self, record: Record, orders: Sequence[Order] = (), backfilled: bool = False) -> Record:
         """Commit a record, and return the record under its key: this one, or the one that was stored before.
 
-        Orders are added to the outbox in the same transaction, if the record is new, or was of a back-fill before.
+        Orders are added to the outbox in the same transaction, if the record is new or a back-fill has added it.
 
         If the instance was stored before, the returned record names its file, and the caller deletes its own:
         `if saved.instance_file != record.instance_file: instances.delete(record.instance_file)`.
@@ -101,23 +101,21 @@ class Records:
             instance = saving.instance_of(connection, identity)
             return None if instance is None else saving.existing(connection, instance, artefact_sha256)
 
-    def receive(self, record: Summary, orders: Sequence[Order]) -> None:
+    def arrive(self, record: Summary, orders: Sequence[Order]) -> None:
         """Put a stored record, whose radiograph has arrived, on the list as unread if a back-fill has added it."""
         of_backfill = sa.select(WORKLIST.c.backfilled).where(WORKLIST.c.prediction_id == record.id)
         with self.database.read() as connection:
             backfilled = connection.scalar(of_backfill)
         if backfilled:
             with self.database.write() as connection:
-                saving.receive(connection, record, orders)
+                saving.arrive(connection, record, orders)
 
-    def stored(self, sop_instance_uid: str) -> tuple[Identity, str] | None:
-        """Return the identity of a stored instance, and its file; None if it is not stored."""
-        columns = (INSTANCES.c.display_sha256, INSTANCES.c.identity_version, INSTANCES.c.instance_file)
+    def stored(self, sop_instance_uid: str) -> Summary | None:
+        """Return a record of an instance, whatever its artefact; None if the instance is not stored."""
+        of_instance = rows.SUMMARIES.where(INSTANCES.c.sop_instance_uid == sop_instance_uid).limit(1)
         with self.database.read() as connection:
-            row = connection.execute(
-                sa.select(*columns).where(INSTANCES.c.sop_instance_uid == sop_instance_uid)
-            ).one_or_none()
-        return row and (Identity(sop_instance_uid, row.display_sha256, row.identity_version), row.instance_file)
+            row = connection.execute(of_instance).one_or_none()
+        return None if row is None else rows.summary(row._mapping)
 
     def renew(self, instance_file: str, identity: Identity) -> None:
         """Store the hash of a file under today's version of the identity rule.

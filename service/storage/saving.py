@@ -1,6 +1,7 @@
 """The statements of one transaction that reads or saves a record."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -27,13 +28,17 @@ def save(connection: sa.Connection, record: Record, orders: Sequence[Order], bac
             add_change(connection, "new", record.id, record.prediction.priority)
         saved = rows.record(connection.execute(rows.RECORDS.where(PREDICTIONS.c.id == record.id)).one()._mapping)
     elif not backfilled:
-        receive(connection, saved, orders)
+        arrive(connection, saved, orders)
     return saved
 
 
-def receive(connection: sa.Connection, record: Summary, orders: Sequence[Order]) -> None:
+def arrive(connection: sa.Connection, record: Summary, orders: Sequence[Order]) -> None:
     """Make a record that a back-fill has added one that readers wait for; others stay as they are."""
-    if entries.take_up(connection, record.id):
+    instance = connection.scalar(sa.select(PREDICTIONS.c.instance_id).where(PREDICTIONS.c.id == record.id))
+    if instance is None:  # deleted meanwhile
+        return
+    entries.lock_instance(connection, instance)
+    if entries.arrive(connection, record.id, instance, datetime.now(UTC)):
         add_orders(connection, record.id, orders)
         add_change(connection, "new", record.id, record.prediction.priority)
 

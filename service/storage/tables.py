@@ -125,7 +125,7 @@ WORKLIST = sa.Table(
     sa.Column("read_by", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("acknowledged_at", Utc),
     sa.Column("acknowledged_by", sa.Text, nullable=False, server_default=sa.text("''")),
-    sa.Column("backfilled", sa.Boolean, nullable=False, server_default=sa.false()),  # and never received
+    sa.Column("backfilled", sa.Boolean, nullable=False, server_default=sa.false()),  # and has not arrived since
     sa.Index(None, "instance_id"),
     sa.Index("ix_worklist_urgency", *_LISTED, "rank", "urgency", *_LAST),
     sa.Index("ix_worklist_received", *_LISTED, "rank", *_LAST),

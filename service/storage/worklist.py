@@ -10,6 +10,7 @@ from service.errors import NotFound
 from service.storage import acknowledgement, rows
 from service.storage.changes import add_change
 from service.storage.database import Database
+from service.storage.entries import BACKFILL
 from service.storage.filters import Filters
 from service.storage.order import SORTED_BY, URGENCY, Order, Place
 from service.storage.other_studies import OTHER_STUDIES
@@ -155,7 +156,9 @@ class Worklist:
         return opened
 
     def mark(self, id: str, read: bool, by: str) -> Entry:
-        """Mark a record as read by a reader, or as unread. Marking a read record again changes nothing.
+        """Mark a record as read by a reader, or as unread. The same again changes nothing.
+
+        A reader's mark replaces that of a back-fill.
 
         A read mark also acknowledges the result; the acknowledgement stays when the mark is removed.
 
@@ -166,7 +169,8 @@ class Worklist:
         check_id(id)
         now = datetime.now(UTC)
         values: dict[str, Any] = {"unread": not read, "read_at": now if read else None}
-        update = sa.update(WORKLIST).where(WORKLIST.c.prediction_id == id, WORKLIST.c.unread.is_(read))
+        differs = WORKLIST.c.unread.is_(read) | ((WORKLIST.c.read_by == BACKFILL) & sa.literal(read))
+        update = sa.update(WORKLIST).where(WORKLIST.c.prediction_id == id, differs)
         with self._database.write() as connection:
             if read:
                 acknowledgement.acknowledge(connection, id, by, now)

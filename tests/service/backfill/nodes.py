@@ -13,6 +13,8 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 from ray.cluster_utils import Cluster
 
+from bench.processes import tree
+
 STORE_BYTES = 150 * 2**20
 
 
@@ -38,16 +40,16 @@ def say(line: str) -> None:
 
 
 def _workers() -> list[int]:
-    """Return the processes of Ray's actors, as they name themselves."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if command.startswith(b"ray::MapWorker"):
-            found.append(int(folder.name))
-    return found
+    """Return the processes of the cluster's actors, as they name themselves."""
+    return [number for number in tree(os.getpid()) if command(number).startswith(b"ray::MapWorker")]
+
+
+def command(number: int) -> bytes:
+    """Return the command of a process, empty if it has ended."""
+    try:
+        return (Path("/proc") / str(number) / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 if __name__ == "__main__":

@@ -1,20 +1,23 @@
 """What a back-fill does with a predicted file: it stores the record, and sends the report."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 from pydicom import dcmread
 
 from service.backfill import delivery, reports
 from service.backfill.delivery import Delivery
+from service.backfill.outcome import Outcome
 from service.backfill.table import Table
 from service.backfill.work import Work
 from service.destinations import Destination
-from service.errors import Conflict, Overloaded
+from service.errors import Conflict, Overloaded, TriageError
 from service.prediction.decoder_settings import decoders
 from service.prediction.decoders import Decoders
 from service.settings import Settings, Storage
@@ -92,19 +95,35 @@ def test_the_same_uid_with_other_values_is_a_conflict(settings: Settings, pool: 
 def test_the_report_is_that_of_the_record_which_was_there_before(
     settings: Settings, pool: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = unsaved(DATA, pool)
-    asyncio.run(Delivery(work(settings, stores=True), pool).deliver(replace(made, id="f" * 32), DATA))
-    sent: list[bytes] = []
+    made, sent = unsaved(DATA, pool), list[bytes]()
 
     async def send(_: Destination, report: bytes) -> None:
         sent.append(report)
 
     monkeypatch.setattr(delivery, "send", send)
-    asyncio.run(Delivery(work(settings, PACS, stores=True), pool).deliver(made, DATA))
-    asyncio.run(Delivery(work(settings, PACS), pool).deliver(replace(made, id="f" * 32), DATA))
-    asyncio.run(Delivery(work(settings, PACS), pool).deliver(made, DATA))
+    for stores in (True, True, False, False):  # each by another run, whose predictions have ids of their own
+        deliverer = Delivery(work(settings, PACS, stores=stores), pool)
+        asyncio.run(deliverer.deliver(replace(made, id=token_hex(16)), DATA))
+        deliverer.close()
     uids = [dcmread(BytesIO(report)).SOPInstanceUID for report in sent]
-    assert uids[0] == uids[1] != uids[2]
+    assert uids[0] == uids[1] != uids[2] == uids[3]
+
+
+def test_what_would_fail_for_every_file_ends_the_run(settings: Settings, pool: Decoders) -> None:
+    secret = settings.storage.folder / "token"
+    unreadable = Destination(name="pacs", url="http://127.0.0.1:9/dicom-web", bearer_token_file=secret)
+    with pytest.raises(TriageError, match="not delivered: destination pacs") as caught:
+        asyncio.run(Delivery(work(settings, unreadable), pool).deliver(unsaved(DATA, pool), DATA))
+    assert Outcome("a", error=caught.value).stops
+
+    deliverer = Delivery(work(settings, stores=True), pool)
+    deliverer.close()  # as if the database had gone
+    with sqlite3.connect(settings.storage.folder / "triage.sqlite") as connection:
+        connection.execute("DROP TABLE predictions")
+    with pytest.raises(TriageError, match="not stored: the database does not answer") as caught:
+        asyncio.run(deliverer.deliver(unsaved(DATA, pool), DATA))
+    connection.close()
+    assert Outcome("a", error=caught.value).stops
 
 
 @pytest.mark.parametrize(("failures", "taken"), [(0, True), (2, True), (3, False)])

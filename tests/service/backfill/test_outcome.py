@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.backfill.outcome import SOURCE_UNAVAILABLE, Outcome
-from service.errors import Conflict, InferenceFailed, Overloaded, StorageFull
+from service.backfill.outcome import SOURCE_UNAVAILABLE, UNDELIVERED, Outcome
+from service.errors import ConfigurationError, Conflict, InferenceFailed, Overloaded, StorageFull, TriageError
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,8 @@ from service.errors import Conflict, InferenceFailed, Overloaded, StorageFull
         (InferenceFailed("no memory"), False, False),
         (Overloaded("no answer", SOURCE_UNAVAILABLE), False, True),
         (StorageFull("the disk is full"), False, True),
+        (ConfigurationError("a file is gone"), False, True),
+        (TriageError("the database has no table", UNDELIVERED), False, True),
     ],
 )
 def test_only_what_is_the_files_own_is_final(error: Exception | None, is_final: bool, stops: bool) -> None:

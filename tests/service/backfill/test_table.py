@@ -53,7 +53,12 @@ def test_the_box_is_left_out_where_places_are_not_shown() -> None:
 
 def test_the_schema_says_what_holds_of_all_rows() -> None:
     metadata = Table(LABELS, "a" * 64, KEY).schema.metadata
-    assert metadata == {b"notice": NOTICE.encode(), b"artefact_sha256": b"a" * 64, b"names": b"hashed"}
+    assert metadata == {
+        b"notice": NOTICE.encode(),
+        b"artefact_sha256": b"a" * 64,
+        b"names": b"hashed",
+        b"delivered": b"nothing",
+    }
 
 
 @pytest.mark.parametrize(

@@ -399,11 +399,11 @@ def test_a_file_that_was_swept_while_the_process_was_suspended_is_not_acknowledg
     data, before = file("2.25.77", seed=77), harness.files()
     save = Records.save
 
-    def save_late(records: Records, record: Record, orders: Sequence[Order]) -> Record:
+    def save_late(records: Records, record: Record, orders: Sequence[Order], backfilled: bool) -> Record:
         monkeypatch.setattr(Incoming, "age", 7200.0, raising=False)
         if swept:
             (harness.folder / "instances" / record.instance_file[:2] / record.instance_file).unlink()
-        return save(records, record, orders)
+        return save(records, record, orders, backfilled)
 
     with monkeypatch.context() as patched:
         patched.setattr(Records, "save", save_late)
@@ -504,3 +504,13 @@ def test_decoders_that_cannot_start_are_a_configuration_error(
 
         assert isinstance(harness.pipeline.failure, ConfigurationError)
         assert "TRIAGE_LIMITS__DECODE_MEMORY_BYTES" in harness.pipeline.failure.message
+
+
+def test_another_patients_file_is_refused_by_a_newer_artefact_too(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.do(lambda: harness.predict(file("2.25.991", PatientID="1")))
+    monkeypatch.setattr(harness.pipeline._keeper, "_artefact_sha256", "b" * 64)
+    with pytest.raises(Conflict) as caught:
+        harness.do(lambda: harness.predict(file("2.25.991", PatientID="2")))
+    assert caught.value.code == "identity_conflict"

@@ -1,9 +1,12 @@
 """Records of old radiographs, which a back-fill adds, beside those that readers wait for."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from service.storage import saving
 from service.storage.changes import Changes
 from service.storage.entries import BACKFILL
 from service.storage.filters import Filters
@@ -11,7 +14,7 @@ from service.storage.outbox import Order, Outbox
 from service.storage.record import Record
 from service.storage.records import Records
 from service.storage.worklist import Entry, Worklist
-from tests.service.storage.conftest import Make
+from tests.service.storage.conftest import Make, on_postgresql
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SR = Order("pacs", "sr")
@@ -44,7 +47,7 @@ def test_it_waits_for_readers_once_it_arrives(found_first: bool, records: Record
     saved = records.save(make(), backfilled=True)
     for _ in range(2):
         if found_first:
-            records.receive(saved, [SR])
+            records.arrive(saved, [SR])
         else:  # the service looked for it before the back-fill had saved it
             assert records.save(make(), [SR]).id == saved.id
 
@@ -53,12 +56,44 @@ def test_it_waits_for_readers_once_it_arrives(found_first: bool, records: Record
     assert orders(records, saved) == ["pacs"]
 
 
-def test_what_a_reader_has_read_since_stays_read(records: Records, make: Make) -> None:
-    saved, worklist = records.save(make(), backfilled=True), Worklist(records.database)
-    worklist.mark(saved.id, False, "")
-    worklist.mark(saved.id, True, "Ann")
+def test_it_has_the_time_of_its_arrival(records: Records, make: Make) -> None:
+    saved = records.save(make(created=NOON), backfilled=True)
+    before = datetime.now(UTC)
+    records.arrive(saved, [])
 
-    records.receive(saved, [SR])
+    [entry] = entries(records)
+    assert before <= entry.record.created <= datetime.now(UTC)  # so it is not purged as an old one, and waits from now
+    assert records.get(saved.id).created == entry.record.created
+    assert Worklist(records.database).counts(Filters()).oldest_stat == entry.record.created
+
+
+@on_postgresql
+def test_a_back_fill_by_a_newer_artefact_waits_for_an_arrival(records: Records, make: Make) -> None:
+    first = records.save(make(created=NOON), backfilled=True)
+    with ThreadPoolExecutor(1) as pool:
+        with records.database.write() as connection:
+            saving.arrive(connection, first, [])
+            newer = make(created=datetime.now(UTC) + timedelta(hours=1), artefact_sha256="b" * 64)
+            second = pool.submit(records.save, newer, (), True)
+            time.sleep(0.3)  # it looks whether the entry is read only once the arrival is committed
+            assert not second.done()
+        assert marks(records) == [(second.result(30).id, True, "")]
+
+
+def test_it_takes_the_place_of_what_a_back_fill_by_a_newer_artefact_has_added(records: Records, make: Make) -> None:
+    first = records.save(make(created=NOON), backfilled=True)
+    records.save(make(created=NOON + timedelta(hours=1), artefact_sha256="b" * 64), backfilled=True)
+    records.arrive(first, [])
+
+    assert marks(records) == [(first.id, True, "")]
+
+
+def test_what_a_reader_has_read_since_stays_read(records: Records, make: Make) -> None:
+    saved = records.save(make(), backfilled=True)
+    Worklist(records.database).mark(saved.id, True, "Ann")
+    assert marks(records) == [(saved.id, False, "Ann")]
+
+    records.arrive(saved, [SR])
     assert marks(records) == [(saved.id, False, "Ann")]
 
 
@@ -66,7 +101,7 @@ def test_an_object_that_was_sent_before_is_sent_again_when_it_arrives(records: R
     saved, outbox = records.save(make(), backfilled=True), Outbox(records.database)
     outbox.add(saved.id, [SR])
 
-    records.receive(saved, [SR])
+    records.arrive(saved, [SR])
     assert orders(records, saved) == ["pacs"]
 
 
