@@ -20,6 +20,6 @@ def test_what_a_program_prints_replaces_what_it_printed_before(tmp_path: Path, m
     monkeypatch.setattr(scale, "run", lambda words: f"ran {' '.join(words)}")
     scale.main(["cost"], page)
     text = page.read_text()
-    assert "\nran cost\n" in text
+    assert "\nran cost --check\n" in text
     assert "old" not in text
     assert (text[:6], text[-6:]) == ("above\n", "below\n")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 from email import message_from_bytes
 from email.policy import HTTP
@@ -13,8 +14,13 @@ import ray
 from pydicom import dcmread
 
 from bench import backfill
+from service.backfill.cluster import Deliverer
+from service.backfill.table import Table
+from service.backfill.work import Work
+from service.settings import Settings, Storage
 from tests.factories import dicom_bytes, noise
 from tests.service.conftest import Run
+from tests.service.records import record
 from tests.service.stub import Stub, stub
 
 
@@ -67,6 +73,16 @@ def test_ray_sends_each_report_once_under_the_uids_of_the_local_engine(artefact:
 
     assert sent["ray"] == sent["local"]
     assert [read for read, _ in sent["ray"]] == [f"2.25.{number}" for number in range(1, 4)]
+
+
+def test_a_file_that_has_changed_since_it_was_predicted_is_not_delivered(tmp_path: Path) -> None:
+    folder, settings = archive(tmp_path, 1), Settings(storage=Storage(folder=tmp_path / "data"))
+    work = Work(settings, str(folder), str(tmp_path / "table"), Table(("Mass",), "a" * 64), stores=True)
+    deliver, made = Deliverer(work), pickle.dumps(record())
+    batch = {"file": ["1.dcm"], "row": [b"row"], "record": [made], "digest": [bytes(32)]}
+
+    assert deliver(batch)["row"] == [b""]
+    assert not list((tmp_path / "data").rglob("*.dcm"))
 
 
 def archive(folder: Path, count: int) -> Path:

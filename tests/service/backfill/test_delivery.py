@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from secrets import token_hex
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 
@@ -81,6 +82,22 @@ def test_a_record_is_stored_once_with_its_file(settings: Settings, pool: Decoder
     assert (entry.record.id, entry.read_at is None) == (made.id, False)
     [file] = (settings.storage.folder / "instances").rglob("*.dcm*")
     assert (file.name, file.read_bytes()) == (stored.instance_file, DATA)
+
+
+def test_a_newer_artefact_has_a_record_of_the_image_in_another_encoding(settings: Settings, pool: Decoders) -> None:
+    pixels, window = noise(), {"WindowCenter": 2048, "WindowWidth": 4096, "VOILUTFunction": "LINEAR_EXACT"}
+    shifted = {"PixelRepresentation": 1, "RescaleIntercept": 2048, "RescaleSlope": 1}
+    first = dicom_bytes(pixels, SOPInstanceUID="2.25.2", **window)
+    signed = dicom_bytes((pixels.astype(np.int16) - 2048), SOPInstanceUID="2.25.2", **window, **shifted)
+    ids = []
+    for data, artefact in ((first, "a" * 64), (signed, "b" * 64)):
+        newer = replace(work(settings, stores=True), table=Table(("Mass",), artefact))
+        deliverer = Delivery(newer, pool)
+        made = replace(unsaved(data, pool), artefact_sha256=artefact)
+        ids.append(asyncio.run(deliverer.deliver(made, data)).id)
+        deliverer.close()
+    [entry] = entries(settings)
+    assert ids[0] != ids[1] == entry.record.id
 
 
 def test_the_same_uid_with_other_values_is_a_conflict(settings: Settings, pool: Decoders) -> None:

@@ -48,6 +48,22 @@ def test_a_service_has_the_records_as_read_until_their_files_arrive(
     asyncio.run(_receive_one(Pipeline(settings_for(artefact, data), lambda _: (Order("pacs", "sr"),)), rows))
 
 
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_full_disk_ends_the_run_and_is_named(engine: str, artefact: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    (archive / "1.dcm").write_bytes(radiograph(1))
+    settings = {
+        "TRIAGE_MODEL__PATH": str(artefact),
+        "TRIAGE_STORAGE__FOLDER": str(tmp_path / "data"),
+        "TRIAGE_STORAGE__MIN_FREE_BYTES": str(2**60),
+    }
+    words = [TRIAGE, "backfill", archive, tmp_path / "table", "--engine", engine, "--store"]
+    done = subprocess.run(words, env=os.environ | settings, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "triage: too little free disk space" in done.stderr
+
+
 async def _receive_one(pipeline: Pipeline, rows: dict[str, dict[str, object]]) -> None:
     before = entries(pipeline)
     assert set(before) == {"2.25.1", "2.25.2", "2.25.3"}

@@ -86,6 +86,12 @@ def test_a_second_run_does_only_what_is_new(triage: Run, archive: Path, tmp_path
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
+def test_a_table_without_stored_records_is_not_continued_with_them(triage: Run, archive: Path, tmp_path: Path) -> None:
+    triage("backfill", archive, tmp_path / "table")
+    code, _, err = triage("backfill", archive, tmp_path / "table", "--store")
+    assert (code, "of other options; choose another destination" in err) == (2, True)
+
+
 def test_names_can_be_hashed_and_looked_up(triage: Run, archive: Path, tmp_path: Path) -> None:
     triage("backfill", archive, tmp_path / "table", "--hash-names")
     uids = {str(row["sop_instance_uid"]) for row in rows(tmp_path / "table").values()}
