@@ -22,7 +22,7 @@ from service.telemetry import describe, log
 
 T = TypeVar("T")
 _PAUSES = (1.0, 5.0)  # seconds before another attempt
-OF_A_DECODER = ("decoder_unavailable", "rendering_timeout")  # codes of what may succeed with another file
+_OF_A_DECODER = ("decoder_unavailable", "rendering_timeout")  # codes of what may succeed with another file
 
 
 class Delivery:
@@ -96,7 +96,7 @@ class Delivery:
         try:
             return await _tried(partial(self._stored, record, data))
         except Overloaded as error:
-            if error.code in OF_A_DECODER:
+            if error.code in _OF_A_DECODER:
                 raise
             raise TriageError(f"a predicted file was not stored: {error.message}", UNDELIVERED) from error
 

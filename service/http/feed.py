@@ -14,13 +14,22 @@ MAX_LISTENERS = 256
 
 
 class Listener:
-    """A queue of changes; it ends when the service stops or when too many changes wait."""
+    """A queue of changes; it ends when the service stops or when too many changes wait.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    since
+        Tick of the last change before it; earlier ones may still be on their way to other listeners.
+    """
+
+    def __init__(self, since: int) -> None:
+        self._since = since
         self._queue: asyncio.Queue[Change | None] = asyncio.Queue(MAX_WAITING + 1)
 
     def put(self, change: Change) -> bool:
-        """Add a change; return False if the queue is full."""
+        """Add a change that came after the listener; return False if the queue is full."""
+        if change.tick <= self._since:
+            return True
         if self._queue.qsize() >= MAX_WAITING:
             return False
         self._queue.put_nowait(change)
@@ -63,9 +72,9 @@ class Feed:
         Overloaded
             There are too many listeners, or the service is stopping.
         """
+        listener = Listener(await asyncio.to_thread(self._changes.latest))
         if self._closed or len(self._listeners) >= MAX_LISTENERS:
             raise Overloaded("too many listeners, or the service is stopping", "too_many_listeners")
-        listener = Listener()
         self._listeners.add(listener)
         try:
             if self._poller is None or self._poller.done():

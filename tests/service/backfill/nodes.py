@@ -10,9 +10,6 @@ import sys
 from pathlib import Path
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-# A node that does not answer is given up after 5 s, and not after 30.
-os.environ |= {"RAY_health_check_period_ms": "1000", "RAY_health_check_timeout_ms": "2000"}
-os.environ |= {"RAY_health_check_failure_threshold": "3"}
 
 from ray.cluster_utils import Cluster
 

@@ -12,11 +12,10 @@ Ask = Callable[[int], tuple[Change, ...]]
 
 
 class Source:
-    """A source of changes that counts its pollers."""
+    """A source of changes."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
-        self.pollers = 0
         self.broken = False
 
     def add(self, count: int = 1) -> None:
@@ -24,7 +23,6 @@ class Source:
             self.changes.append(Change(len(self.changes) + 1, "new", "id", "STAT"))
 
     def latest(self) -> int:
-        self.pollers += 1
         return len(self.changes)
 
     def after(self, tick: int) -> tuple[Change, ...]:
@@ -71,6 +69,25 @@ def test_every_listener_receives_the_changes_from_then_on(source: Source) -> Non
     run(source, work)
 
 
+def test_a_change_from_before_is_not_received_while_it_is_on_its_way_to_others(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader's page has listed its radiograph already, and would call it new."""
+    monkeypatch.setattr(feed, "POLL_SECONDS", 3600.0)
+
+    async def work(feed: Feed) -> None:
+        async with feed.listening() as first:
+            source.add()
+            async with feed.listening() as late:
+                source.add()
+                feed.wake()
+                assert await next_tick(late) == 2
+                assert await next_tick(first) == 1
+        feed.close()
+
+    run(source, work)
+
+
 def test_a_change_that_is_announced_does_not_wait_for_the_poll(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "POLL_SECONDS", 3600.0)
 
@@ -87,17 +104,19 @@ def test_a_change_that_is_announced_does_not_wait_for_the_poll(source: Source, m
 
 def test_there_is_one_poller_and_none_without_listeners(source: Source) -> None:
     async def work(feed: Feed) -> None:
-        assert source.pollers == 0
-        async with feed.listening(), feed.listening(), feed.listening() as listener:
-            source.add()
-            assert await next_tick(listener) == 1
-        assert feed._poller is not None
-        await feed._poller
-        assert source.pollers == 1
+        assert feed._poller is None
+        async with feed.listening():
+            first = feed._poller
+            assert first is not None
+            async with feed.listening(), feed.listening() as listener:
+                source.add()
+                assert await next_tick(listener) == 1
+                assert feed._poller is first
+        await first
         async with feed.listening() as again:
             source.add()
             assert await next_tick(again) == 2
-        assert source.pollers == 2
+            assert feed._poller is not first
 
     run(source, work)
 
