@@ -30,7 +30,7 @@ except ImportError:
 from service.storage import bucket_errors  # imports botocore
 
 THREADS = 16  # requests at once; more wait
-_PAUSE_SECONDS = 5.0  # after a request has failed, none is made for so long; senders are told to wait as long
+_PAUSE_SECONDS = 5.0  # a failed request is followed by this pause; senders are told to wait as long
 _CONNECT_SECONDS = 3.0
 _SILENT_SECONDS = 10.0  # without a byte from the bucket; a large object may take longer as a whole
 _PROBE_SECONDS = 2.0  # a readiness probe waits for five

@@ -15,31 +15,28 @@ _NO_MARGIN = 1e300  # urgency without a margin: sorts after every entry that has
 _LONGEST = 64  # characters of a text that is sorted by, so that cursors are short
 
 
-def insert_entry(connection: sa.Connection, record: Summary, instance: int) -> bool:
+def insert_entry(connection: sa.Connection, record: Summary, instance: int, backfilled: bool = False) -> bool:
     """Insert the entry of a new record; it replaces older ones of its instance, which must be locked.
+
+    The entry of a back-fill is marked as read, so that an archive does not bury what has just arrived, unless it takes
+    the place of an entry that no reader has read yet.
 
     Returns
     -------
     bool
-        Whether readers are to be told of it.
+        Whether the entry is unread, so that readers are told of it.
     """
-    connection.execute(sa.insert(WORKLIST).values(entry_values(record, instance)))
-    list_newest(connection, instance)
-    return True
-
-
-def insert_backfilled(connection: sa.Connection, record: Summary, instance: int) -> bool:
-    """Insert the entry of a new record of an old radiograph, as `insert_entry`.
-
-    It is marked as read, so that an archive does not bury what has just arrived, unless it takes the place of an entry
-    that a reader has not read yet.
-    """
-    newest = (WORKLIST.c.instance_id == instance) & WORKLIST.c.newest.is_(True)
-    unread = bool(connection.scalar(sa.select(WORKLIST.c.unread).where(newest)))
+    unread = not backfilled or _is_unread(connection, instance)
     mark = {} if unread else {"unread": False, "read_at": record.created, "read_by": BACKFILL}
-    connection.execute(sa.insert(WORKLIST).values(entry_values(record, instance) | mark | {"backfilled": True}))
+    connection.execute(sa.insert(WORKLIST).values(entry_values(record, instance) | mark | {"backfilled": backfilled}))
     list_newest(connection, instance)
     return unread
+
+
+def _is_unread(connection: sa.Connection, instance: int) -> bool:
+    """Return whether the entry that is on the list for an instance is unread; False if there is none."""
+    newest = (WORKLIST.c.instance_id == instance) & WORKLIST.c.newest.is_(True)
+    return bool(connection.scalar(sa.select(WORKLIST.c.unread).where(newest)))
 
 
 def arrive(connection: sa.Connection, id: str, instance: int, now: datetime) -> bool:

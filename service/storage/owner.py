@@ -24,7 +24,7 @@ def database_id(database: Database) -> str:
 def claim_folder(folder: Path, id: str) -> None:
     """Write the id of a database into a folder that belongs to none, and check that the folder belongs to this one.
 
-    A folder that is not there is nobody's, and stays so.
+    A folder that does not exist belongs to no database, and is not made.
 
     Raises
     ------

@@ -70,7 +70,7 @@ class Records:
         Parameters
         ----------
         backfilled
-            Whether the radiograph is an old one, which nobody waits for: see `insert_backfilled`.
+            Whether a back-fill saves it: the radiograph is old, and no reader waits for it. See `insert_entry`.
 
         Raises
         ------

@@ -22,8 +22,7 @@ def save(connection: sa.Connection, record: Record, orders: Sequence[Order], bac
     saved = existing(connection, instance, record.artefact_sha256)
     if saved is None:
         connection.execute(sa.insert(PREDICTIONS).values(rows.prediction_values(record, instance)))
-        insert = entries.insert_backfilled if backfilled else entries.insert_entry
-        if insert(connection, record, instance):
+        if entries.insert_entry(connection, record, instance, backfilled):
             insert_orders(connection, record.id, orders)
             add_change(connection, "new", record.id, record.prediction.priority)
         saved = rows.record(connection.execute(rows.RECORDS.where(PREDICTIONS.c.id == record.id)).one()._mapping)

@@ -1,8 +1,8 @@
 """Statistics of a period, for a manager: what arrived, what was urgent, how long it waited, what was refused.
 
 All of it is read from small tables, and no prediction. On SQLite, 100,000 results of twelve weeks take two seconds of
-one core. Weeks are those of ISO 8601 in UTC. What has been deleted is no longer counted, but for refusals; what a
-back-fill has added never arrived, and nobody waited for it.
+one core. Weeks are those of ISO 8601 in UTC. What has been deleted is no longer counted, but for refusals. Records
+that a back-fill has added are not counted as arrivals.
 """
 
 from array import array

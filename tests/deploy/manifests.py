@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 KUSTOMIZATIONS = ("base", "overlays/gpu", "overlays/s3", "overlays/example")
+BACKFILLS = ("overlays/backfill", "overlays/backfill-local")
 
 Manifest = dict[str, Any]
 

@@ -17,10 +17,10 @@ from bench.backfill import TRIAGE
 from service import settings
 from service.cli.app import app
 from tests.deploy.manifests import (
+    BACKFILLS,
     FOLDER,
     Manifest,
     built,
-    containers,
     named,
     of_kind,
     pods,
@@ -32,7 +32,7 @@ from tests.factories import dicom_bytes, noise
 from tests.service.conftest import s3 as s3
 from tests.service.s3_server import BUCKET, KEY, SECRET, S3Server
 
-RAY, LOCAL = "overlays/backfill", "overlays/backfill-local"
+RAY, LOCAL = BACKFILLS
 VERSIONS = ("1.30", "1.37")
 # https://docs.ray.io/en/latest/cluster/kubernetes/references/api.html: those of KubeRay 1.5.1 that are used here
 FIELDS = {
@@ -261,14 +261,6 @@ def test_memory_of_the_job_suffices_for_hostile_files_in_all_decoders() -> None:
     assert quantity(limits["memory"]) >= (
         int(limits["cpu"]) * settings.Limits().decode_memory_bytes + quantity(temporary["sizeLimit"]) + 2**30
     )
-
-
-@both
-def test_requests_are_within_limits(kustomization: str) -> None:
-    for _, container in containers(kustomization):
-        resources = container["resources"]
-        for kind in ("cpu", "memory", "ephemeral-storage"):
-            assert 0 < quantity(resources["requests"][kind]) <= quantity(resources["limits"][kind])
 
 
 @both

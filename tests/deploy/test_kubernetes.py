@@ -25,6 +25,7 @@ from service.http.server import ARRIVAL
 from service.settings import SHIPPED_ARTEFACT
 from service.storage.url import database_url
 from tests.deploy.manifests import (
+    BACKFILLS,
     FOLDER,
     KUSTOMIZATIONS,
     Manifest,
@@ -107,7 +108,7 @@ def test_no_service_becomes_a_variable_that_is_no_setting(kustomization: str) ->
         assert template["spec"]["enableServiceLinks"] is False
 
 
-@every
+@pytest.mark.parametrize("kustomization", [*KUSTOMIZATIONS, *BACKFILLS])
 def test_each_container_has_requests_and_limits(kustomization: str) -> None:
     for _, container in containers(kustomization):
         resources = container["resources"]

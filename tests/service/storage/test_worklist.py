@@ -252,13 +252,13 @@ def test_pages_of_a_finding_are_those_of_a_naive_filter(
             own = sa.update(WORKLIST).where(WORKLIST.c.prediction_id == id)
             values = {"patient_key": text, "study_key": text, "positive": "".join(f"|{one}|" for one in positive)}
             connection.execute(own.values(values))
-            wanted = (
+            is_listed = (
                 filters.finding in positive
                 and filters.priority in (None, priority)
                 and filters.read in (None, is_read)
                 and (filters.since is None or created >= filters.since)
             )
-            if wanted:
+            if is_listed:
                 keys = {
                     "urgency": (PRIORITIES.index(priority), -margin),
                     "received": (),
