@@ -8,8 +8,7 @@ from functools import partial
 
 from service.backfill.delivery import Delivery
 from service.backfill.outcome import Outcome
-from service.backfill.parts import ROWS, Parts
-from service.backfill.table import Row
+from service.backfill.parts import Part, Parts
 from service.backfill.work import Progress, Source, Work
 from service.prediction.decoder_settings import decoder_count
 from service.prediction.in_order import in_order
@@ -31,7 +30,7 @@ async def run(work: Work, references: Iterator[str], progress: Progress) -> None
         `unwritable`
     """
     predictor, workers = Predictor(work.settings), decoder_count(work.settings.limits)
-    part = _Part(work, progress)
+    part = Part(Parts(work.destination, work.table))
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_IN_WORK * workers + 1, "read"))
     async with predictor.running():
         source = work.opened()
@@ -42,35 +41,14 @@ async def run(work: Work, references: Iterator[str], progress: Progress) -> None
                 async for outcome in outcomes:
                     if outcome.stops:
                         raise outcome.stops
-                    await part.add(outcome)
+                    progress.add(outcome)
+                    if outcome.is_final:
+                        part.add(outcome.reference, work.table.row(outcome))
+                    if part.is_complete:
+                        await asyncio.to_thread(part.write)
         finally:
             with closing(delivery):
-                part.keep()
-
-
-class _Part:
-    """Rows on their way to a part."""
-
-    def __init__(self, work: Work, progress: Progress) -> None:
-        self._table, self._parts, self._progress = work.table, Parts(work.destination, work.table), progress
-        self._rows: list[Row] = []
-        self._references: list[str] = []
-
-    async def add(self, outcome: Outcome) -> None:
-        """Add the row of a file, and write the part once it is complete."""
-        self._progress.add(outcome)
-        if outcome.is_final:
-            self._rows.append(self._table.row(outcome))
-            self._references.append(outcome.reference)
-        if len(self._rows) == ROWS:
-            await asyncio.to_thread(self.keep)
-
-    def keep(self) -> None:
-        """Write the rows that are in no part yet."""
-        rows, references = self._rows, self._references
-        self._rows, self._references = [], []
-        if rows:
-            self._parts.put(rows, references)
+                part.write()
 
 
 async def _outcome(predictor: Predictor, delivery: Delivery, source: Source, name: str) -> Outcome:

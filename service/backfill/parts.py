@@ -182,6 +182,38 @@ class Parts:
             ) from error
 
 
+class Part:
+    """Rows on their way to a part."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._rows: list[Row] = []
+        self._references: list[str] = []
+
+    def add(self, reference: str, row: Row) -> None:
+        """Add the row of a file."""
+        self._rows.append(row)
+        self._references.append(reference)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there are `ROWS` of them."""
+        return len(self._rows) >= ROWS
+
+    def write(self) -> None:
+        """Write the rows, if any, and begin another part. Blocking.
+
+        Raises
+        ------
+        TriageError
+            `unwritable`
+        """
+        rows, references = self._rows, self._references
+        self._rows, self._references = [], []
+        if rows:
+            self._parts.put(rows, references)
+
+
 def digests(names: Iterable[str]) -> Digests:
     """Return 64 bits of the SHA-256 of each name.
 

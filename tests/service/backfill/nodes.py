@@ -7,6 +7,7 @@ of them, or `worker`.
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -29,7 +30,7 @@ def main() -> None:
         if line.strip() == "node":
             cluster.remove_node(others.pop(), allow_graceful=False)
         else:
-            os.kill(min(_workers()), signal.SIGKILL)
+            os.kill(_worker(), signal.SIGKILL)
         say("killed")
     cluster.shutdown()
 
@@ -39,9 +40,13 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _workers() -> list[int]:
-    """Return the processes of the cluster's actors, as they name themselves."""
-    return [number for number in tree(os.getpid()) if command(number).startswith(b"ray::MapWorker")]
+def _worker() -> int:
+    """Return a process of the cluster that reads or predicts, as they name themselves; wait until there is one."""
+    while True:
+        for number in tree(os.getpid()):
+            if command(number).startswith(b"ray::Map"):
+                return number
+        time.sleep(0.1)
 
 
 def command(number: int) -> bytes:

@@ -4,19 +4,24 @@ import json
 import os
 import pickle
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing
 from email import message_from_bytes
 from email.policy import HTTP
 from io import BytesIO
 from pathlib import Path
+from threading import Event
 
 import pytest
 import ray
 from pydicom import dcmread
 
 from bench import backfill
-from service.backfill.cluster import Deliverer
+from service.backfill.cluster import in_time
+from service.backfill.stages import Batch, Deliverer
 from service.backfill.table import Table
 from service.backfill.work import Work
+from service.errors import TriageError
 from service.settings import Settings, Storage
 from tests.factories import dicom_bytes, noise
 from tests.service.conftest import Run
@@ -24,11 +29,34 @@ from tests.service.records import record
 from tests.service.stub import Stub, stub
 
 
-# It has hung in some runs, as tests/docker/test_backfill.py, which kills a container of a cluster, never did.
-@pytest.mark.soak
 def test_nothing_is_lost_or_doubled_by_a_killed_worker_node_and_command(tmp_path: Path) -> None:
     text = backfill.kill_all(backfill.arguments(["--kill", "--files", "1100", "--side", "256"]), tmp_path)
     assert "1100 files with one row each" in text
+
+
+def test_a_cluster_that_stands_still_ends_the_run() -> None:
+    ended = Event()
+
+    def batches() -> Iterator[Batch]:
+        yield {"file": ["a"]}
+        ended.wait()
+
+    taken = in_time(batches(), 0.1)
+    assert next(taken) == {"file": ["a"]}
+    with pytest.raises(TriageError, match="the same command goes on") as raised:
+        next(taken)
+    assert raised.value.code == "cluster_failed"
+    ended.set()
+    assert list(in_time(batches(), 60)) == [{"file": ["a"]}]
+
+
+def test_an_error_of_the_cluster_reaches_the_command() -> None:
+    def batches() -> Iterator[Batch]:
+        yield {}
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        list(in_time(batches(), 60))
 
 
 def test_where_every_file_has_a_row_ray_does_not_start(
@@ -80,10 +108,10 @@ def test_ray_sends_each_report_once_under_the_uids_of_the_local_engine(artefact:
 def test_a_file_that_has_changed_since_it_was_predicted_is_not_delivered(tmp_path: Path) -> None:
     folder, settings = archive(tmp_path, 1), Settings(storage=Storage(folder=tmp_path / "data"))
     work = Work(settings, str(folder), str(tmp_path / "table"), Table(("Mass",), "a" * 64), stores=True)
-    deliver, made = Deliverer(work), pickle.dumps(record())
-    batch = {"file": ["1.dcm"], "row": [b"row"], "record": [made], "digest": [bytes(32)]}
+    batch = {"file": ["1.dcm"], "row": [b"row"], "record": [pickle.dumps(record())], "digest": [bytes(32)]}
 
-    assert deliver(batch)["row"] == [b""]
+    with closing(Deliverer(work)) as deliver:
+        assert deliver(batch)["row"] == [b""]
     assert not list((tmp_path / "data").rglob("*.dcm"))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from service.backfill.outcome import Outcome
-from service.backfill.parts import Parts, contains, digests
+from service.backfill.parts import ROWS, Part, Parts, contains, digests
 from service.backfill.table import Table
 from service.errors import ConfigurationError, MalformedDicom, TriageError, UnsupportedEncoding
 from tests.service.records import record
@@ -60,6 +60,19 @@ def test_a_row_that_two_parts_have_is_dropped_once(url: str) -> None:
     for _ in range(2):
         assert np.array_equal(parts.settle(), np.sort(digests("abc")))
     assert files(url) == Counter("abc")
+
+
+def test_rows_go_into_a_part_once_there_are_enough_of_them(url: str) -> None:
+    part = Part(Parts(url, TABLE))
+    row, names = TABLE.row(Outcome("a", record())), list(map(str, range(ROWS)))
+    for name in names:
+        assert not part.is_complete
+        part.add(name, row | {"file": name})
+    assert part.is_complete
+    assert files(url) == Counter()
+    for _ in range(2):  # the second one is empty
+        part.write()
+    assert files(url) == Counter(names)
 
 
 def test_an_empty_destination_has_no_row(url: str) -> None:
