@@ -29,11 +29,6 @@ _DECODED_AT_ONCE = 2  # files, so that one is read while another is decoded
 Batch = dict[str, Any]
 
 
-def _one_decoder(settings: Settings) -> Settings:
-    """Return the settings with one decoder process, as each process has one of its own."""
-    return settings.model_copy(update={"limits": settings.limits.model_copy(update={"decode_workers": 1})})
-
-
 def read(batch: Batch, work: bytes) -> Batch:
     """Read files by the reader of this process, which Ray uses for one task after another.
 
@@ -157,3 +152,8 @@ class Deliverer:
 def _packed(table: Table, outcome: Outcome) -> bytes:
     """Return the row of a file, or nothing if another attempt may give it one."""
     return pickle.dumps(table.row(outcome)) if outcome.is_final else b""
+
+
+def _one_decoder(settings: Settings) -> Settings:
+    """Return the settings with one decoder process, as each process has one of its own."""
+    return settings.model_copy(update={"limits": settings.limits.model_copy(update={"decode_workers": 1})})
