@@ -30,8 +30,8 @@ from tests.service.stub import Stub, stub
 
 
 def test_nothing_is_lost_or_doubled_by_a_killed_worker_node_and_command(tmp_path: Path) -> None:
-    text = backfill.kill_all(backfill.arguments(["--kill", "--files", "1100", "--side", "256"]), tmp_path)
-    assert "1100 files with one row each" in text
+    text = backfill.kill_all(backfill.arguments(["--kill", "--files", "1600", "--side", "256"]), tmp_path)
+    assert "1600 files with one row each" in text
 
 
 def test_a_cluster_that_stands_still_ends_the_run() -> None:

@@ -77,7 +77,8 @@ def test_a_back_fill_by_a_newer_artefact_waits_for_an_arrival(records: Records, 
             second = pool.submit(records.save, newer, (), True)
             time.sleep(0.3)  # it looks whether the entry is read only once the arrival is committed
             assert not second.done()
-        assert marks(records) == [(second.result(30).id, True, "")]
+        newest = second.result(30)
+    assert marks(records) == [(newest.id, True, "")]
 
 
 def test_it_takes_the_place_of_what_a_back_fill_by_a_newer_artefact_has_added(records: Records, make: Make) -> None:
