@@ -127,8 +127,9 @@ def _add(part: Part, batch: Batch, progress: Progress) -> None:
 def _pipeline(work: Work, groups: Iterator[list[str]]) -> ray.data.Dataset:
     """Return the files with their rows.
 
-    Files are read by tasks, and only these claim cores: what a task gave can be given again by any node. If a lost node
-    held what an actor gave, that actor has to start again, and it may wait for cores that idle actors hold.
+    Only the tasks that read claim cores. If a lost node held the result of a task, any node can repeat the task. The
+    result of an actor only that actor can make again, once it has started on another node, where it would wait for ever
+    for a core that an idle actor holds.
     """
     blocks = [ray.put(pa.table({"file": names})) for names in groups]
     cores, gpus = (int(ray.cluster_resources().get(kind, 0)) for kind in ("CPU", "GPU"))
