@@ -59,7 +59,6 @@ class Feed:
         self._changes = changes
         self._listeners: set[Listener] = set()
         self._poller: asyncio.Task[None] | None = None
-        self._started = asyncio.Event()
         self._changed = asyncio.Event()
         self._closed = False
 
@@ -72,15 +71,14 @@ class Feed:
         Overloaded
             There are too many listeners, or the service is stopping.
         """
-        listener = Listener(await asyncio.to_thread(self._changes.latest))
+        latest = await asyncio.to_thread(self._changes.latest)
         if self._closed or len(self._listeners) >= MAX_LISTENERS:
             raise Overloaded("too many listeners, or the service is stopping", "too_many_listeners")
+        listener = Listener(latest)
         self._listeners.add(listener)
         try:
             if self._poller is None or self._poller.done():
-                self._started = asyncio.Event()
-                self._poller = asyncio.create_task(self._poll(self._started))
-            await self._started.wait()
+                self._poller = asyncio.create_task(self._poll(latest))
             yield listener
         finally:
             self._listeners.discard(listener)
@@ -96,18 +94,14 @@ class Feed:
         if self._poller is not None:
             self._poller.cancel()
 
-    async def _poll(self, started: asyncio.Event) -> None:
+    async def _poll(self, tick: int) -> None:
         try:
-            tick = await asyncio.to_thread(self._changes.latest)
-            started.set()
             while self._listeners:
                 await self._pause()
                 tick = self._distribute(tick, await asyncio.to_thread(self._changes.after, tick))
         except Exception as error:  # the clients reconnect, which starts a new poller
             log().error("changes could not be read", **describe(error))
             self._end_all()
-        finally:
-            started.set()
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):
