@@ -79,14 +79,14 @@ def _joined(address: str | None) -> Iterator[None]:
 
 
 def in_time(batches: Iterable[Batch], seconds: float) -> Iterator[Batch]:
-    """Yield batches, as long as none lets wait for itself longer than some seconds.
+    """Yield batches; raise an error if one does not come within some seconds of the one before.
 
-    Ray waits for ever for a node that does not come back, if nothing else can do its work.
+    Ray itself waits for ever if no node can do what a lost one did.
 
     Raises
     ------
     TriageError
-        `cluster_failed`
+        `cluster_failed`: none came in time.
     """
     made = Queue[Batch | Exception | None](1)
 
