@@ -1,10 +1,11 @@
 """The sender: it renders and sends the objects in the outbox, and retries until they are sent or have failed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from operator import attrgetter
+from typing import Any
 
 from service import metrics
 from service.destinations import Destination, Sending
@@ -77,13 +78,9 @@ class Sender:
         while True:
             ordered.clear()  # before the outbox is asked, so that no order is placed unnoticed in between
             try:
-                entry = await asyncio.to_thread(self._outbox.claim, destination.name, LEASE)
+                entry = await self._claim(destination)
                 if entry is not None:
-                    renewal = asyncio.create_task(self._renew(entry))
-                    try:
-                        await self._carry_out(entry, destination)
-                    finally:
-                        renewal.cancel()
+                    await self._carry_out(entry, destination)
                     continue
             except Exception as error:  # a database error: the delivery is due again after the lease
                 log().error("sending failed", destination=destination.name, **describe(error))
@@ -91,22 +88,47 @@ class Sender:
                 async with asyncio.timeout(POLL_SECONDS):
                     await ordered.wait()
 
+    async def _claim(self, destination: Destination) -> Delivery | None:
+        """Claim a delivery; what was claimed while the task was cancelled is given back."""
+        claim = asyncio.create_task(asyncio.to_thread(self._outbox.claim, destination.name, LEASE))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            with suppress(Exception):  # a database error: nothing was claimed
+                if (entry := await claim) is not None:
+                    self._give_back(entry)
+            raise
+
+    def _give_back(self, entry: Delivery) -> None:
+        """Make a delivery due at once, for another replica or after a restart."""
+        with suppress(Exception):  # the database may be unavailable; the lease ends in any case
+            self._outbox.put_off(entry, timedelta(), "interrupted")
+
+    @asynccontextmanager
+    async def _renewed(self, entry: Delivery) -> AsyncIterator[None]:
+        """Renew the lease of a delivery in the block; no renewal follows what is written after the block."""
+        renewal = asyncio.create_task(self._renew(entry))
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            await asyncio.wait([renewal])
+
     async def _renew(self, entry: Delivery) -> None:
         """Renew the lease of a delivery until cancelled."""
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
             try:
-                await asyncio.to_thread(self._outbox.renew, entry, LEASE)
+                await _to_the_end(self._outbox.renew, entry, LEASE)
             except Exception as error:  # a database error: try again; if the lease ends, another replica sends
                 log().error("the lease was not renewed", **describe(error))
 
     async def _carry_out(self, entry: Delivery, destination: Destination) -> None:
         try:
-            await _send(destination, entry, await self._render(entry, destination))
+            async with self._renewed(entry):
+                await _send(destination, entry, await self._render(entry, destination))
         except asyncio.CancelledError:
-            with suppress(Exception):  # the database may be unavailable; the lease ends in any case
-                # Due at once, for another replica or after a restart.
-                self._outbox.put_off(entry, timedelta(), "interrupted")
+            self._give_back(entry)
             raise
         except SendingFailed as error:
             await self._fail(entry, destination, error.code)
@@ -121,22 +143,22 @@ class Sender:
     async def _succeed(self, entry: Delivery, destination: Destination) -> None:
         _log("sent", entry)
         if not entry.alert or destination.repeat_seconds is None:
-            await asyncio.to_thread(self._outbox.finish, entry, "sent")
+            await _to_the_end(self._outbox.finish, entry, "sent")
         elif self._is_last(entry, destination):
-            await asyncio.to_thread(self._outbox.finish, entry, "failed", "not_acknowledged")
+            await _to_the_end(self._outbox.finish, entry, "failed", "not_acknowledged")
             _log("given up", entry, "not_acknowledged")
         else:
-            await asyncio.to_thread(self._outbox.repeat, entry, timedelta(seconds=destination.repeat_seconds))
+            await _to_the_end(self._outbox.repeat, entry, timedelta(seconds=destination.repeat_seconds))
 
     async def _fail(self, entry: Delivery, destination: Destination, code: str, permanent: bool = False) -> None:
         if permanent or self._is_last(entry, destination):
-            await asyncio.to_thread(self._outbox.finish, entry, "failed", code)
+            await _to_the_end(self._outbox.finish, entry, "failed", code)
             _log("given up", entry, code)
         else:
             later = pause(self._settings, entry.attempts)
             if entry.alert:
                 later = min(later, timedelta(seconds=destination.repeat_seconds or _ALERT_SECONDS))
-            await asyncio.to_thread(self._outbox.put_off, entry, later, code)
+            await _to_the_end(self._outbox.put_off, entry, later, code)
             _log("not sent", entry, code)
 
     def _is_last(self, entry: Delivery, destination: Destination) -> bool:
@@ -172,6 +194,19 @@ def _is_permanent(error: TriageError) -> bool:
     A deleted record never leads here, as its deliveries were deleted with it.
     """
     return isinstance(error, NotFound | InputError) and not may_succeed_later(error)
+
+
+async def _to_the_end(write: Callable[..., None], *arguments: Any) -> None:
+    """Write in a thread, and return when that is done, even if the task was cancelled meanwhile.
+
+    A thread cannot be cancelled: its write would follow the ones that come after it, or be dropped unstarted.
+    """
+    call = asyncio.create_task(asyncio.to_thread(write, *arguments))
+    try:
+        await asyncio.shield(call)
+    except asyncio.CancelledError:
+        await asyncio.wait([call])
+        raise
 
 
 def pause(settings: Sending, attempts: int) -> timedelta:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -245,6 +246,40 @@ class TestStow:
         [sent] = carry_out(sender, id, ended)
 
         assert (sent.state, sent.attempts) == ("sent", 2)
+
+    @pytest.mark.parametrize("step", ["claim", "renew", "finish"])
+    def test_a_sender_that_is_stopped_while_it_writes_leaves_no_lease(
+        self, records: Records, id: str, server: Stub, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        monkeypatch.setattr(module, "_RENEW_SECONDS", 0.01)
+        server.seconds = 0.5 if step == "renew" else 0.0
+        outbox = Outbox(records.database)
+        write, began, stopped = getattr(outbox, step), threading.Event(), threading.Event()
+
+        def late(*arguments: Any) -> Any:
+            began.set()
+            assert stopped.wait(20)
+            return write(*arguments)
+
+        async def work() -> None:
+            sender = Sender(outbox, _data, sending(Destination(name="pacs", url=f"{server.url}/dicom-web")))
+            await sender.order(id, "pacs", ["sr"])
+            monkeypatch.setattr(outbox, step, late)
+            running = asyncio.create_task(sender.run())
+            await asyncio.to_thread(began.wait, 20)
+            running.cancel()
+            await asyncio.sleep(0.05)
+            assert not running.done()
+            stopped.set()
+            await asyncio.gather(running, return_exceptions=True)
+
+        asyncio.run(work())
+        monkeypatch.undo()
+
+        if step == "finish":
+            assert outbox.list(id)[0].state == "sent"
+        else:
+            assert outbox.claim("pacs", timedelta()) is not None
 
 
 class TestCStore:
