@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 # Floors of the service, lowest first. A room may import from every floor below its own.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("service.errors", "service.private_file"),
+    ("service.errors", "service.private_file", "service.threads"),
     ("service.destinations", "service.telemetry", "service.metrics"),
     ("service.dimse_settings", "service.cage_settings", "service.http_settings", "service.metrics_settings"),
     ("service.traces",),

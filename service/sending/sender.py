@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from operator import attrgetter
-from typing import Any
 
 from service import metrics
 from service.destinations import Destination, Sending
@@ -16,6 +15,7 @@ from service.sending.failure import SendingFailed
 from service.sending.hl7_envelope import addressed, delivery_control_id
 from service.storage.outbox import Delivery, Order, Outbox
 from service.telemetry import describe, log
+from service.threads import completed, finished
 
 Render = Callable[[Delivery, Destination], Awaitable[bytes]]
 LEASE = timedelta(seconds=30)  # time after which the deliveries of a killed process are claimed again
@@ -76,9 +76,10 @@ class Sender:
     async def _serve(self, destination: Destination) -> None:
         ordered = self._ordered[destination.name]
         while True:
+            await asyncio.sleep(0)  # where a stop is noticed that has waited for a write
             ordered.clear()  # before the outbox is asked, so that no order is placed unnoticed in between
             try:
-                entry = await self._claim(destination)
+                entry = await completed(self._outbox.claim, destination.name, LEASE)
                 if entry is not None:
                     await self._carry_out(entry, destination)
                     continue
@@ -88,22 +89,6 @@ class Sender:
                 async with asyncio.timeout(POLL_SECONDS):
                     await ordered.wait()
 
-    async def _claim(self, destination: Destination) -> Delivery | None:
-        """Claim a delivery; what was claimed while the task was cancelled is given back."""
-        claim = asyncio.create_task(asyncio.to_thread(self._outbox.claim, destination.name, LEASE))
-        try:
-            return await asyncio.shield(claim)
-        except asyncio.CancelledError:
-            with suppress(Exception):  # a database error: nothing was claimed
-                if (entry := await claim) is not None:
-                    self._give_back(entry)
-            raise
-
-    def _give_back(self, entry: Delivery) -> None:
-        """Make a delivery due at once, for another replica or after a restart."""
-        with suppress(Exception):  # the database may be unavailable; the lease ends in any case
-            self._outbox.put_off(entry, timedelta(), "interrupted")
-
     @asynccontextmanager
     async def _renewed(self, entry: Delivery) -> AsyncIterator[None]:
         """Renew the lease of a delivery in the block; no renewal follows what is written after the block."""
@@ -112,14 +97,14 @@ class Sender:
             yield
         finally:
             renewal.cancel()
-            await asyncio.wait([renewal])
+            await finished(renewal)
 
     async def _renew(self, entry: Delivery) -> None:
         """Renew the lease of a delivery until cancelled."""
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
             try:
-                await _to_the_end(self._outbox.renew, entry, LEASE)
+                await completed(self._outbox.renew, entry, LEASE)
             except Exception as error:  # a database error: try again; if the lease ends, another replica sends
                 log().error("the lease was not renewed", **describe(error))
 
@@ -128,7 +113,9 @@ class Sender:
             async with self._renewed(entry):
                 await _send(destination, entry, await self._render(entry, destination))
         except asyncio.CancelledError:
-            self._give_back(entry)
+            with suppress(Exception):  # the database may be unavailable; the lease ends in any case
+                # Due at once, for another replica or after a restart.
+                await completed(self._outbox.put_off, entry, timedelta(), "interrupted")
             raise
         except SendingFailed as error:
             await self._fail(entry, destination, error.code)
@@ -143,22 +130,22 @@ class Sender:
     async def _succeed(self, entry: Delivery, destination: Destination) -> None:
         _log("sent", entry)
         if not entry.alert or destination.repeat_seconds is None:
-            await _to_the_end(self._outbox.finish, entry, "sent")
+            await completed(self._outbox.finish, entry, "sent")
         elif self._is_last(entry, destination):
-            await _to_the_end(self._outbox.finish, entry, "failed", "not_acknowledged")
+            await completed(self._outbox.finish, entry, "failed", "not_acknowledged")
             _log("given up", entry, "not_acknowledged")
         else:
-            await _to_the_end(self._outbox.repeat, entry, timedelta(seconds=destination.repeat_seconds))
+            await completed(self._outbox.repeat, entry, timedelta(seconds=destination.repeat_seconds))
 
     async def _fail(self, entry: Delivery, destination: Destination, code: str, permanent: bool = False) -> None:
         if permanent or self._is_last(entry, destination):
-            await _to_the_end(self._outbox.finish, entry, "failed", code)
+            await completed(self._outbox.finish, entry, "failed", code)
             _log("given up", entry, code)
         else:
             later = pause(self._settings, entry.attempts)
             if entry.alert:
                 later = min(later, timedelta(seconds=destination.repeat_seconds or _ALERT_SECONDS))
-            await _to_the_end(self._outbox.put_off, entry, later, code)
+            await completed(self._outbox.put_off, entry, later, code)
             _log("not sent", entry, code)
 
     def _is_last(self, entry: Delivery, destination: Destination) -> bool:
@@ -196,19 +183,6 @@ def _is_permanent(error: TriageError) -> bool:
     return isinstance(error, NotFound | InputError) and not may_succeed_later(error)
 
 
-async def _to_the_end(write: Callable[..., None], *arguments: Any) -> None:
-    """Write in a thread, and return when that is done, even if the task was cancelled meanwhile.
-
-    A thread cannot be cancelled: its write would follow the ones that come after it, or be dropped unstarted.
-    """
-    call = asyncio.create_task(asyncio.to_thread(write, *arguments))
-    try:
-        await asyncio.shield(call)
-    except asyncio.CancelledError:
-        await asyncio.wait([call])
-        raise
-
-
 def pause(settings: Sending, attempts: int) -> timedelta:
     """Return the time to wait after a number of attempts; it doubles each time, up to an hour."""
     doubled: int = 2 ** min(attempts - 1, 20)
@@ -222,7 +196,7 @@ async def _send(destination: Destination, entry: Delivery, data: bytes) -> None:
         case "dimse":
             from service.sending import store_scu  # imports pynetdicom, which only DIMSE destinations need
 
-            await asyncio.to_thread(store_scu.store, destination, data)
+            await completed(store_scu.store, destination, data)
         case "hl7":
             await mllp.send(destination, addressed(data, destination, entry), delivery_control_id(entry))
         case "webhook":
