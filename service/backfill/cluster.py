@@ -5,11 +5,14 @@ writes the parts.
 """
 
 import logging
+import os
 import pickle
+import signal
+import socket
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from queue import Empty, Queue
 from threading import Thread
 
@@ -22,11 +25,14 @@ from service.backfill.delivery import check_stores
 from service.backfill.parts import Part, Parts
 from service.backfill.stages import Batch, Deliverer, Network, read
 from service.backfill.work import Progress, Work
-from service.errors import TriageError
+from service.errors import ConfigurationError, TriageError
 
 _READ_AT_ONCE = 32  # files of one call of a reader, whose canvases are in memory together
+_SMALL_GROUPS, _GROWTH = 256, 8  # a group is a task; Ray takes 3 ms for each before it begins with the first
+_BLOCK_BYTES = 2**25  # of canvases that a task gives at once: those of a call of 512 × 512 pixels
 _CORES_PER_NETWORK = 4  # the network takes a fifth of the time of an uncompressed file, and less of others
 _DELIVERERS = 8  # each holds two connections to the database, and a decoder process
+_CONNECTION_SECONDS = 10.0
 _STANDSTILL_SECONDS = 1800.0  # a batch of a slow archive takes minutes
 
 
@@ -47,14 +53,14 @@ def run(work: Work, references: Iterator[str], progress: Progress, address: str 
     TriageError
         `unwritable`; `cluster_failed`: Ray could not go on.
     """
-    groups = _groups(references)
-    if (first := next(groups, None)) is None:
+    grouped = groups(references)
+    if (first := next(grouped, None)) is None:
         return
     check_stores(work)  # where a message of one line can say what is wrong
     part = Part(Parts(work.destination, work.table))
     with _joined(address):
         try:
-            batches = _pipeline(work, chain([first], groups)).iter_batches(batch_size=None)
+            batches = _pipeline(work, chain([first], grouped)).iter_batches(batch_size=None)
             for batch in in_time(batches, _STANDSTILL_SECONDS):
                 _add(part, batch, progress)
         except RayError as error:
@@ -65,17 +71,35 @@ def run(work: Work, references: Iterator[str], progress: Progress, address: str 
 
 @contextmanager
 def _joined(address: str | None) -> Iterator[None]:
-    # `local`: without an address, Ray would join a cluster of somebody else that it finds on this machine
-    ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    _check(address)
+    on_stop = signal.getsignal(signal.SIGTERM)
+    try:
+        # `local`: without an address, Ray would join a cluster of somebody else that it finds on this machine
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    except (ConnectionError, ValueError) as error:
+        raise ConfigurationError(f"--address {address}: there is no Ray cluster ({type(error).__name__})") from None
+    signal.signal(signal.SIGTERM, on_stop)  # Ray's own handler would end the process before the last rows are written
     try:
         context = DataContext.get_current()
         context.enable_progress_bars = False
+        context.target_max_block_size = _BLOCK_BYTES
         context.raise_original_map_exception = True
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         with redirect_stdout(sys.stderr):  # Ray prints what it has lost
             yield
     finally:
         ray.shutdown()
+
+
+def _check(address: str | None) -> None:
+    """Refuse an address at which nothing listens; Ray would ask it for ever."""
+    host, _, port = (address or "").rpartition(":")
+    if not host or "/" in host:  # none, `auto`, or a URL
+        return
+    try:
+        socket.create_connection((host, int(port)), _CONNECTION_SECONDS).close()
+    except (OSError, ValueError):
+        raise ConfigurationError(f"--address {address}: nothing answers there") from None
 
 
 def in_time(batches: Iterable[Batch], seconds: float) -> Iterator[Batch]:
@@ -119,19 +143,19 @@ def _add(part: Part, batch: Batch, progress: Progress) -> None:
             progress.left += 1
             continue
         progress.done += 1
-        part.add(str(name), pickle.loads(row))  # noqa: S301 - from a process of this cluster
+        part.add(os.fsdecode(name), pickle.loads(row))  # noqa: S301 - from a process of this cluster
         if part.is_complete:
             part.write()
 
 
-def _pipeline(work: Work, groups: Iterator[list[str]]) -> ray.data.Dataset:
+def _pipeline(work: Work, grouped: Iterator[list[str]]) -> ray.data.Dataset:
     """Return the files with their rows.
 
     Only the tasks that read claim cores. If a lost node held the result of a task, any node can repeat the task. The
     result of an actor only that actor can make again, once it has started on another node, where it would wait for ever
     for a core that an idle actor holds.
     """
-    blocks = [ray.put(pa.table({"file": names})) for names in groups]
+    blocks = [ray.put(pa.table({"file": pa.array(map(os.fsencode, names), pa.binary())})) for names in grouped]
     cores, gpus = (int(ray.cluster_resources().get(kind, 0)) for kind in ("CPU", "GPU"))
     has_gpu = work.settings.runtime.provider == "cuda"
     networks = ActorPoolStrategy(min_size=1, max_size=max(1, gpus if has_gpu else cores // _CORES_PER_NETWORK))
@@ -156,8 +180,10 @@ def _pipeline(work: Work, groups: Iterator[list[str]]) -> ray.data.Dataset:
     return predicted
 
 
-def _groups(references: Iterator[str]) -> Iterator[list[str]]:
-    while names := list(islice(references, _READ_AT_ONCE)):
+def groups(references: Iterator[str]) -> Iterator[list[str]]:
+    """Yield names in groups, one for each task; those of a large archive are larger, so that there are fewer."""
+    sizes = chain(repeat(_READ_AT_ONCE, _SMALL_GROUPS), repeat(_READ_AT_ONCE * _GROWTH))
+    while names := list(islice(references, next(sizes))):
         yield names
 
 

@@ -104,7 +104,7 @@ class Delivery:
         identity, stored = await self._keeper.find(record, data)
         if stored is not None:
             return stored
-        with closing(await asyncio.to_thread(self._instances.receive)) as file:
+        with closing(self._instances.receive()) as file:
             await asyncio.to_thread(file.write, [data])
             synced = asyncio.to_thread(file.sync)
             return await self._keeper.keep(identified_as(identity, record), file, synced, backfilled=True)

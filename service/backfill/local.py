@@ -7,12 +7,13 @@ from contextlib import aclosing, closing
 from functools import partial
 
 from service.backfill.delivery import Delivery
-from service.backfill.outcome import Outcome
+from service.backfill.outcome import Outcome, log_without_row
 from service.backfill.parts import Part, Parts
 from service.backfill.work import Progress, Source, Work
 from service.prediction.decoder_settings import decoder_count
 from service.prediction.in_order import in_order
 from service.prediction.predictor import Predictor
+from service.threads import completed
 
 _IN_WORK = 3  # files in memory for each decoder process: one is read, one decoded, and one in the network
 _WAITING = 32  # outcomes for each decoder process that may wait for an earlier file
@@ -44,8 +45,10 @@ async def run(work: Work, references: Iterator[str], progress: Progress) -> None
                     progress.add(outcome)
                     if outcome.is_final:
                         part.add(outcome.reference, work.table.row(outcome))
+                    else:
+                        log_without_row(outcome)
                     if part.is_complete:
-                        await asyncio.to_thread(part.write)
+                        await completed(part.write)
         finally:
             with closing(delivery):
                 part.write()

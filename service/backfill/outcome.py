@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from service.errors import InferenceFailed, Overloaded, StartupError, StorageFull, TriageError
 from service.storage.record import Record
+from service.telemetry import describe, log
 
 SOURCE_UNAVAILABLE, UNDELIVERED = "source_unavailable", "undelivered"
 
@@ -18,8 +19,10 @@ class Outcome:
 
     @property
     def is_final(self) -> bool:
-        """Whether it is the file's own: not the fault of a process, the network, a storage or the settings."""
-        return not (self.stops or isinstance(self.error, Overloaded | InferenceFailed))
+        """Whether it is the file's own: not the fault of a process, the network, a storage, the settings or a bug."""
+        if self.stops or isinstance(self.error, Overloaded | InferenceFailed):
+            return False
+        return isinstance(self.error, TriageError | None)
 
     @property
     def stops(self) -> TriageError | None:
@@ -30,3 +33,8 @@ class Outcome:
             case StorageFull() | StartupError():
                 return self.error
         return None
+
+
+def log_without_row(outcome: Outcome) -> None:
+    """Say in the log why a file has no row yet."""
+    log().warning("a file has no row yet", **describe(outcome.error or RuntimeError()))

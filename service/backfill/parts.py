@@ -27,6 +27,13 @@ ROWS = 512  # in a part: at most as many results for each process that writes ar
 SUFFIX = ".parquet"
 _LOCK = ".lock"
 _READ_AHEAD = 16  # parts
+_DIFFERENCES = {  # what a table's metadata say, in the words of the user
+    "source": "source",
+    "artefact_sha256": "artefact",
+    "names": "choice of --hash-names, or another key",
+    "delivered": "choice of --store or --report-to",
+    "settings": "triage rule, presentation or gate",
+}
 
 Digests = NDArray[np.uint64]
 
@@ -34,7 +41,7 @@ Digests = NDArray[np.uint64]
 class Parts:
     """The parts of a table. Blocking; parts may be written by several processes.
 
-    A part is named by the files that it has rows of, so that who does the same work again replaces it.
+    A part is named by the names of files that it has rows of, so that who does the same work again replaces it.
 
     Parameters
     ----------
@@ -75,7 +82,11 @@ class Parts:
         if self._folder is None:
             yield
             return
-        with (self._folder / _LOCK).open("wb") as lock:
+        try:
+            lock = (self._folder / _LOCK).open("wb")
+        except OSError as error:
+            raise ConfigurationError(f"{self.name}: cannot be written ({error.strerror})") from None
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -97,7 +108,8 @@ class Parts:
         TriageError
             `unwritable`
         """
-        name = hashlib.sha256("\n".join(references).encode()).hexdigest()[:32] + SUFFIX
+        names = "\n".join(map(self._table.name, references))
+        name = hashlib.sha256(names.encode()).hexdigest()[:32] + SUFFIX
         self._write(name, self._table.arrow(rows))
 
     def settle(self) -> Digests:
@@ -151,14 +163,11 @@ class Parts:
 
     def _read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         try:
-            with self._files.open(f"{self._root}/{name}", "rb") as stream, parquet.ParquetFile(stream) as file:
-                found, expected = file.schema_arrow, self._table.schema
-                if not found.equals(expected) or found.metadata != expected.metadata:
-                    raise ConfigurationError(
-                        f"{self.name}: {name} has results of another artefact or of other options; choose another "
-                        "destination",
-                        "other_results",
-                    )
+            content = pa.BufferReader(self._files.cat_file(f"{self._root}/{name}"))
+            with parquet.ParquetFile(content) as file:
+                if other := _difference(file.schema_arrow, self._table.schema):
+                    message = f"{self.name}: {name} has results of another {other}; choose another destination"
+                    raise ConfigurationError(message, "other_results")
                 return file.read(columns)
         except (pa.ArrowException, OSError):
             message = f"{self.name}: {name} cannot be read as a Parquet table; choose another destination"
@@ -208,10 +217,21 @@ class Part:
         TriageError
             `unwritable`
         """
-        rows, references = self._rows, self._references
-        self._rows, self._references = [], []
-        if rows:
-            self._parts.put(rows, references)
+        if self._rows:
+            self._parts.put(self._rows, self._references)
+        self._rows, self._references = [], []  # only now: an interruption of `put` keeps them
+
+
+def _difference(found: pa.Schema, expected: pa.Schema) -> str:
+    """Return what makes the schema of a table another one, or nothing."""
+    theirs, ours = found.metadata or {}, expected.metadata or {}
+    differ = [key for key in _DIFFERENCES if theirs.get(key.encode()) != ours.get(key.encode())]
+    if "names" in differ and "source" in differ:  # its hash is made with the key, too
+        differ.remove("source")
+    words = [_DIFFERENCES[key] for key in differ]
+    if not words and (theirs != ours or not found.equals(expected)):
+        return "form"
+    return " and another ".join(words)
 
 
 def digests(names: Iterable[str]) -> Digests:

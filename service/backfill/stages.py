@@ -5,6 +5,7 @@ A batch is a dictionary of columns with one element for each file.
 
 import asyncio
 import hashlib
+import os
 import pickle
 from collections.abc import Iterator
 from functools import cache
@@ -14,7 +15,7 @@ import numpy as np
 
 from service.artefact.file import load
 from service.backfill.delivery import Delivery
-from service.backfill.outcome import Outcome
+from service.backfill.outcome import Outcome, log_without_row
 from service.backfill.table import Table
 from service.backfill.work import Work
 from service.errors import InferenceFailed, Overloaded
@@ -56,7 +57,7 @@ class Reader:
 
     def __call__(self, batch: Batch) -> Batch:
         """Return each file with its canvas, or with its row if it was refused, or with neither."""
-        found = self._loop.run(self._read([str(name) for name in batch["file"]]))
+        found = self._loop.run(self._read([os.fsdecode(name) for name in batch["file"]]))
         columns = ("canvas", "header", "digest", "row")
         return {"file": batch["file"]} | dict(zip(columns, map(list, zip(*found, strict=True)), strict=True))
 
@@ -108,7 +109,7 @@ class Network:
         for place, output in zip(places, outputs, strict=True):
             header = pickle.loads(batch["header"][place])  # noqa: S301 - from a reader of this cluster
             record = self._interpreter.record(header, output, header.timings_ms)
-            yield Outcome(str(batch["file"][place]), record)
+            yield Outcome(os.fsdecode(batch["file"][place]), record)
 
 
 class Deliverer:
@@ -132,7 +133,7 @@ class Deliverer:
     async def _rows(self, batch: Batch) -> list[bytes]:
         predicted = zip(batch["file"], batch["row"], batch["record"], batch["digest"], strict=True)
         return [
-            await self._row(str(name), bytes(record), bytes(digest)) if record else bytes(row)
+            await self._row(os.fsdecode(name), bytes(record), bytes(digest)) if record else bytes(row)
             for name, row, record, digest in predicted
         ]
 
@@ -151,7 +152,10 @@ class Deliverer:
 
 def _packed(table: Table, outcome: Outcome) -> bytes:
     """Return the row of a file, or nothing if another attempt may give it one."""
-    return pickle.dumps(table.row(outcome)) if outcome.is_final else b""
+    if outcome.is_final:
+        return pickle.dumps(table.row(outcome))
+    log_without_row(outcome)
+    return b""
 
 
 def _one_decoder(settings: Settings) -> Settings:

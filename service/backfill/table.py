@@ -1,5 +1,6 @@
 """The table of results: a row for each file."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,10 @@ class Table:
         Whether the box is shown.
     delivered
         What else was done with each predicted file, in words.
+    source
+        Where the files come from.
+    settings
+        The settings on which rows depend, as JSON.
     """
 
     labels: tuple[str, ...]
@@ -56,6 +61,8 @@ class Table:
     key: bytes | None = None
     has_places: bool = True
     delivered: str = "nothing"
+    source: str = ""
+    settings: str = "{}"
 
     @property
     def schema(self) -> pa.Schema:
@@ -64,14 +71,17 @@ class Table:
         metadata = {
             "notice": NOTICE,
             "artefact_sha256": self.artefact_sha256,
-            "names": "hashed" if self.key else "plain",
+            "names": f"hashed, key {hash_uid('key', self.key)}" if self.key else "plain",
             "delivered": self.delivered,
+            "source": self.name(self.source),
+            "settings": self.settings,
         }
         return pa.schema(_COLUMNS | probabilities | {"artefact_sha256": _TEXT}, metadata=metadata)
 
     def name(self, name: str) -> str:
         """Return what stands in the table for the name of a file or for a UID."""
-        return hash_uid(name, self.key) if self.key and name else name
+        text = os.fsencode(name).decode(errors="backslashreplace")  # the name of a file need not be UTF-8
+        return hash_uid(text, self.key) if self.key and text else text
 
     def row(self, outcome: Outcome) -> Row:
         """Return the row of a file."""

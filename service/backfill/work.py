@@ -1,12 +1,14 @@
 """What a back-fill works on, and what became of it so far."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 from service.backfill.archive import Archive
-from service.backfill.files import Files
+from service.backfill.files import Files, shown
 from service.backfill.outcome import Outcome
 from service.backfill.parts import Digests, contains, digests
 from service.backfill.table import Table
@@ -62,9 +64,26 @@ class Work:
         ------
         ConfigurationError
         """
-        if self.source.startswith(("http://", "https://")):
+        if is_archive(self.source):
             return Archive(self.source, self.authorization)
         return Files(self.source)
+
+
+def is_archive(source: str) -> bool:
+    """Whether a source is a DICOMweb archive."""
+    return source.startswith(("http://", "https://"))
+
+
+def place(url: str) -> str:
+    """Return one name of a folder, a prefix or an archive: an absolute path, or a URL without a password."""
+    return shown(url).rstrip("/") if "://" in url else os.path.abspath(url)  # noqa: PTH100 - links are not followed
+
+
+def is_below(inner: str, outer: str) -> bool:
+    """Whether a folder or prefix is another one or lies in it."""
+    if "://" in inner or "://" in outer:
+        return f"{place(inner)}/".startswith(f"{place(outer)}/")
+    return Path(inner).resolve().is_relative_to(Path(outer).resolve())
 
 
 @dataclass

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -73,16 +75,22 @@ def backfill(  # noqa: PLR0913 - options
     `scale`.
 
     Exit status: 0 if every file has a row, 1 if some have none yet, or the source or the destination failed, 2 if the
-    command could not start, 130 if it was interrupted (Ctrl-C).
+    command could not start, 130 if it was interrupted (Ctrl-C, SIGTERM).
     """
     try:
         from service.backfill import local
         from service.backfill.parts import Parts
         from service.backfill.reports import destination_of
         from service.backfill.table import Table
-        from service.backfill.work import Progress, Work, fresh
+        from service.backfill.work import Progress, Work, fresh, is_archive, is_below, place
     except ImportError as error:
         raise ConfigurationError(f"triage backfill needs {error.name}: install the extra `scale`") from None
+    if address and engine == "local":
+        raise typer.BadParameter("--address needs --engine ray")
+    if authorization_file and not is_archive(source):
+        raise typer.BadParameter("--authorization-file is for DICOMweb archives only")
+    if is_below(destination, source):
+        raise typer.BadParameter("DESTINATION is inside SOURCE: its files would be taken for radiographs")
     from service.artefact.file import load
     from service.objects.kinds import Presentation
     from service.sending.authorization import header_value
@@ -96,17 +104,26 @@ def backfill(  # noqa: PLR0913 - options
     key = _key(loaded.storage.folder) if hash_names else None
     authorization = header_value(authorization_file, "--authorization-file: ") if authorization_file else ""
     done = [*(["stored"] if store else []), *([f"reported to {report_to}"] if report_to else [])]
-    table = Table(artefact.card.labels, artefact.sha256, key, has_places, " and ".join(done) or "nothing")
+    table = Table(
+        artefact.card.labels,
+        artefact.sha256,
+        key,
+        has_places,
+        " and ".join(done) or "nothing",
+        place(source),
+        loaded.model_dump_json(include={"triage", "gate"}),
+    )
     reports = destination_of(loaded, report_to) if report_to else None
     work, progress = Work(loaded, source, destination, table, authorization, reports, store), Progress()
-    parts, opened = Parts(destination, table), work.opened()
+    opened, parts = work.opened(), Parts(destination, table)
     try:
-        with parts.reserved(), _reported(progress, opened):
+        with _sigterm_as_ctrl_c(), parts.reserved(), _reported(progress, opened):
             references = fresh(opened, parts.settle(), table, progress)
             if engine == "local":
                 asyncio.run(local.run(work, references, progress))
             else:
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send usage data to its maker
+                os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # it would start a new cluster at the end
                 from service.backfill import cluster
 
                 cluster.run(work, references, progress, address)
@@ -117,6 +134,23 @@ def backfill(  # noqa: PLR0913 - options
         raise typer.Exit(INTERRUPTED) from None
     typer.echo(f"{parts.name}: {_summary(progress, refusals)}", err=True)
     raise typer.Exit(UNFINISHED if progress.left else 0)
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, by which containers are stopped, end the work as Ctrl-C does."""
+
+    def stop(_number: int, frame: FrameType | None) -> None:
+        interrupt = signal.getsignal(signal.SIGINT)  # asyncio's, while it runs
+        if not callable(interrupt):  # SIGINT is ignored, as in the background of a shell
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _key(folder: Path) -> bytes:

@@ -17,7 +17,7 @@ import ray
 from pydicom import dcmread
 
 from bench import backfill
-from service.backfill.cluster import in_time
+from service.backfill.cluster import groups, in_time
 from service.backfill.stages import Batch, Deliverer
 from service.backfill.table import Table
 from service.backfill.work import Work
@@ -41,7 +41,7 @@ def test_a_cluster_that_stands_still_ends_the_run() -> None:
         yield {"file": ["a"]}
         ended.wait()
 
-    taken = in_time(batches(), 0.1)
+    taken = in_time(batches(), 2)  # also until the first one
     assert next(taken) == {"file": ["a"]}
     with pytest.raises(TriageError, match="the same command goes on") as raised:
         next(taken)
@@ -72,6 +72,36 @@ def test_where_every_file_has_a_row_ray_does_not_start(
 
     assert (code, started) == (0, [])
     assert "2 files have a row, 2 of them from earlier runs" in err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:first"])
+def test_an_address_where_nothing_answers_is_refused_in_a_line(
+    run: Run, artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("TRIAGE_MODEL__PATH", str(artefact))
+    words = ("backfill", str(archive(tmp_path, 1)), str(tmp_path / "table"), "--engine", "ray", "--address", address)
+    code, _, err = run(*words)
+    assert (code, err) == (2, f"triage: --address {address}: nothing answers there\n")
+
+
+def test_where_there_is_no_cluster_none_is_joined(
+    run: Run, artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.setenv("TRIAGE_MODEL__PATH", str(artefact))
+    monkeypatch.setattr(ray, "init", fail)
+    words = ("backfill", str(archive(tmp_path, 1)), str(tmp_path / "table"), "--engine", "ray", "--address", "auto")
+    code, _, err = run(*words)
+    assert (code, err) == (2, "triage: --address auto: there is no Ray cluster (ConnectionError)\n")
+
+
+def test_a_large_archive_is_read_by_fewer_larger_tasks() -> None:
+    names = list(map(str, range(10_000)))
+    grouped = list(groups(iter(names)))
+    assert [name for group in grouped for name in group] == names
+    assert [len(group) for group in grouped] == [32] * 256 + [256] * 7 + [16]
 
 
 def test_ray_sends_each_report_once_under_the_uids_of_the_local_engine(artefact: Path, tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
 """The parts of a table, in a folder and in remote storage."""
 
+import hashlib
 import multiprocessing
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import fsspec
 import numpy as np
@@ -90,13 +94,49 @@ def test_refusals_are_counted_by_code(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [Table(TABLE.labels, "b" * 64), Table(TABLE.labels, "a" * 64, b"key"), Table(("Mass",), "a" * 64)]
+    ("change", "words"),
+    [
+        ({"artefact_sha256": "b" * 64}, "another artefact"),
+        ({"key": None}, "another choice of --hash-names, or another key"),
+        ({"key": bytes(32)}, "another choice of --hash-names, or another key"),
+        ({"labels": ("Mass",)}, "another form"),
+        ({"delivered": "stored"}, "another choice of --store or --report-to"),
+        ({"settings": '{"triage":{"stat":["Mass"]}}'}, "another triage rule, presentation or gate"),
+        ({"source": "/b", "artefact_sha256": "b" * 64}, "another source and another artefact"),
+    ],
 )
-def test_other_results_are_not_mixed_with_these(url: str, other: Table) -> None:
+def test_other_results_are_not_mixed_with_these(url: str, change: dict[str, Any], words: str) -> None:
+    mine = replace(TABLE, key=bytes(range(32)), source="/a")
+    other = replace(mine, **change)
     Parts(url, other).put([other.row(Outcome("a", error=MalformedDicom("no")))], "a")
-    with pytest.raises(ConfigurationError) as caught:
-        Parts(url, TABLE).settle()
+    with pytest.raises(ConfigurationError, match=f"has results of {words}; choose another destination") as caught:
+        Parts(url, mine).settle()
     assert caught.value.code == "other_results"
+
+
+def test_the_name_of_a_part_tells_no_name_of_a_file_without_the_key(tmp_path: Path) -> None:
+    hashed = replace(TABLE, key=bytes(range(32)))
+    Parts(str(tmp_path / "hashed"), hashed).put([hashed.row(Outcome("4711", record()))], ["4711"])
+    put(Parts(str(tmp_path / "plain"), TABLE), "4711")
+    names = [path.stem for folder in ("hashed", "plain") for path in (tmp_path / folder).glob("*.parquet")]
+    digest = hashlib.sha256(b"4711").hexdigest()[:32]
+    assert (names[0] == digest, names[1] == digest) == (False, True)
+
+
+def test_rows_are_kept_until_they_are_written(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = Part(Parts(url, TABLE))
+    part.add("a", TABLE.row(Outcome("a", record())))
+    with monkeypatch.context() as patched:
+        patched.setattr(Parts, "put", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            part.write()
+    part.write()
+    assert files(url) == Counter("a")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_a_line() -> None:
+    with pytest.raises(ConfigurationError, match="/proc: cannot be written"), Parts("/proc", TABLE).reserved():
+        pass
 
 
 def test_what_is_no_table_is_not_read_as_one(tmp_path: Path) -> None:

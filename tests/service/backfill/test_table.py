@@ -1,5 +1,7 @@
 """The row of a file."""
 
+import os
+
 import pytest
 
 from service.artefact.card import NOTICE
@@ -47,17 +49,26 @@ def test_names_are_hashed_with_the_key_of_the_log() -> None:
     assert saved.sop_instance_uid not in str(row)
 
 
+def test_a_name_that_is_not_utf8_is_escaped() -> None:
+    name = os.fsdecode(b"r\xf6ntgen.dcm")
+    row = TABLE.arrow([TABLE.row(Outcome(name, record()))]).to_pylist()[0]
+    assert row["file"] == "r\\xf6ntgen.dcm"
+    assert len(Table(LABELS, "a" * 64, KEY).name(name)) == 16
+
+
 def test_the_box_is_left_out_where_places_are_not_shown() -> None:
     assert Table(LABELS, "a" * 64, has_places=False).row(Outcome("a", record()))["box"] is None
 
 
 def test_the_schema_says_what_holds_of_all_rows() -> None:
-    metadata = Table(LABELS, "a" * 64, KEY).schema.metadata
+    metadata = Table(LABELS, "a" * 64, KEY, source="/archive", settings='{"gate":{}}').schema.metadata
     assert metadata == {
         b"notice": NOTICE.encode(),
         b"artefact_sha256": b"a" * 64,
-        b"names": b"hashed",
+        b"names": b"hashed, key " + hash_uid("key", KEY).encode(),
         b"delivered": b"nothing",
+        b"source": hash_uid("/archive", KEY).encode(),
+        b"settings": b'{"gate":{}}',
     }
 
 
@@ -65,7 +76,7 @@ def test_the_schema_says_what_holds_of_all_rows() -> None:
     ("error", "is_final", "stops"),
     [
         (MalformedDicom("no"), True, False),
-        (RuntimeError(), True, False),
+        (RuntimeError(), False, False),
         (InferenceFailed("no"), False, False),
         (Overloaded("no", "decoder_unavailable"), False, False),
         (Overloaded("no", "source_unavailable"), False, True),

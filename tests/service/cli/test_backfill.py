@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from pyarrow import parquet
 
 from service.backfill import local
+from service.backfill.parts import ROWS
 from service.backfill.work import Progress, Work
 from service.cli.backfill import position
 from tests.factories import dicom_bytes, noise
@@ -89,7 +91,7 @@ def test_a_second_run_does_only_what_is_new(triage: Run, archive: Path, tmp_path
 def test_a_table_without_stored_records_is_not_continued_with_them(triage: Run, archive: Path, tmp_path: Path) -> None:
     triage("backfill", archive, tmp_path / "table")
     code, _, err = triage("backfill", archive, tmp_path / "table", "--store")
-    assert (code, "of other options; choose another destination" in err) == (2, True)
+    assert (code, "another choice of --store or --report-to; choose another destination" in err) == (2, True)
 
 
 def test_names_can_be_hashed_and_looked_up(triage: Run, archive: Path, tmp_path: Path) -> None:
@@ -121,15 +123,67 @@ def test_a_source_that_does_not_exist_is_one_line(triage: Run, tmp_path: Path) -
     code, _, err = triage("backfill", tmp_path / "nowhere", tmp_path / "table")
     assert (code, err.count("\n")) == (2, 1)
     assert err.startswith("triage: ")
+    assert not (tmp_path / "table").exists()
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_files_of_another_source_are_not_taken_for_those_of_the_table(
+    triage: Run, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triage("backfill", archive, tmp_path / "table")
+    shutil.copytree(archive, tmp_path / "other")
+    code, _, err = triage("backfill", tmp_path / "other", tmp_path / "table")
+    assert (code, "has results of another source; choose another destination" in err) == (2, True)
+    monkeypatch.chdir(tmp_path)
+    assert triage("backfill", "./archive/", tmp_path / "table")[0] == 0
+
+
+def test_a_table_made_under_another_rule_is_not_continued(
+    triage: Run, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triage("backfill", archive, tmp_path / "table")
+    monkeypatch.setenv("TRIAGE_TRIAGE__STAT", "[]")
+    code, _, err = triage("backfill", archive, tmp_path / "table")
+    assert (code, "another triage rule, presentation or gate; choose another destination" in err) == (2, True)
+
+
+def test_the_table_is_not_put_among_the_files(triage: Run, archive: Path) -> None:
+    code, _, err = triage("backfill", archive, archive / "table")
+    assert (code, "DESTINATION is inside SOURCE" in err) == (2, True)
+    assert not (archive / "table").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("--address", "--address needs --engine ray"), ("--authorization-file", "for DICOMweb archives only")],
+)
+def test_an_option_that_would_have_no_effect_is_refused(
+    triage: Run, archive: Path, tmp_path: Path, option: str, words: str
+) -> None:
+    code, _, err = triage("backfill", archive, tmp_path / "table", option, "127.0.0.1:1")
+    assert code == 2
+    assert words in " ".join(err.replace("│", "").split())
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_name_that_is_not_utf8_has_a_row_and_is_known_again(
+    triage: Run, archive: Path, tmp_path: Path, engine: str
+) -> None:
+    (archive / "1.2.9").write_bytes(dicom_bytes(noise(seed=9), SOPInstanceUID="2.25.9"))
+    (archive / "1.2.9").rename(archive / os.fsdecode(b"r\xf6ntgen"))
+    words = ("backfill", archive, tmp_path / "table", "--engine", engine)
+    subprocess.run([TRIAGE, *words], check=True, capture_output=True, timeout=120)
+    assert rows(tmp_path / "table")["r\\xf6ntgen"]["status"] == 200
+    assert "7 files have a row, 7 of them from earlier runs" in triage(*words)[2]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_was_stopped_is_finished_by_the_next(
     artefact: Path, tmp_path: Path, sent: signal.Signals, triage: Run
 ) -> None:
     folder, table = tmp_path / "archive", tmp_path / "table"
     folder.mkdir()
-    for number in range(600):
+    count = 1300  # many are left after the first part
+    for number in range(count):
         data = dicom_bytes(noise(seed=number % 3), SOPInstanceUID=f"2.25.{number + 1}")
         (folder / f"{number}.dcm").write_bytes(data)
     environment = os.environ | {"TRIAGE_MODEL__PATH": str(artefact), "TRIAGE_STORAGE__FOLDER": str(tmp_path / "data")}
@@ -143,14 +197,15 @@ def test_a_run_that_was_stopped_is_finished_by_the_next(
             time.sleep(0.02)
         os.killpg(started.pid, sent)
         started.communicate(timeout=60)
-    assert started.returncode == (130 if sent == signal.SIGINT else -sent)
+    assert started.returncode == (-sent if sent == signal.SIGKILL else 130)
     done = len(rows(table))
-    assert 0 < done < 600
+    assert 0 < done < count
+    assert (done % ROWS == 0) == (sent == signal.SIGKILL), "the last rows are written before the end"
 
     code, _, err = triage("backfill", folder, table)
     assert code == 0
-    assert f"600 files have a row, {done} of them from earlier runs" in err
-    assert len(rows(table)) == 600
+    assert f"{count} files have a row, {done} of them from earlier runs" in err
+    assert len(rows(table)) == count
 
 
 def test_the_time_left_follows_from_the_rate_of_this_run() -> None:
