@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pyarrow import compute, parquet
 
 from service.backfill.files import shown
-from service.backfill.table import FILE, Row, Table
+from service.backfill.table import FILE, Row, Table, difference
 from service.errors import ConfigurationError, TriageError
 from service.private_file import write_private
 from service.storage.incoming import sync_folder
@@ -27,13 +27,6 @@ ROWS = 512  # in a part: at most as many results for each process that writes ar
 SUFFIX = ".parquet"
 _LOCK = ".lock"
 _READ_AHEAD = 16  # parts
-_DIFFERENCES = {  # what a table's metadata say, in the words of the user
-    "source": "source",
-    "artefact_sha256": "artefact",
-    "names": "choice of --hash-names, or another key",
-    "delivered": "choice of --store or --report-to",
-    "settings": "triage rule, presentation or gate",
-}
 
 Digests = NDArray[np.uint64]
 
@@ -165,7 +158,7 @@ class Parts:
         try:
             content = pa.BufferReader(self._files.cat_file(f"{self._root}/{name}"))
             with parquet.ParquetFile(content) as file:
-                if other := _difference(file.schema_arrow, self._table.schema):
+                if other := difference(file.schema_arrow, self._table.schema):
                     message = f"{self.name}: {name} has results of another {other}; choose another destination"
                     raise ConfigurationError(message, "other_results")
                 return file.read(columns)
@@ -220,18 +213,6 @@ class Part:
         if self._rows:
             self._parts.put(self._rows, self._references)
         self._rows, self._references = [], []  # only now: an interruption of `put` keeps them
-
-
-def _difference(found: pa.Schema, expected: pa.Schema) -> str:
-    """Return what makes the schema of a table another one, or nothing."""
-    theirs, ours = found.metadata or {}, expected.metadata or {}
-    differ = [key for key in _DIFFERENCES if theirs.get(key.encode()) != ours.get(key.encode())]
-    if "names" in differ and "source" in differ:  # its hash is made with the key, too
-        differ.remove("source")
-    words = [_DIFFERENCES[key] for key in differ]
-    if not words and (theirs != ours or not found.equals(expected)):
-        return "form"
-    return " and another ".join(words)
 
 
 def digests(names: Iterable[str]) -> Digests:

@@ -33,6 +33,14 @@ _COLUMNS = {
     "box": pa.list_(pa.int32()),
 }
 
+_DIFFERENCES = {  # what a table's metadata say, in the words of the user
+    "source": "source",
+    "artefact_sha256": "artefact",
+    "names": "choice of --hash-names, or another key",
+    "delivered": "choice of --store or --report-to",
+    "settings": "triage rule, presentation or gate",
+}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -122,3 +130,15 @@ class Table:
             "reason": [],
             "flags": [],
         }
+
+
+def difference(found: pa.Schema, expected: pa.Schema) -> str:
+    """Return what makes the schema of a table another one, or nothing."""
+    theirs, ours = found.metadata or {}, expected.metadata or {}
+    differ = [key for key in _DIFFERENCES if theirs.get(key.encode()) != ours.get(key.encode())]
+    if "names" in differ and "source" in differ:  # its hash is made with the key, too
+        differ.remove("source")
+    words = [_DIFFERENCES[key] for key in differ]
+    if not words and (theirs != ours or not found.equals(expected)):
+        return "form"
+    return " and another ".join(words)

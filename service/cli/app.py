@@ -16,6 +16,7 @@ from service import settings, telemetry
 from service.cli import keys
 from service.cli.backfill import backfill
 from service.cli.check import check
+from service.cli.interruption import sigterm_as_ctrl_c
 from service.cli.migrate import migrate
 from service.cli.purge import purge
 from service.cli.serve import GRACE_SECONDS, serve
@@ -100,8 +101,9 @@ def predict(  # noqa: PLR0913 - options
     .jpg or .jpeg.
 
     Exit status: 0 if every file was predicted, 1 if a file was refused or its overlay could not be written, 2 if the
-    command could not start, 130 if it was interrupted (Ctrl-C). What was printed by then is complete. With --output or
-    --parquet the same command goes on after an interruption, a kill or a failure, and after files were added.
+    command could not start, 130 if it was interrupted (Ctrl-C, SIGTERM). What was printed by then is complete. With
+    --output or --parquet the same command goes on after an interruption, a kill or a failure, and after files were
+    added; it tries again files that could not be read, or failed through no fault of their own.
     """
     forms: dict[Format, bool] = {"json": json_lines, "csv": csv_table, "parquet": parquet is not None}
     chosen = [form for form, is_chosen in forms.items() if is_chosen]
@@ -116,7 +118,8 @@ def predict(  # noqa: PLR0913 - options
 
         listed = files(paths, as_chest)
         job = batch.Job(chosen[0] if chosen else "words", kept, overlay, as_chest)
-        tally = asyncio.run(batch.run(settings.load(), listed, job))
+        with sigterm_as_ctrl_c():
+            tally = asyncio.run(batch.run(settings.load(), listed, job))
         if not tally.interrupted:
             if kept:
                 typer.echo(f"{kept}: {tally.summary()}", err=True)

@@ -2,14 +2,12 @@
 
 import asyncio
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -17,6 +15,7 @@ from rich.console import Console
 from rich.status import Status
 
 from service import settings
+from service.cli.interruption import sigterm_as_ctrl_c
 from service.cli.status import INTERRUPTED, UNFINISHED
 from service.errors import ConfigurationError, TriageError
 from service.telemetry import read_or_create_key
@@ -117,7 +116,7 @@ def backfill(  # noqa: PLR0913 - options
     work, progress = Work(loaded, source, destination, table, authorization, reports, store), Progress()
     opened, parts = work.opened(), Parts(destination, table)
     try:
-        with _sigterm_as_ctrl_c(), parts.reserved(), _reported(progress, opened):
+        with sigterm_as_ctrl_c(), parts.reserved(), _reported(progress, opened):
             references = fresh(opened, parts.settle(), table, progress)
             if engine == "local":
                 asyncio.run(local.run(work, references, progress))
@@ -134,23 +133,6 @@ def backfill(  # noqa: PLR0913 - options
         raise typer.Exit(INTERRUPTED) from None
     typer.echo(f"{parts.name}: {_summary(progress, refusals)}", err=True)
     raise typer.Exit(UNFINISHED if progress.left else 0)
-
-
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM, by which containers are stopped, end the work as Ctrl-C does."""
-
-    def stop(_number: int, frame: FrameType | None) -> None:
-        interrupt = signal.getsignal(signal.SIGINT)  # asyncio's, while it runs
-        if not callable(interrupt):  # SIGINT is ignored, as in the background of a shell
-            raise KeyboardInterrupt
-        interrupt(signal.SIGINT, frame)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _key(folder: Path) -> bytes:

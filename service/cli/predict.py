@@ -106,13 +106,20 @@ async def _keep(items: AsyncGenerator[Item, None], job: Job, results: Results, t
         task = progress.add_task("predicting", total=total, completed=tally.known)
         async with aclosing(items):
             async for item in items:
-                with nullcontext() if job.output else _erased(progress):
-                    results.write(item)
+                if not (job.output and passes(item)):  # an output is the record of what is done
+                    with nullcontext() if job.output else _erased(progress):
+                        results.write(item)
                 if "picture_problem" in item:
                     console.print(without_picture(item), markup=False, highlight=False, soft_wrap=True)
                 tally.add(codes(item), "picture_problem" not in item)
+                tally.passing += passes(item)
                 progress.advance(task)
                 await asyncio.sleep(0)  # Ctrl-C is noticed here also if the next results are ready
+
+
+def passes(item: Item) -> bool:
+    """Whether a refusal may pass: it is of a process, the network, a disk or a bug, or the file could not be read."""
+    return bool(item["status"] >= 500 or item.get("problem", {}).get("code") == "unreadable")
 
 
 def with_workers(settings: Settings, workers: int) -> Settings:

@@ -15,6 +15,8 @@ class Tally:
         Number of files that have a result, and of those that had one before this run.
     failed, refusals
         Number of files that were refused or have no PNG, and of those that were refused.
+    passing
+        Number of refused files that another run may predict.
     codes
         Number of refusals by code; a file may be refused for several reasons.
     interrupted
@@ -25,6 +27,7 @@ class Tally:
     known: int = 0
     failed: int = 0
     refusals: int = 0
+    passing: int = 0
     codes: Counter[str] = field(default_factory=Counter)
     interrupted: bool = False
 
@@ -39,4 +42,5 @@ class Tally:
         """Say how many files were predicted, and how many were refused for which reasons."""
         earlier = f", {self.known} of them by earlier runs" if self.known else ""
         reasons = ", ".join(f"{code} {number}" for code, number in self.codes.most_common())
-        return f"{self.done} files{earlier}; {self.refusals} refused{reasons and f' ({reasons})'}"
+        again = f"; the same command tries {self.passing} of them again" if self.passing else ""
+        return f"{self.done} files{earlier}; {self.refusals} refused{reasons and f' ({reasons})'}{again}"

@@ -14,7 +14,8 @@ from service.artefact.file import Artefact, load
 from service.cli import parquet_table as table
 from service.cli.line_file import line_file
 from service.cli.results import Results
-from service.errors import ConfigurationError, TriageError
+from service.errors import ConfigurationError, Overloaded, TriageError
+from service.prediction.predictor import Predictor
 from tests.factories import dicom_bytes, noise
 from tests.service.conftest import Run
 
@@ -198,6 +199,32 @@ def outcomes(path: Path, form: str) -> list[tuple[str, int]]:
     else:
         rows = [json.loads(line) for line in path.read_text().splitlines()]
     return [(row["filename"], int(row["status"])) for row in rows]
+
+
+@pytest.mark.parametrize("options", [("--json", "--output"), ("--csv", "--output"), ("--parquet",)], ids=str)
+def test_a_file_that_failed_through_no_fault_of_its_own_is_tried_again(
+    run: Run, artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("TRIAGE_MODEL__PATH", str(artefact))
+    output, folder = str(tmp_path / "results"), tmp_path / "folder"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.dcm").write_bytes(dicom_bytes(noise(seed=number), SOPInstanceUID=f"2.25.{number + 1}"))
+    prepare, failures = Predictor.prepare, {"1.dcm": OSError(5, "Input/output error"), "2.dcm": Overloaded("no")}
+
+    async def failing(self: Predictor, file: Path | bytes) -> Any:
+        if isinstance(file, Path) and file.name in failures:  # not of the check at the start
+            raise failures[file.name]
+        return await prepare(self, file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Predictor, "prepare", failing)
+        first = run("predict", *options, output, str(folder))
+    second = run("predict", *options, output, str(folder))
+
+    again = "2 refused (unreadable 1, overloaded 1); the same command tries 2 of them again"
+    assert first == (1, "", f"{output}: 3 files; {again}\n")
+    assert second == (0, "", f"{output}: 3 files, 1 of them by earlier runs; 0 refused\n")
 
 
 def test_options_that_do_not_fit_are_refused(run: Run) -> None:
