@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from pyarrow import parquet
 from bench.backfill import TRIAGE
 from service import settings
 from service.cli.app import app
+from service.telemetry import KEY_FILE
 from tests.deploy.manifests import (
     BACKFILLS,
     FOLDER,
@@ -154,7 +156,9 @@ def test_settings_and_credentials_are_those_of_the_service(kustomization: str, m
         assert container["envFrom"] == ours["envFrom"]
         assert given["AWS_ENDPOINT_URL"] == endpoint
         assert given["AWS_SHARED_CREDENTIALS_FILE"] == "/run/secrets/s3/credentials"
-        assert {"name": "s3", "mountPath": "/run/secrets/s3", "readOnly": True} in container["volumeMounts"]
+        mounts = [mount for mount in container["volumeMounts"] if mount["name"] == "s3"]
+        assert mounts == [mount for mount in ours["volumeMounts"] if mount["name"] == "s3"]
+        assert {mount["mountPath"] for mount in mounts} == {"/run/secrets/s3", f"/data/{KEY_FILE}"}
         assert secret in template["spec"]["volumes"]
         assert "valueFrom" not in json.dumps(container)
         with monkeypatch.context() as environment:
@@ -264,6 +268,40 @@ def test_memory_of_the_job_suffices_for_hostile_files_in_all_decoders() -> None:
 
 
 @both
+def test_a_copy_of_the_overlay_replaces_every_value(kustomization: str, tmp_path: Path) -> None:
+    """Without a change of the component, which other sites share."""
+    copied = shutil.copytree(FOLDER, tmp_path / "kubernetes") / "overlays" / "archive"
+    shutil.copytree(FOLDER / kustomization, copied)
+    text = (copied / "kustomization.yaml").read_text()
+    replaced = {
+        "s3://radiographs/archive": "s3://ours/films",
+        "s3://radiographs/results": "s3://ours/table",
+        "https://s3.hospital.example": "https://ours",
+        "192.0.2.30/32": "10.0.0.1/32",
+        "value: 4}": "value: 9}",
+        'cpu: "4"': 'cpu: "3"',
+    }
+    for old, new in replaced.items():
+        assert (old in text) or (kustomization == LOCAL and "4" in old)
+        text = text.replace(old, new)
+    (copied / "kustomization.yaml").write_text(text)
+
+    documents = [
+        json.dumps(each)
+        for each in built(str(copied))
+        if each["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "backfill"
+    ]
+
+    assert len(documents) == 2
+    for old in ("s3://radiographs", "s3.hospital.example", "192.0.2.30"):
+        assert old not in "".join(documents)
+    if kustomization == RAY:
+        [workers] = named(str(copied), "RayJob", "triage-backfill")["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+        assert [workers[name] for name in ("replicas", "minReplicas", "maxReplicas")] == [9, 9, 9]
+        assert workers["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"] == "3"
+
+
+@both
 def test_it_is_applied_by_its_label_with_an_image_that_the_page_builds(kustomization: str) -> None:
     page = (FOLDER / "README.md").read_text()
     label = "app.kubernetes.io/component"
@@ -276,5 +314,7 @@ def test_it_is_applied_by_its_label_with_an_image_that_the_page_builds(kustomiza
     [built_there] = re.findall(r'--build-arg EXTRAS="(.*?)" -t (\S+)', page)
 
     assert labelled == {"NetworkPolicy", "RayJob" if kustomization == RAY else "Job"}
-    assert f"kubectl apply -k deploy/kubernetes/{RAY} -l {label}=backfill" in page
+    copied = {RAY: "overlays/archive", LOCAL: "overlays/archive-local"}[kustomization]
+    assert f"cp -r deploy/kubernetes/{kustomization} deploy/kubernetes/{copied} " in page
+    assert f"kubectl apply -k deploy/kubernetes/{copied} -l {label}=backfill" in page
     assert built_there == ("scale jobs", *images)
