@@ -3,6 +3,7 @@
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -132,3 +133,15 @@ def lost(client: httpx.Client, ids: Sequence[str], pictures: int = 20) -> list[s
     links = [f"/v1/predictions/{id}" for id in ids]
     links += [f"/v1/predictions/{id}/image.png?width=16" for id in ids[:: max(1, len(ids) // pictures)]]
     return [link for link in links if client.get(link).status_code != 200]
+
+
+def summary(load: Load, sender: Sender, missing: Sequence[str]) -> str:
+    """Return in one line what became of all requests of a load; `bench.replicas` makes a table of such lines."""
+    answers = [each for each in sender.refusals if isinstance(each, httpx.Response)]
+    codes = Counter(str(answer.json()["code"]) for answer in answers)
+    refused = ", ".join(f"{count} {code}" for code, count in sorted(codes.items())) or "none"
+    silent = len(sender.refusals) - len(answers)
+    return (
+        f"{len(load.acknowledged)} acknowledged; refused with 503: {refused}; {silent} without an answer; "
+        f"{load.refused + len(load.cut)} failed; {len(missing)} lost"
+    )

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 
 from tests.conftest import ROOT
 from tests.docker.deployment import Deployment, Engine, stamped
-from tests.docker.load import Load, Sender, lost
+from tests.docker.load import Load, Sender, lost, summary
 
 pytestmark = pytest.mark.docker
 
@@ -92,10 +92,9 @@ def test_a_replica_that_is_killed_loses_what_it_was_answering_and_nothing_else(
     assert engine.inspect(victim, "{{.RestartCount}}") == "1"
     assert load.cut == []
     assert len(sender.refusals) <= CLIENTS  # each client has one request in progress
-    assert lost(client, load.acknowledged) == []
-    measured.append(
-        f"a replica of three killed: {len(load.acknowledged)} acknowledged, {len(sender.refusals)} sent again, 0 lost"
-    )
+    missing = lost(client, load.acknowledged)
+    assert missing == []
+    measured.append(f"one of three replicas killed: {summary(load, sender, missing)}")
 
 
 def test_while_the_database_is_away_senders_keep_their_files_and_nothing_is_lost(
@@ -116,12 +115,13 @@ def test_while_the_database_is_away_senders_keep_their_files_and_nothing_is_lost
     assert {answer.json()["code"] for answer in answers} <= {"overloaded", "storage_unavailable", "not_ready"}
     assert "overloaded" in {answer.json()["code"] for answer in answers}
     assert [engine.inspect(each, "{{.RestartCount}}") for each in deployment.containers("replica")[1:]] == ["0", "0"]
-    assert lost(client, load.acknowledged) == []
-    measured.append(f"database killed: {len(load.acknowledged)} acknowledged, {len(answers)} refused, 0 lost")
+    missing = lost(client, load.acknowledged)
+    assert missing == []
+    measured.append(f"database killed and started again: {summary(load, sender, missing)}")
 
 
 def test_a_replica_of_the_next_version_runs_beside_the_old_ones(
-    deployment: Deployment, sender: Sender, next_version: str, samples: dict[str, bytes]
+    deployment: Deployment, client: httpx.Client, sender: Sender, next_version: str, measured: list[str]
 ) -> None:
     engine, old = deployment.engine, deployment.containers("replica")
     with Load(sender.post, CLIENTS) as load:
@@ -132,12 +132,15 @@ def test_a_replica_of_the_next_version_runs_beside_the_old_ones(
     assert engine.inspect(new, "{{.Image}}") == next_version
     assert _revision(deployment) == NEXT_REVISION
     assert (load.cut, load.refused, sender.refusals) == ([], 0, [])
+    missing = lost(client, load.acknowledged)
+    assert missing == []
+    measured.append(f"a replica of the next version beside three: {summary(load, sender, missing)}")
 
     key = {"Authorization": sender.headers["Authorization"]}
     urls = [f"http://{engine.address(container)}:8000/v1/predictions" for container in (*old, new)]
     ids = []
     for url in urls:
-        answer = httpx.post(url, content=stamped(samples["effusion"]), headers=key | RAW, timeout=60)
+        answer = httpx.post(url, content=sender.radiographs(), headers=key | RAW, timeout=60)
         assert answer.status_code == 200, answer.text
         ids.append(answer.json()["id"])
     for url in urls:
@@ -163,8 +166,9 @@ def test_replicas_are_replaced_one_by_one_without_a_failed_request(
     assert not set(new) & set(old)
     assert {engine.inspect(container, "{{.Image}}") for container in new} == {next_version}
     assert (load.cut, load.refused, sender.refusals) == ([], 0, [])
-    assert lost(client, load.acknowledged) == []
-    measured.append(f"three replicas replaced in {seconds:.0f} s: {len(load.acknowledged)} acknowledged, none refused")
+    missing = lost(client, load.acknowledged)
+    assert missing == []
+    measured.append(f"three replicas replaced one by one, in {seconds:.0f} s: {summary(load, sender, missing)}")
 
 
 def _revision(deployment: Deployment) -> str:
