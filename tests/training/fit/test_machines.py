@@ -61,6 +61,18 @@ def finish(machines: "Sequence[subprocess.Popen[str]]") -> list[int]:
     return statuses
 
 
+def kill_second_rank(data: Path, run: Path) -> list[int]:
+    """Start both, kill what trains on the second when an epoch is finished, and return the exit statuses of both."""
+    machines = start(data, run)
+    deadline = time.monotonic() + SECONDS
+    while not (run / LAST).exists():
+        assert time.monotonic() < deadline
+        assert all(machine.poll() is None for machine in machines), finish(machines)
+        time.sleep(0.01)
+    os.kill(rank_of(machines[1]), signal.SIGKILL)
+    return finish(machines)
+
+
 @pytest.fixture
 def whole(published: Path, tmp_path: Path) -> Path:
     """The run folder of two machines that nothing interrupted."""
@@ -72,14 +84,7 @@ def test_a_run_whose_second_rank_was_killed_is_resumed_to_the_same_weights(
     published: Path, whole: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "killed"
-    machines = start(published, run)
-    deadline = time.monotonic() + SECONDS
-    while not (run / LAST).exists():
-        assert time.monotonic() < deadline
-        assert all(machine.poll() is None for machine in machines), finish(machines)
-        time.sleep(0.01)
-    os.kill(rank_of(machines[1]), signal.SIGKILL)
-    assert all(finish(machines))  # the first machine does not wait for ever
+    assert all(kill_second_rank(published, run))  # the first machine does not wait for ever
     assert not (run / checkpoint.DOCUMENT).exists()
 
     assert finish(start(published, run)) == [0, 0]
