@@ -84,7 +84,8 @@ def report(page: str, megabytes: Mapping[str, float], options: argparse.Namespac
     for syntax, floor in rows.items():
         rates = [speed / megabytes[syntax] for speed in LINKS.values()]
         full.append([syntax, *(f"{rate:.0f}, {math.ceil(rate * floor.core_seconds)}" for rate in rates)])
-    return f"""On {machine[1] if machine else "an unnamed machine"}; a core costs {options.core_hour:g} an hour.
+    return f"""On {machine[1] if machine else "an unnamed machine"}; a core costs {options.core_hour:g} an hour. \
+There is no price on a GPU, as the speed of none was measured.
 
 {table(costs)}
 

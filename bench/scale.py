@@ -1,6 +1,7 @@
 """The figures of docs/scale.md: `python -m bench.scale [NAME ...]` runs the programs, and writes what they print.
 
 Without names it runs all, which takes half an hour of a machine that does nothing else; most of it fills a database.
+`replicas` needs a Docker engine; `region` is computed from what `saving` has written and from bench/RESULTS.md.
 """
 
 import subprocess
@@ -17,7 +18,12 @@ PROGRAMS = {
     "cost": ("cost", "--check"),
     "saving": ("saving",),
     "bucket": ("bucket", "--count", "60"),
+    "replicas": ("replicas",),
+    "region": ("sizing",),
+    "pack": ("pack",),
     "million": ("million",),
+    "loader": ("feeding",),
+    "machines": ("machines",),
     "worklist": ("worklist", "--rows", "10000000", "--postgresql"),
 }
 
