@@ -1,6 +1,6 @@
 """The figures of docs/scale.md: `python -m bench.scale [NAME ...]` runs the programs, and writes what they print.
 
-Without names it runs all, which takes half an hour of a machine that does nothing else; most of it fills a database.
+Without names it runs all, which takes forty minutes of a machine that does nothing else; most of it fills a database.
 `replicas` needs a Docker engine; `region` is computed from what `saving` has written and from bench/RESULTS.md.
 """
 
