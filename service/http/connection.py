@@ -138,7 +138,7 @@ class Connection(H11Protocol):
             try:
                 message = await receive()
             finally:
-                self._all.proceed(self)
+                self._go_on()
             more = message.get("more_body", False)
             return message
 
@@ -164,9 +164,13 @@ class Connection(H11Protocol):
             telemetry.log().warning("an answer was cut off: its client does not read it")
             self.cut()
         finally:
-            self._all.proceed(self)
-            if not self._busy:
-                self._all.wait(self)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Note that the application goes on, unless its answer is written: the connection waits for its client then."""
+        self._all.proceed(self)
+        if not self._busy and self in self.connections:  # it may have been lost meanwhile
+            self._all.wait(self)
 
 
 def _declared(message: Message) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import resource
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -174,6 +175,54 @@ class TestNumber:
             assert answered(address)
             for client in unread:
                 client.close()
+
+    def test_clients_that_leave_before_the_end_of_an_answer_leave_the_bound_as_it_is(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def small_buffers(address: tuple[str, int], create: Any = socket.create_server) -> socket.socket:
+            listener: socket.socket = create(address)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
+            return listener
+
+        monkeypatch.setattr(socket, "create_server", small_buffers)
+        with server(most=3) as address:
+            for _ in range(3):
+                with socket.socket() as client:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**15)
+                    client.connect(address)
+                    client.sendall(get("/large"))
+                    # The last part, of 256 KiB, is written, and most of it is in no buffer of the kernel.
+                    unread = len(LARGE) - 270_000
+                    while unread > 0:
+                        unread -= len(client.recv(2**16))
+                    time.sleep(0.1)
+            assert answered(address)
+            waiting = [connect(address) for _ in range(3)]
+            assert answered(address)
+            waiting[0].settimeout(FAR / 3)  # it is closed for the one that was answered, not by its deadline
+            assert everything(waiting[0]) == b""
+            for client in waiting[1:]:
+                client.close()
+
+    def test_bodies_that_are_still_asked_for_when_the_answer_is_written_shut_nobody_out(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def hasty(scope: Scope, receive: Receive, send: Send) -> None:
+            asking = asyncio.ensure_future(receive())
+            await asyncio.sleep(0)
+            await Response(b"here")(scope, receive, send)
+            await asyncio.wait([asking])
+
+        monkeypatch.setattr(sys.modules[__name__], "application", hasty)
+        with server(most=2) as address:
+            head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+            uploads = [connect(address, head) for _ in range(2)]
+            for upload in uploads:
+                while b"here" not in upload.recv(2**16):
+                    pass
+            assert answered(address)
+            for upload in uploads:
+                upload.close()
 
     def test_a_flood_of_silent_connections_shuts_nobody_out(self) -> None:
         with server(most=20) as address:
