@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import telemetry
-from service.errors import TooLarge, UnsupportedEncoding, UploadIdle
+from service.errors import Overloaded, TooLarge, UnsupportedEncoding, UploadIdle
 from service.http import problems
 from service.http.pace import Pace
 from service.settings import Limits
@@ -65,15 +65,23 @@ class Envelope:
             return
         request_id = _request_id(Headers(scope=scope))
         exchange = Exchange(scope, send, request_id)
+
+        async def refuse(error: Exception) -> None:
+            problems.note(error)
+            if not exchange.status:
+                await problems.answer(error)(scope, receive, exchange.send)
+
         with telemetry.request(request_id):
             try:
                 await self._app(scope, self._bounded(scope, receive), exchange.send)
+            except asyncio.CancelledError:  # the service stops, and the time for what is in progress is over
+                if not exchange.status:
+                    await refuse(Overloaded("the service is stopping; send it again"))
+                raise
             except ClientDisconnect:
                 telemetry.log().info("the client disconnected")
             except Exception as error:
-                problems.note(error)
-                if not exchange.status:
-                    await problems.answer(error)(scope, receive, exchange.send)
+                await refuse(error)
             finally:
                 exchange.log()
 

@@ -67,3 +67,40 @@ def test_a_body_that_is_slow_but_fast_enough_is_taken() -> None:
     start, _ = asyncio.run(_answer([*sent, *end], stall=0, every=0.05, min_bytes_per_second=1000, idle_seconds=5))
 
     assert start["status"] == 200
+
+
+def _cancelled(begin: bool) -> list[Message]:
+    """Cancel a request, as uvicorn does when a stop has taken too long; return what is answered."""
+    answered: list[Message] = []
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        if begin:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+        request = asyncio.ensure_future(Envelope(busy, Limits())(scope, asyncio.Event().wait, send))  # type: ignore[arg-type]
+        await asyncio.sleep(0.01)
+        request.cancel()
+        await asyncio.wait([request])
+        assert request.cancelled()
+
+    asyncio.run(main())
+    return answered
+
+
+def test_a_request_that_a_stop_cancels_is_answered_503() -> None:
+    start, body = _cancelled(begin=False)
+    headers = dict(start["headers"])
+
+    assert (start["status"], headers[b"content-type"]) == (503, b"application/problem+json")
+    assert (headers[b"retry-after"], headers[b"cache-control"]) == (b"5", b"no-store")
+    assert json.loads(body["body"])["code"] == "overloaded"
+
+
+def test_an_answer_that_a_stop_cancels_in_its_middle_is_not_answered_twice() -> None:
+    assert [message["type"] for message in _cancelled(begin=True)] == ["http.response.start"]
