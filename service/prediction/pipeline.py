@@ -101,6 +101,7 @@ class Pipeline:
             tasks[1].cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.predictor.close()
+            await self.stored.close()
             self._syncing.shutdown(wait=False)
             self._instances.close()
             await asyncio.to_thread(self._records.close)

@@ -22,6 +22,7 @@ class StoredPredictions:
 
     def __init__(self, records: Records, instances: InstanceStore, objects: ObjectCache, predictor: Predictor) -> None:
         self._records, self._instances, self._objects, self._predictor = records, instances, objects, predictor
+        self._deletions = set[asyncio.Future[None]]()
 
     @property
     def presentation(self) -> Presentation:
@@ -58,13 +59,20 @@ class StoredPredictions:
         return await asyncio.to_thread(self._records.list, limit, cursor)
 
     async def delete(self, id: str) -> None:
-        """Delete a record, and its instance unless another record uses it.
+        """Delete a record, and its instance unless another record uses it; it is done even if this is cancelled.
 
         Raises
         ------
         NotFound
         """
-        await in_thread(self._instances, self._delete, id)
+        deletion = asyncio.ensure_future(in_thread(self._instances, self._delete, id))
+        self._deletions.add(deletion)
+        deletion.add_done_callback(self._deletions.discard)
+        await asyncio.shield(deletion)
+
+    async def close(self) -> None:
+        """Wait for the deletions of requests that were cancelled, so that no record goes without its instance."""
+        await asyncio.gather(*self._deletions, return_exceptions=True)
 
     async def draw(self, record: Record, drawing: Drawing) -> bytes:
         """Draw a PNG of a record over the display values of its instance.

@@ -16,6 +16,7 @@ from service.storage.owner import database_id
 from service.storage.records import Records
 from service.storage.tables import INSTANCES, PREDICTIONS
 from service.telemetry import describe, log
+from service.threads import completed
 
 ORPHAN_SECONDS = 3600.0  # longer than any request lasts
 _EVERY_SECONDS = 3600.0
@@ -117,9 +118,10 @@ class Retention:
         deleted = Expired()
         if self._keep_days is not None:
             before = datetime.now(UTC) - timedelta(days=self._keep_days)
-            # One thread per batch: when the service stops, it waits for a batch, not for the whole purge.
-            while batch := await asyncio.to_thread(self._delete_batch, before):
+            # A stop waits for a batch, so that no record is deleted without its instance, not for the whole purge.
+            while batch := await completed(self._delete_batch, before):
                 deleted += batch
+                await asyncio.sleep(0)  # where a stop is noticed that has waited for a batch
         orphans = await asyncio.to_thread(self._sweep_here)
         orphans += await asyncio.to_thread(self._sweep_store_in_turn)
         if deleted.records or orphans:

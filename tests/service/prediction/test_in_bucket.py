@@ -1,6 +1,8 @@
 """The service with its DICOM files in a bucket: what is acknowledged is there, and an outage ends by itself."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +15,7 @@ from service.prediction import storage_probe
 from service.settings import Limits, Settings
 from service.storage import bucket
 from service.storage.bucket import Bucket
+from service.storage.records import Records
 from tests.factories import dicom_bytes, noise
 from tests.service.s3_server import S3Server
 from tests.service.serving import Client, serving, settings_for
@@ -151,3 +154,29 @@ def test_a_bucket_that_answers_nothing_delays_only_what_needs_it(
 
         with s3.frozen():
             assert set(client.runner.run(ask())) == {503}
+
+
+def test_the_object_of_a_record_whose_deletion_a_stop_cancels_is_deleted_too(
+    settings: Settings, s3: S3Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, delete = threading.Event(), Records.delete
+
+    def slowly(self: Records, id: str) -> str | None:
+        file = delete(self, id)
+        began.set()
+        time.sleep(0.3)  # meanwhile the request is cancelled, and the service stops
+        return file
+
+    monkeypatch.setattr(Records, "delete", slowly)
+    with serving(settings) as client:
+        kept = client.post(radiograph(9)).json()
+
+        async def cancelled() -> None:
+            deletion = asyncio.ensure_future(client.pipeline.stored.delete(kept["id"]))
+            await asyncio.to_thread(began.wait, 20)
+            deletion.cancel()
+            await asyncio.wait([deletion])
+            assert deletion.cancelled()
+
+        client.runner.run(cancelled())
+    assert objects(s3, prefix) == []

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -204,3 +205,32 @@ def test_nothing_is_deleted_by_a_clock_that_jumps(
     assert files(instances) == 2
     [line] = map(json.loads, log.getvalue().splitlines())
     assert (line["level"], line["seconds"]) == ("error", pytest.approx(jump, abs=60))
+
+
+def test_a_stop_waits_for_the_batch_that_is_being_deleted_and_for_no_other(
+    records: Records, instances: Instances, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Afterwards the store is closed: the instance of a record that is deleted by then would stay."""
+    monkeypatch.setattr(module, "_BATCH", 1)
+    for number in range(3):
+        keep(f"1.{number}", 3)
+    deleting, may_go_on, delete = threading.Event(), threading.Event(), records.delete
+
+    def slowly(id: str) -> str | None:
+        file = delete(id)
+        deleting.set()
+        assert may_go_on.wait(20)
+        return file
+
+    monkeypatch.setattr(records, "delete", slowly)
+
+    async def stopped() -> tuple[int, int]:
+        task = asyncio.create_task(Retention(records, instances, cache(instances), 1).run())
+        await asyncio.to_thread(deleting.wait, 20)
+        task.cancel()
+        threading.Timer(0.1, may_go_on.set).start()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        return len(ids(records)), files(instances)
+
+    assert asyncio.run(stopped()) == (2, 2)
