@@ -11,6 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from service.errors import InvalidRequest, StorageFull, TooLarge
 from service.http.uploads import WRITTEN_BYTES
 from service.storage.incoming import Incoming
+from service.threads import completed
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -132,7 +133,7 @@ class _ArrivingPart:
         file, self._file, self._error = self._file, None, None
         self._chunks, self._waiting, self._size = [], 0, 0
         if file is not None:
-            await asyncio.to_thread(file.close)
+            await completed(file.close)  # also if every thread is busy when the request is cancelled
 
     async def _write(self) -> None:
         chunks, self._chunks, self._waiting = self._chunks, [], 0

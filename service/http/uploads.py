@@ -13,6 +13,7 @@ from service.errors import InvalidRequest, TooLarge, UnsupportedEncoding
 from service.http.envelope import declared_length
 from service.settings import Limits
 from service.storage.incoming import Incoming
+from service.threads import completed
 
 RAW = ("application/dicom", "application/octet-stream")
 FORM = "multipart/form-data"
@@ -84,7 +85,7 @@ async def receive_files(
                 f"Content-Type must be {FORM} with a part named file, or {RAW[0]}", "unsupported_media_type"
             )
     finally:
-        await asyncio.to_thread(_close, files)
+        await completed(_close, files)  # also if every thread is busy when the request is cancelled
 
 
 async def receive_file(request: Request, file: Incoming, limit: int) -> Incoming:

@@ -1,7 +1,9 @@
 import asyncio
 import itertools
 import tempfile
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 
@@ -182,3 +184,30 @@ def test_a_part_that_cannot_be_written_is_reported_and_the_next_is_read(tmp_path
     refused, written = asyncio.run(collect())
     assert isinstance(refused, StorageFull)
     assert written == b"two"
+
+
+def test_a_part_is_closed_though_the_request_is_cancelled_while_every_thread_is_busy(tmp_path: Path) -> None:
+    may_go_on = threading.Event()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield body([b"one"])
+
+    async def work() -> None:
+        async with aclosing(parts(chunks(), BOUNDARY, LIMIT, lambda: Incoming(tmp_path / "1"))) as arriving:
+            async for _ in arriving:
+                asyncio.get_running_loop().run_in_executor(None, may_go_on.wait, 20)
+
+    async def cancelled() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            asyncio.get_running_loop().set_default_executor(pool)
+            request = asyncio.create_task(work())
+            await asyncio.sleep(0.2)  # the part is being closed
+            assert list(tmp_path.iterdir())
+            request.cancel()
+            await asyncio.sleep(0.05)
+            may_go_on.set()
+            await asyncio.wait([request])
+            assert request.cancelled()
+
+    asyncio.run(cancelled())
+    assert not list(tmp_path.iterdir())
