@@ -174,11 +174,17 @@ class _Job:
 
     @contextmanager
     def using(self, worker: Worker) -> Iterator[None]:
-        """Let `end` kill this worker while it runs the job, and not later, when it may run another."""
+        """Let `end` kill this worker while it runs the job, and not later, when it may run another.
+
+        Raises
+        ------
+        Unavailable
+            The job ended while it waited for the worker, which another job can use.
+        """
         with self._lock:
+            if self.ended:
+                raise Unavailable
             self._worker = worker
-        if self.ended:
-            worker.kill()
         try:
             yield
         finally:
@@ -187,7 +193,7 @@ class _Job:
 
     def end(self) -> None:
         """Kill the worker that is still running the job, if any."""
-        self.ended = True
         with self._lock:
+            self.ended = True
             if self._worker is not None:
                 self._worker.kill()

@@ -11,6 +11,7 @@ from io import StringIO
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytest
 
@@ -260,6 +261,31 @@ def test_a_job_that_is_cancelled_while_it_waits_is_never_done(pool: Workers, tmp
     asyncio.run(cancel())
     assert call(pool, abs, -1) == 1
     assert not (tmp_path / "done").exists()
+
+
+def test_a_job_that_is_cancelled_while_its_process_starts_leaves_the_process_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[int] = []
+    result = worker.Worker._result
+
+    def noted(self: worker.Worker, *arguments: Any) -> object:
+        started.append(1)
+        return result(self, *arguments)
+
+    monkeypatch.setattr(worker.Worker, "_result", noted)  # it is called at the start, and for each job
+
+    async def cancel(pool: Workers) -> None:
+        job = asyncio.create_task(pool.run(abs, (-1,), 30))
+        while not started:
+            await asyncio.sleep(0.01)
+        job.cancel()
+        await asyncio.wait([job])
+        assert await pool.run(abs, (-2,), 30) == 2
+
+    with closing(1) as pool:
+        asyncio.run(cancel(pool))
+    assert len(started) == 2
 
 
 # ... or that does not start
