@@ -77,7 +77,13 @@ class Reader:
             digest = hashlib.sha256(data).digest() if self._delivers else b""
             return image.canvas.tobytes(), pickle.dumps(image.header), digest, b""
 
-        return await asyncio.gather(*map(prepared, names))
+        files = [asyncio.ensure_future(prepared(name)) for name in names]
+        try:
+            return await asyncio.gather(*files)
+        finally:  # if one of them stops the batch, the next does not do the others
+            for file in files:
+                file.cancel()
+            await asyncio.gather(*files, return_exceptions=True)
 
 
 class Network:
