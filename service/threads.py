@@ -2,11 +2,47 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from functools import partial
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class DaemonThread(Executor):
+    """A thread that makes one call after another, and that no end of a process waits for, as it does for a pool's."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        Thread(target=self._serve, name=name, daemon=True).start()
+
+    def submit(self, function: Callable[P, T], /, *arguments: P.args, **keywords: P.kwargs) -> Future[T]:
+        """Make a call after those before it."""
+        result: Future[T] = Future()
+        self._calls.put(partial(_call, result, partial(function, *arguments, **keywords)))
+        return result
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the thread after the calls so far; this returns at once."""
+        self._calls.put(None)
+
+    def _serve(self) -> None:
+        while call := self._calls.get():
+            call()
+            del call  # and with it what it returned
+
+
+def _call(result: Future[T], function: Callable[[], T]) -> None:
+    if not result.set_running_or_notify_cancel():
+        return
+    try:
+        result.set_result(function())
+    except BaseException as error:
+        result.set_exception(error)
 
 
 async def completed(function: Callable[..., T], *arguments: Any) -> T:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,8 +12,10 @@ import numpy as np
 from service import metrics
 from service.errors import InferenceFailed, Overloaded
 from service.inference.session import Outputs
+from service.threads import DaemonThread
 
 ANSWER_SECONDS = 300.0  # the wait in the queue included; requests give up on a run that hangs
+_LAST_RUN_SECONDS = 5.0  # for a run that no request waits for any more, when the batcher is closed
 
 
 class Network(Protocol):
@@ -49,7 +51,8 @@ class Batcher:
         self._network = network
         self._max_batch = max_batch
         self._queue: asyncio.Queue[_Request] = asyncio.Queue()
-        self._thread = ThreadPoolExecutor(1, "inference")
+        self._results = set[asyncio.Future[Timed]]()
+        self._thread = DaemonThread("inference")  # a run that hangs keeps no process from its end
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -62,10 +65,14 @@ class Batcher:
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     async def close(self) -> None:
-        """Refuse new canvases, predict those in the queue, and end the thread."""
+        """Refuse new canvases, predict those in the queue, and end the thread; a run that hangs is left alone."""
         task, self._task = self._task, None
         if task is not None:
-            await self._queue.join()
+            if self._results:
+                await asyncio.wait(self._results)  # each request is answered, is cancelled, or gives up
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_RUN_SECONDS):
+                    await self._queue.join()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         self._thread.shutdown()
@@ -88,6 +95,8 @@ class Batcher:
         if self._task is None:
             raise Overloaded("the network is not running")
         request = _Request(canvas, asyncio.get_running_loop().create_future())
+        self._results.add(request.result)
+        request.result.add_done_callback(self._results.discard)
         self._queue.put_nowait(request)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

@@ -1,14 +1,17 @@
 """Waits that outlast a cancellation."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from pathlib import Path
 
 import pytest
 
-from service.threads import completed, finished
+from service.threads import DaemonThread, completed, finished
 
 NAME: ContextVar[str] = ContextVar("NAME", default="")
 
@@ -126,3 +129,29 @@ def test_a_future_is_waited_for_although_its_error_is_not_raised() -> None:
         return future.exception()
 
     assert isinstance(asyncio.run(work()), ValueError)
+
+
+def test_a_daemon_thread_makes_its_calls_one_after_the_other() -> None:
+    thread, call = DaemonThread("calls"), Call()
+    first, second, third = (
+        thread.submit(function, *given) for function, given in ((call, [1]), (abs, [-2]), (abs, "x"))
+    )
+    cancelled = thread.submit(call, 3)
+    assert not second.done()
+    assert cancelled.cancel()
+    call.may_go_on.set()
+    assert (first.result(20), second.result(20)) == (1, 2)
+    with pytest.raises(TypeError):
+        third.result(20)
+    assert thread.submit(lambda: threading.current_thread().name).result(20) == "calls"
+    last = thread.submit(threading.current_thread).result(20)
+    thread.shutdown()
+    last.join(20)
+    assert not last.is_alive()
+
+
+def test_a_process_ends_although_a_daemon_thread_hangs(root: Path) -> None:
+    code = (
+        "import threading; from service.threads import DaemonThread; DaemonThread('x').submit(threading.Event().wait)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60, check=False).returncode == 0

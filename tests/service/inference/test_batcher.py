@@ -146,6 +146,28 @@ def test_close_predicts_queued_canvases() -> None:
     assert batches_of(scenario) == [[0], [1, 2]]
 
 
+def test_close_leaves_a_run_alone_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LAST_RUN_SECONDS", 0.05)
+
+    async def main() -> None:
+        echo = Echo()
+        batcher = Batcher(echo, 4)
+        batcher.start()
+        tasks = await enqueue(batcher, echo, [1])
+        closing = asyncio.create_task(batcher.close())
+        await asyncio.sleep(0.2)
+        assert not closing.done()  # its requests may still be answered
+        for task in tasks:
+            task.cancel()
+        try:
+            async with asyncio.timeout(5):
+                await closing
+        finally:
+            echo.gate.set()
+
+    asyncio.run(main())
+
+
 def test_predicting_before_the_start_raises_overloaded() -> None:
     async def main() -> None:
         batcher = Batcher(Echo(), 4)
