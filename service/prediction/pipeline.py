@@ -22,6 +22,7 @@ from service.storage.records import Records
 from service.storage.retention import Retention
 from service.storage.url import database_url
 from service.telemetry import describe, log
+from service.threads import completed
 from service.triage.rule import Priority
 
 _SYNCS = 4  # files that are written to disk at once; more make each other wait
@@ -98,7 +99,8 @@ class Pipeline:
         try:
             yield
         finally:
-            tasks[1].cancel()
+            for task in tasks:
+                task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.predictor.close()
             await self.stored.close()
@@ -202,7 +204,8 @@ class Pipeline:
         self._obstacle = "the golden self-test"
         try:
             if self._instances.threads is None:  # to list a bucket may take minutes; `Retention.run` does it, too
-                await asyncio.to_thread(self._retention.sweep)
+                await completed(self._retention.sweep)  # it asks the database, which a stop closes
+            await asyncio.sleep(0)  # where a stop is noticed that has waited for the sweep
             await self.predictor.start()
         except Exception as error:
             self.failure = _startup_error(error)

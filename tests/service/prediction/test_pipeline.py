@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
+import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,14 +27,17 @@ from service.errors import (
 )
 from service.inference.session import Session
 from service.objects.drawing import Drawing
+from service.prediction import predictor
 from service.prediction.decoders import Decoders
 from service.prediction.pipeline import Pipeline
+from service.prediction.predictor import Predictor
 from service.settings import Limits, Model, Settings, Storage, Triage
 from service.storage.incoming import Incoming
 from service.storage.instances import Instances
 from service.storage.outbox import Order
 from service.storage.record import Record
 from service.storage.records import Records
+from service.storage.retention import Retention
 from service.storage.tables import INSTANCES
 from tests.factories import chest, dicom_bytes, encode, noise
 from tests.service.serving import settings_for
@@ -434,6 +439,56 @@ def test_after_a_restart_records_are_there_and_orphans_are_deleted(artefact: Pat
 
         assert again.prediction == first.prediction
         assert not orphan.exists()
+
+
+def test_a_stop_during_the_sweep_of_the_start_waits_for_it_and_starts_nothing(
+    artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeping, swept = threading.Event(), threading.Event()
+    started: list[Predictor] = []
+
+    def sweep(_: Retention) -> int:
+        sweeping.set()
+        time.sleep(0.3)
+        swept.set()
+        return 0
+
+    async def start(self: Predictor) -> None:
+        started.append(self)
+
+    monkeypatch.setattr(Retention, "sweep", sweep)
+    monkeypatch.setattr(Predictor, "start", start)
+
+    async def stop() -> None:
+        async with Pipeline(settings_for(artefact, tmp_path, LIMITS)).running():
+            await asyncio.to_thread(sweeping.wait, 20)
+        assert swept.is_set()
+
+    asyncio.run(stop())
+    assert started == []
+
+
+def test_a_stop_while_network_and_decoders_start_waits_for_neither(
+    artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    testing, stopped = threading.Event(), threading.Event()
+
+    def hangs(*_: object) -> None:
+        testing.set()
+        assert stopped.wait(60)
+
+    monkeypatch.setattr(predictor, "proven_session", hangs)
+    before = {process.pid for process in multiprocessing.active_children()}
+
+    async def stop() -> None:
+        try:
+            async with asyncio.timeout(40), Pipeline(settings_for(artefact, tmp_path, LIMITS)).running():
+                await asyncio.to_thread(testing.wait, 20)
+        finally:
+            stopped.set()
+
+    asyncio.run(stop())
+    assert {process.pid for process in multiprocessing.active_children()} <= before
 
 
 def test_after_a_failed_start_files_are_refused_with_the_reason(
