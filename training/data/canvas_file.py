@@ -1,6 +1,6 @@
 """The file that holds all canvases of one size and resize rule, whatever list they are from; it grows by new images.
 
-canvases-512-stretch.u8       `[M, S, S] uint8`; rows are only ever appended
+canvases-512-stretch.u8       `[M, S, S] uint8`; a row that the index names never changes
 canvases-512-stretch.index    entries of an image's key and its row, appended when the row is on the disk
 canvases-512-stretch.lock     empty; its bytes are locked
 
@@ -28,7 +28,9 @@ from training.progress import progress_bar
 
 CHUNK = 64  # images between two flushes; at most so many are decoded again after an interruption
 ENTRY = np.dtype([("key", "V16"), ("row", "<i8")])
-GROWTH = 0  # byte of the lock file that is locked while a file grows; the others stand for images
+# Bytes of the lock file; the others stand for images.
+GROWTH = 0  # locked while a file grows
+WRITING = 1  # shared by the processes that write rows which the index does not name yet
 
 Pixels = NDArray[np.uint8]
 
@@ -43,6 +45,8 @@ class CanvasFile:
         Key of an image to its row, as far as the index has been read; `update` reads what was appended since.
     index_bytes
         Part of the index that has been read.
+    end
+        The row after the last one that this part names.
     """
 
     pixels: Path
@@ -51,6 +55,7 @@ class CanvasFile:
     size: int
     rows: dict[bytes, int] = field(default_factory=dict)
     index_bytes: int = 0
+    end: int = 0
 
     @property
     def row_bytes(self) -> int:
@@ -68,6 +73,7 @@ class CanvasFile:
         entries = entries[entries["row"] < self.count()]  # the pixel file may have been deleted
         keys: list[bytes] = entries["key"].tolist()
         self.rows.update(zip(keys, entries["row"].tolist(), strict=True))
+        self.end = max(self.end, int(entries["row"].max(initial=-1)) + 1)
         return keys
 
     def open(self) -> Pixels:
@@ -123,7 +129,7 @@ def fill(file: CanvasFile, keys: Sequence[bytes], read: Callable[[int], Floats],
                 done = set(file.update())  # by another process, perhaps between our two looks at the index
                 fresh = {key: todo[key] for key in mine if key not in file.rows}
                 if fresh:
-                    append(file, lock.fileno(), fresh, lambda places: pool.map(read, places))
+                    done.update(append(file, lock.fileno(), fresh, lambda places: pool.map(read, places)))
                     done.update(file.update())
             done.intersection_update(todo)
             for key in done:
@@ -133,19 +139,30 @@ def fill(file: CanvasFile, keys: Sequence[bytes], read: Callable[[int], Floats],
 
 def append(
     file: CanvasFile, lock: int, places: Mapping[bytes, int], read: Callable[[Sequence[int]], Iterator[Floats]]
-) -> None:
-    """Write canvases to new rows of the pixel file and, when they are on the disk, their entries to the index."""
-    with file.pixels.open("r+b", buffering=0) as pixels:
+) -> list[bytes]:
+    """Write canvases to new rows of the pixel file and, when they are on the disk, their entries to the index.
+
+    Returns
+    -------
+    list of bytes
+        Keys that other processes have appended since the last update.
+    """
+    with file.pixels.open("r+b", buffering=0) as pixels, unlocked_afterwards(lock, WRITING):
         with locked(lock, GROWTH):
-            first = file.count()
-            os.ftruncate(pixels.fileno(), (first + len(places)) * file.row_bytes)
+            others = file.update()
+            # If nobody else is writing, rows without an entry are those of a process that was interrupted.
+            first = file.end if try_lock(lock, WRITING) else file.count()
+            fcntl.lockf(lock, fcntl.LOCK_SH, 1, WRITING)
+            # Never less: other processes may be opening as many rows as there were.
+            os.ftruncate(pixels.fileno(), max(file.count(), first + len(places)) * file.row_bytes)
         for row, canvas in enumerate(read(list(places.values())), first):
             write(pixels.fileno(), np.rint(canvas[0] * 255).astype(np.uint8), row * file.row_bytes, file.pixels)
         os.fsync(pixels.fileno())
-    entries = np.array([(key, row) for row, key in enumerate(places, first)], ENTRY)
-    with locked(lock, GROWTH), file.index.open("r+b", buffering=0) as index:
-        end = index.seek(0, os.SEEK_END) // ENTRY.itemsize * ENTRY.itemsize  # over an entry that is half-written
-        write(index.fileno(), entries, end, file.index)
+        entries = np.array([(key, row) for row, key in enumerate(places, first)], ENTRY)
+        with locked(lock, GROWTH), file.index.open("r+b", buffering=0) as index:
+            end = index.seek(0, os.SEEK_END) // ENTRY.itemsize * ENTRY.itemsize  # over an entry that is half-written
+            write(index.fileno(), entries, end, file.index)
+    return others
 
 
 def write(descriptor: int, values: NDArray[np.generic], place: int, path: Path) -> None:
@@ -194,7 +211,7 @@ def claimed(lock: int, todo: Mapping[bytes, int]) -> Iterator[list[bytes]]:
 
 def place_of(key: bytes) -> int:
     """Return the byte of the lock file that stands for an image."""
-    return GROWTH + 1 + (int.from_bytes(key[:8]) >> 2)
+    return WRITING + 1 + (int.from_bytes(key[:8]) >> 2)
 
 
 def try_lock(lock: int, place: int) -> bool:
@@ -209,7 +226,14 @@ def try_lock(lock: int, place: int) -> bool:
 @contextmanager
 def locked(lock: int, place: int) -> Iterator[None]:
     """Hold the lock of a byte of a file."""
-    fcntl.lockf(lock, fcntl.LOCK_EX, 1, place)
+    with unlocked_afterwards(lock, place):
+        fcntl.lockf(lock, fcntl.LOCK_EX, 1, place)
+        yield
+
+
+@contextmanager
+def unlocked_afterwards(lock: int, place: int) -> Iterator[None]:
+    """Give up the lock of a byte of a file, if it is held, at the end."""
     try:
         yield
     finally:
