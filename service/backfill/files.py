@@ -1,60 +1,54 @@
-"""The files of a folder or of S3-compatible storage, by fsspec."""
+"""The files of S3-compatible storage, or of any other that fsspec knows."""
 
-import time
+import errno
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 import fsspec
-from fsspec.implementations.local import LocalFileSystem
 
-from service.backfill.outcome import SOURCE_UNAVAILABLE
+from service.backfill.attempts import FILE_GONE, FILE_UNAVAILABLE, PAUSES, Attempts
 from service.errors import ConfigurationError, InvalidRequest, Overloaded, TooLarge
-
-PAUSES = (1.0, 4.0, 15.0)  # seconds before another attempt at storage that does not answer
-_OF_THE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError)
 
 
 class Files:
-    """Every file below a folder or a prefix. A file is named by its path below it. Blocking.
+    """Every file below a prefix, named by its path below it. Blocking.
 
     Parameters
     ----------
     url
-        A path, `s3://bucket/prefix`, or any other URL for which fsspec has a package.
+        `s3://bucket/prefix`, or any other URL for which fsspec has a package.
     pauses
         Seconds before each further attempt.
 
     Raises
     ------
     ConfigurationError
-        fsspec does not know the protocol, or there is nothing at the URL.
+        fsspec does not know the protocol, there is nothing at the URL, or it is one file.
     """
 
     def __init__(self, url: str, pauses: tuple[float, ...] = PAUSES) -> None:
-        self._pauses = pauses
+        self._attempts = Attempts(self._probe, pauses)
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
-            present = self._files.exists(self._root)
+            kind = self._probe()["type"]
+        except FileNotFoundError:
+            raise ConfigurationError(f"{shown(url)}: no such folder or prefix") from None
         except Exception as error:  # those of the protocol's package have no common base class
             raise ConfigurationError(f"{shown(url)}: cannot be used ({type(error).__name__})") from None
-        if not present:
-            raise ConfigurationError(f"{shown(url)}: no such file or folder")
-        self._is_local = isinstance(self._files, LocalFileSystem)
+        if kind != "directory":
+            raise ConfigurationError(f"{shown(url)}: not a folder or a prefix; `triage predict` takes files")
 
     def references(self) -> Iterator[str]:
-        """Yield the name of every file, folder by folder.
+        """Yield the name of every file, in no order.
 
         Raises
         ------
         Overloaded
-            `source_unavailable`: a folder cannot be listed.
+            `source_unavailable`: files cannot be listed.
         """
-        try:
-            for folder, _, names in self._files.walk(self._root, on_error="raise"):
-                below = folder.removeprefix(self._root).strip("/")
-                yield from (f"{below}/{name}" if below else name for name in sorted(names))
-        except OSError as error:
-            raise _unavailable("a folder of the source cannot be listed", error) from error
+        protocols = self._files.protocol
+        return self._keys() if "s3" in ((protocols,) if isinstance(protocols, str) else protocols) else self._walked()
 
     def read(self, reference: str, limit: int) -> bytes:
         """Return the bytes of a file.
@@ -62,25 +56,58 @@ class Files:
         Raises
         ------
         InvalidRequest
-            `unreadable`: this file cannot be read.
+            `unreadable`: it is a folder.
         TooLarge
             It has more than `limit` bytes.
         Overloaded
-            `source_unavailable`: the storage did not answer, however often it was asked.
+            `file_gone`, `file_unavailable`: it cannot be read now. `source_unavailable`: no file can.
         """
-        path = f"{self._root.rstrip('/')}/{reference}"
-        for pause in (*self._pauses, None):
-            try:
-                data: bytes = self._files.cat_file(path, start=0, end=limit + 1)
-                break
-            except _OF_THE_FILE as error:
-                raise InvalidRequest(error.strerror or type(error).__name__, "unreadable") from None
-            except Exception as error:  # those of the protocol's package have no common base class
-                if self._is_local:
-                    raise InvalidRequest(getattr(error, "strerror", None) or "unreadable", "unreadable") from None
-                if pause is None:
-                    raise _unavailable("the source does not answer", error) from error
-                time.sleep(pause)
+        return self._attempts.made(partial(self._read, f"{self._root.rstrip('/')}/{reference}", limit))
+
+    def _probe(self) -> dict[str, str]:
+        self._files.invalidate_cache()
+        found: dict[str, str] = self._files.info(self._root)
+        return found
+
+    def _keys(self) -> Iterator[str]:
+        """Yield the keys of a bucket page by page; s3fs itself would first make a list of all, and keep it."""
+        bucket, prefix, _ = self._files.split_path(self._root)
+        above, more = f"{prefix}/" if prefix else "", dict[str, str]()
+        while True:
+            options = {"Bucket": bucket, "Prefix": above} | more
+            page = self._attempts.listed(partial(self._files.call_s3, "list_objects_v2", self._files.req_kw, **options))
+            for found in page.get("Contents", ()):
+                if found["Size"] or not found["Key"].endswith("/"):  # the mark of a folder, which consoles make
+                    yield found["Key"].removeprefix(above)
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _walked(self) -> Iterator[str]:
+        """Yield the names of files folder by folder; the `walk` of fsspec leaves folders out that cannot be listed."""
+        folders = [self._root]
+        while folders:
+            folder = folders.pop()
+            for found in self._attempts.listed(partial(self._files.ls, folder, detail=True)):
+                if found["type"] != "directory":
+                    yield found["name"].removeprefix(self._root).strip("/")
+                elif found["name"].rstrip("/") != folder.rstrip("/"):
+                    folders.append(found["name"])
+            self._files.invalidate_cache()
+
+    def _read(self, path: str, limit: int) -> bytes:
+        try:
+            data: bytes = self._files.cat_file(path, start=0, end=limit + 1)
+        except FileNotFoundError:
+            raise Overloaded("the file is no longer there", FILE_GONE) from None
+        except PermissionError:
+            raise Overloaded("access to the file is refused", FILE_UNAVAILABLE) from None
+        except IsADirectoryError:
+            raise InvalidRequest("expected a file, got a folder", "unreadable") from None
+        except OSError as error:
+            if error.errno != errno.EINVAL or self._files.info(path)["size"]:
+                raise
+            return b""  # S3 has no range of an empty object
         if len(data) > limit:
             raise TooLarge(f"expected a file of at most {limit} bytes", "file_too_large")
         return data
@@ -90,7 +117,3 @@ def shown(url: str) -> str:
     """Return a URL without a user and a password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
-
-
-def _unavailable(message: str, error: Exception) -> Overloaded:
-    return Overloaded(f"{message} ({type(error).__name__})", SOURCE_UNAVAILABLE)

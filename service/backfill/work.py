@@ -9,6 +9,7 @@ from typing import Protocol
 
 from service.backfill.archive import Archive
 from service.backfill.files import Files, shown
+from service.backfill.folder import Folder
 from service.backfill.outcome import Outcome
 from service.backfill.parts import Digests, contains, digests
 from service.backfill.table import Table
@@ -66,7 +67,9 @@ class Work:
         """
         if is_archive(self.source):
             return Archive(self.source, self.authorization)
-        return Files(self.source)
+        if "://" in self.source and not self.source.startswith("file://"):
+            return Files(self.source)
+        return Folder(self.source.removeprefix("file://"))
 
 
 def is_archive(source: str) -> bool:
