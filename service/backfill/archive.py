@@ -3,30 +3,37 @@
 httpx, because `dicomweb-client` parses what it retrieves, and only a decoder process may parse a file.
 """
 
-import itertools
 import json
 import re
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import httpx
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from service.backfill.files import PAUSES, shown
+from service.backfill.attempts import FILE_UNAVAILABLE, PAUSES, Attempts, NoAnswer
+from service.backfill.files import shown
 from service.backfill.outcome import SOURCE_UNAVAILABLE
-from service.errors import ConfigurationError, InvalidRequest, MalformedDicom, Overloaded, TooLarge
+from service.errors import ConfigurationError, InvalidRequest, MalformedDicom, Overloaded, TooLarge, TriageError
 
 _MODALITIES = ("CR", "DX")  # those that the gate accepts
-_PAGE = 100  # series in one answer
+_PAGE = 100  # results in one answer, of which an archive may give fewer
 _SECONDS = 60.0  # for a connection, and between two parts of an answer
 _AROUND = 2**16  # bytes of a multipart answer around its file
 _MAX_JSON = 2**26
 _UID = re.compile("[0-9.]{1,64}")
-_OF_THE_FILE = (400, 404, 406, 410, 415)  # statuses by which an archive refuses one instance
+_OF_THE_FILE = (400, 404, 406, 410, 415, 422)  # statuses by which an archive refuses one instance for good
+_BUSY = (408, 429)  # and all from 500
 _FILE = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-_STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"  # tags in the DICOM JSON model, PS3.18 F.2
+# Tags in the DICOM JSON model, PS3.18 F.2
+_STUDY, _SERIES, _INSTANCE, _INSTANCES = "0020000D", "0020000E", "00080018", "00201209"
+
+Found = dict[str, Any]
+Page = tuple[list[Found], bool]  # results, and whether the archive says that there are more
+Search = Callable[[int, int], Page]  # offset and limit
+Attempt = Callable[[Callable[[], Page]], Page]
 
 
 class Archive:
@@ -48,7 +55,7 @@ class Archive:
     """
 
     def __init__(self, url: str, authorization: str = "", pauses: tuple[float, ...] = PAUSES) -> None:
-        self._pauses = pauses
+        self._attempts = Attempts(partial(self._search, "series", {}), pauses)
         headers = {"Authorization": authorization} if authorization else {}
         try:
             self._http = httpx.Client(base_url=url.rstrip("/") + "/", headers=headers, timeout=_SECONDS)
@@ -56,21 +63,25 @@ class Archive:
             raise ConfigurationError(f"{shown(url)}: not a URL") from None
 
     def references(self) -> Iterator[str]:
-        """Yield the name of every instance, series by series.
+        """Yield the name of every instance, series by series, and of a series whose instances cannot be listed.
 
         Raises
         ------
         Overloaded
             `source_unavailable`
         """
+        listed, made = self._attempts.listed, self._attempts.made
         for modality in _MODALITIES:
-            for offset in itertools.count(0, _PAGE):
-                series = self._search("series", {"Modality": modality, "limit": _PAGE, "offset": offset})
-                for study, uid in ((_value(each, _STUDY), _value(each, _SERIES)) for each in series):
-                    for instance in self._search(f"studies/{study}/series/{uid}/instances", {}):
-                        yield f"{study}/{uid}/{_value(instance, _INSTANCE)}"
-                if len(series) < _PAGE:
-                    break
+            for series in _results(partial(self._search, "series", {"Modality": modality}), listed, _SERIES):
+                name = f"{_value(series, _STUDY)}/{_value(series, _SERIES)}"
+                try:
+                    search = partial(self._search, _path(name), {})
+                    for instance in _results(search, made, _INSTANCE, _number(series)):
+                        yield f"{name}/{_value(instance, _INSTANCE)}"
+                except TriageError as error:
+                    if error.code == SOURCE_UNAVAILABLE:
+                        raise
+                    yield name  # reading it says why
 
     def read(self, reference: str, limit: int) -> bytes:
         """Return the bytes of an instance.
@@ -78,50 +89,99 @@ class Archive:
         Raises
         ------
         InvalidRequest
-            `unreadable`: the archive refuses it.
+            `unreadable`: the archive refuses it for good.
         MalformedDicom
             The archive's answer holds no file.
         TooLarge
             It has more than `limit` bytes.
         Overloaded
-            `source_unavailable`: the archive did not answer, however often it was asked.
+            `file_unavailable`: the archive answers, but does not give the instance, or could not list the series.
+            `source_unavailable`: it does not answer, wants another authorization, or gives no instance at all.
         """
-        study, series, instance = reference.split("/")
-        path = f"studies/{study}/series/{series}/instances/{instance}"
-        media_type, body = self._get(path, _FILE, {}, limit + _AROUND)
-        return _only_part(media_type, body, limit)
+        return self._attempts.made(partial(self._read, reference, limit))
 
-    def _search(self, path: str, query: dict[str, str | int]) -> list[dict[str, Any]]:
+    def _read(self, reference: str, limit: int) -> bytes:
+        if reference.count("/") == 1:
+            self._search(_path(reference), {})
+            raise Overloaded("the instances of a series could not be listed", FILE_UNAVAILABLE)
+        headers, body = self._get(_path(reference), _FILE, {}, limit + _AROUND)
+        return _only_part(headers.get("content-type", ""), body, limit)
+
+    def _search(self, path: str, query: dict[str, str], offset: int = 0, limit: int = 1) -> Page:
+        page = {"limit": limit, "offset": offset}
         try:
-            _, body = self._get(path, "application/dicom+json", query, _MAX_JSON)
-            found: list[dict[str, Any]] = json.loads(body or b"[]")  # 204: nothing was found
-        except (ValueError, InvalidRequest, TooLarge) as error:
-            raise Overloaded(f"a search of the archive failed ({type(error).__name__})", SOURCE_UNAVAILABLE) from error
-        return found
+            headers, body = self._get(path, "application/dicom+json", query | page, _MAX_JSON)
+            results = json.loads(body or b"[]")  # 204: nothing was found
+            if not isinstance(results, list):
+                raise ValueError
+        except (ValueError, TooLarge) as error:
+            what = f"the archive's answer to a search cannot be read ({type(error).__name__})"
+            raise Overloaded(what, SOURCE_UNAVAILABLE) from error
+        return results, headers.get("warning", "").startswith("299")  # PS3.18 8.3.4.4
 
-    def _get(self, path: str, accept: str, query: dict[str, str | int], limit: int) -> tuple[str, bytes]:
-        """Return media type and body of an answer; ask again while the archive is in trouble."""
-        for pause in (*self._pauses, None):
-            try:
-                with self._http.stream("GET", path, headers={"Accept": accept}, params=query) as response:
-                    if response.status_code in _OF_THE_FILE:
-                        raise InvalidRequest(f"the archive answers {response.status_code}", "unreadable")
-                    response.raise_for_status()
-                    body = bytearray()
-                    for chunk in response.iter_bytes():
-                        body += chunk
-                        if len(body) > limit:
-                            raise TooLarge(f"expected a file of at most {limit} bytes", "file_too_large")
-                    return response.headers.get("content-type", ""), bytes(body)
-            except httpx.HTTPError as error:
-                if pause is None:
-                    what = f"the archive does not answer ({type(error).__name__})"
-                    raise Overloaded(what, SOURCE_UNAVAILABLE) from error
-                time.sleep(pause)
-        raise AssertionError  # the last attempt returns or raises
+    def _get(self, path: str, accept: str, query: dict[str, str | int], limit: int) -> tuple[httpx.Headers, bytes]:
+        """Return headers and body of an answer."""
+        with self._http.stream("GET", path, headers={"Accept": accept}, params=query) as response:
+            _check(response.status_code)
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > limit:
+                    raise TooLarge(f"expected a file of at most {limit} bytes", "file_too_large")
+            return response.headers, bytes(body)
 
 
-def _value(found: dict[str, Any], tag: str) -> str:
+def _results(search: Search, attempt: Attempt, tag: str, number: int | None = None) -> Iterator[Found]:
+    """Yield the results of a search page by page, however few of them a page has.
+
+    Parameters
+    ----------
+    tag
+        UID that tells two results apart.
+    number
+        How many there are, if that is known.
+    """
+    offset, last, is_cut = 0, "", True
+    while is_cut or number is None or offset < number:
+        results, is_warned = attempt(partial(search, offset, _PAGE))
+        first = _value(results[0], tag) if results else ""
+        if not results or (first == last and not is_cut):
+            return  # an archive that knows no offset has given all at once
+        if first == last:
+            what = "the archive gives the same results for each offset, and not all at once: it cannot be listed"
+            raise Overloaded(what, SOURCE_UNAVAILABLE)
+        yield from results
+        offset, last, is_cut = offset + len(results), first, is_warned or len(results) == _PAGE
+
+
+def _check(status: int) -> None:
+    """Raise the error that a status means for one instance."""
+    what = f"the archive answers {status}"
+    if status == 401:
+        raise Overloaded(f"{what}: check --authorization-file", SOURCE_UNAVAILABLE)
+    if status in _OF_THE_FILE:
+        raise InvalidRequest(what, "unreadable")
+    if status in _BUSY or status >= 500:
+        raise NoAnswer(what)
+    if status >= 300:
+        raise Overloaded(f"{what}: check --authorization-file" if status == 403 else what, FILE_UNAVAILABLE)
+
+
+def _path(name: str) -> str:
+    """Return the path of an instance, or of the instances of a series."""
+    study, series, *instance = name.split("/")
+    return "/".join((f"studies/{study}/series/{series}/instances", *instance))
+
+
+def _number(series: Found) -> int | None:
+    """Return how many instances a series has, if the archive says so."""
+    try:
+        return int(series[_INSTANCES]["Value"][0])
+    except (LookupError, TypeError, ValueError):
+        return None
+
+
+def _value(found: Found, tag: str) -> str:
     """Return a UID of a search result.
 
     Raises

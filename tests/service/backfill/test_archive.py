@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from service.backfill.archive import Archive
-from service.errors import ConfigurationError, InvalidRequest, MalformedDicom, Overloaded, TooLarge, TriageError
+from service.backfill.outcome import Outcome
+from service.errors import ConfigurationError, MalformedDicom, Overloaded, TooLarge, TriageError
 from tests.factories import chest, encode, noise
 from tests.pacs.orthanc import free_ports, orthanc
 
@@ -28,6 +29,11 @@ def archive(monkeypatch: pytest.MonkeyPatch, answer: Answer) -> Archive:
 
 def multipart(data: bytes) -> bytes:
     return b"--xyz\r\nContent-Type: application/dicom\r\n\r\n" + data + b"\r\n--xyz--\r\n"
+
+
+def found(**values: object) -> dict[str, object]:
+    tags = {"study": "0020000D", "series": "0020000E", "instance": "00080018", "instances": "00201209"}
+    return {tags[name]: {"vr": "UI", "Value": [value]} for name, value in values.items()}
 
 
 def series(number: int) -> dict[str, object]:
@@ -73,24 +79,161 @@ def test_an_answer_without_parts_is_the_file(monkeypatch: pytest.MonkeyPatch) ->
     assert archive(monkeypatch, lambda _: httpx.Response(200, content=b"x", headers=headers)).read(NAME, 9) == b"x"
 
 
+@pytest.mark.parametrize("cap", [7, 50, 100])
+@pytest.mark.parametrize("warns", [True, False])
+def test_an_archive_may_give_fewer_results_than_asked_for(
+    monkeypatch: pytest.MonkeyPatch, cap: int, warns: bool
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        query, path = request.url.params, request.url.path
+        if path.endswith("/series"):
+            results = [series(number) for number in range(120)] if query["Modality"] == "CR" else []
+        else:
+            results = [
+                found(instance=f"1.4.{number}") for number in range(120 if path.endswith("1.3.5/instances") else 1)
+            ]
+        offset, limit = int(query["offset"]), min(int(query["limit"]), cap)
+        is_cut = warns and len(results) > offset + limit
+        headers = {"Warning": '299 pacs: "There are additional results that can be requested"'} if is_cut else {}
+        return httpx.Response(200, json=results[offset : offset + limit], headers=headers)
+
+    names = list(archive(monkeypatch, answer).references())
+    assert len(names) == len(set(names)) == 119 + 120
+
+
+def test_the_number_of_its_instances_spares_a_request_for_each_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/series"):
+            results = [series(number) | found(instances=2) for number in range(3)]
+            return httpx.Response(200, json=results if request.url.params["offset"] == "0" else [])
+        requests.append(request.url.path)
+        return httpx.Response(200, json=[found(instance="1.4.1"), found(instance="1.4.2")])
+
+    assert len(list(archive(monkeypatch, answer).references())) == 12
+    assert len(requests) == 6
+
+
+@pytest.mark.parametrize("of", ["series", "instances"])
+@pytest.mark.parametrize(("given", "warning"), [(100, ""), (50, '299 pacs: "There are additional results"')])
+def test_an_archive_that_knows_no_offset_and_cuts_its_answers_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, of: str, given: int, warning: str
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith(of):
+            results = [series(number) | found(instance=f"1.4.{number}") for number in range(given)]
+            return httpx.Response(200, json=results, headers={"Warning": warning})
+        return httpx.Response(200, json=[series(1)] if request.url.path.endswith("series") else [found(instance="1")])
+
+    with pytest.raises(Overloaded, match="the same results for each offset") as caught:
+        list(archive(monkeypatch, answer).references())
+    assert caught.value.code == "source_unavailable"
+
+
+@pytest.mark.parametrize("given", [1, 99, 250])
+def test_an_archive_that_knows_no_offset_may_give_all_at_once(monkeypatch: pytest.MonkeyPatch, given: int) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/series"):
+            return httpx.Response(200, json=[series(number) for number in range(given)])
+        return httpx.Response(200, json=[found(instance="1.4")])
+
+    assert len(list(archive(monkeypatch, answer).references())) == 2 * given
+
+
+def test_a_series_whose_instances_cannot_be_listed_stands_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = {"1.3.1": 500, "1.3.2": 404}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/series"):
+            first = request.url.params["offset"] == "0" and request.url.params.get("Modality") != "DX"
+            return httpx.Response(200, json=[series(number) for number in range(4)] if first else [])
+        status = statuses.get(request.url.path.split("/")[-2], 200)
+        return httpx.Response(status, json=[found(instance="1.4")])
+
+    source = archive(monkeypatch, answer)
+    assert list(source.references()) == ["1.2/1.3.0/1.4", "1.2/1.3.1", "1.2/1.3.2", "1.2/1.3.3/1.4"]
+    assert [failure(source, name).is_final for name in ("1.2/1.3.1", "1.2/1.3.2")] == [False, True]
+    statuses.clear()
+    again = failure(source, "1.2/1.3.1")
+    assert (again.is_final, again.stops) == (False, None)
+
+
 @pytest.mark.parametrize(
-    ("answer", "error", "code"),
+    ("answer", "error"),
     [
-        (httpx.Response(404), InvalidRequest, "unreadable"),
-        (httpx.Response(200, content=b"--abc\r\n\r\n", headers={"Content-Type": MULTIPART}), MalformedDicom, None),
-        (httpx.Response(200, content=multipart(bytes(200)), headers={"Content-Type": MULTIPART}), TooLarge, None),
-        (httpx.Response(200, content=bytes(10**6)), TooLarge, None),
-        (httpx.Response(401), Overloaded, "source_unavailable"),
-        (httpx.Response(503), Overloaded, "source_unavailable"),
-        (httpx.Response(302, headers={"Location": "http://elsewhere/"}), Overloaded, "source_unavailable"),
+        (httpx.Response(200, content=b"--abc\r\n\r\n", headers={"Content-Type": MULTIPART}), MalformedDicom),
+        (httpx.Response(200, content=multipart(bytes(200)), headers={"Content-Type": MULTIPART}), TooLarge),
+        (httpx.Response(200, content=bytes(10**6)), TooLarge),
     ],
 )
-def test_other_answers_are_errors(
-    monkeypatch: pytest.MonkeyPatch, answer: httpx.Response, error: type[TriageError], code: str | None
+def test_an_answer_without_a_file_is_refused(
+    monkeypatch: pytest.MonkeyPatch, answer: httpx.Response, error: type[TriageError]
 ) -> None:
-    with pytest.raises(error) as caught:
+    with pytest.raises(error):
         archive(monkeypatch, lambda _: answer).read(NAME, 100)
-    assert caught.value.code == (code or caught.value.code)
+
+
+def failure(source: Archive, name: str = NAME) -> Outcome:
+    with pytest.raises(TriageError) as caught:
+        source.read(name, 100)
+    return Outcome(name, error=caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_final"),
+    [(404, True), (406, True), (410, True), (422, True), (302, False), (403, False), (429, False), (500, False)],
+)
+def test_one_instance_that_an_archive_refuses_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, status: int, is_final: bool
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status) if request.url.path == PATH else httpx.Response(200, json=[])
+
+    refused = failure(archive(monkeypatch, answer))
+    assert (refused.is_final, refused.stops) == (is_final, None)
+    assert f"the archive answers {status}" in str(refused.error)
+
+
+@pytest.mark.parametrize("status", [302, 403, 404, 500, 503])
+def test_an_archive_that_refuses_everything_ends_the_run(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    source = archive(monkeypatch, lambda _: httpx.Response(status))
+    refused = failure(source)
+    assert refused.stops is refused.error
+    assert f"the archive answers {status}" in str(refused.error)
+    assert ("check --authorization-file" in str(refused.error)) == (status == 403)
+    with pytest.raises(Overloaded, match=f"the archive answers {status}") as caught:
+        list(source.references())
+    assert caught.value.code == "source_unavailable"
+
+
+def test_an_authorization_that_is_refused_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(401)
+
+    refused = failure(archive(monkeypatch, answer))
+    assert refused.stops is refused.error
+    assert str(refused.error) == "the archive answers 401: check --authorization-file"
+    assert len(requests) == 1
+
+
+def test_an_archive_that_is_away_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no route to pacs")
+
+    refused = failure(archive(monkeypatch, answer))
+    assert refused.stops is refused.error
+    assert str(refused.error) == "the source cannot be read: ConnectError"
+
+
+@pytest.mark.parametrize("content", [b"{}", b"no", b"[["])
+def test_a_search_that_is_not_a_list_ends_the_listing(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    with pytest.raises(Overloaded, match="cannot be read") as caught:
+        list(archive(monkeypatch, lambda _: httpx.Response(200, content=content)).references())
+    assert caught.value.code == "source_unavailable"
 
 
 def test_an_archive_in_trouble_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
