@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ import pytest
 from pyarrow import parquet
 
 from service.backfill import local
+from service.backfill.folder import Folder
 from service.backfill.parts import ROWS
 from service.backfill.work import Progress, Work
 from service.cli.backfill import position
@@ -174,6 +177,27 @@ def test_a_name_that_is_not_utf8_has_a_row_and_is_known_again(
     subprocess.run([TRIAGE, *words], check=True, capture_output=True, timeout=120)
     assert rows(tmp_path / "table")["r\\xf6ntgen"]["status"] == 200
     assert "7 files have a row, 7 of them from earlier runs" in triage(*words)[2]
+
+
+def test_a_folder_that_was_away_is_predicted_by_the_next_run(triage: Run, archive: Path, tmp_path: Path) -> None:
+    os.mkfifo(archive / "pipe.dcm")
+    away, listed = tmp_path / "away", Folder.references
+
+    def references(source: Folder) -> Iterator[str]:
+        names = list(listed(source))
+        if threading.current_thread().name != "count":
+            (archive / "1").rename(away)
+        return iter(names)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Folder, "references", references)
+        code, _, err = triage("backfill", archive, tmp_path / "table")
+    assert (code, "5 files have a row" in err, "2 files have none yet" in err) == (1, True, True)
+    assert rows(tmp_path / "table")["pipe.dcm"]["code"] == ["not_a_regular_file"]
+
+    away.rename(archive / "1")
+    code, _, err = triage("backfill", archive, tmp_path / "table")
+    assert (code, "7 files have a row, 5 of them from earlier runs" in err) == (0, True)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
