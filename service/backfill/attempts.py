@@ -1,5 +1,6 @@
 """Attempts at a source: they are repeated, and then the source is asked whether it or a file is at fault."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -103,4 +104,6 @@ def _reason(error: Exception) -> str:
         return str(error)
     if isinstance(error, PermissionError):
         return "access is refused; check permissions and credentials"
-    return getattr(error, "strerror", None) or type(error).__name__
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return type(error).__name__

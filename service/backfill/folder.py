@@ -59,9 +59,7 @@ class Folder:
         Overloaded
             `source_unavailable`: the folder itself cannot be listed.
         """
-        folders = [
-            ("", *self._attempts.listed(partial(_opened, self._root)))
-        ]  # in one another, down to that being listed
+        folders = [("", *self._attempts.listed(partial(_opened, self._root)))]  # each lies in the one before it
         try:
             while folders:
                 folder, _, entries = folders[-1]

@@ -1,5 +1,6 @@
 """Whether a source is at fault, or one of its files."""
 
+import errno
 from collections.abc import Callable
 
 import pytest
@@ -52,6 +53,20 @@ def test_no_file_is_at_fault_while_the_source_does_not_answer(error: Exception) 
         attempts.made(failing(error))
     assert Outcome("a", error=caught.value).stops is caught.value
     assert "anna" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EIO, "GET /anna failed"), "Input/output error"),
+        (ValueError("/anna"), "ValueError"),
+        (NoAnswer("it answers 500"), "it answers 500"),
+    ],
+)
+def test_a_foreign_error_is_named_without_its_text(error: Exception, reason: str) -> None:
+    with pytest.raises(Overloaded) as caught:
+        Attempts(nothing, pauses=()).made(failing(error))
+    assert caught.value.message == reason
 
 
 @pytest.mark.parametrize(("failures", "answered"), [(0, True), (2, True), (3, False)])
