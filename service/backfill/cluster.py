@@ -139,11 +139,12 @@ def in_time(batches: Iterable[Batch], seconds: float) -> Iterator[Batch]:
 def _add(part: Part, batch: Batch, progress: Progress) -> None:
     """Add rows to a part, and write it once it is complete."""
     for name, row in zip(batch["file"], batch["row"], strict=True):
-        if not len(row):
-            progress.left += 1
+        result = pickle.loads(row)  # noqa: S301 - from a process of this cluster
+        if isinstance(result, str):
+            progress.left[result] += 1
             continue
         progress.done += 1
-        part.add(os.fsdecode(name), pickle.loads(row))  # noqa: S301 - from a process of this cluster
+        part.add(os.fsdecode(name), result)
         if part.is_complete:
             part.write()
 

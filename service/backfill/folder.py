@@ -12,8 +12,8 @@ from service.backfill.attempts import FILE_GONE, FILE_UNAVAILABLE, PAUSES, Attem
 from service.backfill.outcome import SOURCE_UNAVAILABLE
 from service.errors import ConfigurationError, InvalidRequest, Overloaded, TooLarge, TriageError
 
-_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG)
-_ABSENT = (errno.ENOENT, errno.ENOTDIR)
+_ABSENT, _DENIED = (errno.ENOENT, errno.ENOTDIR), (errno.EACCES, errno.EPERM)
+_NO_NAME = (errno.ELOOP, errno.ENAMETOOLONG)
 
 if TYPE_CHECKING:
     from os import _ScandirIterator
@@ -91,11 +91,12 @@ class Folder:
         Raises
         ------
         InvalidRequest
-            `unreadable`: access is denied, or it is a link to nothing. `not_a_regular_file`: a pipe or a device.
+            `unreadable`: it is a link in a circle. `not_a_regular_file`: it is a pipe or a device.
         TooLarge
             It has more than `limit` bytes.
         Overloaded
-            `file_gone`, `file_unavailable`: it cannot be read now, or is a folder that could not be listed.
+            `file_gone`, `file_unavailable`: it cannot be read now: it is a link to nothing, access is denied, or it
+            is a folder that could not be listed.
             `source_unavailable`: the folder itself cannot be listed any more.
         """
         return self._attempts.made(partial(_read, self._path(reference), limit))
@@ -122,7 +123,7 @@ def _opened(path: Path) -> "tuple[Identity, Entries]":
         found = path.stat()
         return (found.st_dev, found.st_ino), os.scandir(path)
     except OSError as error:
-        raise _explained(error, path) from error
+        raise _explained(error) from error
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -143,18 +144,18 @@ def _read(path: Path, limit: int) -> bytes:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # if a pipe has taken its place
             data = file.read(limit + 1)
     except OSError as error:
-        raise _explained(error, path) from error
+        raise _explained(error) from error
     if len(data) > limit:
         raise TooLarge(f"expected a file of at most {limit} bytes", "file_too_large")
     return data
 
 
-def _explained(error: OSError, path: Path) -> Exception:
+def _explained(error: OSError) -> Exception:
     """Return what the error says of the file, or the error itself if another attempt makes sense."""
-    if error.errno in _ABSENT and path.is_symlink():
-        return InvalidRequest("a link to a file that does not exist", "unreadable")
-    if error.errno in _ABSENT:
-        return Overloaded("the file is no longer there", FILE_GONE)
-    if error.errno in _OF_THE_FILE:
-        return InvalidRequest(error.strerror or "access is denied", "unreadable")
+    if error.errno in _ABSENT:  # what a link leads to may be a disk that is not mounted
+        return Overloaded("the file, or what the link leads to, is not there", FILE_GONE)
+    if error.errno in _DENIED:  # as all files are to the wrong user
+        return Overloaded("access is denied", FILE_UNAVAILABLE)
+    if error.errno in _NO_NAME:
+        return InvalidRequest(error.strerror or "unreadable", "unreadable")
     return error

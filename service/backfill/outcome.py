@@ -34,6 +34,13 @@ class Outcome:
                 return self.error
         return None
 
+    @property
+    def code(self) -> str:
+        """The code of its error; empty if there is none."""
+        if self.error is None:
+            return ""
+        return self.error.code if isinstance(self.error, TriageError) else "internal_error"
+
 
 def log_without_row(outcome: Outcome) -> None:
     """Say in the log why a file has no row yet."""

@@ -23,7 +23,6 @@ from service.inference.session import proven_session
 from service.prediction.decoder_settings import decoders
 from service.prediction.interpreter import Interpreter
 from service.settings import Settings
-from service.telemetry import describe, log
 
 _DECODED_AT_ONCE = 2  # files, so that one is read while another is decoded
 
@@ -56,7 +55,7 @@ class Reader:
         self._decoders, self._loop = decoders(_one_decoder(work.settings)), asyncio.Runner()
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return each file with its canvas, or with its row if it was refused, or with neither."""
+        """Return each file with its canvas or, if it was refused, with its row or the code of its error."""
         found = self._loop.run(self._read([os.fsdecode(name) for name in batch["file"]]))
         columns = ("canvas", "header", "digest", "row")
         return {"file": batch["file"]} | dict(zip(columns, map(list, zip(*found, strict=True)), strict=True))
@@ -94,12 +93,12 @@ class Network:
         self._session = proven_session(self._interpreter.artefact, work.settings.runtime)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return each file with its row, or with none if another attempt may give it one."""
+        """Return each file with its row or, if another attempt may give it one, the code of its error."""
         rows, records = [bytes(row) for row in batch["row"]], [b""] * len(batch["row"])
         places = [place for place, canvas in enumerate(batch["canvas"]) if len(canvas)]
         for place, outcome in zip(places, self._predict(batch, places), strict=False):
             rows[place] = _packed(self._table, outcome)
-            records[place] = pickle.dumps(outcome.record) if self._delivers else b""
+            records[place] = pickle.dumps(outcome.record) if self._delivers and outcome.record else b""
         return {"file": batch["file"], "digest": batch["digest"], "row": rows, "record": records}
 
     def _predict(self, batch: Batch, places: list[int]) -> Iterator[Outcome]:
@@ -110,7 +109,7 @@ class Network:
         try:
             outputs = self._session.run(canvases.reshape(-1, 1, size, size))
         except InferenceFailed as error:
-            log().error("a batch was not predicted", **describe(error))
+            yield from (Outcome(os.fsdecode(batch["file"][place]), error=error) for place in places)
             return
         for place, output in zip(places, outputs, strict=True):
             header = pickle.loads(batch["header"][place])  # noqa: S301 - from a reader of this cluster
@@ -127,7 +126,7 @@ class Deliverer:
         self._delivery = Delivery(work, self._decoders)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return each file with its row, or with none if another attempt may give it one."""
+        """Return each file with its row or, if another attempt may give it one, the code of its error."""
         return {"file": batch["file"], "row": self._loop.run(self._rows(batch))}
 
     def close(self) -> None:
@@ -157,11 +156,11 @@ class Deliverer:
 
 
 def _packed(table: Table, outcome: Outcome) -> bytes:
-    """Return the row of a file, or nothing if another attempt may give it one."""
+    """Return the row of a file or, if another attempt may give it one, the code of its error."""
     if outcome.is_final:
         return pickle.dumps(table.row(outcome))
     log_without_row(outcome)
-    return b""
+    return pickle.dumps(outcome.code)
 
 
 def _one_decoder(settings: Settings) -> Settings:

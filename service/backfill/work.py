@@ -1,6 +1,7 @@
 """What a back-fill works on, and what became of it so far."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -102,20 +103,20 @@ class Progress:
     done
         Number of files that have a row, those included.
     left
-        Number of files that have none, through no fault of their own; the next run tries them again.
+        Numbers of files that have none, through no fault of their own, by code; the next run tries them again.
     """
 
     listed: int | None = None
     known: int = 0
     done: int = 0
-    left: int = 0
+    left: Counter[str] = field(default_factory=Counter)
 
     def add(self, outcome: Outcome) -> None:
         """Count the outcome of a file."""
         if outcome.is_final:
             self.done += 1
         else:
-            self.left += 1
+            self.left[outcome.code] += 1
 
 
 def fresh(source: Source, known: Digests, table: Table, progress: Progress) -> Iterator[str]:

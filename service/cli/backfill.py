@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -44,7 +44,10 @@ def backfill(  # noqa: PLR0913 - options
     ] = None,
     authorization_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File with the header Authorization for a DICOMweb archive, as Bearer KEY."),
+        typer.Option(
+            metavar="FILE",
+            help="File with the value of the header Authorization for a DICOMweb archive, as Bearer KEY.",
+        ),
     ] = None,
     report_to: Annotated[
         str | None,
@@ -146,9 +149,15 @@ def _key(folder: Path) -> bytes:
 
 def _summary(progress: "Progress", refusals: dict[str, int]) -> str:
     earlier = f", {progress.known} of them from earlier runs" if progress.known else ""
-    reasons = ", ".join(f"{code} {number}" for code, number in sorted(refusals.items(), key=lambda item: -item[1]))
-    left = f"; {progress.left} files have none yet, and the same command tries them again" if progress.left else ""
-    return f"{progress.done} files have a row{earlier}; refused: {reasons or 'none'}{left}"
+    text = f"{progress.done} files have a row{earlier}; refused: {_counted(refusals) or 'none'}"
+    if not progress.left:
+        return text
+    number, codes = progress.left.total(), _counted(progress.left)
+    return f"{text}; {number} files have none yet ({codes}), and the same command tries them again"
+
+
+def _counted(codes: Mapping[str, int]) -> str:
+    return ", ".join(f"{code} {number}" for code, number in sorted(codes.items(), key=lambda item: -item[1]))
 
 
 @contextmanager
@@ -182,9 +191,10 @@ def _reported(progress: "Progress", source: "Source") -> Iterator[None]:
 
 def position(progress: "Progress", seconds: float) -> str:
     """Say how many files are done, how fast, and how much time is left."""
-    new = progress.done - progress.known + progress.left
+    left = progress.left.total()
+    new = progress.done - progress.known + left
     rate = new / seconds
     if progress.listed is None or not new:
         return f"{progress.done} files, {rate:.1f} a second"
-    rest = timedelta(seconds=round((progress.listed - progress.done - progress.left) / rate))
+    rest = timedelta(seconds=round((progress.listed - progress.done - left) / rate))
     return f"{progress.done} of {progress.listed} files, {rate:.1f} a second, {rest} left"

@@ -39,6 +39,6 @@ def test_files_are_known_by_their_hashes_where_the_table_has_those() -> None:
 
 def test_a_file_is_done_or_left_for_the_next_run() -> None:
     progress = Progress()
-    for error in (None, MalformedDicom("no"), Overloaded("no")):
+    for error in (None, MalformedDicom("no"), Overloaded("no"), RuntimeError()):
         progress.add(Outcome("a", error=error))
-    assert (progress.done, progress.left) == (2, 1)
+    assert (progress.done, progress.left) == (2, {"overloaded": 1, "internal_error": 1})

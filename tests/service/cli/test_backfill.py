@@ -192,7 +192,7 @@ def test_a_folder_that_was_away_is_predicted_by_the_next_run(triage: Run, archiv
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Folder, "references", references)
         code, _, err = triage("backfill", archive, tmp_path / "table")
-    assert (code, "5 files have a row" in err, "2 files have none yet" in err) == (1, True, True)
+    assert (code, "5 files have a row" in err, "2 files have none yet (file_gone 2)" in err) == (1, True, True)
     assert rows(tmp_path / "table")["pipe.dcm"]["code"] == ["not_a_regular_file"]
 
     away.rename(archive / "1")
@@ -233,6 +233,7 @@ def test_a_run_that_was_stopped_is_finished_by_the_next(
 
 
 def test_the_time_left_follows_from_the_rate_of_this_run() -> None:
-    assert position(Progress(None, 100, 110, 0), 5) == "110 files, 2.0 a second"
-    assert position(Progress(1000, 100, 110, 10), 5) == "110 of 1000 files, 4.0 a second, 0:03:40 left"
-    assert position(Progress(1000, 1000, 1000, 0), 5) == "1000 files, 0.0 a second"
+    assert position(Progress(None, 100, 110), 5) == "110 files, 2.0 a second"
+    ten = Counter(file_gone=10)
+    assert position(Progress(1000, 100, 110, ten), 5) == "110 of 1000 files, 4.0 a second, 0:03:40 left"
+    assert position(Progress(1000, 1000, 1000), 5) == "1000 files, 0.0 a second"
