@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
 
+from service.backfill.folder import Folder
 from service.errors import ConfigurationError
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -48,7 +49,9 @@ def _within(path: Path, pictures: bool) -> Iterator[Path]:
     if not path.exists():
         raise ConfigurationError(f"{path}: no such file or folder")
     if path.is_dir():
-        yield from sorted(file for file in path.rglob("*") if file.is_file() and _is_wanted(file, pictures))
+        # Links to folders are followed. A folder that cannot be listed is among the names, and is then reported.
+        found = sorted(path / name for name in Folder(str(path)).references())
+        yield from (file for file in found if file.is_dir() or (file.is_file() and _is_wanted(file, pictures)))
     else:
         yield path
 

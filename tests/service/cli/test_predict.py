@@ -227,6 +227,14 @@ def test_two_output_formats_at_once_are_refused(predict: Run) -> None:
     assert "exclude each other" in err
 
 
+def test_links_to_folders_are_followed_but_not_in_a_circle(folder: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "2024").symlink_to(folder / "one")
+    (linked / "self").symlink_to(".")
+    assert [str(file.relative_to(linked)) for file in files([linked])] == ["2024/chest.dcm"]
+
+
 def test_a_folder_gives_its_dicom_files(folder: Path) -> None:
     names = [str(file.relative_to(folder)) for file in files([folder])]
 
