@@ -227,7 +227,7 @@ def test_uvicorn_answers_a_bad_key_before_the_body(client: Client) -> None:
         b"Content-Type: application/json\r\nContent-Length: 100000000\r\n\r\n"
     )
 
-    async def serve() -> tuple[bytes, float]:
+    async def serve() -> bytes:
         config = uvicorn.Config(client.app, port=0, lifespan="off", log_config=None)
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())
@@ -235,15 +235,11 @@ def test_uvicorn_answers_a_bad_key_before_the_body(client: Client) -> None:
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        start = perf_counter()
         writer.write(head)
-        answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 10)
-        spent = perf_counter() - start
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 60)
         writer.close()
         server.should_exit = True
         await task
-        return answer, spent
+        return answer
 
-    answer, spent = asyncio.run(serve())
-    assert answer.startswith(b"HTTP/1.1 401 ")
-    assert spent < 1
+    assert asyncio.run(serve()).startswith(b"HTTP/1.1 401 ")  # and not 408 of a body that does not arrive

@@ -332,19 +332,20 @@ def test_the_guard_is_insecure_only_when_keys_are_switched_off(local: Client, cl
 
 
 def test_a_client_over_its_rate_is_429_and_others_are_not(artefact: Path, tmp_path: Path) -> None:
-    limits = LIMITS.model_copy(update={"requests_per_second": 0.25, "requests_burst": 2})
+    limits = LIMITS.model_copy(update={"requests_per_second": 0.001, "requests_burst": 2})  # none more in this test
     with client_of(create_app(with_http(settings_for(artefact, tmp_path), NETWORK, limits))) as client:
         key, other_key = (client.app.state.keys.add(name, ["read"]) for name in "ab")
 
         assert [ask(client, "GET", "/v1/model", key).status_code for _ in range(3)] == [200, 200, 429]
         refused = ask(client, "GET", "/v1/model", key)
-        assert (refused.json()["code"], refused.headers["retry-after"]) == ("rate_limited", "4")
+        assert refused.json()["code"] == "rate_limited"
+        assert 900 < int(refused.headers["retry-after"]) <= 1000
         assert [ask(client, "GET", "/v1/model").status_code for _ in range(3)] == [401, 401, 429]
         assert ask(client, "GET", "/v1/model", other_key).status_code == 200
         assert [client.get("/livez").status_code for _ in range(5)] == [200] * 5
 
 
 def test_on_loopback_the_rate_is_per_address(artefact: Path, tmp_path: Path) -> None:
-    limits = LIMITS.model_copy(update={"requests_per_second": 0.25, "requests_burst": 1})
+    limits = LIMITS.model_copy(update={"requests_per_second": 0.001, "requests_burst": 1})
     with client_of(create_app(settings_for(artefact, tmp_path, limits))) as client:
         assert [client.get("/v1/model").status_code for _ in range(2)] == [200, 429]

@@ -7,8 +7,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from service.http.server import BACKLOG
 
 LARGE = bytes(range(256)) * 2**17  # 32 MiB, more than the kernel holds for a client that does not read
 FAR = 60.0  # seconds: no test waits for it
+ENTERED: list[str] = []  # the requests of `/never` so far
 BOUNDS = {"most": 100, "unread_bytes": 2**40, "head_seconds": FAR, "idle_seconds": FAR, "bytes_per_second": 1}
 
 
@@ -33,6 +34,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer by path: a large body, nothing, an echo, or a refusal before the body is read."""
     path = scope["path"]
     if path == "/never":
+        ENTERED.append(path)
         await asyncio.Event().wait()
     body = await Request(scope, receive).body() if path == "/echo" else b"here"
     await Response(LARGE if path == "/large" else body, 413 if path == "/refused" else 200)(scope, receive, send)
@@ -47,11 +49,22 @@ def server(**bounds: Any) -> Iterator[tuple[str, int]]:
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=running.run, args=([listener],))
     thread.start()
+    wait_until(lambda: running.started)
     try:
         yield listener.getsockname()
     finally:
         running.should_exit = running.force_exit = True
         thread.join(FAR)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + FAR
+    while time.monotonic() < deadline:
+        with suppress(httpx.TransportError):  # of a connection that is refused while its request is on its way
+            if holds():
+                return
+        time.sleep(0.01)
+    raise TimeoutError
 
 
 def connect(address: tuple[str, int], sent: bytes = b"") -> socket.socket:
@@ -147,13 +160,13 @@ class TestNumber:
             waiting[1].close()
 
     def test_where_all_are_being_served_one_more_is_refused(self) -> None:
+        before = len(ENTERED)
         with server(most=2) as address:
             served = [connect(address, get("/never")) for _ in range(2)]
-            time.sleep(0.2)
+            wait_until(lambda: len(ENTERED) == before + 2)
             assert problem(everything(connect(address))) == (503, "too_many_connections")
             served[0].close()
-            time.sleep(0.2)
-            assert answered(address)
+            wait_until(lambda: answered(address))
             served[1].close()
 
     def test_bodies_that_trickle_in_shut_nobody_out(self) -> None:
@@ -265,7 +278,7 @@ class TestAnswer:
             assert len(everything(client)) < len(LARGE)
 
     def test_a_client_that_reads_slowly_but_fast_enough_gets_all(self) -> None:
-        with server(idle_seconds=1.0, bytes_per_second=2**20) as address:
+        with server(idle_seconds=10.0, bytes_per_second=2**20) as address:
             received = 0
             with connect(address, get("/large", more="Connection: close\r\n")) as client:
                 while part := client.recv(2**20):

@@ -2,7 +2,6 @@ import asyncio
 import shutil
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,10 +134,12 @@ def test_a_database_that_is_locked_is_read_by_the_probe(running: Client, tmp_pat
 
 
 def test_storage_that_does_not_answer_is_not_waited_for(running: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage_probe, "_LONGEST_SECONDS", 0.2)
+    gate = threading.Event()
     with monkeypatch.context() as stalled:
-        stalled.setattr(Instances, "check_present", lambda _: time.sleep(1))
+        stalled.setattr(storage_probe, "_LONGEST_SECONDS", 0.2)
+        stalled.setattr(Instances, "check_present", lambda _: gate.wait(60))
         assert unavailable(running.get("/readyz"))
+    gate.set()
 
 
 def test_many_probes_ask_storage_once(running: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from service.http.lookup import Lookup
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookup, "WAIT_SECONDS", 0.2)
+def _none_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(lookup, "WAIT_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -38,11 +38,16 @@ def test_a_value_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [looked_up.value() for _ in range(3)] == [0, 0, 0]
 
 
-def test_one_that_hangs_is_waited_for_once_and_called_once(gate: threading.Event) -> None:
+def test_one_that_hangs_is_waited_for_once_and_called_once(
+    gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "WAIT_SECONDS", 0.2)
     calls = []
+    called = threading.Event()
 
     def hang() -> int:
         calls.append(threading.current_thread().name)
+        called.set()
         assert gate.wait(60)
         return 7
 
@@ -50,6 +55,7 @@ def test_one_that_hangs_is_waited_for_once_and_called_once(gate: threading.Event
     start = time.monotonic()
     assert [looked_up.value() for _ in range(100)] == [None] * 100
     assert time.monotonic() - start < 10  # not 20
+    assert called.wait(60)
     assert calls == ["lookup"]
 
     gate.set()

@@ -19,8 +19,6 @@ from service.storage.statistics import Period
 from tests.factories import dicom_bytes, noise
 from tests.service.serving import Client, serving, settings_for
 
-TODAY = datetime.now(UTC).date()
-WEEK = week_name(TODAY)
 HAND = {"BodyPartExamined": "HAND", "ViewPosition": "LL"}
 
 
@@ -83,20 +81,23 @@ def test_a_refusal_counts_under_each_of_its_reasons() -> None:
 
 def test_statistics_and_their_table_say_the_same(client: Client, id: str) -> None:
     assert client.request("POST", f"/v1/predictions/{id}/opened").json()["at"]
-    label = client.get(f"/v1/predictions/{id}").json()["findings"][0]["label"]
+    record = client.get(f"/v1/predictions/{id}").json()
+    label, week = record["findings"][0]["label"], week_name(datetime.fromisoformat(record["created"]).date())
     path = f"/v1/predictions/{id}/opinions"
     assert client.request("POST", path, json={"label": label, "opinion": "agree", "by": "AB"}).status_code == 200
 
+    today = datetime.now(UTC).date()
     statistics = counted(client)
-    response = client.get("/v1/statistics.csv")
+    assert today <= statistics.last <= datetime.now(UTC).date()  # midnight may be in between
+    response = client.get(f"/v1/statistics.csv?last={statistics.last}")
 
     table = list(csv.DictReader(io.StringIO(response.text, newline="")))
     assert response.headers["content-type"] == "text/csv; charset=utf-8"
-    assert f'filename="statistics_{statistics.first}_{TODAY}.csv"' in response.headers["content-disposition"]
+    assert f'filename="statistics_{statistics.first}_{statistics.last}.csv"' in response.headers["content-disposition"]
     values = {(row["week"], row["measure"], row["group"], row["statistic"]): row["value"] for row in table}
     assert len(values) == len(table)
     (arrived,) = statistics.arrivals
-    assert arrived.count == 1
+    assert (arrived.week, arrived.count) == (week, 1)
     assert values[arrived.week, "arrivals", arrived.priority, "count"] == "1"
     (whole, weekly) = (row for row in statistics.waiting if row.stage == "received_to_opened")
     assert (whole.week, weekly.week) == (None, arrived.week)
@@ -104,7 +105,7 @@ def test_statistics_and_their_table_say_the_same(client: Client, id: str) -> Non
     (opinion,) = statistics.opinions
     assert (opinion.finding, opinion.opinion, opinion.count) == (label, "agree", 1)
     result = {True: "positive", False: "negative", None: "no_operating_point"}[opinion.positive]
-    assert values[WEEK, "opinions", label, f"agree_{result}"] == "1"
+    assert values[week, "opinions", label, f"agree_{result}"] == "1"
     assert id not in response.text
 
 
