@@ -12,13 +12,17 @@ RECORD = '{"schema": "agcnn-triage/prediction/1"}'  # the part of a prediction t
 
 
 class Stub(ThreadingHTTPServer):
-    """Answers every POST with `status` and `body` after `seconds`, and keeps headers and bodies in `received`."""
+    """Answers every POST with `status` and `body`, and keeps headers and bodies in `received`.
+
+    It answers after `seconds`, and not before `may_answer` is set, as it is at first.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status, self.body, self.seconds = 200, RECORD, 0.0
         self.received: list[tuple[dict[str, str], bytes]] = []
-        self.began = threading.Event()
+        self.began, self.may_answer = threading.Event(), threading.Event()
+        self.may_answer.set()
 
     @property
     def url(self) -> str:
@@ -37,6 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.received.append((dict(self.headers), data))
         self.server.began.set()
         time.sleep(self.server.seconds)
+        self.server.may_answer.wait(60)
         body = self.server.body.encode()
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(body)))

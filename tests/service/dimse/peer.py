@@ -2,8 +2,9 @@
 
 import socket
 import struct
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -137,4 +138,21 @@ def associated(port: int, contexts: tuple[Context, ...] = CONTEXTS) -> Iterator[
         answer = receive(connection)
         assert answer is not None, "the connection ended"
         assert answer[0] == ACCEPTED, answer[0]
+        yield connection
+
+
+@contextmanager
+def admitted(port: int, seconds: float = 30.0) -> Iterator[socket.socket]:
+    """As `associated`; tries again while the place of an association that has just ended is not free yet."""
+    deadline = time.monotonic() + seconds
+    with ExitStack() as stack:
+        while True:
+            try:
+                connection = stack.enter_context(associated(port))
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                break
         yield connection

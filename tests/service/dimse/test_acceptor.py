@@ -352,12 +352,13 @@ def test_unknown_callers_and_too_many_associations_are_rejected(artefact: Path, 
     )
     with stub() as http, acceptor(variables, http.url, tmp_path / "log") as dimse:
         unknown = dcmtk("echoscu", dimse.port, "-aet", "UNKNOWN", "-v")
-        http.seconds = 1.0
+        http.may_answer.clear()
         file = write(tmp_path, dicom_bytes(noise()))
         command = [tool("storescu"), "-aet", "MODALITY", "-aec", "TRIAGE", "127.0.0.1", str(dimse.port), str(file)]
         with subprocess.Popen(command) as sender:
             assert http.began.wait(30)
             second = dcmtk("echoscu", dimse.port, "-aet", "MODALITY", "-v")
+            http.may_answer.set()
         assert sender.returncode == 0
 
     assert "Calling AE Title Not Recognized" in unknown.stderr

@@ -56,35 +56,35 @@ def trickle(connection: socket.socket, part: bytes) -> None:
 
 
 def test_a_request_that_trickles_is_not_waited_for() -> None:
-    with accepting() as port:
+    with accepting(negotiation_seconds=1.5) as port:
         with peer.connected(port) as connection:
             connection.sendall(peer.request()[:80])
             trickle(connection, b"\0")
-        with peer.associated(port):
+        with peer.admitted(port):
             pass
 
 
 def test_a_data_set_that_trickles_is_not_waited_for() -> None:
     """As a PDU announces it, and as PDUs of a byte that are each whole in time."""
-    with accepting(minimum_bytes_per_second=10**6) as port:
+    with accepting(minimum_bytes_per_second=10**6, negotiation_seconds=PATIENCE) as port:
         for start, part in (
             (peer.pdu(4, peer.value(3, bytes(1000)))[:20], b"\0"),
             (b"", peer.pdu(4, peer.value(3, b"\0", last=False))),
         ):
-            with peer.associated(port) as connection:
+            with peer.admitted(port) as connection:
                 connection.sendall(start)
                 trickle(connection, part)
 
 
 def test_an_association_that_only_echoes_ends() -> None:
-    with accepting(idle_seconds=1) as port, peer.associated(port) as connection:
+    with accepting(idle_seconds=2, negotiation_seconds=PATIENCE) as port, peer.associated(port) as connection:
         trickle(connection, peer.echo())
 
 
 def test_a_tls_handshake_that_trickles_is_not_waited_for(tmp_path: Path) -> None:
     certify(tmp_path)
     files = {"tls_certificate": tmp_path / "certificate.pem", "tls_key": tmp_path / "key.pem"}
-    with accepting(**files) as port:
+    with accepting(**files, negotiation_seconds=2) as port:
         with peer.connected(port) as connection:
             connection.sendall(struct.pack(">BHH", 22, 0x0301, 4000))  # a record of the handshake, RFC 8446 5.1
             trickle(connection, b"\0")
