@@ -64,7 +64,7 @@ def shared() -> set[str]:
 
 
 def test_no_memory_and_no_descriptor_is_left() -> None:
-    before, mapped = open_files(), shared()
+    mapped, before = shared(), open_files()
     for _ in range(20):
         sent(np.zeros(LARGE))
     assert open_files() == before
@@ -84,6 +84,7 @@ def test_the_death_of_the_other_end_ends_the_wait() -> None:
 def test_a_file_arrives_open_and_is_closed_where_it_came_from(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
+    gc.collect()  # what other tests have left
     before = open_files()
 
     first, (second, number) = sent((Handed(path), [Handed(path), 7]))
@@ -97,6 +98,7 @@ def test_a_file_arrives_open_and_is_closed_where_it_came_from(tmp_path: Path) ->
 
 def test_a_file_that_is_not_there_is_an_error_of_who_sends_and_leaves_nothing_open(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    gc.collect()  # what other tests have left
     before = open_files()
     with pytest.raises(FileNotFoundError):
         pack([Handed(tmp_path / "file"), Handed(tmp_path / "gone")])

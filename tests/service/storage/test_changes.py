@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_a_purge_adds_a_change_per_record(records: Records, reader: Changes, mak
     instances.open()
     record = records.save(make(instance_file=instances.put(b"x")))
     retention = Retention(records, instances, ObjectCache(tmp_path / "objects", 0), None)
-    retention.purge(record.created.replace(year=record.created.year + 1))
+    retention.purge(record.created + timedelta(days=366))
 
     assert [change.kind for change in reader.after(0)] == ["new", "deleted"]
 
