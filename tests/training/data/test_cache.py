@@ -234,7 +234,7 @@ def test_the_pixels_of_a_finished_cache_cannot_be_written_by_accident(published:
 
 
 BUILD = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from training.data import canvas_file
 from training.data.cache import cache_canvases
@@ -243,11 +243,17 @@ from training.data.pixel_path import Radiographs
 canvas_file.CHUNK = 5
 get, count = Radiographs.__getitem__, []
 def slowly(self, index):
+    if not count:  # the other process begins before this one goes on
+        (begun / str(os.getpid())).touch()
+        deadline = time.monotonic() + 60
+        while len(list(begun.iterdir())) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
     count.append(index)
     time.sleep(0.05)
     return get(self, index)
 Radiographs.__getitem__ = slowly
-source = read(Path(sys.argv[1]), "train", 48)
+source, begun = read(Path(sys.argv[1]), "train", 48), Path(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
 cache_canvases(source, Path(sys.argv[2]), workers=1)
@@ -256,7 +262,8 @@ print(len(count))
 
 
 def test_two_processes_can_build_at_once(published: Path, tmp_path: Path, root: Path) -> None:
-    command = [sys.executable, "-c", BUILD, str(published), str(tmp_path / "cache")]
+    (tmp_path / "begun").mkdir()
+    command = [sys.executable, "-c", BUILD, *map(str, (published, tmp_path / "cache", tmp_path / "begun"))]
     both = [subprocess.Popen(command, cwd=root, stdin=PIPE, stdout=PIPE, text=True) for _ in range(2)]
     for process in both:
         assert process.stdout is not None
