@@ -115,9 +115,10 @@ def test_u_opens_the_file_dialog(tab: Tab) -> None:
     tab.open()
     tab.page.wait_for_selector('#live[data-state="live"]')
 
-    tab.key("u")
+    with tab.page.expect_file_chooser():
+        tab.key("u")
 
-    tab.page.wait_for_timeout(500)
+    tab.page.wait_for_timeout(500)  # for a second one
     assert [chooser.is_multiple() for chooser in chosen] == [True]
 
 
