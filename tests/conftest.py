@@ -1,6 +1,7 @@
 """Fixtures of all tests: the folder of real data, and the rule that CI skips nothing."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,15 @@ import pytest
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # must be set before any test imports ONNX Runtime
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure() -> None:
+    """Let the commands that tests start be stopped by SIGINT.
+
+    A shell ignores it for what it runs in the background, and processes inherit that; a signal with a handler is reset.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
