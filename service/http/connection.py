@@ -43,6 +43,7 @@ class Connection(H11Protocol):
         self._served: ASGIApp = self.app
         self.app = self._serve
         self._deadline: asyncio.TimerHandle | None = None
+        self._waits = 0  # of requests for the client: for more of a body, or for an answer to be read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for a request."""
@@ -62,7 +63,8 @@ class Connection(H11Protocol):
         super().data_received(data)
         if self._busy:
             self._forget_deadline()
-            self._all.proceed(self)
+            if not self._waits:  # what a client sends does not read its answers
+                self._all.proceed(self)
         elif begins and not self._refused_body:
             self._expect(self._all.head_seconds)
 
@@ -135,10 +137,13 @@ class Connection(H11Protocol):
             if not more:
                 return await receive()  # the end of the connection
             self._all.wait(self)
+            self._waits += 1
             try:
                 message = await receive()
             finally:
-                self._go_on()
+                self._waits -= 1
+                if not self._waits:
+                    self._go_on()
             more = message.get("more_body", False)
             return message
 
@@ -156,6 +161,7 @@ class Connection(H11Protocol):
         if not self.flow.write_paused:
             return
         self._all.wait_for_reader(self, size)
+        self._waits += 1
         try:
             with pace.waiting():
                 async with asyncio.timeout(pace.left):
@@ -164,12 +170,13 @@ class Connection(H11Protocol):
             telemetry.log().warning("an answer was cut off: its client does not read it")
             self.cut()
         finally:
+            self._waits -= 1
             self._go_on()
 
     def _go_on(self) -> None:
-        """Note that the application goes on, unless its answer is written: the connection waits for its client then."""
+        """Note that a request goes on; the connection waits for its client where another does, or all are answered."""
         self._all.proceed(self)
-        if not self._busy and self in self.connections:  # it may have been lost meanwhile
+        if (self._waits or not self._busy) and self in self.connections:  # it may have been lost meanwhile
             self._all.wait(self)
 
 

@@ -73,6 +73,26 @@ def connect(address: tuple[str, int], sent: bytes = b"") -> socket.socket:
     return client
 
 
+def small_buffers(create: Any, address: tuple[str, int]) -> socket.socket:
+    """Create a listening socket whose connections hold little in the kernel."""
+    listener: socket.socket = create(address)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
+    return listener
+
+
+def nearly_read(address: tuple[str, int]) -> socket.socket:
+    """Return a connection whose last part of an answer, of 256 KiB, is written, but not for the most part sent."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**15)
+    client.connect(address)
+    client.sendall(get("/large"))
+    unread = len(LARGE)
+    while unread > 270_000:
+        unread -= len(client.recv(2**16))
+    time.sleep(0.1)
+    return client
+
+
 def everything(client: socket.socket) -> bytes:
     """Return what a server sends until it closes or resets the connection."""
     received = bytearray()
@@ -192,23 +212,10 @@ class TestNumber:
     def test_clients_that_leave_before_the_end_of_an_answer_leave_the_bound_as_it_is(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def small_buffers(address: tuple[str, int], create: Any = socket.create_server) -> socket.socket:
-            listener: socket.socket = create(address)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
-            return listener
-
-        monkeypatch.setattr(socket, "create_server", small_buffers)
+        monkeypatch.setattr(socket, "create_server", partial(small_buffers, socket.create_server))
         with server(most=3) as address:
             for _ in range(3):
-                with socket.socket() as client:
-                    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**15)
-                    client.connect(address)
-                    client.sendall(get("/large"))
-                    # The last part, of 256 KiB, is written, and most of it is in no buffer of the kernel.
-                    unread = len(LARGE) - 270_000
-                    while unread > 0:
-                        unread -= len(client.recv(2**16))
-                    time.sleep(0.1)
+                nearly_read(address).close()
             assert answered(address)
             waiting = [connect(address) for _ in range(3)]
             assert answered(address)
@@ -258,6 +265,31 @@ class TestNumber:
         assert most_connections(10_000) == 10_000
         assert raised == [(10_000 + OTHER_FILES, 524_288)]
 
+    @pytest.mark.parametrize("more", [b"G", get("/")])
+    def test_answers_that_nobody_reads_shut_nobody_out_when_more_is_sent(self, more: bytes) -> None:
+        with server(most=3, unread_bytes=4 * len(LARGE)) as address:
+            unread = [connect(address, get("/large")) for _ in range(3)]
+            time.sleep(0.5)
+            for client in unread:
+                client.sendall(more)
+            time.sleep(0.2)
+            assert answered(address)
+            for client in unread:
+                client.close()
+
+    def test_ends_of_answers_that_nobody_reads_shut_nobody_out_when_more_is_asked(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(socket, "create_server", partial(small_buffers, socket.create_server))
+        with server(most=3) as address:
+            unread = [nearly_read(address) for _ in range(3)]
+            for client in unread:
+                client.sendall(get("/"))
+            time.sleep(0.2)
+            assert answered(address)
+            for client in unread:
+                client.close()
+
 
 class TestAnswer:
     def test_a_large_answer_arrives_whole(self) -> None:
@@ -276,6 +308,19 @@ class TestAnswer:
             client = connect(address, get("/large"))
             time.sleep(3)
             assert len(everything(client)) < len(LARGE)
+
+    def test_unread_bytes_are_bounded_also_when_more_is_sent(self) -> None:
+        with server(unread_bytes=2 * len(LARGE)) as address:
+            unread = []
+            for _ in range(3):
+                unread.append(connect(address, get("/large")))
+                time.sleep(0.5)
+                unread[-1].sendall(b"G")
+                time.sleep(0.1)
+            unread[0].settimeout(FAR / 3)
+            assert len(everything(unread[0])) < len(LARGE)
+            for client in unread[1:]:
+                client.close()
 
     def test_a_client_that_reads_slowly_but_fast_enough_gets_all(self) -> None:
         with server(idle_seconds=10.0, bytes_per_second=2**20) as address:
