@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ from typing import Any
 import httpx
 import pydicom
 from pydicom.uid import generate_uid
+
+from tests.ports import free_ports
 
 GRACE_SECONDS = 40
 _PROJECT = f"agcnn-triage-test-{os.getpid()}"
@@ -71,7 +72,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         names = ("HTTP", "HTTPS", "PACS_HTTP", "PACS_DICOM", "VIEWER", "PROMETHEUS", "GRAFANA")
-        self.ports = {name: _free_port() for name in names}
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         addresses = {f"{name}_ADDRESS": f"127.0.0.1:{port}" for name, port in self.ports.items()}
         self.engine = Engine({**self.engine.environment, **addresses, "SECRETS": str(self.secrets)})
 
@@ -146,8 +147,3 @@ def wait_for(url: str, **options: Any) -> httpx.Response:
 
 def _json_lines(log: str) -> list[str]:
     return [line for line in log.splitlines() if line.startswith("{")]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

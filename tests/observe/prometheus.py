@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT
-from tests.viewer.front import free_port
+from tests.ports import free_port
 
 FOLDER = ROOT / "docker" / "observe"
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+import tests.ports
 
 _PROGRAM = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -58,10 +59,7 @@ class Orthanc:
 
 def free_ports() -> Ports:
     """Find two ports that are not in use."""
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return Ports(first.getsockname()[1], second.getsockname()[1])
+    return Ports(*tests.ports.free_ports(2))
 
 
 @contextmanager

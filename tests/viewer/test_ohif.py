@@ -11,12 +11,13 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from service.objects.kinds import Kind
+from tests.ports import free_port
 from tests.service.dicom.conformance.picture import picture
 from tests.service.dicom.conformance.syntaxes import SYNTAXES, Syntax, chosen
 from tests.service.dicom.conformance.variations import stored, wrap
 from tests.service.web.chromium import chromium
 from tests.service.web.running import post, running
-from tests.viewer.front import PASSWORD, USER, compose_configuration, free_port, nginx
+from tests.viewer.front import PASSWORD, USER, compose_configuration, nginx
 from tests.viewer.ohif import SOFTWARE, Ohif
 
 ENCODINGS, RESULTS = "2.25.6001", "2.25.6002"

@@ -8,9 +8,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
+from tests.ports import free_port
 from tests.service.web.chromium import Tab, chromium
 from tests.service.web.running import post, radiograph, running
-from tests.viewer.front import PASSWORD, USER, example_configuration, free_port, nginx
+from tests.viewer.front import PASSWORD, USER, example_configuration, nginx
 
 ACCEPT = {"Accept": "application/dicom+json"}
 

@@ -20,10 +20,11 @@ from service.storage.instance_store import instance_store
 from service.storage.records import Records
 from service.storage.url import database_url
 from tests.factories import dicom_bytes, noise
+from tests.ports import free_port
 from tests.service.conftest import Run
 from tests.service.dimse.serving import TRIAGE, Process, environment, service
 from tests.service.records import record
-from tests.service.s3_server import KEY, SECRET, S3Server, free_ports
+from tests.service.s3_server import KEY, SECRET, S3Server
 
 DATA = dicom_bytes(noise(seed=1), SOPInstanceUID="2.25.991")
 UPLOAD = {"Content-Type": "application/dicom"}
@@ -142,7 +143,7 @@ def test_check_says_that_the_bucket_answers_or_why_not(
 
 
 def test_a_service_does_not_start_without_its_bucket(variables: dict[str, str], tmp_path: Path) -> None:
-    variables["TRIAGE_STORAGE__ENDPOINT"] = f"http://127.0.0.1:{free_ports(1)[0]}"
+    variables["TRIAGE_STORAGE__ENDPOINT"] = f"http://127.0.0.1:{free_port()}"
     done = subprocess.run([TRIAGE, "serve"], env=variables, capture_output=True, text=True, timeout=60, check=False)
 
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]  # the rest is the log

@@ -21,6 +21,7 @@ from service.storage.outbox import Delivery, Order, Outbox
 from service.storage.records import Records
 from service.storage.tables import OUTBOX
 from service.storage.worklist import Worklist
+from tests.ports import free_port
 from tests.service.sending.receiver import SECRET, Receiver, receiver
 from tests.service.storage.conftest import Make
 
@@ -210,8 +211,7 @@ def test_a_result_can_be_announced_again_on_request(
 
 def test_nothing_is_lost_or_doubled_by_interruptions(records: Records, make: Make, hook: Webhook) -> None:
     """The receiver is down, answers 500, receives without an answer; the sender is stopped each time, once mid-way."""
-    with receiver() as gone:
-        port, url = gone.server_port, gone.url
+    url = f"http://127.0.0.1:{(port := free_port())}/hook/"
     settings = sending(hook(url))
     id = save(records, make, settings)
     [entry] = Outbox(records.database).list(id)
@@ -235,8 +235,7 @@ def test_nothing_is_lost_or_doubled_by_interruptions(records: Records, make: Mak
 
 
 def test_alerts_of_many_results_are_all_received(records: Records, make: Make, hook: Webhook) -> None:
-    with receiver() as gone:
-        port, url = gone.server_port, gone.url
+    url = f"http://127.0.0.1:{(port := free_port())}/hook/"
     settings = sending(hook(url, repeat_seconds=60))
     saved = [save(records, make, settings, sop_instance_uid=f"1.2.{n}", display_sha256=f"{n:064d}") for n in range(8)]
     run(records, settings, lambda: all(Outbox(records.database).list(id)[0].attempts for id in saved))

@@ -18,8 +18,8 @@ import httpx
 
 from tests.conftest import ROOT
 from tests.factories import dicom_bytes, noise
+from tests.ports import free_port
 from tests.service.dimse.serving import environment, service
-from tests.service.sending.test_tls import free_port
 
 SECONDS = 60
 

@@ -14,7 +14,8 @@ import httpx
 
 from model.labels import LABELS
 from tests.conftest import ROOT
-from tests.service.sending.receiver import SECRET, Message, messages, receiver, receiver_process
+from tests.ports import free_port
+from tests.service.sending.receiver import SECRET, Message, messages, receiver_process
 from tests.service.web.running import post, radiograph
 
 _SERVE = "from service.cli.app import main; main()"
@@ -57,8 +58,7 @@ def wait(done: Callable[[], bool]) -> None:
 
 
 def test_no_alert_is_lost_and_repeats_are_recognised_by_their_id(artefact: Path, tmp_path: Path) -> None:
-    with receiver() as gone:
-        port, url = gone.server_port, gone.url
+    url = f"http://127.0.0.1:{(port := free_port())}/hook/"
     file = tmp_path / "received"
 
     def received(id: str) -> list[Message]:

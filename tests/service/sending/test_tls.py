@@ -19,6 +19,7 @@ from service.sending import dicom_web, store_scu
 from service.sending.failure import SendingFailed
 from service.sending.tls import context, is_tls_failure
 from tests.factories import dicom_bytes, noise
+from tests.ports import free_port
 from tests.service.sending.certificates import Pki
 from tests.service.stub import Stub, stub
 
@@ -67,12 +68,6 @@ def test_a_connection_that_breaks_after_the_handshake_is_no_failure_of_tls(pki: 
         destination = Destination(url=f"https://127.0.0.1:{server.getsockname()[1]}", **pki.keys("known"))
         assert code(lambda: asyncio.run(dicom_web.store(destination, DATA))) == "unreachable"
         thread.join()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

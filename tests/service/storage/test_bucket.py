@@ -22,7 +22,8 @@ from service.storage.bucket import Bucket
 from service.storage.instance_store import instance_store
 from service.storage.instances import Instances, place
 from service.storage.s3_instances import S3Instances
-from tests.service.s3_server import BUCKET, KEY, SECRET, S3Server, free_ports, s3_server
+from tests.ports import free_port
+from tests.service.s3_server import BUCKET, KEY, SECRET, S3Server, s3_server
 from tests.service.sending.certificates import Pki
 
 NAME = f"{'ab' * 16}.dcm"
@@ -273,7 +274,7 @@ def test_a_bucket_that_cannot_be_used_is_refused_at_the_start(
     expected = {"down": "ConnectionError", "bucket": "NoSuchBucket", "key": "InvalidAccessKeyId"}
     expected |= {"secret": "SignatureDoesNotMatch", "no credentials": "NoCredentialsError", "half of them": "Partial"}
     if fault == "down":
-        in_bucket["endpoint"] = f"http://127.0.0.1:{free_ports(1)[0]}"
+        in_bucket["endpoint"] = f"http://127.0.0.1:{free_port()}"
     elif fault == "bucket":
         in_bucket["url"] = "s3://another-bucket"
     elif fault == "key":

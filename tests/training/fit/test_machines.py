@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import ROOT
+from tests.ports import free_port
 from training.fit import checkpoint
 from training.fit.loop import LAST
 
@@ -24,12 +24,9 @@ SECONDS = 240
 
 def start(data: Path, run: Path) -> "list[subprocess.Popen[str]]":
     """Start the same command on both machines."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     variables = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
-    words += ["--master-addr", "127.0.0.1", "--master-port", str(port)]
+    words += ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
     agcnn = ["--no-python", str(Path(sys.executable).with_name("agcnn")), "train", "--resume", *OPTIONS, *STAGES]
     paths = ["--data", str(data), "--cache", str(run.parent / "cache"), "--out", str(run)]
     return [
