@@ -15,9 +15,10 @@ from bench.prevalence import ROOT
 from bench.screenshots import SIZE, files
 from service.objects.kinds import Kind
 from service.settings import SHIPPED_ARTEFACT
+from tests.ports import free_port
 from tests.service.web.chromium import chromium
 from tests.service.web.running import post, running
-from tests.viewer.front import compose_configuration, free_port, nginx
+from tests.viewer.front import compose_configuration, nginx
 from tests.viewer.ohif import SOFTWARE, Ohif
 
 PICTURE = ROOT / "docs" / "report.png"
