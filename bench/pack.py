@@ -22,7 +22,7 @@ from PIL import Image
 
 from bench.folder import DISTINCT
 from bench.scores import table
-from training.data.canvas_file import CanvasFile, open_file
+from training.data.canvas_file import ENTRY, CanvasFile, open_file
 from training.data.pixel_path import read_canvas
 from training.data.processors import processors
 from training.phantom.film import phantom
@@ -79,7 +79,7 @@ def interrupted(data: Path, cache: Path, size: int, count: int) -> tuple[int, in
 
     Returns
     -------
-    Number of images in the cache when the command was dead, and of the rows that the next one added.
+    Number of images in the cache when the command was dead, and of the entries that the next one added.
     """
     process, file = pack(data, cache, size, sorted(os.sched_getaffinity(0))), canvases(data, cache, size)
     while len(file.rows) < count / 2:
@@ -89,9 +89,14 @@ def interrupted(data: Path, cache: Path, size: int, count: int) -> tuple[int, in
     process.kill()
     process.wait()
     file.update()
-    done, rows = len(file.rows), file.count()
+    done, entries = len(file.rows), _entries(file)
     seconds(data, cache, size, [sorted(os.sched_getaffinity(0))])
-    return done, file.count() - rows
+    return done, _entries(file) - entries
+
+
+def _entries(file: CanvasFile) -> int:
+    """Return the number of whole entries of the index, one for each canvas that was written."""
+    return file.index.stat().st_size // ENTRY.itemsize
 
 
 def canvases(data: Path, cache: Path, size: int) -> CanvasFile:
