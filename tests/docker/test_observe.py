@@ -44,9 +44,19 @@ def test_prometheus_finds_the_service_and_reads_it(api: str) -> None:
 
     assert series["metric"]["instance"].endswith(":9464")
     assert query(api, 'up{job="triage"}')[0]["value"][1] == "1"
-    rules = httpx.get(f"{api}/rules").json()["data"]["groups"][0]["rules"]
+    rules = evaluated_rules(api)
     assert {rule["health"] for rule in rules} == {"ok"}
     assert {rule["state"] for rule in rules} <= {"inactive", "pending"}
+
+
+def evaluated_rules(api: str) -> list[dict[str, Any]]:
+    """Return the rules, once none is `unknown`: the first evaluation may come after the first metrics."""
+    deadline = time.monotonic() + 90
+    while True:
+        rules = list(httpx.get(f"{api}/rules", timeout=30).json()["data"]["groups"][0]["rules"])
+        if all(rule["health"] != "unknown" for rule in rules) or time.monotonic() > deadline:
+            return rules
+        time.sleep(1)
 
 
 def query(api: str, expression: str) -> list[dict[str, Any]]:
