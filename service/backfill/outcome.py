@@ -44,4 +44,6 @@ class Outcome:
 
 def log_without_row(outcome: Outcome) -> None:
     """Say in the log why a file has no row yet."""
-    log().warning("a file has no row yet", **describe(outcome.error or RuntimeError()))
+    error = outcome.error
+    details = describe(error) if error is not None and not isinstance(error, TriageError) else {}
+    log().warning("a file has no row yet", code=outcome.code, **details)
