@@ -1,4 +1,7 @@
-"""Waits that outlast a cancellation: a thread cannot be cancelled, and what it has written must not be forgotten."""
+"""Threads: waits for them that outlast a cancellation, and one that does not keep its process from ending.
+
+A thread cannot be cancelled, and what it has written must not be forgotten.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +17,7 @@ T = TypeVar("T")
 
 
 class DaemonThread(Executor):
-    """A thread that makes one call after another, and that no end of a process waits for, as it does for a pool's."""
+    """A thread that makes one call after another. A process can end while it hangs, unlike one of a pool."""
 
     def __init__(self, name: str) -> None:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()

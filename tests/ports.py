@@ -1,4 +1,4 @@
-"""Ports of servers that are told theirs before they listen."""
+"""Ports for servers whose port a test chooses before they start."""
 
 import secrets
 import socket
@@ -9,7 +9,7 @@ _PORTS = range(20_000, 32_768)
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that are free now and that the system gives to nobody else."""
+    """Return ports that are free now, and that the system does not give to another process by itself."""
     ports: set[int] = set()
     while len(ports) < count:
         port = secrets.choice(_PORTS)  # as others, who choose at the same time, do not

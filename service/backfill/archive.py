@@ -96,7 +96,7 @@ class Archive:
             It has more than `limit` bytes.
         Overloaded
             `file_unavailable`: the archive answers, but does not give the instance, or could not list the series.
-            `source_unavailable`: it does not answer, wants another authorization, or gives no instance at all.
+            `source_unavailable`: it does not answer, refuses the authorization, or gives no instance at all.
         """
         return self._attempts.made(partial(self._read, reference, limit))
 

@@ -43,7 +43,7 @@ class Connection(H11Protocol):
         self._served: ASGIApp = self.app
         self.app = self._serve
         self._deadline: asyncio.TimerHandle | None = None
-        self._waits = 0  # of requests for the client: for more of a body, or for an answer to be read
+        self._waits = 0  # number of requests that wait for the client to send a body or to read an answer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for a request."""

@@ -150,7 +150,7 @@ def append(
     with file.pixels.open("r+b", buffering=0) as pixels, unlocked_afterwards(lock, WRITING):
         with locked(lock, GROWTH):
             others = file.update()
-            # If nobody else is writing, rows without an entry are those of a process that was interrupted.
+            # If nobody else is writing, an interrupted process has left the rows that have no entry.
             first = file.end if try_lock(lock, WRITING) else file.count()
             fcntl.lockf(lock, fcntl.LOCK_SH, 1, WRITING)
             # Never less: other processes may be opening as many rows as there were.

@@ -79,7 +79,7 @@ def test_no_alert_is_lost_and_repeats_are_recognised_by_their_id(artefact: Path,
         assert (entry["state"], entry["error"]) == ("acknowledged", None)
         count = len(messages(file))
         time.sleep(1.5)
-        assert len(messages(file)) <= count + 2  # of each result one may have been under way
+        assert len(messages(file)) <= count + 2  # one message of each result may have been under way
 
     for id in (first, second):
         numbers = [int(message.id.rpartition("-")[2]) for message in received(id)]
