@@ -25,7 +25,7 @@ Attributes = dict[str, str | int]
 
 _VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _NAME = "agcnn-triage"
-_FLUSH_SECONDS = 2.0
+_SHUTDOWN_SECONDS = 2.0
 _tracer: ContextVar["Tracer | None"] = ContextVar("tracer", default=None)
 
 
@@ -73,11 +73,11 @@ class Traces:
             span.end()
 
     def close(self) -> None:
-        """Send what is left, within two seconds. Blocking."""
+        """Send what is left, within two seconds, and end the thread that sends. Blocking."""
         if self._provider is not None:  # whose own bound is not kept: it tries again for ten seconds
-            flush = Thread(target=self._provider.force_flush, daemon=True)
-            flush.start()
-            flush.join(_FLUSH_SECONDS)
+            shutdown = Thread(target=self._provider.shutdown, daemon=True)
+            shutdown.start()
+            shutdown.join(_SHUTDOWN_SECONDS)
 
 
 def from_environment() -> Traces:
