@@ -10,6 +10,7 @@ from email import message_from_bytes
 from email.policy import HTTP
 from io import BytesIO
 from pathlib import Path
+from queue import Queue
 from threading import Event
 
 import pytest
@@ -17,6 +18,7 @@ import ray
 from pydicom import dcmread
 
 from bench import backfill
+from service.backfill import cluster
 from service.backfill.cluster import groups, in_time
 from service.backfill.stages import Batch, Deliverer
 from service.backfill.table import Table
@@ -34,20 +36,26 @@ def test_nothing_is_lost_or_doubled_by_a_killed_worker_node_and_command(tmp_path
     assert "1600 files with one row each" in text
 
 
-def test_a_cluster_that_stands_still_ends_the_run() -> None:
-    ended = Event()
+def test_a_cluster_that_stands_still_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, waits = Event(), iter([60.0, 0.1])  # the first batch comes, however late; the second does not
+
+    class Hurried(Queue[object]):
+        def get(self, block: bool = True, timeout: float | None = None) -> object:
+            assert timeout == 120
+            return super().get(block, next(waits, 60.0))
 
     def batches() -> Iterator[Batch]:
         yield {"file": ["a"]}
         ended.wait()
 
-    taken = in_time(batches(), 2)  # also until the first one
+    monkeypatch.setattr(cluster, "Queue", Hurried)
+    taken = in_time(batches(), 120)
     assert next(taken) == {"file": ["a"]}
-    with pytest.raises(TriageError, match="the same command goes on") as raised:
+    with pytest.raises(TriageError, match="for 2 minutes; the same command goes on") as raised:
         next(taken)
     assert raised.value.code == "cluster_failed"
     ended.set()
-    assert list(in_time(batches(), 60)) == [{"file": ["a"]}]
+    assert list(in_time(batches(), 120)) == [{"file": ["a"]}]
 
 
 def test_an_error_of_the_cluster_reaches_the_command() -> None:
