@@ -1,13 +1,11 @@
-"""`triage backfill` as its user runs it."""
+"""`triage backfill` as its user runs it; test_interruption.py stops it."""
 
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +16,6 @@ from pyarrow import parquet
 
 from service.backfill import local
 from service.backfill.folder import Folder
-from service.backfill.parts import ROWS
 from service.backfill.work import Progress, Work
 from service.cli.backfill import position
 from tests.factories import dicom_bytes, noise
@@ -198,38 +195,6 @@ def test_a_folder_that_was_away_is_predicted_by_the_next_run(triage: Run, archiv
     away.rename(archive / "1")
     code, _, err = triage("backfill", archive, tmp_path / "table")
     assert (code, "7 files have a row, 5 of them from earlier runs" in err) == (0, True)
-
-
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_was_stopped_is_finished_by_the_next(
-    artefact: Path, tmp_path: Path, sent: signal.Signals, triage: Run
-) -> None:
-    folder, table = tmp_path / "archive", tmp_path / "table"
-    folder.mkdir()
-    count = 1300  # many are left after the first part
-    for number in range(count):
-        data = dicom_bytes(noise(seed=number % 3), SOPInstanceUID=f"2.25.{number + 1}")
-        (folder / f"{number}.dcm").write_bytes(data)
-    environment = os.environ | {"TRIAGE_MODEL__PATH": str(artefact), "TRIAGE_STORAGE__FOLDER": str(tmp_path / "data")}
-    with subprocess.Popen(
-        [TRIAGE, "backfill", str(folder), str(table)], env=environment, stderr=subprocess.PIPE, start_new_session=True
-    ) as started:
-        deadline = time.monotonic() + 120
-        while not list(table.glob("*.parquet")):
-            assert time.monotonic() < deadline
-            assert started.poll() is None
-            time.sleep(0.02)
-        os.killpg(started.pid, sent)
-        started.communicate(timeout=60)
-    assert started.returncode == (-sent if sent == signal.SIGKILL else 130)
-    done = len(rows(table))
-    assert 0 < done < count
-    assert (done % ROWS == 0) == (sent == signal.SIGKILL), "the last rows are written before the end"
-
-    code, _, err = triage("backfill", folder, table)
-    assert code == 0
-    assert f"{count} files have a row, {done} of them from earlier runs" in err
-    assert len(rows(table)) == count
 
 
 def test_the_time_left_follows_from_the_rate_of_this_run() -> None:
