@@ -66,6 +66,13 @@ class Load:
             assert time.monotonic() < deadline, f"{len(self.acknowledged)} of {count}: {self.cut[:3]}"
             time.sleep(0.01)
 
+    def wait_for_refused(self) -> None:
+        """Wait until an attempt has found no listener."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self.refused:
+            assert time.monotonic() < deadline, self.cut[:3]
+            time.sleep(0.01)
+
     def _run(self) -> None:
         for _ in range(FILES_PER_CLIENT):
             if self._stop.is_set():

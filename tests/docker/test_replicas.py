@@ -83,10 +83,12 @@ def test_a_replica_that_is_killed_loses_what_it_was_answering_and_nothing_else(
 ) -> None:
     engine = deployment.engine
     victim, *_ = deployment.containers("replica")
+    started = engine.inspect(victim, "{{.State.StartedAt}}")
     with Load(sender.post, CLIENTS) as load:
         load.wait_for_acknowledged(12)
         engine.try_run("exec", victim, "sh", "-c", "kill -9 -1")  # all but the init process, which then ends
         load.wait_for_acknowledged(len(load.acknowledged) + 24)
+        _wait_for(lambda: engine.inspect(victim, "{{.State.StartedAt}}") != started)  # it was healthy before, too
         _wait_until_healthy(engine, victim)
 
     assert engine.inspect(victim, "{{.RestartCount}}") == "1"
