@@ -140,7 +140,7 @@ def test_a_cluster_that_loses_a_container_writes_the_rows_of_the_local_engine(
     cluster.inside("triage", "backfill", "/archive", "/data/local")
     expected = cluster.rows("/data/local")
     wait_for(f"{cluster.url}/api/gcs_healthz")
-    assert httpx.get(f"{cluster.url}/api/jobs/").status_code == 401
+    assert httpx.get(f"{cluster.url}/api/jobs/", timeout=60).status_code == 401
 
     with httpx.Client(base_url=cluster.url, headers={"X-Ray-Authorization": f"Bearer {TOKEN}"}, timeout=30) as client:
         _wait_until(lambda: _nodes(client) == 3)

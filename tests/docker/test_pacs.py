@@ -33,8 +33,8 @@ def test_orthanc_stores_the_priority_and_overlay_of_a_radiograph(orthanc: str, s
     instance = f"{orthanc}/instances/{stored['ID']}"
 
     priority = wait_for(f"{orthanc}/studies/{stored['ParentStudy']}/metadata/TriagePriority").text
-    result = httpx.get(f"{instance}/metadata/TriageResult").json()
-    overlay = httpx.get(f"{instance}/attachments/TriageOverlay/data").content
+    result = httpx.get(f"{instance}/metadata/TriageResult", timeout=60).json()
+    overlay = httpx.get(f"{instance}/attachments/TriageOverlay/data", timeout=60).content
 
     dataset = pydicom.dcmread(BytesIO(sample), stop_before_pixels=True)
     assert priority == result["priority"]

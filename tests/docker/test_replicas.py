@@ -146,7 +146,7 @@ def test_a_replica_of_the_next_version_runs_beside_the_old_ones(
         assert answer.status_code == 200, answer.text
         ids.append(answer.json()["id"])
     for url in urls:
-        assert [httpx.get(f"{url}/{id}", headers=key).status_code for id in ids] == [200] * len(ids)
+        assert [httpx.get(f"{url}/{id}", headers=key, timeout=60).status_code for id in ids] == [200] * len(ids)
     engine.run("stop", new)
     engine.run("rm", new)
 

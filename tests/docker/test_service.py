@@ -46,9 +46,9 @@ def test_cold_start_and_memory_at_rest_are_measured(
 
 def test_a_client_without_a_key_is_answered_401(url: str, samples: dict[str, bytes]) -> None:
     answers = [
-        httpx.post(f"{url}/v1/predictions", content=samples["normal"], headers=RAW),
-        httpx.get(f"{url}/v1/predictions"),
-        httpx.get(f"{url}/v1/model"),
+        httpx.post(f"{url}/v1/predictions", content=samples["normal"], headers=RAW, timeout=60),
+        httpx.get(f"{url}/v1/predictions", timeout=60),
+        httpx.get(f"{url}/v1/model", timeout=60),
     ]
 
     assert [answer.status_code for answer in answers] == [401] * 3
@@ -115,8 +115,8 @@ def test_a_record_outlives_a_restart(
     deployment.compose("restart", "service")
     wait_for(f"{url}/readyz")
 
-    assert httpx.get(url + before["links"]["self"], headers=key).json() == before
-    assert httpx.get(url + before["links"]["image"], headers=key).status_code == 200
+    assert httpx.get(url + before["links"]["self"], headers=key, timeout=60).json() == before
+    assert httpx.get(url + before["links"]["image"], headers=key, timeout=60).status_code == 200
 
 
 def test_a_restored_backup_has_every_record_and_file(
@@ -144,8 +144,8 @@ def test_a_restored_backup_has_every_record_and_file(
     deployment.compose(*tar, "-xf", "/backup/triage.tar")
     deployment.up()
 
-    assert httpx.get(url + before["links"]["self"], headers=key).json() == before
-    assert httpx.get(url + before["links"]["image"], headers=key).status_code == 200
+    assert httpx.get(url + before["links"]["self"], headers=key, timeout=60).json() == before
+    assert httpx.get(url + before["links"]["image"], headers=key, timeout=60).status_code == 200
 
 
 def test_a_kill_loses_nothing_that_was_acknowledged(

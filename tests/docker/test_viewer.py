@@ -33,13 +33,13 @@ def viewer(deploy: Callable[..., Deployment], secrets: Path, root: Path) -> str:
 
 
 def test_ohif_and_its_configuration_are_served(viewer: str, root: Path) -> None:
-    assert "OHIF Viewer" in httpx.get(f"{viewer}/viewer?StudyInstanceUIDs=1.2", auth=LOGIN).text
-    assert httpx.get(f"{viewer}/app-config.js", auth=LOGIN).text == (root / "docker" / "ohif.js").read_text()
+    with httpx.Client(base_url=viewer, auth=LOGIN, timeout=60) as client:
+        assert "OHIF Viewer" in client.get("/viewer?StudyInstanceUIDs=1.2").text
+        assert client.get("/app-config.js").text == (root / "docker" / "ohif.js").read_text()
 
 
 def test_dicomweb_is_for_reading_and_needs_the_password(viewer: str) -> None:
-    studies = f"{viewer}/dicom-web/studies"
-
-    assert httpx.get(studies).status_code == 401
-    assert httpx.get(studies, auth=LOGIN).status_code == 204
-    assert httpx.post(studies, auth=LOGIN).status_code == 403
+    with httpx.Client(base_url=f"{viewer}/dicom-web", timeout=60) as client:
+        assert client.get("/studies").status_code == 401
+        assert client.get("/studies", auth=LOGIN).status_code == 204
+        assert client.post("/studies", auth=LOGIN).status_code == 403
