@@ -125,7 +125,6 @@ def test_a_picture_is_predicted_only_if_it_is_assumed_to_be_a_chest(predict: Run
     assert photograph["problem"]["code"] == "colour_image"
 
 
-@pytest.mark.timeout(60)
 def test_interrupted_it_ends_after_a_whole_line_and_says_how_far_it_came(artefact: Path, tmp_path: Path) -> None:
     """In a terminal, after three files; the bar and the answers never share a line."""
     for number in range(400):  # more than a fast machine predicts before it is interrupted
@@ -140,7 +139,7 @@ def test_interrupted_it_ends_after_a_whole_line_and_says_how_far_it_came(artefac
         os.execve(TRIAGE, ["triage", "predict", "--json", str(tmp_path)], environment)
 
     raw, is_interrupted = b"", False
-    while select.select([terminal], [], [], 30)[0]:
+    while select.select([terminal], [], [], 120)[0]:
         try:
             raw += os.read(terminal, 2**16)
         except OSError:  # the other end is closed
