@@ -10,7 +10,6 @@ from functools import partial
 from io import StringIO
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -72,6 +71,17 @@ def die(folder: Path, *signals: signal.Signals) -> int:
     raise AssertionError
 
 
+def until(path: Path) -> None:
+    """Keep a process busy until there is a file."""
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def mark_and_sleep(path: Path) -> None:
+    path.touch()
+    time.sleep(600)
+
+
 # A process that dies...
 
 
@@ -131,21 +141,21 @@ def test_the_death_of_a_process_concerns_no_other_job(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "count", "function", "arguments"),
+    ("reason", "count", "function", "arguments", "seconds"),
     [
-        ("timeout", 1, time.sleep, (60,)),
-        ("crashed", 2, os._exit, (9,)),
-        ("crashed", 2, os.abort, ()),
-        ("killed", 2, kill_myself, (signal.SIGKILL,)),
+        ("timeout", 1, time.sleep, (60,), 2),
+        ("crashed", 2, os._exit, (9,), 30),
+        ("crashed", 2, os.abort, (), 30),
+        ("killed", 2, kill_myself, (signal.SIGKILL,), 30),
     ],
 )
 def test_a_process_that_is_replaced_counts_by_its_reason(
-    pool: Workers, reason: str, count: int, function: Callable[..., object], arguments: tuple[object, ...]
+    pool: Workers, reason: str, count: int, function: Callable[..., object], arguments: tuple[object, ...], seconds: int
 ) -> None:
     call(pool, abs, -1)
     before = {name: replaced(name) for name in metrics.REPLACED}
     with pytest.raises((DeadlineExceeded, ProcessDied, Unavailable)):
-        call(pool, function, *arguments, seconds=2)
+        call(pool, function, *arguments, seconds=seconds)
     assert call(pool, abs, -1) == 1
 
     assert {name: replaced(name) - before[name] for name in metrics.REPLACED if replaced(name) - before[name]} == {
@@ -153,7 +163,7 @@ def test_a_process_that_is_replaced_counts_by_its_reason(
     }
 
 
-def test_other_ends_of_a_process_are_counted(pool: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_ends_of_a_process_are_counted(pool: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {name: replaced(name) for name in metrics.REPLACED}
     number = call(pool, os.getpid)
     assert isinstance(number, int)
@@ -161,16 +171,21 @@ def test_other_ends_of_a_process_are_counted(pool: Workers, monkeypatch: pytest.
     call(pool, abs, -1)
 
     async def leave() -> None:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await pool.run(time.sleep, (60,), 30)
+        job = asyncio.create_task(pool.run(mark_and_sleep, (tmp_path / "begun",), 60))
+        while not (tmp_path / "begun").exists():
+            assert not job.done()
+            await asyncio.sleep(0.01)
+        job.cancel()
+        await asyncio.wait([job])
+        assert job.cancelled()
 
     asyncio.run(leave())
     deadline = time.monotonic() + 30
     while replaced("cancelled") == before["cancelled"]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    monkeypatch.setattr(worker, "START_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "START_SECONDS", 0.5)
+    monkeypatch.setattr(pool, "_steps", (partial(time.sleep, 60),))
     with pytest.raises(Unavailable):
         call(pool, abs, -1)
 
@@ -233,17 +248,18 @@ def test_a_timeout_that_a_function_raises_is_its_own(pool: Workers) -> None:
         call(pool, raises, TimeoutError())
 
 
-def test_a_job_that_waits_too_long_for_a_process_may_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_waits_too_long_for_a_process_may_be_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def two(pool: Workers) -> None:
-        await pool.run(abs, (-1,), 30)
-        first = asyncio.create_task(pool.run(time.sleep, (3,), 30))
-        await asyncio.sleep(0.1)
+        first = asyncio.create_task(pool.run(until, (tmp_path / "go on",), 60))
+        await asyncio.sleep(0)  # it waits for its process, by the usual bounds
         for name in ("QUEUE_SECONDS", "START_SECONDS"):
             monkeypatch.setattr(workers, name, 0.1)
-        start = perf_counter()
         with pytest.raises(Unavailable):
             await pool.run(abs, (-1,), 0.1)
-        assert perf_counter() - start < 2
+        assert not first.done()
+        (tmp_path / "go on").touch()
         await first
 
     with closing(1) as pool:
@@ -252,10 +268,12 @@ def test_a_job_that_waits_too_long_for_a_process_may_be_sent_again(monkeypatch: 
 
 def test_a_job_that_is_cancelled_while_it_waits_is_never_done(pool: Workers, tmp_path: Path) -> None:
     async def cancel() -> None:
-        first = asyncio.create_task(pool.run(time.sleep, (1,), 30))
+        first = asyncio.create_task(pool.run(until, (tmp_path / "go on",), 60))
         second = asyncio.create_task(pool.run(Path.touch, (tmp_path / "done",), 30))
         await asyncio.sleep(0.1)
         second.cancel()
+        await asyncio.wait([second])
+        (tmp_path / "go on").touch()
         await first
 
     asyncio.run(cancel())
@@ -264,7 +282,7 @@ def test_a_job_that_is_cancelled_while_it_waits_is_never_done(pool: Workers, tmp
 
 
 def test_a_job_that_is_cancelled_while_its_process_starts_leaves_the_process_to_the_next(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[int] = []
     result = worker.Worker._result
@@ -281,9 +299,10 @@ def test_a_job_that_is_cancelled_while_its_process_starts_leaves_the_process_to_
             await asyncio.sleep(0.01)
         job.cancel()
         await asyncio.wait([job])
+        (tmp_path / "go on").touch()
         assert await pool.run(abs, (-2,), 30) == 2
 
-    with closing(1) as pool:
+    with closing(1, partial(until, tmp_path / "go on")) as pool:
         asyncio.run(cancel(pool))
     assert len(started) == 2
 
