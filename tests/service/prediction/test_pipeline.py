@@ -333,7 +333,7 @@ def test_records_that_are_too_old_are_deleted_after_the_start(artefact: Path, tm
 
     with Harness(settings.model_copy(update={"storage": storage})) as harness:
         deadline = time.monotonic() + 60
-        while harness.files():
+        while any(harness.folder.rglob("*.dcm")):
             assert time.monotonic() < deadline
             harness.do(lambda: asyncio.sleep(0.02))
 
@@ -444,13 +444,12 @@ def test_after_a_restart_records_are_there_and_orphans_are_deleted(artefact: Pat
 def test_a_stop_during_the_sweep_of_the_start_waits_for_it_and_starts_nothing(
     artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweeping, swept = threading.Event(), threading.Event()
+    sweeping, go_on = threading.Event(), threading.Event()
     started: list[Predictor] = []
 
     def sweep(_: Retention) -> int:
         sweeping.set()
-        time.sleep(0.3)
-        swept.set()
+        assert go_on.wait(60)
         return 0
 
     async def start(self: Predictor) -> None:
@@ -460,11 +459,19 @@ def test_a_stop_during_the_sweep_of_the_start_waits_for_it_and_starts_nothing(
     monkeypatch.setattr(Predictor, "start", start)
 
     async def stop() -> None:
-        async with Pipeline(settings_for(artefact, tmp_path, LIMITS)).running():
-            await asyncio.to_thread(sweeping.wait, 20)
-        assert swept.is_set()
+        running = Pipeline(settings_for(artefact, tmp_path, LIMITS)).running()
+        await running.__aenter__()
+        assert await asyncio.to_thread(sweeping.wait, 60)
+        stopping = asyncio.ensure_future(running.__aexit__(None, None, None))
+        await asyncio.wait([stopping], timeout=0.3)
+        assert not stopping.done()
+        go_on.set()
+        await stopping
 
-    asyncio.run(stop())
+    try:
+        asyncio.run(stop())
+    finally:
+        go_on.set()
     assert started == []
 
 
