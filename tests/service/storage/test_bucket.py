@@ -288,6 +288,17 @@ def test_a_bucket_that_cannot_be_used_is_refused_at_the_start(
     assert expected[fault] in opening(tmp_path, **in_bucket)
 
 
+def test_a_start_waits_longer_than_a_probe(
+    in_bucket: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gives_up(_: Bucket) -> None:
+        raise Overloaded("ReadTimeoutError", "storage_unavailable")
+
+    monkeypatch.setattr(Bucket, "check", gives_up)
+    with closing(instance_store(Storage(folder=tmp_path, **in_bucket))) as store:
+        store.open()
+
+
 def test_a_server_is_believed_by_its_certificate_only(
     aws: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
