@@ -61,8 +61,9 @@ def prefix() -> str:
 
 
 @pytest.fixture
-def in_bucket(s3: S3Server, aws: dict[str, str], prefix: str) -> dict[str, str]:
-    """Return the settings of storage, without the folder, that name the bucket of `s3`."""
+def in_bucket(s3: S3Server, aws: dict[str, str], prefix: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return the settings of storage, without the folder, that name the bucket of `s3`; probes wait for it."""
+    monkeypatch.setattr("service.storage.bucket._PROBE_SECONDS", 60.0)
     return {"url": f"s3://{BUCKET}/{prefix}", "endpoint": s3.address}
 
 

@@ -194,8 +194,9 @@ def test_its_own_clock_tells_the_age_of_an_object(bucket: Bucket, monkeypatch: p
 
 
 def test_a_server_that_is_down_is_noticed_at_once_after_the_first_time(
-    s3: S3Server, store: S3Instances, log: StringIO
+    s3: S3Server, store: S3Instances, log: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "_PAUSE_SECONDS", 600.0)
     kept = store.put(SENT)
     with s3.down():
         assert "ConnectionError" in refused(lambda: store.get(kept))
