@@ -168,7 +168,7 @@ class TestManyWriters:
             assert process.stdin is not None
             process.stdin.write("\n")
             process.stdin.flush()
-        answers = [process.communicate(timeout=60) for process in processes]
+        answers = [process.communicate(timeout=300) for process in processes]
         assert [process.returncode for process in processes] == [0, 0, 0], answers
         ids = [output.split() for output, _ in answers]
         assert ids[0] == ids[1] == ids[2]
