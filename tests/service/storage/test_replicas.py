@@ -101,7 +101,7 @@ class TestClaim:
         sent: list[tuple[str, str]] = []
 
         def send(outbox: Outbox) -> None:
-            end = monotonic() + SECONDS
+            end = monotonic() + 10 * SECONDS  # for all messages, one after another
             while len(sent) < len(ordered) and monotonic() < end:
                 if (delivery := outbox.claim("board", LEASE)) is not None:
                     sent.append((delivery.study_instance_uid, delivery.prediction_id))
