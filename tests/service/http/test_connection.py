@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -40,8 +40,20 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     await Response(LARGE if path == "/large" else body, 413 if path == "/refused" else 200)(scope, receive, send)
 
 
+class Address(NamedTuple):
+    """The address of a server, with the server."""
+
+    host: str
+    port: int
+    server: uvicorn.Server
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self.server.servers[0].get_loop()
+
+
 @contextmanager
-def server(**bounds: Any) -> Iterator[tuple[str, int]]:
+def server(**bounds: Any) -> Iterator[Address]:
     """Run a server with other bounds than `BOUNDS`; yields its address."""
     accept: Any = partial(Connection, Connections(**BOUNDS | bounds))
     config = uvicorn.Config(application, http=accept, ws="none", lifespan="off", log_config=None, backlog=BACKLOG)
@@ -51,7 +63,7 @@ def server(**bounds: Any) -> Iterator[tuple[str, int]]:
     thread.start()
     wait_until(lambda: running.started)
     try:
-        yield listener.getsockname()
+        yield Address(*listener.getsockname(), running)
     finally:
         running.should_exit = running.force_exit = True
         thread.join(FAR)
@@ -67,8 +79,25 @@ def wait_until(holds: Callable[[], bool]) -> None:
     raise TimeoutError
 
 
-def connect(address: tuple[str, int], sent: bytes = b"") -> socket.socket:
-    client = socket.create_connection(address, timeout=FAR)
+@contextmanager
+def standing_still(address: Address) -> Iterator[None]:
+    """Let the server see at once what its clients do in the block, however long they take."""
+    stands, may_go_on = threading.Event(), threading.Event()
+
+    def stand() -> None:
+        stands.set()
+        may_go_on.wait(FAR)
+
+    address.loop.call_soon_threadsafe(stand)
+    assert stands.wait(FAR)
+    try:
+        yield
+    finally:
+        may_go_on.set()
+
+
+def connect(address: Address, sent: bytes = b"") -> socket.socket:
+    client = socket.create_connection((address.host, address.port), timeout=FAR)
     client.sendall(sent)
     return client
 
@@ -80,17 +109,26 @@ def small_buffers(create: Any, address: tuple[str, int]) -> socket.socket:
     return listener
 
 
-def nearly_read(address: tuple[str, int]) -> socket.socket:
+def nearly_read(address: Address) -> socket.socket:
     """Return a connection whose last part of an answer, of 256 KiB, is written, but not for the most part sent."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**15)
-    client.connect(address)
+    client.connect((address.host, address.port))
     client.sendall(get("/large"))
     unread = len(LARGE)
     while unread > 270_000:
         unread -= len(client.recv(2**16))
     time.sleep(0.1)
     return client
+
+
+def receive_here(client: socket.socket) -> None:
+    """Receive a small answer, after which the connection stays open."""
+    received = b""
+    while b"here" not in received:
+        part = client.recv(2**16)
+        assert part, received
+        received += part
 
 
 def everything(client: socket.socket) -> bytes:
@@ -125,8 +163,8 @@ def get(path: str, host: str = "x", more: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode()
 
 
-def answered(address: tuple[str, int]) -> bool:
-    return httpx.get(f"http://{address[0]}:{address[1]}/", timeout=FAR).content == b"here"
+def answered(address: Address) -> bool:
+    return httpx.get(f"http://{address.host}:{address.port}/", timeout=FAR).content == b"here"
 
 
 def problem(answer: bytes) -> tuple[int, str]:
@@ -144,21 +182,28 @@ class TestHead:
     def test_a_head_that_trickles_in_is_refused_in_time(self) -> None:
         with server(head_seconds=0.5) as address, connect(address) as client:
             assert trickle(client, b"GET / HTTP/1.1\r\nX: " + 2_000 * b"x") < 1_000
-            assert answered(address)
+            with standing_still(address):
+                other = connect(address, get("/"))
+            receive_here(other)
+            other.close()
 
     def test_the_refusal_says_why(self) -> None:
         with server(head_seconds=0.2) as address:
-            assert problem(everything(connect(address, b"GET / HTTP/1.1\r\nHost:"))) == (408, "upload_idle")
+            with standing_still(address):
+                client = connect(address, b"GET / HTTP/1.1\r\nHost:")
+            assert problem(everything(client)) == (408, "upload_idle")
 
     def test_a_silent_connection_is_closed(self) -> None:
         with server(head_seconds=0.2) as address:
             assert everything(connect(address)) == b""
 
     def test_a_second_head_has_the_same_deadline(self) -> None:
-        with server(head_seconds=0.5) as address, connect(address, get("/")) as client:
-            while b"here" not in client.recv(2**16):
-                pass
+        with server(head_seconds=0.5) as address:
+            with standing_still(address):
+                client = connect(address, get("/"))
+            receive_here(client)
             assert trickle(client, b"GET / HTTP/1.1\r\nX: " + 2_000 * b"x") < 1_000
+            client.close()
 
     def test_what_is_no_http_is_refused_with_the_headers_of_every_answer(self) -> None:
         with server() as address:
@@ -238,8 +283,7 @@ class TestNumber:
             head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
             uploads = [connect(address, head) for _ in range(2)]
             for upload in uploads:
-                while b"here" not in upload.recv(2**16):
-                    pass
+                receive_here(upload)
             assert answered(address)
             for upload in uploads:
                 upload.close()
@@ -294,7 +338,7 @@ class TestNumber:
 class TestAnswer:
     def test_a_large_answer_arrives_whole(self) -> None:
         with server() as address:
-            assert httpx.get(f"http://{address[0]}:{address[1]}/large", timeout=FAR).content == LARGE
+            assert httpx.get(f"http://{address.host}:{address.port}/large", timeout=FAR).content == LARGE
 
     def test_requests_that_follow_each_other_at_once_are_all_answered(self) -> None:
         with server() as address:
@@ -306,7 +350,8 @@ class TestAnswer:
     def test_an_answer_that_is_not_read_is_cut_off(self) -> None:
         with server(idle_seconds=0.5) as address:
             client = connect(address, get("/large"))
-            time.sleep(3)
+            assert client.recv(1)
+            wait_until(lambda: not address.server.server_state.connections)
             assert len(everything(client)) < len(LARGE)
 
     def test_unread_bytes_are_bounded_also_when_more_is_sent(self) -> None:
@@ -344,20 +389,18 @@ class TestAnswer:
 class TestBody:
     def test_a_body_arrives_whole(self) -> None:
         with server() as address:
-            answer = httpx.post(f"http://{address[0]}:{address[1]}/echo", content=LARGE, timeout=FAR)
+            answer = httpx.post(f"http://{address.host}:{address.port}/echo", content=LARGE, timeout=FAR)
             assert answer.content == LARGE
 
     def test_a_refused_body_that_trickles_on_is_not_waited_for(self) -> None:
         head = b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
         with server(idle_seconds=0.5) as address, connect(address, head) as client:
-            while b"here" not in client.recv(2**16):
-                pass
+            receive_here(client)
             assert trickle(client, 2_000 * b"x") < 1_000
 
     def test_a_refused_body_that_arrives_leaves_the_connection_usable(self) -> None:
         head = b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
         with server() as address, connect(address, head) as client:
-            while b"here" not in client.recv(2**16):
-                pass
+            receive_here(client)
             client.sendall(100_000 * b"x" + get("/", more="Connection: close\r\n"))
             assert everything(client).endswith(b"here")
