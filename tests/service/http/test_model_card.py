@@ -1,10 +1,12 @@
 import hashlib
+import threading
 from pathlib import Path
 
 import pytest
 
 from service.http import admission
 from service.http.app import create_app
+from service.inference.session import Session
 from tests.artefacts import tiny_artefact, tiny_card, tiny_typicality
 from tests.service.serving import client_of, settings_for
 from tests.training.report import documents
@@ -14,9 +16,17 @@ from training.report.model_card import model_card
 def test_the_card_is_that_of_the_artefact_with_digest_and_provider(
     artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    prove, proof = Session.prove, threading.Event()
+
+    def wait(session: Session, max_batch: int) -> None:
+        assert proof.wait(60)
+        prove(session, max_batch)
+
+    monkeypatch.setattr(Session, "prove", wait)
     monkeypatch.setattr(admission, "START_SECONDS", 0.0)
     with client_of(create_app(settings_for(artefact, tmp_path))) as client:
         early = client.get("/v1/model").json()
+        proof.set()
         client.wait_until_ready()
         card = client.get("/v1/model").json()
 
