@@ -1,5 +1,6 @@
 """Shutdown while an event stream is open, and while a request is on its way."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -54,7 +55,12 @@ def test_an_open_stream_does_not_delay_the_shutdown(artefact: Path, tmp_path: Pa
 
 def test_a_connection_that_was_accepted_still_has_its_request_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """When new connections are refused, the request of an older one may still be on its way."""
-    monkeypatch.setattr(module, "ARRIVAL", 3.0)  # this thread may be late, too
+    sleep, sent = asyncio.sleep, threading.Event()
+
+    async def patient(seconds: float) -> None:  # this thread may be late, too
+        await (asyncio.to_thread(sent.wait, 60) if seconds == module.ARRIVAL else sleep(seconds))
+
+    monkeypatch.setattr(asyncio, "sleep", patient)
     app = FastAPI()
     app.get("/")(lambda: "here")
     server = Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None), SimpleNamespace(close=lambda: None))
@@ -70,6 +76,7 @@ def test_a_connection_that_was_accepted_still_has_its_request_read(monkeypatch: 
         while is_open(address):
             time.sleep(0.01)
         connection.sendall(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        sent.set()
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
     thread.join(30)
     assert not thread.is_alive()
