@@ -36,7 +36,14 @@ def id(client: Client) -> str:
 
 
 def counted(client: Client) -> Statistics:
-    client.runner.run(asyncio.sleep(0.3))  # until the refusals are written
+    (counting,) = (each.kwargs["refusals"] for each in client.app.user_middleware if each.cls is refused.Counted)
+
+    async def written() -> None:
+        async with asyncio.timeout(60):
+            while counting._counted or counting._flushing.locked():
+                await asyncio.sleep(0.01)
+
+    client.runner.run(written())
     response = client.get("/v1/statistics")
     assert response.status_code == 200, response.text
     return Statistics.model_validate_json(response.content)
