@@ -535,6 +535,7 @@ def environment(artefact: Path, tmp_path: Path) -> dict[str, str]:
 def test_serve_writes_nothing_planted(environment: dict[str, str], tmp_path: Path) -> None:
     with stub() as collector, (tmp_path / "log").open("wb") as log:
         variables = environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "FASTAPI_OTEL_AUTO_CONFIGURE": "true"}
+        variables["OTEL_BSP_SCHEDULE_DELAY"] = "100"  # ms; what is left at the end is sent for two seconds only
         started = subprocess.Popen(
             [TRIAGE, "serve"], env=variables, cwd=tmp_path / "work", stdout=subprocess.PIPE, stderr=log, text=True
         )
@@ -542,7 +543,11 @@ def test_serve_writes_nothing_planted(environment: dict[str, str], tmp_path: Pat
             assert started.stdout is not None
             greeting = [started.stdout.readline() for _ in range(5)]
             provoke(int(greeting[0].split()[3].rpartition(":")[2]))
-            measured = httpx.get(greeting[4].split()[1]).text
+            measured = httpx.get(greeting[4].split()[1], timeout=60).text
+            deadline = time.monotonic() + 60
+            while not any(b"/v1/predictions" in body for _, body in collector.received):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
         finally:
             started.terminate()
             out, _ = started.communicate(timeout=60)
