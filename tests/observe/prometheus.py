@@ -42,10 +42,17 @@ def configuration(service: str, acceptor: str) -> str:
 
 
 class Prometheus:
-    """A running Prometheus."""
+    """A running Prometheus, asked about now, or about one moment: a scrape that fails ends all series until the next.
+
+    Attributes
+    ----------
+    moment
+        The time that is asked about; None: now.
+    """
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
+        self.moment: float | None = None
 
     def get(self, path: str, **parameters: str) -> Any:
         """Return the data of an answer."""
@@ -54,13 +61,13 @@ class Prometheus:
         return answer.json()["data"]
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the series of an expression now."""
-        return list(self.get("query", query=expression)["result"])
+        """Return the series of an expression at the moment."""
+        return list(self.get("query", query=expression, time=str(self.moment or time.time()))["result"])
 
     def series_over_time(self, expression: str) -> list[dict[str, Any]]:
-        """Return the series of an expression over the last minute, as a panel asks for them."""
-        now = time.time()
-        parameters = {"query": expression, "start": str(now - 60), "end": str(now), "step": "1"}
+        """Return the series of an expression over the minute before, as a panel asks for them."""
+        end = self.moment or time.time()
+        parameters = {"query": expression, "start": str(end - 60), "end": str(end), "step": "1"}
         return list(self.get("query_range", **parameters)["result"])
 
     def wait_for(self, expression: str) -> None:
@@ -68,6 +75,17 @@ class Prometheus:
         deadline = time.monotonic() + 60
         while not self.query(expression):
             assert time.monotonic() < deadline, expression
+            time.sleep(0.1)
+
+    def stay_where(self, *expressions: str) -> None:
+        """Wait until all expressions have a series, and ask about that moment from then on."""
+        deadline = time.monotonic() + 60
+        while True:
+            self.moment = time.time()
+            missing = [expression for expression in expressions if not self.query(expression)]
+            if not missing:
+                return
+            assert time.monotonic() < deadline, missing
             time.sleep(0.1)
 
 

@@ -19,6 +19,7 @@ from tests.factories import dicom_bytes, noise
 from tests.observe.board import queries, resolved
 from tests.observe.prometheus import Prometheus, configuration, prometheus
 from tests.service.dimse.serving import acceptor, dcmtk, environment
+from tests.service.metered import counted
 from tests.service.serving import Client, serving, settings_for
 
 # Metrics with which an alert is quiet while all is well. Those of the others compare nothing but numbers of these.
@@ -34,6 +35,8 @@ QUIET = {
     "TriageRefusalsRising",
     "TriageDecodersReplaced",
 }
+
+SENDS, NOT_SENT = "triage_sends_total", {"destination": "pacs", "outcome": "not_sent"}
 
 
 @pytest.fixture(scope="module")
@@ -55,19 +58,24 @@ def seen(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         with prometheus(folder, configuration(*addresses)) as running:
             running.wait_for("triage_ready == 1")
             running.wait_for("triage_dimse_open_associations")
-            for number in (0, 10):  # a series that appears with its first event shows the following ones alone
-                work(client, number)
+            for times in (1, 2):  # a series that appears with its first event shows the following ones alone
+                work(client, 10 * times)
                 store(dimse.port, folder)
-                running.wait_for('triage_http_requests_total{route="/v1/worklist"}')
-            running.wait_for("increase(triage_predictions_total[1m]) > 0")
-            running.wait_for("increase(triage_dimse_associations_total[1m]) > 0")
-            running.wait_for('increase(triage_decoders_replaced_total{reason="killed"}[1m]) > 0')
-            running.wait_for('increase(triage_sends_total{outcome="not_sent"}[1m]) > 0')
+                running.wait_for(f'{SENDS}{{destination="pacs",outcome="not_sent"}} >= {counted(SENDS, **NOT_SENT)}')
+                running.wait_for(f"sum(triage_dimse_associations_total) >= {times}")
+            running.stay_where(
+                "count(up == 1) == 2",
+                "increase(triage_predictions_total[1m]) > 0",
+                "increase(triage_dimse_associations_total[1m]) > 0",
+                'increase(triage_decoders_replaced_total{reason="killed"}[1m]) > 0',
+                'increase(triage_sends_total{outcome="not_sent"}[1m]) > 0',
+            )
             yield running
 
 
 def work(client: Client, start: int) -> None:
     """Predict, refuse, lose a decoder process, and fail to send."""
+    not_sent = counted(SENDS, **NOT_SENT)
     decoders = client.pipeline.predictor._decoders
     assert decoders is not None
     os.kill(client.runner.run(decoders._workers.run(os.getpid, (), 30)), signal.SIGKILL)
@@ -76,7 +84,13 @@ def work(client: Client, start: int) -> None:
         assert answer.json()["priority"] == "STAT"
     assert client.post(b"no DICOM").status_code == 400
     assert client.get("/v1/worklist").status_code == 200
-    client.runner.run(asyncio.sleep(1))  # the attempts to send
+
+    async def failed_to_send() -> None:
+        async with asyncio.timeout(60):
+            while counted(SENDS, **NOT_SENT) == not_sent:
+                await asyncio.sleep(0.05)
+
+    client.runner.run(failed_to_send())
 
 
 def store(port: int, folder: Path) -> None:
