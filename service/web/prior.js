@@ -26,6 +26,8 @@ export class Prior {
   #choice = []; // the latest first
   /** @type {string | null} */
   #shown = null; // ID of the prior on the screen, or on its way there
+  /** @type {Promise<void>} */
+  #offered = Promise.resolve(); // until the choice is known
   #abort = new AbortController();
 
   /** @param {Tools} tools */
@@ -37,7 +39,12 @@ export class Prior {
    * Offer the priors of the radiograph that has been opened; none without one.
    * @param {Entry | null} entry
    */
-  async offer(entry) {
+  offer(entry) {
+    this.#offered = this.#choose(entry);
+  }
+
+  /** @param {Entry | null} entry */
+  async #choose(entry) {
     this.close();
     [this.#current, this.#choice] = [entry, []];
     this.#showChoice();
@@ -53,9 +60,15 @@ export class Prior {
 
   /** Show the latest prior, or close the one that is shown. */
   async toggle() {
-    if (this.#shown) this.close();
-    else if (this.#choice.length) await this.open(this.#choice[0]);
-    else if (this.#current) say(none(this.#current));
+    if (this.#shown) {
+      this.close();
+      return;
+    }
+    const current = this.#current;
+    await this.#offered;
+    if (!current || this.#current !== current || this.#shown) return;
+    if (this.#choice.length) await this.open(this.#choice[0]);
+    else say(none(current));
   }
 
   /** @param {Entry} entry */

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Route
 
 from tests.service.web.chromium import Modules, Tab
 from tests.service.web.running import post, radiograph
@@ -34,6 +35,7 @@ def test_it_stands_beside_with_its_date_the_same_view_and_window_and_the_changes
 ) -> None:
     current, last, first = (studies[name] for name in ("current", "last", "first"))
     tab.view(current["id"])
+    tab.page.locator("#prior-list button").nth(1).wait_for()
     assert tab.page.locator("#prior-list button").count() == 2
     assert tab.page.locator(".pane").count() == 1, "a reader looks at each radiograph alone first"
 
@@ -109,6 +111,18 @@ def test_numbers_of_another_artefact_are_not_compared(tab: Tab, studies: dict[st
     tab.page.wait_for_selector("#changes:has-text('Other artefact on 2026-08-01')")
     assert "abababababab): no change is shown" in tab.text("#changes")
     assert tab.page.locator(".change").count() == 0
+
+
+def test_a_prior_that_is_asked_for_before_it_is_known_is_shown(tab: Tab, studies: dict[str, dict[str, Any]]) -> None:
+    def answer_after_the_key(route: Route) -> None:
+        tab.key("p")
+        route.continue_()
+
+    tab.page.route("**/priors", answer_after_the_key)
+
+    tab.view(studies["current"]["id"])
+
+    tab.page.wait_for_selector(".caption:has-text('3 months earlier')")
 
 
 def test_intervals_in_words(modules: Modules) -> None:
