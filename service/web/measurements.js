@@ -24,6 +24,9 @@ export class Measurements {
   #kept = [];
   /** @type {Drawing[]} */
   #sent = []; // drawn, but not yet answered by the service
+  /** @type {Set<Promise<unknown>>} */
+  #changes = new Set(); // of this page, not yet answered by the service
+  #latest = 0; // how often the list was fetched
 
   /** @param {() => void} redraw  draws the lines again */
   constructor(redraw) {
@@ -43,7 +46,7 @@ export class Measurements {
   /** @param {Display | null} display */
   open(display) {
     this.#display = display;
-    [this.#kept, this.#sent] = [[], []];
+    [this.#kept, this.#sent, this.#changes] = [[], [], new Set()];
     if (display) this.measuring.image = display.raster;
     this.measuring.cancel();
     this.#show();
@@ -52,15 +55,31 @@ export class Measurements {
 
   /** Fetch the measurements again, as another reader may have changed them. */
   async refresh() {
-    const display = this.#display;
+    const [display, round] = [this.#display, ++this.#latest];
     if (!display) return;
     try {
+      await Promise.allSettled(this.#changes); // events tell of a change before the service has answered it
       const { items } = await json(path(display));
-      if (this.#display !== display) return;
+      if (round !== this.#latest) return;
       this.#kept = items;
       this.#show();
     } catch (error) {
-      if (this.#display === display) say(`The measurements could not be loaded. ${words(error)}`, "problem");
+      if (round === this.#latest) say(`The measurements could not be loaded. ${words(error)}`, "problem");
+    }
+  }
+
+  /**
+   * Wait for the answer to a change, and fetch the measurements after it: what is being fetched now may lack it.
+   * @template T
+   * @param {Promise<T>} change
+   */
+  async #answered(change) {
+    this.#changes.add(change);
+    this.refresh();
+    try {
+      return await change;
+    } finally {
+      this.#changes.delete(change);
     }
   }
 
@@ -74,7 +93,7 @@ export class Measurements {
     const by = reader();
     const points = shape.points.map(({ x, y }) => [x, y]);
     try {
-      const kept = await json(path(display), post({ kind: shape.kind, points, ...(by && { by }) }));
+      const kept = await this.#answered(json(path(display), post({ kind: shape.kind, points, ...(by && { by }) })));
       if (this.#display !== display) return;
       this.#kept = [...this.#kept.filter(({ id }) => id !== kept.id), kept];
       say(`${KINDS[shape.kind].name}: ${valueWords(kept)}`);
@@ -94,7 +113,7 @@ export class Measurements {
     if (!display) return;
     const by = reader();
     try {
-      await request(`${path(display)}/${measurement.id}`, { ...post(by ? { by } : {}), method: "DELETE" });
+      await this.#answered(request(`${path(display)}/${measurement.id}`, { ...post(by ? { by } : {}), method: "DELETE" }));
       if (this.#display !== display) return;
       const place = this.#kept.findIndex(({ id }) => id === measurement.id);
       this.#kept = this.#kept.filter(({ id }) => id !== measurement.id);
@@ -107,12 +126,17 @@ export class Measurements {
     }
   }
 
+  /** Show the list. Lines of measurements that are still there stay: the button of one may just be being pressed. */
   #show() {
     byId("measurements").hidden = !this.#kept.length;
-    const had = document.activeElement?.closest("#measurement-list li")?.getAttribute("data-id");
-    byId("measurement-list").replaceChildren(...this.#kept.map((one) => this.#item(one)));
-    const again = had && byId("measurement-list").querySelector(`[data-id="${CSS.escape(had)}"] button`);
-    if (again instanceof HTMLElement) again.focus({ preventScroll: true });
+    const list = byId("measurement-list");
+    const ids = this.#kept.map(({ id }) => id);
+    for (const line of [...list.children]) if (!ids.includes(line.getAttribute("data-id") ?? "")) line.remove();
+    const lines = new Map([...list.children].map((line) => [line.getAttribute("data-id"), line]));
+    this.#kept.forEach((one, index) => {
+      const line = lines.get(one.id) ?? this.#item(one);
+      if (list.children[index] !== line) list.insertBefore(line, list.children[index] ?? null);
+    });
     this.redraw();
   }
 

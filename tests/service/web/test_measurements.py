@@ -98,7 +98,7 @@ def test_they_are_drawn_kept_shown_to_others_deleted_and_in_the_report(
     other = Tab(browser, tab.address)
     other.view(prediction["id"])
     assert listed(other, 4) == lines
-    assert other.page.locator("text.length").all_text_contents()[3] == "CTR 0.50"
+    assert other.page.locator("text.length").nth(3).text_content() == "CTR 0.50"
     before = other.page.locator("svg.lines polyline").first.get_attribute("points")
     other.key("+").settled()
     assert other.page.locator("svg.lines polyline").first.get_attribute("points") != before, "lines follow the image"
@@ -138,3 +138,36 @@ def test_an_angle_is_that_at_the_middle_point(
     given = [{"x": x, "y": y} for x, y in points]
 
     assert modules.call("angle.js", "(m, ...given) => m.angle(...given)", given, aspect) == pytest.approx(expected)
+
+
+def test_an_event_before_the_answer_shows_nothing_twice_and_leaves_the_lines_of_the_list(modules: Modules) -> None:
+    script = """async ({ Measurements }) => {
+        document.body.innerHTML = `<input id="reader"><b id="toast"></b><b id="stage"></b>
+            <div id="measurements"><ul id="measurement-list"></ul></div>`;
+        const stored = [];
+        const pause = () => new Promise((resolve) => setTimeout(resolve, 100));
+        let answer = () => {};
+        window.fetch = async (address, { method, body }) => {
+            if (method !== "POST") return Response.json({ items: stored });
+            const value = { value: 7, unit: "px", spacing_from: null };
+            stored.push({ ...JSON.parse(body), ...value, id: "a", at: "2026-05-04T00:00", by: "" });
+            await new Promise((resolve) => (answer = resolve));
+            return Response.json(stored[0]);
+        };
+        const measurements = new Measurements(() => {});
+        const [raster, header] = [{ width: 9, height: 9 }, { spacing: null, aspect: 1 }];
+        measurements.open({ prediction: { id: "p" }, raster, header });
+        measurements.measuring.use("length");
+        measurements.measuring.press({ x: 1, y: 1 });
+        measurements.measuring.move({ x: 8, y: 1 });
+        measurements.measuring.release(1);
+        const event = measurements.refresh();
+        await pause();
+        const before = measurements.drawings.length;
+        answer();
+        await event;
+        const line = document.querySelector("#measurement-list li");
+        await measurements.refresh();
+        return [before, measurements.drawings.length, line.isConnected];
+    }"""
+    assert modules.call("measurements.js", script) == [1, 1, True]
