@@ -34,6 +34,8 @@ export class Listing {
   /** @type {Paging[]} */
   #cursors = [{}]; // of all pages up to the current one
   #latest = 0;
+  /** @type {Promise<void>} */
+  #loading = Promise.resolve(); // the latest request
   /** @type {Map<string, { before?: string, after?: string, origin?: string }>} */
   #neighbours = new Map(); // by entry: those beside the place that it left, and the one from which a step led to it
 
@@ -51,17 +53,26 @@ export class Listing {
   }
 
   /**
-   * Fetch the current page again.
-   * @returns {Promise<boolean>} false if a later request has superseded this one
+   * Fetch the current page again. Where a later request supersedes this one, the later one ends both.
+   * @returns {Promise<void>}
    */
-  async load() {
-    const request = ++this.#latest;
+  load() {
+    this.#loading = this.#fetch(++this.#latest);
+    return this.#loading;
+  }
+
+  /**
+   * @param {number} request
+   * @returns {Promise<void>}
+   */
+  async #fetch(request) {
     const page = await worklist(this.filters, this.order, { limit: ROWS, ...this.#cursors.at(-1) });
-    if (request !== this.#latest) return false;
-    if (page.items.length === 0 && this.hasPrevious) return this.previous();
-    this.#rememberNeighbours(page.items);
-    [this.items, this.total, this.counts, this.#next] = [page.items, page.total, page, page.next];
-    return true;
+    if (request !== this.#latest) await this.#loading;
+    else if (page.items.length === 0 && this.hasPrevious) await this.previous();
+    else {
+      this.#rememberNeighbours(page.items);
+      [this.items, this.total, this.counts, this.#next] = [page.items, page.total, page, page.next];
+    }
   }
 
   /** @param {Selection} selection */
@@ -87,7 +98,7 @@ export class Listing {
     const before = this.#cursors;
     this.#cursors = cursors;
     try {
-      return await this.load();
+      await this.load();
     } catch (error) {
       if (this.#cursors === cursors) this.#cursors = before;
       throw error;
@@ -130,11 +141,22 @@ export class Listing {
    * @param {string} id
    */
   async nextUnread(id) {
-    const index = this.items.findIndex((item) => item.id === id);
-    const later = index < 0 ? undefined : this.items.slice(index + 1).find((item) => !item.read);
+    const later = this.#following(id).find((item) => !item.read);
     const next = later ?? (await this.#unread()).find((item) => item.id !== id) ?? null;
     if (next) this.#neighbours.set(next.id, { ...this.#neighbours.get(next.id), origin: id });
     return next;
+  }
+
+  /**
+   * Return the entries of the page after one; where it has been marked as read, those after the place that it left.
+   * @param {string} id
+   */
+  #following(id) {
+    const index = this.items.findIndex((item) => item.id === id);
+    const { after } = this.#neighbours.get(id) ?? {};
+    const left = this.items[index]?.read === null ? -1 : this.items.findIndex((item) => item.id === after);
+    if (left >= 0) return this.items.slice(left);
+    return index < 0 ? [] : this.items.slice(index + 1);
   }
 
   async #unread() {
@@ -150,8 +172,8 @@ export class Listing {
     if (index < 0) return this.items[0] ?? null; // the filters exclude the entry by now: the most urgent one
     const neighbour = this.items[index + step];
     if (neighbour) return neighbour;
-    if (step > 0 && this.hasNext) return (await this.next()) ? (this.items[0] ?? null) : null;
-    if (step < 0 && this.hasPrevious) return (await this.previous()) ? (this.items.at(-1) ?? null) : null;
-    return null;
+    if (step > 0 ? !this.hasNext : !this.hasPrevious) return null;
+    await (step > 0 ? this.next() : this.previous());
+    return this.items.at(step > 0 ? 0 : -1) ?? null;
   }
 }

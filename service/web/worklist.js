@@ -185,10 +185,11 @@ export class Worklist {
     this.#timers[purpose] = setTimeout(act, milliseconds);
   }
 
-  /** @param {Promise<boolean>} loading */
+  /** @param {Promise<void>} loading */
   async #show(loading) {
     try {
-      if (await loading) this.#render();
+      await loading;
+      this.#render();
     } catch (error) {
       say(words(error), "problem");
     }

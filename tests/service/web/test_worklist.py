@@ -194,8 +194,9 @@ def test_an_update_while_typing_does_not_cancel_the_search(modules: Modules) -> 
             <select name="finding"></select><select name="read"></select></form><b id="export"></b><b id="columns"></b>
             <b id="page-after"></b><b id="page-before"></b><table><tbody id="rows"></tbody></table><b id="toast"></b>`;
         const called = [];
-        const listing = { load: async () => called.push("load") && false,
-                          select: async ({ filters }) => called.push(filters.q) && false, order: {} };
+        const never = new Promise(() => {});
+        const listing = { load: () => (called.push("load"), never),
+                          select: ({ filters }) => (called.push(filters.q), never), order: {} };
         const list = new Worklist(listing, () => {}, []);
         document.querySelector("input").value = "two";
         document.querySelector("input").dispatchEvent(new Event("input", { bubbles: true }));
@@ -223,6 +224,33 @@ def test_a_page_that_could_not_be_fetched_is_requested_again(modules: Modules) -
         return [failed, first, (await listing.neighbour("a", 1)).id, cursors, listing.first];
     }"""
     assert modules.call("listing.js", script) == [503, 0, "b", ["", "c", "c"], 50]
+
+
+def test_a_page_that_is_turned_while_the_list_is_fetched_again_leads_to_its_first_entry(modules: Modules) -> None:
+    script = """async ({ Listing }) => {
+        const pages = { "": { items: [{ id: "a", read: null }], total: 2, unread: {}, next: "c" },
+                        c: { items: [{ id: "b", read: null }], total: 2, unread: {}, next: null } };
+        window.fetch = async (address, { body }) => Response.json(pages[JSON.parse(body).cursor ?? ""]);
+        const listing = new Listing();
+        await listing.load();
+        const [next] = await Promise.all([listing.neighbour("a", 1), listing.load()]);
+        return next?.id;
+    }"""
+    assert modules.call("listing.js", script) == "b"
+
+
+def test_after_a_mark_the_next_unread_entry_follows_also_where_the_list_has_it_already(modules: Modules) -> None:
+    script = """async ({ Listing }) => {
+        const entries = (ids, read) => ids.map((id) => ({ id, read: id === read ? {} : null }));
+        const answers = [entries(["a", "b", "c"]), entries(["a", "c", "b"], "b")];
+        window.fetch = async () => Response.json({ items: answers.shift(), total: 3, unread: {}, next: null });
+        const listing = new Listing();
+        await listing.load();
+        const before = (await listing.nextUnread("b")).id;
+        await listing.load();
+        return [before, (await listing.nextUnread("b")).id];
+    }"""
+    assert modules.call("listing.js", script) == ["c", "c"]
 
 
 def test_escape_keeps_a_search_and_enter_moves_to_its_first_result(tab: Tab, predictions: list[dict[str, Any]]) -> None:
