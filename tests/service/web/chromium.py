@@ -1,6 +1,7 @@
 """The page in Debian's Chromium: its errors and warnings, and calls of single modules."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,8 +77,23 @@ class Tab:
         return self.page.get_attribute(f'.tools [data-key="{key}"]', "aria-pressed") == "true"
 
     def key(self, key: str) -> "Tab":
-        self.page.keyboard.press(key)
+        if key == "h":  # means something else where it is held
+            with self.held(key, 0):
+                pass
+        else:
+            self.page.keyboard.press(key)
         return self
+
+    @contextmanager
+    def held(self, letter: str, seconds: float) -> Iterator[None]:
+        """Hold a letter's key in a block; the events say for how long, however long the block takes."""
+        session = self._context.new_cdp_session(self.page)
+        event = {"key": letter, "code": f"Key{letter.upper()}", "windowsVirtualKeyCode": ord(letter.upper())}
+        at = time.time()
+        session.send("Input.dispatchKeyEvent", event | {"type": "keyDown", "text": letter, "timestamp": at})
+        yield
+        session.send("Input.dispatchKeyEvent", event | {"type": "keyUp", "timestamp": at + seconds})
+        session.detach()
 
     def beside(self) -> Page:
         """Open another tab of the same browser, without recording its errors."""

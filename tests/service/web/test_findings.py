@@ -51,16 +51,14 @@ def test_map_and_box_are_off_first_and_h_is_held_or_toggled(
     assert viewer.text("#legend").startswith(f"Map off · H shows that of {leading}")
     place = viewer.page.locator("#stage").bounding_box()
 
-    viewer.page.keyboard.down("h")
-    viewer.page.wait_for_timeout(500)
-    viewer.settled()
-    coloured = screen(viewer)
-    assert np.ptp(coloured, axis=2).max() > 20
-    legend = viewer.text("#legend-text")
-    grid = f"{len(rows[0])} × {len(rows)} cells"
-    assert legend == f"Map of {leading} · {grid} · scaled to its own maximum · not an outline of disease"
-    assert viewer.page.locator("#stage").bounding_box() == place, "the radiograph does not move"
-    viewer.page.keyboard.up("h")
+    with viewer.held("h", 0.5):
+        viewer.settled()
+        coloured = screen(viewer)
+        assert np.ptp(coloured, axis=2).max() > 20
+        legend = viewer.text("#legend-text")
+        grid = f"{len(rows[0])} × {len(rows)} cells"
+        assert legend == f"Map of {leading} · {grid} · scaled to its own maximum · not an outline of disease"
+        assert viewer.page.locator("#stage").bounding_box() == place, "the radiograph does not move"
     viewer.settled()
     assert (screen(viewer) == bare).all(), "a key that was held"
 

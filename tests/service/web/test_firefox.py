@@ -52,7 +52,9 @@ def test_the_main_paths(tab: Firefox, service: httpx.Client, tmp_path: Path) -> 
     tab.wait(f"!{pressed('i')} && Math.abs({MEAN} - {plain}) < 0.01")
     tab.drag("#panes canvas", (60, 30))
     tab.wait(f"Math.abs({MEAN} - {plain}) > 1")
-    for key in ("h", "g", "b", "l"):
+    tab.click("#viewer [data-key=h]")  # a key that a busy browser seems to hold hides the map again
+    tab.wait(pressed("h"))
+    for key in ("g", "b", "l"):
         tab.key(key)
         tab.wait(pressed(key))
     tab.drag("#panes canvas", (80, 60))
