@@ -32,7 +32,8 @@ def given(service: httpx.Client, prediction: dict[str, Any], part: str = "items"
 def test_a_reader_agrees_withdraws_and_disagrees(tab: Tab, service: httpx.Client, prediction: dict[str, Any]) -> None:
     path = f"/v1/predictions/{prediction['id']}/opinions"
     service.post(path, json={"label": "Mass", "opinion": "agree", "by": "CD"}).raise_for_status()
-    tab.view(prediction["id"])
+    with tab.page.expect_response("**/opened"):
+        tab.view(prediction["id"])
     agree = tab.page.get_by_role("button", name=re.compile(r"^Agree: Mass, as 1 other$"))
     disagree = tab.page.get_by_role("button", name=re.compile(r"^Disagree: Mass$"))
     agree.wait_for()
