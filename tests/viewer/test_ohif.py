@@ -156,12 +156,12 @@ def test_it_shows_the_objects_made_from_a_radiograph(ohif: Ohif, site: Site) -> 
 
 
 def test_nobody_reads_without_a_password_and_nobody_writes(site: Site) -> None:
-    address = site.address
     login = (USER, PASSWORD)
-    url = f"{address}/dicom-web/studies"
+    studies = "/dicom-web/studies"
 
-    assert [httpx.get(address).status_code, httpx.get(url).status_code] == [401, 401]
-    assert httpx.get(url, auth=(USER, "guess")).status_code == 401
-    assert httpx.get(url, auth=login).status_code == 200
-    assert httpx.post(url, auth=login).status_code == 403
-    assert httpx.get(f"{address}/v1/predictions", auth=login).headers["content-type"].startswith("text/html")
+    with httpx.Client(base_url=site.address, timeout=60) as front:
+        assert [front.get("/").status_code, front.get(studies).status_code] == [401, 401]
+        assert front.get(studies, auth=(USER, "guess")).status_code == 401
+        assert front.get(studies, auth=login).status_code == 200
+        assert front.post(studies, auth=login).status_code == 403
+        assert front.get("/v1/predictions", auth=login).headers["content-type"].startswith("text/html")

@@ -79,14 +79,15 @@ def test_every_address_in_an_answer_leads_back_through_the_proxy(client: httpx.C
     assert retrieve_url(stored) == f"{base}/dicom-web/studies/2.25.61"
     assert client.get(retrieve_url(study)).status_code == 200
     assert client.get(f"http://{client.base_url.netloc.decode()}{record['links']['overlay']}").status_code == 200
-    assert httpx.get(base).headers["location"] == f"{base}/"
+    assert httpx.get(base, timeout=60).headers["location"] == f"{base}/"
 
 
 def test_the_viewer_and_its_dicomweb_are_behind_a_password(client: httpx.Client) -> None:
     origin, login = f"http://{client.base_url.netloc.decode()}", (USER, PASSWORD)
-    answer = httpx.get(f"{origin}/dicom-web/studies", headers=ACCEPT, auth=login)
+    with httpx.Client(base_url=origin, timeout=60) as front:
+        answer = front.get("/dicom-web/studies", headers=ACCEPT, auth=login)
 
-    assert httpx.get(f"{origin}/viewer", auth=login).text == "the viewer"
-    assert [httpx.get(f"{origin}{path}").status_code for path in ("/viewer", "/dicom-web/studies")] == [401, 401]
-    assert retrieve_url(answer.json()[0]).startswith(f"{origin}/dicom-web/studies/")
-    assert httpx.get(f"{origin}/triage/v1/model", auth=login).status_code == 401
+        assert front.get("/viewer", auth=login).text == "the viewer"
+        assert [front.get(path).status_code for path in ("/viewer", "/dicom-web/studies")] == [401, 401]
+        assert retrieve_url(answer.json()[0]).startswith(f"{origin}/dicom-web/studies/")
+        assert front.get("/triage/v1/model", auth=login).status_code == 401
