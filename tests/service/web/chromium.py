@@ -17,6 +17,7 @@ WEB = ROOT / "service" / "web"
 ALONE = "http://page.invalid"
 LANDSCAPE, LARGE, PORTRAIT = (1366, 768), (2560, 1440), (1536, 2048)
 SIZES = [LANDSCAPE, LARGE, PORTRAIT]
+SECONDS = 60  # for one condition, on a busy machine
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 
 
@@ -41,7 +42,7 @@ class Tab:
         self._context = browser.new_context(viewport={"width": size[0], "height": size[1]})
         self._context.add_init_script("sessionStorage.setItem('triage-reader-asked', 'yes')")  # for their name
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(1000 * SECONDS)
         self.complaints: list[str] = []
         self.expected: tuple[str, ...] = ("willReadFrequently",)  # a warning that the tests cause by reading canvases
         self.page.on("console", self._console)
