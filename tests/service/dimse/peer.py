@@ -1,6 +1,7 @@
 """A DICOM peer that writes its own bytes (PS3.8 9.3, PS3.7 9.3), so that they may be wrong."""
 
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterator
@@ -131,9 +132,14 @@ def connected(port: int, seconds: float = 30.0) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def associated(port: int, contexts: tuple[Context, ...] = CONTEXTS) -> Iterator[socket.socket]:
+def associated(
+    port: int, contexts: tuple[Context, ...] = CONTEXTS, tls: ssl.SSLContext | None = None
+) -> Iterator[socket.socket]:
     """Negotiate an association, which must be accepted."""
-    with connected(port) as connection:
+    with ExitStack() as stack:
+        connection = stack.enter_context(connected(port))
+        if tls is not None:
+            connection = stack.enter_context(tls.wrap_socket(connection, server_hostname="localhost"))
         connection.sendall(request(contexts))
         answer = receive(connection)
         assert answer is not None, "the connection ended"
@@ -142,14 +148,14 @@ def associated(port: int, contexts: tuple[Context, ...] = CONTEXTS) -> Iterator[
 
 
 @contextmanager
-def admitted(port: int, seconds: float = 30.0) -> Iterator[socket.socket]:
-    """As `associated`; tries again while the place of an association that has just ended is not free yet."""
+def admitted(port: int, seconds: float = 30.0, tls: ssl.SSLContext | None = None) -> Iterator[socket.socket]:
+    """As `associated`; tries again while a place is not free yet, and if the time to negotiate was over on the way."""
     deadline = time.monotonic() + seconds
     with ExitStack() as stack:
         while True:
             try:
-                connection = stack.enter_context(associated(port))
-            except AssertionError:
+                connection = stack.enter_context(associated(port, tls=tls))
+            except (AssertionError, OSError):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)

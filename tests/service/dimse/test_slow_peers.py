@@ -77,7 +77,7 @@ def test_a_data_set_that_trickles_is_not_waited_for() -> None:
 
 
 def test_an_association_that_only_echoes_ends() -> None:
-    with accepting(idle_seconds=2, negotiation_seconds=PATIENCE) as port, peer.associated(port) as connection:
+    with accepting(idle_seconds=2, negotiation_seconds=PATIENCE) as port, peer.admitted(port) as connection:
         trickle(connection, peer.echo())
 
 
@@ -89,12 +89,8 @@ def test_a_tls_handshake_that_trickles_is_not_waited_for(tmp_path: Path) -> None
             connection.sendall(struct.pack(">BHH", 22, 0x0301, 4000))  # a record of the handshake, RFC 8446 5.1
             trickle(connection, b"\0")
 
-        context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
-        with peer.connected(port) as plain, context.wrap_socket(plain, server_hostname="localhost") as connection:
-            connection.sendall(peer.request())
-            answer = peer.receive(connection)
-            assert answer is not None
-            assert answer[0] == peer.ACCEPTED
+        with peer.admitted(port, tls=ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))):
+            pass
 
 
 @pytest.mark.parametrize("sent", [b"", peer.request()[:30]])
