@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.sending import tls
 from tests.service.sending.certificates import Pki
 from tests.service.storage.conftest import make
 
@@ -12,3 +13,9 @@ __all__ = ["make", "pki"]
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     """Return a hospital's authority, and a stranger's."""
     return Pki(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for the alert of a server that is slow to refuse a certificate."""
+    monkeypatch.setattr(tls, "_ALERT_SECONDS", 30.0)
