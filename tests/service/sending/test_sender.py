@@ -232,7 +232,7 @@ class TestStow:
         assert len(server.received) == 1
 
     def test_an_interrupted_delivery_is_due_at_once(self, records: Records, id: str, server: Stub) -> None:
-        server.seconds = 0.5
+        server.may_answer.clear()
         sender = self.sender(records, server)
 
         async def work() -> None:
@@ -243,7 +243,7 @@ class TestStow:
             await asyncio.gather(running, return_exceptions=True)
 
         asyncio.run(work())
-        server.seconds = 0.0
+        server.may_answer.set()
         [sent] = carry_out(sender, id, ended)
 
         assert (sent.state, sent.attempts) == ("sent", 2)
