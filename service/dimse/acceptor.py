@@ -77,6 +77,7 @@ SYNTAXES = (
     HTJ2K,
 )
 RELEASE_SECONDS = 2.0
+_TURN_SECONDS = 0.02
 
 
 class Acceptor:
@@ -131,9 +132,12 @@ class Acceptor:
         self._closing = True
         self._server.shutdown()
         self._stores.wait_for_none(grace_seconds)
-        deadline = time.monotonic() + RELEASE_SECONDS  # to send the last response and let the sender release
-        while self._ae.active_associations and time.monotonic() < deadline:
-            time.sleep(0.02)
+        # To send the last response and let the sender release. Turns are counted, as a clock runs on while the process
+        # stands still.
+        for _ in range(round(RELEASE_SECONDS / _TURN_SECONDS)):
+            if not self._ae.active_associations:
+                break
+            time.sleep(_TURN_SECONDS)
         self._ae.shutdown()
         self._forward.close()
 
