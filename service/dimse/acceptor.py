@@ -109,7 +109,7 @@ class Acceptor:
                     (evt.EVT_CONN_OPEN, places.enter),
                     (evt.EVT_CONN_CLOSE, places.leave),
                     (evt.EVT_REQUESTED, places.request),
-                    (evt.EVT_REJECTED, places.reject),
+                    (evt.EVT_ACSE_SENT, places.reject),
                     (evt.EVT_ACSE_SENT, _note_answer),
                     (evt.EVT_C_STORE, self._store),
                 ],

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AssociationServer
 
 from service.telemetry import log
@@ -80,7 +81,10 @@ class Places:
             association.kill()
 
     def reject(self, event: Event) -> None:
-        """Give back the place of an association that is rejected for another reason (evt.EVT_REJECTED)."""
+        """Give back the place of an association that is rejected (evt.EVT_ACSE_SENT, before the peer can know)."""
+        answer = event.primitive  # type: ignore[attr-defined]
+        if not isinstance(answer, A_ASSOCIATE) or not answer.result:
+            return
         with self._lock:
             self._established.pop(event.assoc, None)
             self._waiting[event.assoc] = None
