@@ -206,7 +206,8 @@ def application_entity(settings: Dimse) -> AE:
     ae = AE(settings.ae_title)
     ae.require_called_aet = True
     ae.require_calling_aet = list(settings.callers)
-    ae.maximum_associations = settings.maximum_associations + settings.maximum_negotiating + 1  # `Places` counts them
+    # `Places` counts them: as many connections as may negotiate may be ending, too.
+    ae.maximum_associations = settings.maximum_associations + 2 * settings.maximum_negotiating + 1
     ae.maximum_pdu_size = settings.maximum_pdu_bytes
     ae.dimse_timeout = ae.network_timeout = settings.idle_seconds
     ae.acse_timeout = min(settings.idle_seconds, settings.negotiation_seconds)

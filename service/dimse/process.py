@@ -13,6 +13,9 @@ from service.exposition import exposed
 from service.settings import Settings
 from service.telemetry import describe, log
 
+# Of each of the two threads of a connection, whose default of 8 MiB each would fill the address space.
+_STACK_BYTES = 2**20
+
 
 def run(settings: Settings, grace_seconds: float) -> None:
     """Serve until SIGTERM or SIGINT, then finish the stores in progress.
@@ -28,6 +31,7 @@ def run(settings: Settings, grace_seconds: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     bound_memory(settings.dimse.memory_bytes)
+    threading.stack_size(_STACK_BYTES)
     with exposed([REGISTRY], settings.metrics, settings.metrics.dimse_port) as metrics_url:
         acceptor = Acceptor(settings.dimse, settings.limits.max_file_bytes)
         typer.echo(f"C-STORE acceptor {settings.dimse.ae_title} on {settings.dimse.host} port {acceptor.port}")
