@@ -108,5 +108,9 @@ def receiver_process(port: int, file: Path) -> Iterator[subprocess.Popen[bytes]]
 
 def messages(file: Path) -> list[Message]:
     """Return the messages in the file of a receiver process."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return [Message(*json.loads(line)) for line in lines]
+    return [Message(*json.loads(line)) for line in whole_lines(file)]
+
+
+def whole_lines(file: Path) -> list[str]:
+    """Return the lines of a file, without one that is being written."""
+    return file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []

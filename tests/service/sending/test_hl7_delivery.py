@@ -20,8 +20,9 @@ from tests.conftest import ROOT
 from tests.factories import dicom_bytes, noise
 from tests.ports import free_port
 from tests.service.dimse.serving import environment, service
+from tests.service.sending.receiver import whole_lines
 
-SECONDS = 60
+SECONDS = 240  # the pauses between attempts have doubled while a slow receiver started
 
 
 @contextmanager
@@ -44,8 +45,7 @@ def wait(until: Callable[[], bool]) -> None:
 
 
 def received(file: Path) -> list[hl7.Message]:
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [hl7.parse(json.loads(line)) for line in lines]
+    return [hl7.parse(json.loads(line)) for line in whole_lines(file)]
 
 
 def accession(message: hl7.Message) -> str:
