@@ -3,7 +3,8 @@
 import os
 import secrets
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 # From 32768 on, Linux gives ports to whatever connects or asks for any (ip_local_port_range); Ray takes 10002 to 19999.
 _FIRST, _END = 20_000, 32_768
@@ -29,3 +30,11 @@ def free_ports(count: int) -> list[int]:
 def free_port() -> int:
     """Return one such port."""
     return free_ports(1)[0]
+
+
+@contextmanager
+def refusing() -> Iterator[int]:
+    """Hold a port at which nobody listens, and which no other process can take meanwhile."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]

@@ -40,6 +40,7 @@ from service.http.problems import problem
 from service.sending.store_scu import store
 from tests import factories
 from tests.factories import dicom_bytes, noise
+from tests.ports import refusing
 from tests.service import planted
 from tests.service.dimse.certificate import certify
 from tests.service.dimse.serving import TRIAGE, Process, acceptor, dcmtk, environment, process, service, tool
@@ -296,9 +297,8 @@ def test_the_data_set_is_forwarded_byte_for_byte(stubbed: tuple[Stub, Process], 
 
 
 def test_an_unreachable_service_is_a700(artefact: Path, tmp_path: Path) -> None:
-    with stub() as http:
-        unreachable = http.url
-    with acceptor(environment(artefact, tmp_path), unreachable, tmp_path / "log") as dimse:
+    variables = environment(artefact, tmp_path)
+    with refusing() as port, acceptor(variables, f"http://127.0.0.1:{port}", tmp_path / "log") as dimse:
         done = dcmtk("storescu", dimse.port, "-d", write(tmp_path, dicom_bytes(noise())))
 
     assert "0xa700" in done.stderr.lower()

@@ -16,6 +16,7 @@ from service.destinations import Destination
 from service.sending import mllp
 from service.sending.failure import SendingFailed
 from service.sending.mllp import failure
+from tests.ports import refusing
 from tests.service.objects.rendered import rendered
 from tests.service.sending.certificates import Pki
 from tests.service.sending.mllp_receiver import accept, receiver
@@ -130,9 +131,8 @@ def test_silence_is_no_response(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_receiver_that_is_down_is_unreachable() -> None:
-    with receiver() as port:
-        pass
-    assert sent(port) == "unreachable"
+    with refusing() as port:
+        assert sent(port) == "unreachable"
 
 
 def keys(pki: Pki, client: str) -> dict[str, Any]:

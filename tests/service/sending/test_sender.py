@@ -29,6 +29,7 @@ from service.sending.store_scu import store
 from service.storage.outbox import Delivery, Order, Outbox
 from service.storage.records import Records
 from tests.factories import dicom_bytes, noise
+from tests.ports import refusing
 from tests.service.storage.conftest import Make
 from tests.service.stub import Stub, stub
 
@@ -142,10 +143,9 @@ class TestStow:
         assert failed.error == ("not_stored" if status == 200 else "http_202")
 
     def test_an_unreachable_destination_is_a_failure(self, records: Records, id: str) -> None:
-        with stub() as stopped:
-            sender = self.sender(records, stopped, attempts=1)
-
-        [failed] = carry_out(sender, id, ended)
+        with refusing() as port:
+            settings = sending(Destination(name="pacs", url=f"http://127.0.0.1:{port}"), attempts=1)
+            [failed] = carry_out(Sender(Outbox(records.database), _data, settings), id, ended)
 
         assert failed.error == "unreachable"
 
@@ -338,9 +338,7 @@ class TestCStore:
     # pynetdicom leaves a socket that could not connect to the garbage collector.
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     def test_an_unreachable_destination_is_a_failure(self) -> None:
-        with self.scp(ExplicitVRLittleEndian, 0) as (port, _):
-            pass
-        with pytest.raises(SendingFailed, match="unreachable"):
+        with refusing() as port, pytest.raises(SendingFailed, match="unreachable"):
             store(Destination(name="pacs", host="127.0.0.1", port=port, ae_title="PACS"), DATA)
 
     def test_an_order_is_sent_to_the_ae(self, records: Records, id: str) -> None:

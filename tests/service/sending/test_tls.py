@@ -19,7 +19,7 @@ from service.sending import dicom_web, store_scu
 from service.sending.failure import SendingFailed
 from service.sending.tls import context, is_tls_failure
 from tests.factories import dicom_bytes, noise
-from tests.ports import free_port
+from tests.ports import free_port, refusing
 from tests.service.sending.certificates import Pki
 from tests.service.stub import Stub, stub
 
@@ -128,7 +128,8 @@ def test_a_server_of_another_authority_or_without_tls_is_told_from_one_that_is_d
         assert attempt(plain.getsockname()[1], pki.ca.certificate) == "tls_failed"
         thread.join()
     assert attempt(https.server_port, pki.other_ca.certificate) == "tls_failed"
-    assert attempt(free_port(), pki.ca.certificate) == "unreachable"
+    with refusing() as port:
+        assert attempt(port, pki.ca.certificate) == "unreachable"
 
 
 @pytest.mark.parametrize("key", ["tls_ca", "tls_certificate", "tls_key"])

@@ -16,6 +16,7 @@ from service.destinations import Destination
 from service.errors import ConfigurationError
 from service.sending import webhook
 from service.sending.failure import SendingFailed
+from tests.ports import refusing
 from tests.service.sending.receiver import SECRET, Receiver, receiver
 
 BODY = '{"text":"Zoë"}'.encode()
@@ -112,10 +113,8 @@ def test_a_closed_connection_is_a_failure(pager: Receiver, secret_file: Path) ->
 
 
 def test_an_unreachable_receiver_is_a_failure(secret_file: Path) -> None:
-    with receiver() as gone:
-        pass
-    with pytest.raises(SendingFailed, match="unreachable"):
-        post(gone.url, secret_file)
+    with refusing() as port, pytest.raises(SendingFailed, match="unreachable"):
+        post(f"http://127.0.0.1:{port}/hook/", secret_file)
 
 
 @contextmanager
