@@ -191,7 +191,7 @@ def _association(peer: _Peer) -> Association:
         (evt.EVT_CONN_OPEN, Wire(Dimse(), _FILE_BYTES).open),
         (evt.EVT_CONN_CLOSE, places.leave),
         (evt.EVT_REQUESTED, places.request),
-        (evt.EVT_REJECTED, places.reject),
+        (evt.EVT_ACSE_SENT, places.reject),
         (evt.EVT_C_STORE, acceptor._store),
     )
     for event, handler in handlers:
