@@ -6,7 +6,6 @@ Forked, as importing torch takes longer than the training does.
 import os
 import signal
 import sys
-import time
 import traceback
 from pathlib import Path
 
@@ -44,16 +43,16 @@ def attempt(words: list[str], rename: int = 0, seconds: float = 0) -> bool:
         try:
             if rename:
                 die_at(rename)
+            if seconds:
+                # Its own clock: this process may be late, and find that the child has finished.
+                signal.setitimer(signal.ITIMER_REAL, seconds)  # ends it as abruptly as SIGKILL, at SIGALRM
             app(words, standalone_mode=False)
             os._exit(0)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
-    if seconds:
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
-    if status and not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
+    if status and not (os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGALRM)):
         raise SystemExit(f"{words}: ended with {status}")
     return status == 0
 
