@@ -8,6 +8,7 @@ from memory and the disk does not matter. Clocks start when the processes have w
 
 import argparse
 import itertools
+import math
 import multiprocessing
 import os
 import platform
@@ -15,9 +16,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.synchronize import Barrier
+from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -63,21 +64,22 @@ def write_folder(path: Path, count: int, height: int, width: int) -> list[Path]:
 def floor(names: Sequence[Path], artefact: Path) -> float:
     """Return the images per second of bare processes, one for each processor."""
     count, spawn = min(processors(), len(names)), multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(count + 1)
+    barrier, go = spawn.Barrier(count + 1), spawn.Event()
     processes = [
-        spawn.Process(target=_predict_all, args=(names[part::count], artefact, barrier)) for part in range(count)
+        spawn.Process(target=_predict_all, args=(names[part::count], artefact, barrier, go)) for part in range(count)
     ]
     for process in processes:
         process.start()
     barrier.wait(600)
     start = time.perf_counter()
+    go.set()  # after the clock has started, however late this process is
     for process in processes:
         process.join()
         assert process.exitcode == 0
     return len(names) / (time.perf_counter() - start)
 
 
-def _predict_all(names: Sequence[Path], artefact: Path, barrier: Barrier) -> None:
+def _predict_all(names: Sequence[Path], artefact: Path, barrier: Barrier, go: Event) -> None:
     loaded = load(artefact)
     session, rule = Session(loaded, "cpu", 1), loaded.card.preprocessing
 
@@ -87,6 +89,7 @@ def _predict_all(names: Sequence[Path], artefact: Path, barrier: Barrier) -> Non
 
     predict(names[0])
     barrier.wait(600)
+    go.wait(600)
     for name in names:
         predict(name)
 
@@ -96,20 +99,27 @@ def command(folder: Path, output: Path, artefact: Path, files: int) -> Run:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("TRIAGE_")}
     arguments = [Path(sys.executable).with_name("triage"), "predict", "--csv", "--output", output, folder]
     variables |= {"TRIAGE_MODEL__PATH": str(artefact)}
-    marks: list[tuple[int, float]] = []
-    used: list[tuple[int, float]] = []
     process = subprocess.Popen(arguments, env=variables, stderr=subprocess.PIPE)
-    for rows in _rows(output, process):
-        marks.append((rows, time.perf_counter()))
-        if rows < files:
-            used.append((rows, tree_mib(process.pid)))
+    run = follow(_rows(output, process), files, lambda: tree_mib(process.pid))
     _, err = process.communicate()
     assert process.returncode == 0, err.decode()
+    return run
+
+
+def follow(table: Iterable[int], files: int, memory: Callable[[], float]) -> Run:
+    """Follow the number of rows of a table; NaN is what a command has not shown that ended before it was looked at."""
+    marks: list[tuple[int, float]] = []
+    used: list[tuple[int, float]] = []
+    for rows in table:
+        marks.append((rows, time.perf_counter()))
+        if rows < files and (mib := memory()):  # none is left of a command that has ended since
+            used.append((rows, mib))
     assert marks[-1][0] == files
     (first, begun), (last, ended) = next(mark for mark in marks if mark[0] >= files / 20), marks[-1]
-    start = [mib for rows, mib in used if files / 20 <= rows <= files / 10] or [used[0][1]]
-    end = [mib for rows, mib in used if rows >= files * 0.95] or [used[-1][1]]
-    return Run((last - first) / (ended - begun), statistics.median(start), statistics.median(end))
+    rate = (last - first) / (ended - begun) if last > first else math.nan
+    start = [mib for rows, mib in used if files / 20 <= rows <= files / 10] or [mib for _, mib in used[:1]]
+    end = [mib for rows, mib in used if rows >= files * 0.95] or [mib for _, mib in used[-1:]]
+    return Run(rate, *(statistics.median(each) if each else math.nan for each in (start, end)))
 
 
 def _rows(output: Path, process: "subprocess.Popen[bytes]") -> Iterator[int]:
