@@ -68,7 +68,7 @@ def _save(
     count = 0
     barrier.wait(60)
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    while not count or time.perf_counter() < end:  # a process that was stopped saves one as well
         uid = f"2.25.{time.time_ns()}.{writer}"
         records.save(record(study_instance_uid=uid, sop_instance_uid=uid, instance_file=f"{uid}.dcm"), (), backfilled)
         count += 1

@@ -46,8 +46,8 @@ def closed_loop(address: str, clients: int, window: float, request: Callable[[],
 
     def client() -> list[tuple[float, float]]:
         with Connection(address) as connection:
-            times = []
-            while time.perf_counter() < end:
+            times: list[tuple[float, float]] = []
+            while not times or time.perf_counter() < end:  # also in a window that is over before the client begins
                 times.append(_exchange(connection, request()))
             return times
 
