@@ -58,6 +58,8 @@ def test_plain_fastapi_answers_the_same_films(tmp_path: Path, monkeypatch: pytes
 
 
 def test_requests_that_arrive_at_random_are_answered(served: Process, tmp_path: Path) -> None:
+    # So few that the service has places for all, also if it is stopped meanwhile; another test measures the capacity.
+    Kept(tmp_path / "open_loop.jsonl", "sources").once("capacity", lambda: {"rate": 20.0})
     rows = measured(open_loop.SECTION, tmp_path, served).rows
     assert rows["moderate"]["answered"] == rows["moderate"]["requests"] > 0
     assert "goodput" in open_loop.report({"open_loop": rows}).text
