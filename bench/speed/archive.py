@@ -128,11 +128,8 @@ def _orthanc(run: Run) -> Iterator[Archive]:
 
 @contextmanager
 def _service(run: Run) -> Iterator[Archive]:
-    with (
-        acceptor(environment(SHIPPED_ARTEFACT, run.folder), run.address, run.folder / "dimse.log") as dimse,
-        httpx.Client(base_url=run.address) as http,
-    ):
-        yield Archive(dimse.port, "TRIAGE", run.address, "/dicom-web/studies", partial(_stored, http))
+    with acceptor(environment(SHIPPED_ARTEFACT, run.folder), run.address, run.folder / "dimse.log") as dimse:
+        yield Archive(dimse.port, "TRIAGE", run.address, "/dicom-web/studies", partial(_stored, run.address))
 
 
 def _timed(send: Callable[[Archive, list[Film], Run], float], archive: Archive, films: list[Film], run: Run) -> float:
@@ -149,15 +146,16 @@ def _held(pacs: Orthanc) -> int:
     return int(pacs.request("GET", "/statistics")["CountInstances"])
 
 
-def _stored(http: httpx.Client) -> int:
+def _stored(address: str) -> int:
     count = 0
     cursor: dict[str, str] = {}
-    while True:
-        page = http.get("/v1/predictions", params={"limit": "500"} | cursor).raise_for_status().json()
-        count += len(page["items"])
-        if page["next"] is None:
-            return count
-        cursor = {"cursor": page["next"]}
+    with httpx.Client(base_url=address, timeout=60) as http:  # anew, as the service closes a connection that is idle
+        while True:
+            page = http.get("/v1/predictions", params={"limit": "500"} | cursor).raise_for_status().json()
+            count += len(page["items"])
+            if page["next"] is None:
+                return count
+            cursor = {"cursor": page["next"]}
 
 
 def _store_request(archive: Archive, parts: tuple[bytes, memoryview]) -> Request:
