@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from model.agcnn import Agcnn
 from tests.conftest import ROOT
+from tests.ports import free_port
 from tests.training.fit.two_processes import ONE, TWO, images, trained
 from training.evaluation.inference import logits, macro_auroc
 from training.fit import checkpoint
@@ -24,7 +25,9 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the results of two processes."""
     folder = tmp_path_factory.mktemp("two")
     script = Path(__file__).with_name("two_processes.py")
-    without_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    # Fabric would choose a port that the system may give to another process before it is used.
+    port = {"MASTER_PORT": str(free_port())}
+    without_gpu = {**os.environ, **port, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(script), str(folder / "run")]
     answer = subprocess.run(command, env=without_gpu, cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from model.labels import LABELS
 from service.artefact.card import Localisation, Metric
 from service.artefact.model_card import ModelCard
+from tests.ports import free_port
 from tests.training.cases import cases, predicted
 from tests.training.conftest import write_published
 from tests.training.data_sets import chexpert
@@ -306,7 +307,9 @@ def test_two_processes_give_the_same_scores_as_one(evaluation: tuple[Path, Evalu
     words = ["evaluate", "--run", run, "--data", plan.data, "--cache", plan.cache, "--devices", 2]
     words += [word for fold in plan.folds for word in ("--fold", fold)]
     command = [sys.executable, root / "tests" / "training" / "few_resamples.py", *words]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    # Fabric would choose a port that the system may give to another process before it is used.
+    port = {"MASTER_PORT": str(free_port())}
+    environment = {**os.environ, **port, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     answer = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.count("test, 8 images, fusion: macro AUROC") == 1
