@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # must be set before any test imports ONNX Runtime
 ROOT = Path(__file__).resolve().parents[1]
+# A busy machine may take any time for an example. In CI, which Hypothesis knows, its examples are always the same.
+settings.register_profile("any speed", deadline=None, suppress_health_check=(HealthCheck.too_slow,))
+settings.load_profile("any speed")
 
 
 def pytest_configure() -> None:
