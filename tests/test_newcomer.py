@@ -80,7 +80,7 @@ def test_make_serve_answers_the_curl_command_that_it_prints(clone: Path, address
     answer = httpx.Response(200, content=subprocess.run(curl, check=True, capture_output=True).stdout).json()
     assert len(answer["findings"]) == 14
     assert answer["priority"] in {"STAT", "HIGH", "ROUTINE"}
-    overlay = httpx.get(address + answer["links"]["overlay"])
+    overlay = httpx.get(address + answer["links"]["overlay"], timeout=60)
     assert overlay.content.startswith(b"\x89PNG")
 
 
