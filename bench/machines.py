@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from bench.scores import table
 from tests.training.conftest import write_published
-from tests.training.fit.test_machines import finish, kill_second_rank, start
+from tests.training.fit.test_machines import KILLED, finish, start
 from training.fit import checkpoint
 
 
@@ -36,7 +36,7 @@ def measure(folder: Path) -> str:
     data, whole, killed = write_published(folder / "tiny"), folder / "whole", folder / "killed"
     steps: list[tuple[str, Path, Callable[[], list[int]]]] = [
         ("not interrupted", whole, lambda: finish(start(data, whole))),
-        ("the second rank killed (SIGKILL) after an epoch", killed, lambda: kill_second_rank(data, killed)),
+        ("the second rank killed (SIGKILL) after an epoch", killed, lambda: finish(start(data, killed, KILLED))),
         ("the same commands again", killed, lambda: finish(start(data, killed))),
     ]
     lines = [["two machines", "seconds", "exit statuses", "SHA-256 of the weights"]]
