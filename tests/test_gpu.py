@@ -20,6 +20,7 @@ TORCH = ("torch eager fp16", "torch compiled fp16")
 
 def gpu(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     own = {"PYTHON": sys.executable, "GPU_RESULTS": str(folder), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    own["SECONDS_EACH"] = "660"  # no row is begun in the last minute: as long as a test may take
     command = ["bash", str(SCRIPT), *words]
     return subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=False)
 
