@@ -13,8 +13,9 @@ from service.exposition import exposed
 from service.settings import Settings
 from service.telemetry import describe, log
 
-# Of each of the two threads of a connection, whose default of 8 MiB each would fill the address space.
-_STACK_BYTES = 2**20
+# Of each of the two threads of a connection, whose default of 8 MiB each would fill the address space. The deepest
+# recursion that Python allows, through functions written in C, needs less than 4 MiB.
+_STACK_BYTES = 4 * 2**20
 
 
 def run(settings: Settings, grace_seconds: float) -> None:
