@@ -29,7 +29,7 @@ from tests.service.dimse.serving import TRIAGE, environment, service
 
 REFUSED_FOR_NOW = (503, 507)
 ENDLESS = "/v1/events"
-PATIENCE = 10.0
+PATIENCE = 60.0
 CHECKS = [
     status_code_conformance,
     content_type_conformance,

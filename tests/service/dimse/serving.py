@@ -84,7 +84,7 @@ def process(
 def service(variables: dict[str, str], log: Path, before: Sequence[str] = ()) -> Iterator[Process]:
     """Run `triage serve` and wait until it is ready."""
     with process(["serve"], variables, log, before) as running:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while httpx.get(f"{running.address}/readyz", timeout=60).status_code != 200:
             assert time.monotonic() < deadline
             time.sleep(0.05)
