@@ -157,11 +157,12 @@ class Parts:
     def _read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         try:
             content = pa.BufferReader(self._files.cat_file(f"{self._root}/{name}"))
-            with parquet.ParquetFile(content) as file:
+            with parquet.ParquetFile(content, pre_buffer=False) as file:
                 if other := difference(file.schema_arrow, self._table.schema):
                     message = f"{self.name}: {name} has results of another {other}; choose another destination"
                     raise ConfigurationError(message, "other_results")
-                return file.read(columns)
+                # Threads of Arrow may drop this content after the call, and abort a process that is about to end.
+                return file.read(columns, use_threads=False)
         except (pa.ArrowException, OSError):
             message = f"{self.name}: {name} cannot be read as a Parquet table; choose another destination"
             raise ConfigurationError(message, "other_results") from None

@@ -134,7 +134,7 @@ def test_ray_sends_each_report_once_under_the_uids_of_the_local_engine(artefact:
                 "--engine",
                 engine,
             ]
-            done = subprocess.run(words, env=os.environ | variables, capture_output=True, text=True, timeout=120)
+            done = subprocess.run(words, env=os.environ | variables, capture_output=True, text=True, timeout=300)
             assert done.returncode == 0, done.stderr
             assert backfill.rows(table) == {1: 4}
             sent[engine] = reports(pacs)

@@ -2,6 +2,8 @@
 
 import hashlib
 import multiprocessing
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from service.backfill.outcome import Outcome
 from service.backfill.parts import ROWS, Part, Parts, contains, digests
 from service.backfill.table import Table
 from service.errors import ConfigurationError, MalformedDicom, TriageError, UnsupportedEncoding
+from tests.conftest import ROOT
 from tests.service.records import record
 
 TABLE = Table(("Pneumothorax", "Mass", "Hernia"), "a" * 64)
@@ -91,6 +94,24 @@ def test_refusals_are_counted_by_code(url: str) -> None:
     parts.put([TABLE.row(Outcome(str(place), error=error)) for place, error in enumerate(errors)], "012")
     put(parts, "a")
     assert parts.refusals() == {MalformedDicom.code: 2, UnsupportedEncoding.code: 1}
+
+
+def test_no_thread_of_arrow_holds_a_part_that_was_read(tmp_path: Path) -> None:
+    """Such a thread aborts a process that ends at the same time (status -6), although all results are written."""
+    put(Parts(str(tmp_path), TABLE), "a", "b")
+    script = """
+import os, sys
+from service.backfill.parts import Parts
+from service.backfill.table import Table
+parts = Parts(sys.argv[1], Table(("Pneumothorax", "Mass", "Hernia"), "a" * 64))
+before = set(os.listdir("/proc/self/task"))
+parts.refusals(), parts.settle()
+print(len(set(os.listdir("/proc/self/task")) - before))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "0\n"
 
 
 @pytest.mark.parametrize(
