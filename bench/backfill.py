@@ -134,7 +134,7 @@ def rate(folder: Path, engine: Sequence[str], decoders: int, files: int, cluster
             process.wait(1)
     whole = time.perf_counter() - begun
     assert rows(destination) == {1: files}, destination.with_name("log").read_text()[-2000:]
-    samples = samples or [math.nan]  # of a command that has ended before it was looked at
+    samples = samples or [math.nan]  # the command may end before its memory is read
     fifth = len(samples) // 5  # in the first one Ray starts
     early, late = samples[fifth : 2 * fifth] or samples, samples[-fifth:] or samples
     return Run((files - 1) / (whole - start), start, statistics.median(early), statistics.median(late))

@@ -12,7 +12,6 @@ up; and the next good request, by each way, is answered. An input that breaks th
 
 import argparse
 import json
-import socket
 import sys
 import time
 from collections import Counter
@@ -165,8 +164,7 @@ def _by_dimse(running: Running, data: bytes) -> str:
                     if len(kinds) == 1 and answer[0] == peer.ACCEPTED:  # which comes first
                         break
             connection.settimeout(PATIENCE)
-        with suppress(OSError):  # the acceptor has closed the connection
-            connection.shutdown(socket.SHUT_WR)
+        peer.send_no_more(connection)
         kinds += peer.until_the_end(connection)
     return "PDUs " + ("".join(map(str, dict.fromkeys(kinds))) or "none")
 

@@ -34,7 +34,7 @@ def free_port() -> int:
 
 @contextmanager
 def refusing() -> Iterator[int]:
-    """Hold a port at which nobody listens, and which no other process can take meanwhile."""
+    """Hold a port at which nobody listens, so that no other process takes it."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield holder.getsockname()[1]

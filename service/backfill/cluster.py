@@ -29,7 +29,7 @@ from service.errors import ConfigurationError, TriageError
 
 _READ_AT_ONCE = 32  # files of one call of a reader, whose canvases are in memory together
 _SMALL_GROUPS, _GROWTH = 256, 8  # a group is a task; Ray takes 3 ms for each before it begins with the first
-_BLOCK_BYTES = 2**25  # of a block of canvases; a call of a reader gives as many at 512 × 512 pixels
+_BLOCK_BYTES = 2**25  # a block of canvases; one call of a reader fills it at 512 × 512 pixels
 _CORES_PER_NETWORK = 4  # the network takes a fifth of the time of an uncompressed file, and less of others
 _DELIVERERS = 8  # each holds two connections to the database, and a decoder process
 _CONNECTION_SECONDS = 10.0

@@ -13,7 +13,7 @@ from service.exposition import exposed
 from service.settings import Settings
 from service.telemetry import describe, log
 
-# Of each of the two threads of a connection, whose default of 8 MiB each would fill the address space. The deepest
+# A connection has two threads, and with stacks of the usual 8 MiB they would fill the address space. The deepest
 # recursion that Python allows, through functions written in C, needs less than 4 MiB.
 _STACK_BYTES = 4 * 2**20
 

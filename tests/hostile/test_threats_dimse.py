@@ -8,7 +8,6 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -206,7 +205,7 @@ def test_a_wrong_length_of_an_item_ends_the_negotiation_or_is_read_right(
         wrong = request[: place + 2] + struct.pack(">H", length) + request[place + 4 :]
         with peer.connected(processes[1].port) as connection:
             connection.sendall(wrong + peer.pdu(5, bytes(4)))
-            _send_no_more(connection)
+            peer.send_no_more(connection)
             assert peer.until_the_end(connection)[:1] in ([], [peer.ACCEPTED], [peer.REJECTED], [peer.ABORTED])
 
 
@@ -228,15 +227,10 @@ def test_a_hostile_request_costs_few_bytes_of_the_log(processes: tuple[Process, 
         for _ in range(5):
             with peer.connected(processes[1].port) as connection:
                 connection.sendall(data)
-                _send_no_more(connection)
+                peer.send_no_more(connection)
                 peer.until_the_end(connection)
         assert len(logged(processes)) - before < 5 * 1000, data[:20]
     assert "Traceback" not in logged(processes)
-
-
-def _send_no_more(connection: socket.socket) -> None:
-    with suppress(OSError):  # the acceptor has closed the connection
-        connection.shutdown(socket.SHUT_WR)
 
 
 def test_http_on_the_port_of_dicom_is_refused(processes: tuple[Process, Process]) -> None:

@@ -5,7 +5,7 @@ import ssl
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -129,6 +129,12 @@ def until_the_end(connection: socket.socket) -> list[int]:
 def connected(port: int, seconds: float = 30.0) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         yield connection
+
+
+def send_no_more(connection: socket.socket) -> None:
+    """Tell the other side that nothing follows."""
+    with suppress(OSError):  # it may have ended the connection already
+        connection.shutdown(socket.SHUT_WR)
 
 
 @contextmanager

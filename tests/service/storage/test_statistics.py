@@ -146,7 +146,7 @@ def test_refusals_are_added_up_by_day_and_code(records: Records, monkeypatch: py
     earlier = statistics(records.database, PERIOD).refusals
 
     by_code = Counter[str]()
-    for (_, code), count in since_then.items():  # of two weeks, if midnight has passed
+    for (_, code), count in since_then.items():  # there are two weeks if midnight has passed
         by_code[code] += count
     assert {code: by_code[code] for code in ("body_part_unsuitable", "view_unsuitable")} == {
         "body_part_unsuitable": 3,

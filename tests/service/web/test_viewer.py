@@ -96,7 +96,7 @@ def test_while_a_radiograph_loads_nothing_of_the_last_patient_is_shown(tab: Tab,
 def test_a_radiograph_deleted_elsewhere_disappears_from_the_screen(
     tab: Tab, service: httpx.Client, predictions: list[Any]
 ) -> None:
-    tab.expected += ("404",)  # of what the viewer is still fetching for it
+    tab.expected += ("404",)  # the viewer may still be fetching its parts
     gone = post(service, radiograph(9))["id"]
     tab.view(gone)
     tab.page.wait_for_selector('#live[data-state="live"]')

@@ -81,7 +81,7 @@ def test_a_radiograph_opened_at_once_waits_for_no_small_picture(tab: Tab, predic
     tab.page.locator(f'tr[data-id="{first}"] a.name').click()
     tab.drawn(first).page.evaluate("() => held.forEach((run) => run())")
     assert not any("width=" in url for url in requested)
-    tab.key("Escape").page.wait_for_function(  # each time, as nobody knows when the rows of the list come into sight
+    tab.key("Escape").page.wait_for_function(  # which runs them at each look, as the rows may come into sight late
         "() => (held.forEach((run) => run()), document.querySelector('#rows img')?.naturalWidth === 80)"
     )
 
