@@ -67,7 +67,7 @@ def test_the_answer_is_the_text_that_prometheus_reads(url: str) -> None:
     registry = CollectorRegistry()
     Counter("triage_things", "Things.", ("kind",), registry=registry).labels('a "b"\n').inc()
     with exposed([registry], SETTINGS, 0) as other:
-        answer = httpx.get(other)
+        answer = httpx.get(other, timeout=60)
 
     samples = {
         (sample.name, *sample.labels.values()): sample.value
@@ -94,7 +94,7 @@ def test_the_answer_is_the_text_that_prometheus_reads(url: str) -> None:
     ],
 )
 def test_there_is_one_resource_with_one_method(url: str, method: str, path: str, status: int) -> None:
-    answer = httpx.request(method, url.removesuffix("/metrics") + path)
+    answer = httpx.request(method, url.removesuffix("/metrics") + path, timeout=60)
 
     assert answer.status_code == status
     assert answer.headers["connection"] == "close"
@@ -122,17 +122,17 @@ def test_what_is_no_request_is_400(url: str, line: bytes) -> None:
     ],
 )
 def test_on_loopback_a_request_must_name_this_machine(url: str, host: str, status: int) -> None:
-    assert httpx.get(url, headers={"Host": host}).status_code == status
+    assert httpx.get(url, headers={"Host": host}, timeout=60).status_code == status
 
 
 def test_on_a_network_address_any_name_will_do() -> None:
     with exposed([], Metrics(host="0.0.0.0"), 0) as url:
-        assert httpx.get(url, headers={"Host": "service:9464"}).status_code == 200
+        assert httpx.get(url, headers={"Host": "service:9464"}, timeout=60).status_code == 200
 
 
 def test_they_are_collected_once_a_second_at_most(url: str, gauge: Gauge) -> None:
     start = time.monotonic()
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         for _ in range(100):
             assert client.get(url).status_code == 200
 
@@ -189,6 +189,7 @@ def test_an_answer_that_nobody_reads_is_ended(monkeypatch: pytest.MonkeyPatch) -
         with connect(url, receive_bytes=4096) as connection:
             connection.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
             received = len(connection.recv(1))
+            monkeypatch.setattr(exposition, "SECONDS", 60.0)  # for the other connection
             time.sleep(0.5)
             httpx.get(f"{url}/none", timeout=60)  # by whose answer the end of the time has been noticed
 
@@ -204,7 +205,7 @@ def test_a_collector_that_fails_is_500_and_its_text_is_not_told(log: StringIO) -
             raise LookupError("Tweety^Kanarie")
 
     with exposed([Failing()], SETTINGS, 0) as url:
-        answer = httpx.get(url)
+        answer = httpx.get(url, timeout=60)
 
     assert (answer.status_code, answer.text) == (500, "the log says why\n")
     assert json.loads(log.getvalue())["error"] == "LookupError"
@@ -230,8 +231,8 @@ def test_switched_off_they_have_no_port() -> None:
 def test_it_stops_with_a_client_that_waits() -> None:
     with exposed([], SETTINGS, 0) as url:
         connection = connect(url)
-        httpx.get(url)
+        httpx.get(url, timeout=60)
     with connection:
         assert ends(connection)
     with pytest.raises(httpx.ConnectError):
-        httpx.get(url)
+        httpx.get(url, timeout=60)

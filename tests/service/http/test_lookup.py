@@ -53,8 +53,8 @@ def test_one_that_hangs_is_waited_for_once_and_called_once(
 
     looked_up = Lookup(hang)
     start = time.monotonic()
-    assert [looked_up.value() for _ in range(100)] == [None] * 100
-    assert time.monotonic() - start < 10  # not 20
+    assert [looked_up.value() for _ in range(1000)] == [None] * 1000
+    assert time.monotonic() - start < 60  # not 200
     assert called.wait(60)
     assert calls == ["lookup"]
 

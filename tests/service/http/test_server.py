@@ -58,7 +58,9 @@ def test_a_connection_that_was_accepted_still_has_its_request_read(monkeypatch: 
     sleep, sent = asyncio.sleep, threading.Event()
 
     async def patient(seconds: float) -> None:  # this thread may be late, too
-        await (asyncio.to_thread(sent.wait, 60) if seconds == module.ARRIVAL else sleep(seconds))
+        if seconds == module.ARRIVAL:
+            await asyncio.to_thread(sent.wait, 60)
+        await sleep(min(seconds, 0.1))  # by a timer: the loop reads what has arrived before it
 
     monkeypatch.setattr(asyncio, "sleep", patient)
     app = FastAPI()
@@ -69,7 +71,7 @@ def test_a_connection_that_was_accepted_still_has_its_request_read(monkeypatch: 
     while not server.started:
         time.sleep(0.01)
     address = server.servers[0].sockets[0].getsockname()
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=60) as connection:
         while not server.server_state.connections:
             time.sleep(0.01)
         server.should_exit = True
@@ -90,7 +92,7 @@ def test_connections_that_wait_to_be_accepted_are_answered() -> None:
 
     def connect() -> None:  # while the event loop stands still, as the first step of the shutdown
         address = server.servers[0].sockets[0].getsockname()
-        connections.extend(socket.create_connection(address, timeout=10) for _ in range(5))
+        connections.extend(socket.create_connection(address, timeout=60) for _ in range(5))
         for connection in connections:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
 
@@ -110,7 +112,7 @@ def test_connections_that_wait_to_be_accepted_are_answered() -> None:
 def is_open(address: tuple[str, int]) -> bool:
     """Say whether the address takes a connection."""
     try:
-        socket.create_connection(address, timeout=10).close()
+        socket.create_connection(address, timeout=60).close()
     except ConnectionError:
         return False
     return True
