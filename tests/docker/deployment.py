@@ -131,7 +131,7 @@ def stamped(sample: bytes) -> bytes:
 
 def wait_for(url: str, **options: Any) -> httpx.Response:
     """Send GET requests until the answer is 200."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while True:
         try:
             answer = httpx.get(url, timeout=10, **options)

@@ -33,7 +33,7 @@ SEARCHES = (
     f"{STOW}/2.25.1001/series",
     f"{STOW}/2.25.1001/instances",
 )
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -169,7 +169,7 @@ def test_a_data_set_in_values_of_a_byte_is_not_received(processes: tuple[Process
 
     start = time.monotonic()
     assert sent(processes[1].port, command + data) == []
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize("user", [False, True])
@@ -180,7 +180,7 @@ def test_a_request_with_a_hundred_thousand_items_is_not_decoded(processes: tuple
     with peer.connected(processes[1].port) as connection:
         connection.sendall(peer.pdu(1, peer.request()[6:74] + items))
         assert peer.until_the_end(connection) in ABORTS
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize("kind", [0x10, 0x20, 0x30, 0x40, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58])
@@ -237,7 +237,7 @@ def test_http_on_the_port_of_dicom_is_refused(processes: tuple[Process, Process]
     """io-dicom#35."""
     with peer.connected(processes[1].port) as connection:
         connection.sendall(b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + good("http"))
-        connection.settimeout(30)
+        connection.settimeout(60)
         received = b"".join(iter(lambda: _received(connection), b""))
     assert b"HTTP" not in received
     assert len(received) < 1000

@@ -106,7 +106,7 @@ class S3Server:
             "s3",
             endpoint_url=self.address,
             verify=self._ca,
-            config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=20),
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=60, read_timeout=60),
         )
 
     def keys(self, prefix: str) -> list[str]:

@@ -72,7 +72,7 @@ def write(folder: Path, data: bytes, name: str = "file.dcm") -> Path:
 
 
 def records(http: Process) -> list[str]:
-    items = httpx.get(f"{http.address}/v1/predictions", params={"limit": 500}).json()["items"]
+    items = httpx.get(f"{http.address}/v1/predictions", params={"limit": 500}, timeout=60).json()["items"]
     return [item["sop_instance_uid"] for item in items]
 
 
@@ -318,7 +318,7 @@ def test_a_data_set_over_the_size_limit_is_not_received(stubbed: tuple[Stub, Pro
 @pytest.mark.parametrize("kind", range(1, 8))
 def test_a_pdu_that_announces_four_gigabytes_ends_the_connection(stubbed: tuple[Stub, Process], kind: int) -> None:
     """PS3.8 9.3.1: a PDU begins with its type, a reserved byte and its length."""
-    with socket.create_connection(("127.0.0.1", stubbed[1].port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", stubbed[1].port), timeout=60) as connection:
         connection.sendall(struct.pack(">BBL", kind, 0, 2**32 - 1) + b"x")
         while data := connection.recv(2**10):
             assert data[0] == 7  # an abort
@@ -429,7 +429,7 @@ def measured(dimse: Process) -> dict[str, float]:
     time.sleep(1.1)  # it gives an answer again for a second
     return {
         name + "".join(f" {value}" for _, value in sorted(labels)): value
-        for (name, labels), value in samples(httpx.get(dimse.metrics).text).items()
+        for (name, labels), value in samples(httpx.get(dimse.metrics, timeout=60).text).items()
     }
 
 
@@ -479,14 +479,14 @@ def test_its_log_holds_nothing_about_patients_or_callers(processes: tuple[Proces
         b"Tweety Kanarie 19420502" * 9,
         struct.pack(">BBL", 1, 0, 40) + b"Tweety Kanarie 19420502".ljust(40),
     ):
-        with socket.create_connection(("127.0.0.1", processes[1].port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", processes[1].port), timeout=60) as connection:
             connection.sendall(garbage)
             peer.send_no_more(connection)
             while connection.recv(2**10):
                 pass
 
     assert {line["status"] for line in lines(processes[1], "not stored")[-2:]} == {"C000", "0122"}
-    assert not planted.in_text(httpx.get(processes[1].metrics).text)
+    assert not planted.in_text(httpx.get(processes[1].metrics, timeout=60).text)
     assert len(lines(processes[1], "association rejected")) >= 3
     assert not planted.in_text(processes[1].log.read_text())
     hashed = subprocess.run(

@@ -34,7 +34,7 @@ def send(port: int, folder: Path, numbers: range) -> None:
 def stored_uids(address: str) -> list[str]:
     uids: list[str] = []
     cursor = None
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, timeout=60) as client:
         for _ in range(INSTANCES // 500 + 2):
             page = client.get("/v1/predictions", params={"limit": 500} | ({"cursor": cursor} if cursor else {})).json()
             uids += [item["sop_instance_uid"] for item in page["items"]]

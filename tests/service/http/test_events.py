@@ -60,7 +60,7 @@ class Stream:
         return {"type": "http.disconnect"}
 
     async def parts(self) -> AsyncIterator[str]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (message := await self._received.get()).get("more_body"):
                 yield message["body"].decode()
 

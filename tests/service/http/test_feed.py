@@ -43,7 +43,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(source: Source, work: Callable[[Feed], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await work(Feed(source))  # type: ignore[arg-type]
 
     asyncio.run(bounded())

@@ -68,7 +68,7 @@ def carry_out(sender: Sender, id: str, done: Callable[[tuple[Delivery, ...]], bo
     async def work() -> tuple[Delivery, ...]:
         running = asyncio.create_task(sender.run())
         await sender.order(id, "pacs", ["sr"])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not done(entries := await sender.entries(id)):
                 await asyncio.sleep(0.01)
         running.cancel()
@@ -198,7 +198,7 @@ class TestStow:
             senders = [self.sender(records, server) for _ in range(2)]
             running = [asyncio.create_task(sender.run()) for sender in senders]
             await senders[0].order(id, "pacs", None)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not ended(await senders[0].entries(id)):
                     await asyncio.sleep(0.01)
             for task in running:
@@ -220,7 +220,7 @@ class TestStow:
         async def work() -> None:
             running = [asyncio.create_task(sender.run()) for sender in senders]
             await senders[0].order(id, "pacs", ["sr"])
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not ended(await senders[0].entries(id)):
                     await asyncio.sleep(0.01)
             for task in running:
@@ -391,7 +391,7 @@ class TestOrder:
                 for object in (Kind.SR, Kind.SEGMENTATION):
                     await asyncio.to_thread(outbox.add, id, [Order("pacs", object)])
                     sender.wake()
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(60):
                         while not ended(outbox.list(id)):
                             await asyncio.sleep(0.01)
                 running.cancel()

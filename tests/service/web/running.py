@@ -38,7 +38,7 @@ def running(artefact: Path, folder: Path, **settings: str) -> Iterator[httpx.Cli
         assert process.stdout is not None
         address = process.stdout.readline().split()[3]
         with httpx.Client(base_url=address, timeout=60) as client:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             while client.get("/readyz").status_code != 200:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)

@@ -12,7 +12,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from service.http.statistics import week_name
-from service.storage.refusals import FLUSH_SECONDS
 from tests.service.web.chromium import Modules, Tab
 from tests.service.web.running import post, radiograph
 
@@ -87,7 +86,7 @@ def test_a_manager_reads_the_statistics(
     opinion = {"label": "Nodule", "opinion": "disagree", "by": "EF"}
     service.post(f"/v1/predictions/{prediction['id']}/opinions", json=opinion).raise_for_status()
     refused = service.post("/v1/predictions", content=b"text", headers={"Content-Type": "application/dicom"}).json()
-    deadline = time.monotonic() + 10 * FLUSH_SECONDS
+    deadline = time.monotonic() + 60
     while not service.get("/v1/statistics").json()["refusals"]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
