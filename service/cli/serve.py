@@ -41,7 +41,7 @@ def serve(
         from service.exposition import exposed
         from service.http.app import create_app
         from service.http.auth import requires_keys
-        from service.http.connection import Connection
+        from service.http.connection import KEEP_ALIVE_SECONDS, Connection
         from service.http.connections import connections_of
         from service.http.server import BACKLOG, Server
 
@@ -63,6 +63,7 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,  # `http.forwarded` reads them
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         callback_notify=watch,
         timeout_notify=0,

@@ -14,7 +14,7 @@ from service.http.failure_reasons import OUT_OF_RESOURCES
 from service.http.headers import INSTANCE_HEADER
 from service.telemetry import log
 
-# Less than the 5 s after which uvicorn closes an idle connection, so that no connection is used while it closes.
+# Less than the 5 s after which many servers close an idle connection, so that no connection is used while it closes.
 _KEEPALIVE_SECONDS = 2.0
 _SCHEMA = "agcnn-triage/prediction/"  # only an answer with this schema acknowledges a file
 

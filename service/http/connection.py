@@ -18,6 +18,8 @@ from service.http.connections import Connections
 from service.http.envelope import SAFE_HEADERS
 from service.http.pace import Pace
 
+# Longer than clients and proxies keep an idle connection (httpx 5 s, nginx 60 s): none is closed as a request arrives.
+KEEP_ALIVE_SECONDS = 75
 _PART = 2**18  # bytes of an answer that are sent at once
 
 
@@ -72,8 +74,10 @@ class Connection(H11Protocol):
         """Wait for the next request; for the rest of an answer to be read, or of a refused body to arrive, as well."""
         super().on_response_complete()
         if not self._busy:
-            unfinished = self._refused_body or self.transport.get_write_buffer_size() > 0
-            self._expect(self._all.idle_seconds if unfinished else self._all.head_seconds)
+            if self._refused_body or self.transport.get_write_buffer_size() > 0:
+                self._expect(self._all.idle_seconds)
+            elif self.conn.trailing_data[0]:
+                self._expect(self._all.head_seconds)
             self._all.wait(self)
 
     def send_400_response(self, msg: str) -> None:

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.http.connection import Connection
+from service.http.connection import KEEP_ALIVE_SECONDS, Connection
 from service.http.connections import OTHER_FILES, Connections, most_connections
 from service.http.envelope import SAFE_HEADERS
 from service.http.server import BACKLOG
@@ -56,7 +56,15 @@ class Address(NamedTuple):
 def server(**bounds: Any) -> Iterator[Address]:
     """Run a server with other bounds than `BOUNDS`; yields its address."""
     accept: Any = partial(Connection, Connections(**BOUNDS | bounds))
-    config = uvicorn.Config(application, http=accept, ws="none", lifespan="off", log_config=None, backlog=BACKLOG)
+    config = uvicorn.Config(
+        application,
+        http=accept,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
     running = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=running.run, args=([listener],))
@@ -206,6 +214,23 @@ class TestHead:
     def test_a_silent_connection_is_closed(self) -> None:
         with server(head_seconds=0.2) as address:
             assert everything(connect(address)) == b""
+
+    def test_an_idle_connection_stays_open_for_the_next_request(self) -> None:
+        with server(head_seconds=0.2) as address:
+            with standing_still(address):
+                client = connect(address, get("/"))
+            receive_here(client)
+            settle(address)  # for half a second
+            with standing_still(address):
+                client.sendall(get("/"))
+            receive_here(client)
+            client.close()
+
+    def test_a_second_head_that_has_begun_before_the_first_answer_has_the_same_deadline(self) -> None:
+        with server(head_seconds=0.2) as address:
+            with standing_still(address):
+                client = connect(address, get("/") + b"GET / HTTP/1.1\r\nHost:")
+            assert b'"upload_idle"' in everything(client)
 
     def test_a_second_head_has_the_same_deadline(self) -> None:
         with server(head_seconds=0.5) as address:
