@@ -1,5 +1,6 @@
 """The process of `triage dimse`: its memory limit and its shutdown."""
 
+import os
 import resource
 import signal
 import threading
@@ -16,6 +17,7 @@ from service.telemetry import describe, log
 # A connection has two threads, and with stacks of the usual 8 MiB they would fill the address space. The deepest
 # recursion that Python allows, through functions written in C, needs less than 4 MiB.
 _STACK_BYTES = 4 * 2**20
+STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(settings: Settings, grace_seconds: float) -> None:
@@ -28,9 +30,7 @@ def run(settings: Settings, grace_seconds: float) -> None:
     """
     warnings.simplefilter("ignore")  # pydicom's warnings quote values
     threading.excepthook = _log_failure
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_signals()
     bound_memory(settings.dimse.memory_bytes)
     threading.stack_size(_STACK_BYTES)
     with exposed([REGISTRY], settings.metrics, settings.metrics.dimse_port) as metrics_url:
@@ -39,8 +39,22 @@ def run(settings: Settings, grace_seconds: float) -> None:
         if metrics_url:
             typer.echo(f"  metrics: {metrics_url}")
         log().info("ready")
-        stop.wait()
+        os.read(stop, 1)
         acceptor.close(grace_seconds)
+
+
+def stop_signals() -> int:
+    """Return the end of a pipe that has a byte to read once SIGTERM or SIGINT has come.
+
+    A handler that set an Event could run while the lock of that Event is held, and wait for it for ever; and a signal
+    that comes just before a lock is waited for does not end the wait.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    for number in STOPS:
+        signal.signal(number, lambda *_: None)
+    return reader
 
 
 def bound_memory(size: int) -> None:
