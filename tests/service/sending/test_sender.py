@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import HTTP
 from io import BytesIO, StringIO
@@ -26,6 +26,7 @@ from service.sending import store_scu
 from service.sending.failure import SendingFailed
 from service.sending.sender import Sender, orders_for_new_records, pause
 from service.sending.store_scu import store
+from service.storage import clock
 from service.storage.outbox import Delivery, Order, Outbox
 from service.storage.records import Records
 from tests.factories import dicom_bytes, noise
@@ -212,15 +213,36 @@ class TestStow:
     def test_an_object_that_takes_longer_than_the_lease_is_sent_once(
         self, records: Records, id: str, server: Stub, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "LEASE", timedelta(seconds=4))  # a renewal may be late by that much
+        """On a clock that goes on at each renewal alone, by most of a lease: no stop of this process ends one."""
+        now, renew, claim, refused = datetime.now(UTC), Outbox.renew, Outbox.claim, list[datetime]()
+
+        def renew_later(outbox: Outbox, delivery: Delivery, lease: timedelta) -> None:
+            nonlocal now
+            renew(outbox, delivery, lease)
+            now += 0.9 * lease
+
+        def noted(outbox: Outbox, destination: str, lease: timedelta) -> Delivery | None:
+            asked = now
+            if (claimed := claim(outbox, destination, lease)) is None:
+                refused.append(asked)
+            return claimed
+
+        monkeypatch.setattr(clock, "now", lambda _: now)
+        monkeypatch.setattr(Outbox, "renew", renew_later)
+        monkeypatch.setattr(Outbox, "claim", noted)
         monkeypatch.setattr(module, "_RENEW_SECONDS", 0.1)
-        server.seconds = 6.0
+        server.may_answer.clear()
         senders = [self.sender(records, server) for _ in range(2)]
 
         async def work() -> None:
             running = [asyncio.create_task(sender.run()) for sender in senders]
             await senders[0].order(id, "pacs", ["sr"])
+            end = now + 3 * module.LEASE
             async with asyncio.timeout(60):
+                while not refused or refused[-1] < end:
+                    assert len(server.received) <= 1, "the other sender has claimed it, too"
+                    await asyncio.sleep(0.01)
+                server.may_answer.set()
                 while not ended(await senders[0].entries(id)):
                     await asyncio.sleep(0.01)
             for task in running:
