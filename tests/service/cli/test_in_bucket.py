@@ -20,7 +20,7 @@ from service.storage.instance_store import instance_store
 from service.storage.records import Records
 from service.storage.url import database_url
 from tests.factories import dicom_bytes, noise
-from tests.ports import free_port
+from tests.ports import refusing
 from tests.service.conftest import Run
 from tests.service.dimse.serving import TRIAGE, Process, environment, service
 from tests.service.records import record
@@ -143,8 +143,10 @@ def test_check_says_that_the_bucket_answers_or_why_not(
 
 
 def test_a_service_does_not_start_without_its_bucket(variables: dict[str, str], tmp_path: Path) -> None:
-    variables["TRIAGE_STORAGE__ENDPOINT"] = f"http://127.0.0.1:{free_port()}"
-    done = subprocess.run([TRIAGE, "serve"], env=variables, capture_output=True, text=True, timeout=60, check=False)
+    with refusing() as port:
+        variables["TRIAGE_STORAGE__ENDPOINT"] = f"http://127.0.0.1:{port}"
+        command = [TRIAGE, "serve"]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300, check=False)
 
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]  # the rest is the log
     assert (done.returncode, len(lines)) == (2, 1)
