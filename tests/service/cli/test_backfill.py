@@ -171,7 +171,7 @@ def test_a_name_that_is_not_utf8_has_a_row_and_is_known_again(
     (archive / "1.2.9").write_bytes(dicom_bytes(noise(seed=9), SOPInstanceUID="2.25.9"))
     (archive / "1.2.9").rename(archive / os.fsdecode(b"r\xf6ntgen"))
     words = ("backfill", archive, tmp_path / "table", "--engine", engine)
-    subprocess.run([TRIAGE, *words], check=True, capture_output=True, timeout=120)
+    subprocess.run([TRIAGE, *words], check=True, capture_output=True, timeout=300)
     assert rows(tmp_path / "table")["r\\xf6ntgen"]["status"] == 200
     assert "7 files have a row, 7 of them from earlier runs" in triage(*words)[2]
 

@@ -53,14 +53,14 @@ def test_a_run_that_was_stopped_is_finished_by_the_next(
     with subprocess.Popen(
         [sys.executable, "-c", HELD, *words, str(tmp_path)], stderr=subprocess.PIPE, start_new_session=True
     ) as started:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not (tmp_path / "waits").exists():
             assert time.monotonic() < deadline
             assert started.poll() is None
             time.sleep(0.02)
         os.killpg(started.pid, sent)
         (tmp_path / "go on").touch()
-        started.communicate(timeout=60)
+        started.communicate(timeout=120)
     assert started.returncode == (-sent if sent == signal.SIGKILL else 130)
     done = rows(table)
     if sent == signal.SIGKILL:

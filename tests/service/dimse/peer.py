@@ -126,7 +126,7 @@ def until_the_end(connection: socket.socket) -> list[int]:
 
 
 @contextmanager
-def connected(port: int, seconds: float = 30.0) -> Iterator[socket.socket]:
+def connected(port: int, seconds: float = 60.0) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         yield connection
 
@@ -154,7 +154,7 @@ def associated(
 
 
 @contextmanager
-def admitted(port: int, seconds: float = 30.0, tls: ssl.SSLContext | None = None) -> Iterator[socket.socket]:
+def admitted(port: int, seconds: float = 60.0, tls: ssl.SSLContext | None = None) -> Iterator[socket.socket]:
     """As `associated`; tries again while a place is not free yet, and if the time to negotiate was over on the way."""
     deadline = time.monotonic() + seconds
     with ExitStack() as stack:

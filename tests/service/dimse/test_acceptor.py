@@ -338,10 +338,10 @@ def test_on_sigterm_the_stores_in_progress_are_finished(artefact: Path, tmp_path
         file = write(tmp_path, dicom_bytes(noise()))
         command = [tool("storescu"), "-v", "-aec", "TRIAGE", "127.0.0.1", str(dimse.port), str(file)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as sender:
-            assert http.began.wait(30)
+            assert http.began.wait(120)
             dimse.process.send_signal(signal.SIGTERM)
-            _, output = sender.communicate(timeout=30)
-        assert dimse.process.wait(30) == 0
+            _, output = sender.communicate(timeout=120)
+        assert dimse.process.wait(120) == 0
 
     # The exit status depends on whether storescu releases its association in time.
     assert "Received Store Response (Success)" in output
@@ -357,7 +357,7 @@ def test_unknown_callers_and_too_many_associations_are_rejected(artefact: Path, 
         file = write(tmp_path, dicom_bytes(noise()))
         command = [tool("storescu"), "-aet", "MODALITY", "-aec", "TRIAGE", "127.0.0.1", str(dimse.port), str(file)]
         with subprocess.Popen(command) as sender:
-            assert http.began.wait(30)
+            assert http.began.wait(120)
             second = dcmtk("echoscu", dimse.port, "-aet", "MODALITY", "-v")
             http.may_answer.set()
         assert sender.returncode == 0
@@ -421,7 +421,7 @@ def test_an_invalid_setting_is_reported_and_the_exit_status_is_2(
     variables = environment(artefact, tmp_path, **{f"TRIAGE_DIMSE__{variable}": value})
 
     with pytest.raises(AssertionError, match=message), process(["dimse"], variables, tmp_path / "log") as started:
-        assert started.process.wait(30) == 2
+        assert started.process.wait(120) == 2
 
 
 def measured(dimse: Process) -> dict[str, float]:
@@ -464,7 +464,7 @@ def test_an_open_association_is_seen(processes: tuple[Process, Process]) -> None
     assert association.is_established
     assert measured(processes[1])["triage_dimse_open_associations"] == 1
     association.release()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while measured(processes[1])["triage_dimse_open_associations"]:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -28,8 +28,8 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def accepting(**settings: object) -> Iterator[int]:
-    """Run an acceptor in this process; yield its port."""
-    running = Acceptor(Dimse(port=0, **settings), 2**20)  # type: ignore[arg-type]
+    """Run an acceptor in this process, which waits for a peer that a busy machine delays; yield its port."""
+    running = Acceptor(Dimse(port=0, **{"negotiation_seconds": 60} | settings), 2**20)  # type: ignore[arg-type]
     try:
         yield running.port
     finally:
@@ -52,7 +52,7 @@ def echoes(port: int) -> bool:
         return peer.status(peer.receive(connection)) == 0
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

@@ -268,7 +268,7 @@ def test_an_association_is_freed_after_its_end() -> None:
     acceptor = AE()
     acceptor.add_supported_context(Verification)
     handlers: Any = [
-        (evt.EVT_CONN_OPEN, Wire(Dimse(), 2**20).open),
+        (evt.EVT_CONN_OPEN, Wire(Dimse(negotiation_seconds=60), 2**20).open),
         (evt.EVT_CONN_OPEN, lambda event: accepted.append(ref(event.assoc))),
     ]
     server = acceptor.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)

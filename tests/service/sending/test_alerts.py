@@ -87,7 +87,7 @@ def run(records: Records, settings: Sending, done: Callable[[], bool]) -> None:
 
     async def work() -> None:
         running = asyncio.create_task(sender(records, settings).run())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not await asyncio.to_thread(done):
                 await asyncio.sleep(0.01)
         running.cancel()

@@ -260,7 +260,7 @@ class TestStow:
         async def work() -> None:
             running = asyncio.create_task(sender.run())
             await sender.order(id, "pacs", ["sr"])
-            await asyncio.to_thread(server.began.wait, 20)
+            await asyncio.to_thread(server.began.wait, 60)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
@@ -281,7 +281,7 @@ def test_a_sender_that_is_stopped_while_it_writes_leaves_no_lease(
 
     def late(*arguments: Any) -> Any:
         began.set()
-        assert stopped.wait(20)
+        assert stopped.wait(60)
         return write(*arguments)
 
     async def work() -> None:
@@ -301,7 +301,7 @@ def test_a_sender_that_is_stopped_while_it_writes_leaves_no_lease(
         await sender.order(id, "pacs", ["sr"])
         monkeypatch.setattr(outbox, name, late)
         running = asyncio.create_task(sender.run())
-        await asyncio.to_thread(began.wait, 20)
+        await asyncio.to_thread(began.wait, 60)
         if step == "renew after the answer":
             await answered.wait()
         for _ in range(2):
@@ -378,7 +378,7 @@ class TestCStore:
 
         def slow(_destination: Destination, _data: bytes) -> None:
             began.set()
-            assert may_end.wait(20)
+            assert may_end.wait(60)
 
         monkeypatch.setattr(store_scu, "store", slow)
 
@@ -386,7 +386,7 @@ class TestCStore:
             sender = Sender(outbox, _data, sending(Destination(name="pacs", host="127.0.0.1", port=104)))
             await sender.order(id, "pacs", ["sr"])
             running = asyncio.create_task(sender.run())
-            await asyncio.to_thread(began.wait, 20)
+            await asyncio.to_thread(began.wait, 60)
             running.cancel()
             await asyncio.sleep(0.05)
             assert outbox.claim("pacs", timedelta()) is None, "another replica would send it, too"

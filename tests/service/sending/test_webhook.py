@@ -137,7 +137,7 @@ def raw(answer: bytes, again: bytes = b"") -> Iterator[str]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
