@@ -298,7 +298,6 @@ def test_scores_of_a_test_list_without_positives_are_undefined(evaluation: tuple
     assert "n/a" in (run / REPORT).read_text()
 
 
-@pytest.mark.timeout(300)
 def test_two_processes_give_the_same_scores_as_one(evaluation: tuple[Path, Evaluation], root: Path) -> None:
     run, plan = evaluation
     scores = evaluate.evaluate(run, replace(plan, collection=""))["metrics"]
