@@ -51,7 +51,7 @@ def service(artefact: Path, folder: Path, url: str) -> Iterator[httpx.Client]:
 
 
 def wait(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240  # also for a lease of 30 s, while processes start slowly
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.02)
