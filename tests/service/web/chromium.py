@@ -34,7 +34,7 @@ def chromium(*options: str) -> Iterator[Browser]:
         pytest.skip("Chromium is not installed; install Debian's package chromium")
     flags = ["--no-sandbox", "--force-color-profile=srgb", *options]  # tests run as root and compare colours
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        browser = playwright.chromium.launch(executable_path=path, args=flags, timeout=1000 * SECONDS)
         yield browser
         browser.close()
 
@@ -47,8 +47,8 @@ class Tab:
         self._context = browser.new_context(viewport={"width": size[0], "height": size[1]})
         self._context.add_init_script("sessionStorage.setItem('triage-reader-asked', 'yes')")  # for their name
         self._context.add_init_script(MESSAGES_STAY)
+        self._context.set_default_timeout(1000 * SECONDS)
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(1000 * SECONDS)
         self.complaints: list[str] = []
         self.expected: tuple[str, ...] = ("willReadFrequently",)  # a warning that the tests cause by reading canvases
         self.page.on("console", self._console)
@@ -128,6 +128,7 @@ class Modules:
 
     def __init__(self, browser: Browser) -> None:
         self._page = browser.new_page()
+        self._page.set_default_timeout(1000 * SECONDS)
         self._page.route("**/*", _from_disk)
         self._page.goto(ALONE + "/blank.html")
 

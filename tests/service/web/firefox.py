@@ -48,7 +48,8 @@ def firefox(profile: Path) -> Iterator["Firefox"]:
     with log.open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
     try:
-        with connect(announced_address(log) + "/session", max_size=None, open_timeout=SECONDS) as connection:
+        address = announced_address(log) + "/session"
+        with connect(address, max_size=None, open_timeout=SECONDS, ping_timeout=SECONDS) as connection:
             yield Firefox(connection)
     finally:
         process.terminate()
