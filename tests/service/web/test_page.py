@@ -181,10 +181,12 @@ def test_the_page_asks_for_a_required_key_and_keeps_it_in_the_tab(browser: Brows
 
 def test_a_page_opened_before_the_service_answers_loads_later(tab: Tab, predictions: list[Any]) -> None:
     tab.expected += ("ERR_FAILED",)
-    tab.page.route("**/v1/model", lambda route: route.abort(), times=1)
+    tab.page.route("**/v1/model", lambda route: route.abort())
     tab.open()
     tab.page.wait_for_selector("#live:has-text('Not connected')")
     assert "does not answer" in tab.text("#toast")
+
+    tab.page.unroute("**/v1/model")
 
     assert tab.listed()
     tab.page.wait_for_selector("#live:has-text('Live')")
