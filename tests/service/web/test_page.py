@@ -86,6 +86,8 @@ def test_the_empty_page_offers_the_samples(tab: Tab, service: httpx.Client) -> N
 
     tab.page.unroute("**/v1/worklist/search")
     tab.page.wait_for_function("() => document.querySelectorAll('#upload-list [data-state=accepted]').length === 5")
+    tab.page.wait_for_selector('#live[data-state="live"]')
+    post(service, radiograph(40))  # so that the list is fetched again, where all samples came while it was kept empty
     button.wait_for(state="hidden")
     listed = service.post("/v1/worklist/search", json={"q": "phantom^"}).json()
     assert listed["total"] == 5
