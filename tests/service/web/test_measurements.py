@@ -97,6 +97,7 @@ def test_they_are_drawn_kept_shown_to_others_deleted_and_in_the_report(
 
     other = Tab(browser, tab.address)
     other.view(prediction["id"])
+    other.page.wait_for_selector('#live[data-state="live"]')
     assert listed(other, 4) == lines
     assert other.page.locator("text.length").nth(3).text_content() == "CTR 0.50"
     before = other.page.locator("svg.lines polyline").first.get_attribute("points")
