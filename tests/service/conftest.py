@@ -54,6 +54,12 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return variables
 
 
+@pytest.fixture(autouse=True)
+def _patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the readiness probe wait a minute for storage, as long as the tests wait for anything."""
+    monkeypatch.setattr("service.prediction.storage_probe._LONGEST_SECONDS", 60.0)
+
+
 @pytest.fixture
 def prefix() -> str:
     """Return a prefix of the test's own in the bucket of `s3`."""
