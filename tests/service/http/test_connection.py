@@ -402,7 +402,7 @@ class TestAnswer:
                 client.close()
 
     def test_a_client_that_reads_slowly_but_fast_enough_gets_all(self) -> None:
-        with server(idle_seconds=10.0, bytes_per_second=2**20) as address:
+        with server(bytes_per_second=2**20) as address:
             received = 0
             with connect(address, get("/large", more="Connection: close\r\n")) as client:
                 while part := client.recv(2**20):
@@ -415,7 +415,7 @@ class TestAnswer:
             unread = []
             for _ in range(3):
                 unread.append(connect(address, get("/large", more="Connection: close\r\n")))
-                time.sleep(0.5)
+                settle(address)
             assert len(everything(unread[0])) < len(LARGE)
             assert all(everything(client).endswith(LARGE) for client in unread[1:])
 

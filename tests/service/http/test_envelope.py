@@ -64,7 +64,7 @@ def test_a_body_that_is_slow_but_fast_enough_is_taken() -> None:
     sent: list[Message] = [{"type": "http.request", "body": 1000 * b"x", "more_body": True}] * 10
     end: list[Message] = [{"type": "http.request"}, {"type": "http.disconnect"}]
 
-    start, _ = asyncio.run(_answer([*sent, *end], stall=0, every=0.05, min_bytes_per_second=1000, idle_seconds=5))
+    start, _ = asyncio.run(_answer([*sent, *end], stall=0, every=0.05, min_bytes_per_second=1000, idle_seconds=60))
 
     assert start["status"] == 200
 

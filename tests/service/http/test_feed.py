@@ -50,7 +50,7 @@ def run(source: Source, work: Callable[[Feed], Awaitable[None]]) -> None:
 
 
 async def next_tick(listener: Listener) -> int | None:
-    change = await listener.next(10)
+    change = await listener.next(60)
     return change and change.tick
 
 

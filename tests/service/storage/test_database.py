@@ -298,7 +298,7 @@ class TestFailures:
                 connection.execute(sa.update(CLOCK).values(tick=CLOCK.c.tick))
                 saved = [pool.submit(records.save, make(sop_instance_uid=f"1.{n}")) for n in range(writers)]
                 time.sleep(0.5)  # all connections that there are for writers wait
-                assert pool.submit(records.list, 1).result(10) == ((), None)
+                assert pool.submit(records.list, 1).result(60) == ((), None)
                 assert not any(each.done() for each in saved)
 
             assert len({each.result(60).id for each in saved}) == writers
