@@ -54,7 +54,7 @@ async def _kill_and_post(client: Client, data: bytes) -> Counter[int]:
 
 
 async def _kill(generator: random.Random) -> None:
-    killed, end = 0, time.monotonic() + 60
+    killed, end = 0, time.monotonic() + 300
     while killed < KILLS and time.monotonic() < end:
         await asyncio.sleep(generator.uniform(0.1, 0.9))
         processes = multiprocessing.active_children()

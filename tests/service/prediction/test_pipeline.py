@@ -72,7 +72,7 @@ class Harness:
 
     def wait_until_ready(self) -> "Harness":
         async def wait() -> None:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):  # on a busy machine; a start that fails is seen at once
                 while True:
                     try:
                         return self.pipeline.check_ready()
