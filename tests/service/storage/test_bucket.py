@@ -303,6 +303,8 @@ def test_a_start_waits_longer_than_a_probe(
 def test_a_server_is_believed_by_its_certificate_only(
     aws: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("_CONNECT_SECONDS", "_SILENT_SECONDS", "_PROBE_SECONDS"):  # what is refused is refused at once
+        monkeypatch.setattr(module, name, 60.0)
     folder = tmp_path / "server"
     folder.mkdir()
     pki = Pki(folder)
