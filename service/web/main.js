@@ -50,7 +50,8 @@ async function start() {
       showConnection(state);
       if (state !== "live") return;
       const before = listing.counts.unread.STAT;
-      await worklist.refresh(); // changes while disconnected were not reported
+      viewer.refresh(); // changes while disconnected were not reported
+      await worklist.refresh();
       const missed = listing.counts.unread.STAT - before;
       if (wasConnected && missed > 0) alertOf(missed);
       wasConnected = true;

@@ -10,10 +10,12 @@ import { words } from "./problem.js";
 import { reasoned } from "./reason.js";
 import { acknowledgedBy, isAlerting, readBy } from "./row.js";
 import { say } from "./toast.js";
+import { fitBox } from "./view.js";
 import { flagItems } from "./warnings.js";
 
 /**
  * @import { Entry, Finding, Prediction } from "./api.js"
+ * @import { Display } from "./display.js"
  *
  * @typedef {(label: string) => void} ChooseMap
  */
@@ -138,4 +140,13 @@ function showDownloads(prediction) {
 function fileName(accession, name) {
   const prefix = accession.replace(/[^\p{L}\p{N}.-]+/gu, "_").replace(/^[._]+/, "");
   return prefix ? `${prefix}_${name}` : name;
+}
+
+/**
+ * Draw the region in the attention box, in the window that the network received.
+ * @param {Display} display
+ */
+export function showCrop(display) {
+  const canvas = byId("crop", HTMLCanvasElement);
+  display.raster.draw(canvas, fitBox(display.raster, display.prediction.box, canvas), display.originalGreys(), false);
 }

@@ -50,7 +50,7 @@ export class Prior {
     this.#showChoice();
     if (!entry?.other_studies) return;
     try {
-      const { items: choice } = await json(`predictions/${encodeURIComponent(entry.id)}/priors`);
+      const choice = await choiceOf(entry);
       if (this.#current?.id === entry.id) this.#choice = choice;
       this.#showChoice();
     } catch (error) {
@@ -108,9 +108,27 @@ export class Prior {
    * @param {Change} change
    */
   changed(change) {
-    if (change.kind !== "deleted" || !this.#choice.some(({ id }) => id === change.id)) return;
-    this.#choice = this.#choice.filter(({ id }) => id !== change.id);
-    if (this.#shown === change.id) this.close();
+    if (change.kind === "deleted") this.#forget(new Set([change.id]));
+  }
+
+  /** As `changed`, for those that were deleted while the service could not tell of it. */
+  async refresh() {
+    await this.#offered;
+    const [current, before] = [this.#current, this.#choice];
+    if (!current || !before.length) return;
+    try {
+      const left = new Set((await choiceOf(current)).map(({ id }) => id));
+      if (this.#current === current) this.#forget(new Set(before.map(({ id }) => id).filter((id) => !left.has(id))));
+    } catch {
+      // those that were offered stay
+    }
+  }
+
+  /** @param {Set<string>} deleted */
+  #forget(deleted) {
+    if (!this.#choice.some(({ id }) => deleted.has(id))) return;
+    this.#choice = this.#choice.filter(({ id }) => !deleted.has(id));
+    if (this.#shown && deleted.has(this.#shown)) this.close();
     this.#showChoice();
   }
 
@@ -137,6 +155,16 @@ export class Prior {
     button.addEventListener("click", () => (entry.id === this.#shown ? this.close() : this.open(entry)));
     return element("li", {}, button);
   }
+}
+
+/**
+ * Return the priors of a radiograph, the latest first.
+ * @param {Entry} entry
+ * @returns {Promise<Entry[]>}
+ */
+async function choiceOf(entry) {
+  const { items } = await json(`predictions/${encodeURIComponent(entry.id)}/priors`);
+  return items;
 }
 
 /**

@@ -8,10 +8,10 @@ import { byId, element } from "./element.js";
 import { listenToExports } from "./exports.js";
 import { failure } from "./failure.js";
 import { Opinions } from "./opinion.js";
-import { showMarks, showPanel } from "./panel.js";
+import { showCrop, showMarks, showPanel } from "./panel.js";
 import { personName } from "./person_name.js";
 import { Prior } from "./prior.js";
-import { words } from "./problem.js";
+import { Problem, words } from "./problem.js";
 import { Radiographs } from "./radiographs.js";
 import { askedReader, reader } from "./reader.js";
 import { isAlerting } from "./row.js";
@@ -19,7 +19,6 @@ import { listenToSettings } from "./settings.js";
 import { say } from "./toast.js";
 import { listenToToolbar } from "./toolbar.js";
 import { Tools } from "./tools.js";
-import { fitBox } from "./view.js";
 import { warnings } from "./warnings.js";
 
 /**
@@ -37,6 +36,7 @@ export class Viewer {
   id = null;
   /** @type {Entry | null} */
   #entry = null;
+  #loaded = Promise.resolve(); // once the radiograph is on the screen, or has failed to load
   #radiographs = new Radiographs();
   #opinions = new Opinions();
   #tools;
@@ -86,7 +86,8 @@ export class Viewer {
   async open(id) {
     this.#clear(id);
     byId("stage-message").textContent = this.#radiographs.isLoaded(id) ? "" : "Loading";
-    await this.#load(id);
+    this.#loaded = this.#load(id);
+    await this.#loaded;
   }
 
   /** @param {string} id */
@@ -157,16 +158,37 @@ export class Viewer {
    * @param {Change} change
    */
   async changed(change) {
-    const { id } = this;
-    const isDeleted = change.kind === "deleted";
-    if (isDeleted) this.#radiographs.drop(change.id);
     this.#prior.changed(change);
-    if (id === null || change.id !== id) return;
-    if (isDeleted) {
-      this.#clear(id);
-      byId("stage-message").textContent = "This radiograph was deleted";
-    } else if (change.kind === "measured") await this.#tools.measurements.refresh();
-    else await entry(id).then((current) => this.id === id && this.#showEntry(current), () => {});
+    if (change.kind === "deleted") this.#forget(change.id);
+    else if (change.id !== this.id) return;
+    else if (change.kind === "measured") await this.#tools.measurements.refresh();
+    else await this.#refreshEntry(change.id);
+  }
+
+  /** Show what changed while the service could not tell of it. */
+  async refresh() {
+    await this.#loaded;
+    if (this.id === null || !this.#entry) return;
+    await Promise.all([this.#refreshEntry(this.id), this.#prior.refresh()]);
+    if (this.#entry) await this.#tools.measurements.refresh();
+  }
+
+  /** @param {string} id  of the open radiograph */
+  async #refreshEntry(id) {
+    try {
+      const current = await entry(id);
+      if (this.id === id) this.#showEntry(current);
+    } catch (error) {
+      if (error instanceof Problem && error.status === 404) this.#forget(id);
+    }
+  }
+
+  /** @param {string} id  of a radiograph that was deleted */
+  #forget(id) {
+    this.#radiographs.drop(id);
+    if (this.id !== id) return;
+    this.#clear(id);
+    byId("stage-message").textContent = "This radiograph was deleted";
   }
 
   /** @param {Entry} current */
@@ -220,13 +242,4 @@ export class Viewer {
     await new Promise((resolve) => setTimeout(resolve, PREFETCH_MS));
     if (this.id === id) this.#radiographs.load(next.id).catch(() => {}); // open() fetches it again
   }
-}
-
-/**
- * Draw the region in the attention box, in the window that the network received.
- * @param {Display} display
- */
-function showCrop(display) {
-  const canvas = byId("crop", HTMLCanvasElement);
-  display.raster.draw(canvas, fitBox(display.raster, display.prediction.box, canvas), display.originalGreys(), false);
 }

@@ -108,6 +108,42 @@ def test_a_radiograph_deleted_elsewhere_disappears_from_the_screen(
     assert not tab.page.locator("canvas.radiograph").is_visible()
 
 
+def test_what_others_changed_while_it_was_not_connected_is_shown_afterwards(tab: Tab, service: httpx.Client) -> None:
+    dates = ((81, "20261105"), (82, "20260801"))
+    current, prior = (post(service, radiograph(seed, PatientID="P-81", StudyDate=date))["id"] for seed, date in dates)
+    tab.expected += ("ERR_FAILED",)
+    tab.page.route("**/v1/events", lambda route: route.abort())
+    tab.view(current).key("p")
+    tab.page.wait_for_selector(".prior-word")
+    tab.page.wait_for_selector("#live:has-text('Not connected')")
+    assert tab.text("#read") == "Not read"
+
+    service.patch(f"/v1/predictions/{current}", json={"read": True, "by": "CD"}).raise_for_status()
+    length = {"kind": "length", "points": [[1, 1], [30, 30]], "by": "CD"}
+    service.post(f"/v1/predictions/{current}/measurements", json=length).raise_for_status()
+    service.delete(f"/v1/predictions/{prior}").raise_for_status()
+    tab.page.unroute("**/v1/events")
+
+    tab.page.wait_for_selector("#read:has-text('Read by CD')")
+    tab.page.wait_for_selector("#measurement-list li")
+    tab.page.wait_for_selector(".prior-word", state="detached")
+    assert tab.page.locator("#prior-list li").count() == 0
+
+
+def test_a_radiograph_deleted_while_it_was_not_connected_disappears_afterwards(tab: Tab, service: httpx.Client) -> None:
+    gone = post(service, radiograph(83))["id"]
+    tab.expected += ("ERR_FAILED", "404")
+    tab.page.route("**/v1/events", lambda route: route.abort())
+    tab.view(gone)
+    tab.page.wait_for_selector("#live:has-text('Not connected')")
+
+    service.delete(f"/v1/predictions/{gone}").raise_for_status()
+    tab.page.unroute("**/v1/events")
+
+    tab.page.wait_for_selector("#stage-message:has-text('This radiograph was deleted')")
+    assert not tab.page.locator("#patient").is_visible()
+
+
 def test_arrow_keys_move_a_slider_and_a_menu_returns_the_focus_to_the_image(viewer: Tab) -> None:
     active = "() => document.activeElement.id"
     viewer.page.focus("#opacity")
