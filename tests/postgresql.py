@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from psycopg.errors import ObjectInUse
 
 from service.storage.database import Database
 
@@ -79,13 +80,24 @@ class PostgreSQL:
     def database(self, template: str = _MIGRATED) -> Iterator[str]:
         """Yield the URL of a new database, which is dropped at the end; `template1` is an empty one."""
         name = f"test_{next(self._numbers)}"
-        with self.administrator() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._once_nobody_uses_it(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield self.url(name)
         finally:
-            with self.administrator() as connection:
-                connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+            self._once_nobody_uses_it(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _once_nobody_uses_it(self, statement: str) -> None:
+        """Run a statement for which PostgreSQL waits only 5 s until the processes of ended connections have gone."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with self.administrator() as connection:
+                    connection.exec_driver_sql(statement)
+            except sa.exc.OperationalError as error:
+                if not isinstance(error.orig, ObjectInUse) or time.monotonic() > deadline:
+                    raise
+            else:
+                return
 
 
 @contextmanager
