@@ -9,7 +9,7 @@ from tests.hostile.generators import names
 def test_two_thousand_hostile_inputs_break_nothing(artefact: Path, tmp_path: Path) -> None:
     report = Report()
 
-    run(names(0, 2000), artefact, tmp_path, report)
+    run(names(0, 2000), artefact, tmp_path, report, slow=60)  # a busy machine may stand still for seconds
 
     assert not report.failures, report.table()
     assert sum(report.answers.values()) == 2000

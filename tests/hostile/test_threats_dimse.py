@@ -51,7 +51,7 @@ def processes(artefact: Path, folder: Path) -> Iterator[tuple[Process, Process]]
 @pytest.fixture(autouse=True)
 def _the_next_good_request_is_answered(processes: tuple[Process, Process]) -> Iterator[None]:
     yield
-    with peer.associated(processes[1].port) as connection:
+    with peer.admitted(processes[1].port) as connection:  # the places of those before may not be free yet
         connection.sendall(peer.echo())
         assert peer.status(peer.receive(connection)) == 0
     response = httpx.get(f"{processes[0].address}/readyz", timeout=30)
