@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python .ci/install.py -c constraints.txt
 DATA    ?= $(or $(AGCNN_REALDATA),../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test soak fuzz fuzz-guided bench docker-test image lint lint-js ohif types audit sbom clean
+.PHONY: help packages serve test soak fuzz fuzz-guided bench docker-test image lint lint-js ohif types audit sbom clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,8 @@ $(TEST): $(SERVE)
 	@echo "Installing training and test tools into .venv, once, in some minutes."
 	@$(INSTALL) -e '.[$(RUNTIME),train,dev]'
 	@touch $@
+
+packages: $(TEST)
 
 serve: $(SERVE)  ## run the service on 127.0.0.1:8000
 	@echo "Starting the service; Ctrl-C stops it."

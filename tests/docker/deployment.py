@@ -46,6 +46,12 @@ class Engine:
         assert result.returncode == 0, f"docker {' '.join(arguments)}\n{result.stdout[-8000:]}\n{result.stderr[-8000:]}"
         return result.stdout.strip()
 
+    def build(self, *arguments: str) -> None:
+        """Build an image; if that fails, once more, since it fetches packages: what was built before is kept."""
+        command = ("build", "-q", *arguments)
+        if self.try_run(*command).returncode:
+            self.run(*command)
+
     def answers(self) -> bool:
         try:
             return self.try_run("info", "--format", "{{.ID}}").returncode == 0

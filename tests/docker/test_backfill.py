@@ -51,7 +51,7 @@ def scale_image(engine: Engine, image: str, root: Path, measured: list[str]) -> 
     certificates = os.environ.get("PIP_CERT", "")
     secret = ("--secret", f"id=ca,src={certificates}") if certificates else ()
     dockerfile, start = str(root / "docker" / "service.Dockerfile"), time.monotonic()
-    engine.run("build", "-q", "-f", dockerfile, *secret, "--build-arg", "EXTRAS=scale jobs", "-t", IMAGE, str(root))
+    engine.build("-f", dockerfile, *secret, "--build-arg", "EXTRAS=scale jobs", "-t", IMAGE, str(root))
     seconds, sizes = time.monotonic() - start, [int(engine.inspect(name, "{{.Size}}")) for name in (image, IMAGE)]
     measured.append(
         f"image with Ray {sizes[1] / 1e6:.0f} MB, {seconds:.0f} s on the layers of that of {sizes[0] / 1e6:.0f} MB"
