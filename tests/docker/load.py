@@ -13,7 +13,7 @@ from typing import Self
 import httpx
 
 CLIENTS = 6
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 FILES_PER_CLIENT = 500
 
 

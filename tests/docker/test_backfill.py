@@ -135,14 +135,14 @@ def test_a_cluster_that_loses_a_container_writes_the_rows_of_the_local_engine(
     write_archive(cluster.archive, FILES - 1, 256)
     (cluster.archive / "lateral.dcm").write_bytes(dicom_bytes(np.zeros((256, 256), np.uint16), ViewPosition="LL"))
     cluster.start("head", "--head", "--dashboard-host=0.0.0.0", "--num-cpus=0")
-    for worker in ("one", "two"):
-        cluster.start(worker, f"--address={cluster.name}-head:6379", "--num-cpus=1")
     cluster.inside("triage", "backfill", "/archive", "/data/local")
     expected = cluster.rows("/data/local")
     wait_for(f"{cluster.url}/api/gcs_healthz")
+    for worker in ("one", "two"):  # as KubeRay does, once the head answers: a worker waits for it only for a while
+        cluster.start(worker, f"--address={cluster.name}-head:6379", "--num-cpus=1")
     assert httpx.get(f"{cluster.url}/api/jobs/", timeout=60).status_code == 401
 
-    with httpx.Client(base_url=cluster.url, headers={"X-Ray-Authorization": f"Bearer {TOKEN}"}, timeout=30) as client:
+    with httpx.Client(base_url=cluster.url, headers={"X-Ray-Authorization": f"Bearer {TOKEN}"}, timeout=60) as client:
         _wait_until(lambda: _nodes(client) == 3)
         stranger = ("exec", "-e", "RAY_AUTH_MODE=disabled", "-e", "RAY_AUTH_TOKEN=", f"{cluster.name}-one")
         refused = cluster.engine.try_run(*stranger, "ray", "status", "--address", f"{cluster.name}-head:6379")

@@ -91,11 +91,11 @@ def test_in_a_pod_it_migrates_and_stops_without_an_init_process(engine: Engine, 
     assert engine.run("run", *CONFINED, image, "migrate").startswith("the database is at revision ")
     container = engine.run("run", "--detach", *CONFINED[1:], image)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while '"event": "ready"' not in engine.try_run("logs", container).stderr:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        engine.run("stop", container)
+        engine.run("stop", "-t", "60", container)  # by default it would be killed after 10 s
         assert engine.inspect(container, "{{.State.ExitCode}}") == "0"
     finally:
         engine.run("rm", "--force", "--volumes", container)

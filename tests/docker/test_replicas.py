@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 
 from tests.conftest import ROOT
 from tests.docker.deployment import Deployment, Engine, stamped
-from tests.docker.load import Load, Sender, lost, summary
+from tests.docker.load import PATIENCE_SECONDS, Load, Sender, lost, summary
 
 pytestmark = pytest.mark.docker
 
@@ -183,7 +183,7 @@ def _wait_until_healthy(engine: Engine, container: str) -> None:
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)

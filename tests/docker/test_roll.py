@@ -42,7 +42,7 @@ def run(engine: Engine, image: str, tmp_path: Path) -> Iterator[Run]:
         names = {"COMPOSE_PROJECT_NAME": f"agcnn-triage-roll-{os.getpid()}", "COMPOSE_PROFILES": "postgres"}
         environment = {**engine.environment, **names, "PROGRAM": program}
         return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
 
     yield run
