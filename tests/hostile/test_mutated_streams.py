@@ -26,7 +26,7 @@ def stored_values(data: bytes, bounds: Bounds) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def decoders() -> Iterator[Decoders]:
-    with pool(seconds=10) as decoders:
+    with pool(seconds=60) as decoders:
         yield decoders
 
 

@@ -88,7 +88,7 @@ def _store(client: httpx.Client) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def openapi(served: Served) -> Any:
-    return schemathesis.openapi.from_url(f"{served.address}/openapi.json", headers=served.headers)
+    return schemathesis.openapi.from_url(f"{served.address}/openapi.json", headers=served.headers, timeout=PATIENCE)
 
 
 def operations() -> list[tuple[str, str]]:
