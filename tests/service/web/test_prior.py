@@ -118,7 +118,7 @@ def test_a_prior_that_is_asked_for_before_it_is_known_is_shown(tab: Tab, studies
         tab.key("p")
         route.continue_()
 
-    tab.page.route("**/priors", answer_after_the_key)
+    tab.page.route("**/priors", answer_after_the_key, times=1)
 
     tab.view(studies["current"]["id"])
 
