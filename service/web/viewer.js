@@ -36,6 +36,7 @@ export class Viewer {
   id = null;
   /** @type {Entry | null} */
   #entry = null;
+  #latest = 0; // how often the entry was fetched again or shown
   #loaded = Promise.resolve(); // once the radiograph is on the screen, or has failed to load
   #radiographs = new Radiographs();
   #opinions = new Opinions();
@@ -175,9 +176,10 @@ export class Viewer {
 
   /** @param {string} id  of the open radiograph */
   async #refreshEntry(id) {
+    const round = ++this.#latest;
     try {
       const current = await entry(id);
-      if (this.id === id) this.#showEntry(current);
+      if (this.id === id && round === this.#latest) this.#showEntry(current); // it may be older than what is shown
     } catch (error) {
       if (error instanceof Problem && error.status === 404) this.#forget(id);
     }
@@ -193,6 +195,7 @@ export class Viewer {
 
   /** @param {Entry} current */
   #showEntry(current) {
+    this.#latest++;
     this.#entry = current;
     showMarks(current);
   }

@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+from playwright.sync_api import Route
 
 from tests.service.web.chromium import Modules, Tab
 from tests.service.web.running import post, radiograph
@@ -211,6 +212,29 @@ def test_a_read_mark_of_another_user_is_shown_at_once(
     viewer.page.wait_for_selector("#read:has-text('Read by CD')")
     service.patch(f"/v1/predictions/{predictions[0]['id']}", json={"read": False}).raise_for_status()
     viewer.page.wait_for_selector("#read:has-text('Not read')")
+
+
+def test_an_answer_from_before_a_mark_does_not_replace_it(tab: Tab, service: httpx.Client) -> None:
+    id = post(service, radiograph(84))["id"]
+    service.patch(f"/v1/predictions/{id}", json={"read": True, "by": "CD"}).raise_for_status()
+    before, held = service.get(f"/v1/worklist/{id}").json(), list[Route]()
+    tab.expected += ("ERR_FAILED",)
+    tab.page.route("**/v1/events", lambda route: route.abort())
+    tab.view(id)
+    tab.page.wait_for_selector("#live:has-text('Not connected')")
+    tab.page.route(f"**/v1/worklist/{id}", lambda route: held.append(route), times=1)
+    tab.page.unroute("**/v1/events")
+    tab.page.wait_for_selector('#live[data-state="live"]')
+    while not held:
+        tab.page.wait_for_timeout(20)
+
+    tab.key("m")
+    tab.page.wait_for_selector("#read:has-text('Not read')")
+    with tab.page.expect_request_finished(lambda request: request == held[0].request):
+        held[0].fulfill(json=before)
+    tab.page.wait_for_timeout(200)  # in which the page would show it
+
+    assert tab.text("#read") == "Not read"
 
 
 def test_linked_objects_can_be_saved(tab: Tab, service: httpx.Client, predictions: list[Any]) -> None:
