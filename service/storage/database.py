@@ -11,6 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.util import CommandError
 from sqlalchemy import exc
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.errors import ConfigurationError, MalformedDicom, Overloaded, StorageFull
 from service.storage import postgresql
@@ -56,6 +58,10 @@ class Database:
             self._engine, self._writing = (_engine(url, **options) for _ in range(2))
             for engine in (self._engine, self._writing):
                 sa.event.listen(engine, "connect", postgresql.prepare)
+        self._closed = 0  # how often
+        for engine in {self._engine, self._writing}:
+            sa.event.listen(engine, "connect", self._number)
+            sa.event.listen(engine, "checkin", self._close_late)
         self._writers = BoundedSemaphore(WAITING_WRITERS)
         self._file: SameFile | None = None
 
@@ -109,7 +115,8 @@ class Database:
         return where
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; one that a thread still uses, once the thread has done."""
+        self._closed += 1
         self._engine.dispose()
         self._writing.dispose()
 
@@ -167,6 +174,13 @@ class Database:
             return None
         url = self._engine.url
         return postgresql.arguments(url) | dict(self._engine.dialect.create_connect_args(url)[1])
+
+    def _number(self, _: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        entry.info["closed"] = self._closed
+
+    def _close_late(self, _: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        if entry.info.get("closed") != self._closed:
+            entry.invalidate()
 
     @property
     def _sqlite(self) -> bool:

@@ -6,7 +6,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from math import log
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -244,6 +246,30 @@ def _margins(connection: sa.Connection) -> dict[str, float | None]:
     ).all()
     assert all(row.urgency == (1e300 if row.margin is None else -row.margin) for row in rows)
     return {row.id: row.margin for row in rows}
+
+
+class TestClose:
+    def test_a_connection_in_use_is_closed_once_it_is_returned(self, url: str) -> None:
+        """As that of a request whose client has gone: its thread goes on while the service stops."""
+        database = Database(url)
+        database.open()
+        for transaction in (database.read, database.write):
+            with transaction() as connection:
+                raw: Any = connection.connection.driver_connection
+                database.close()
+                assert connection.scalar(sa.select(sa.literal(1))) == 1
+            with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+                raw.execute("SELECT 1")
+
+    def test_it_can_be_used_again(self, url: str) -> None:
+        database = Database(url)
+        for _ in range(2):
+            database.open()
+            with database.read() as connection:
+                raw: Any = connection.connection.driver_connection
+            with database.read() as connection:
+                assert connection.connection.driver_connection is raw, "connections are kept"
+            database.close()
 
 
 class TestFailures:
