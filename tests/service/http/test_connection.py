@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from service.http.connection import KEEP_ALIVE_SECONDS, Connection
 from service.http.connections import OTHER_FILES, Connections, most_connections
 from service.http.envelope import SAFE_HEADERS
+from service.http.pace import Pace
 from service.http.server import BACKLOG
 
 LARGE = bytes(range(256)) * 2**17  # 32 MiB, more than the kernel holds for a client that does not read
@@ -401,14 +402,25 @@ class TestAnswer:
             for client in unread[1:]:
                 client.close()
 
-    def test_a_client_that_reads_slowly_but_fast_enough_gets_all(self) -> None:
-        with server(bytes_per_second=2**20) as address:
+    def test_a_client_that_reads_slowly_but_fast_enough_gets_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each wait counts as many seconds as a part of 256 KiB may take, which is longer than a client may be idle."""
+
+        @contextmanager
+        def waiting(pace: Pace) -> Iterator[None]:
+            yield
+            pace.waited += 100.0
+            waited.append(pace.waited)
+
+        waited: list[float] = []
+        monkeypatch.setattr(Pace, "waiting", waiting)
+        with server(bytes_per_second=2**18 / 100) as address:
             received = 0
             with connect(address, get("/large", more="Connection: close\r\n")) as client:
                 while part := client.recv(2**20):
                     received += len(part)
                     time.sleep(0.02)
             assert received > len(LARGE)
+            assert max(waited) > FAR
 
     def test_over_the_bound_on_unread_bytes_the_longest_wait_is_cut_off(self) -> None:
         with server(unread_bytes=2 * len(LARGE)) as address:
