@@ -53,8 +53,9 @@ class Running:
         """Return what both have logged since the last call."""
         lines = []
         for log in (self.http.log, self.dimse.log):
-            start = self.read.get(log, 0)
-            whole = log.read_bytes()[start:].rpartition(b"\n")[0]  # not a line that is being written
+            with log.open("rb") as stream:
+                start = stream.seek(self.read.get(log, 0))
+                whole = stream.read().rpartition(b"\n")[0]  # not a line that is being written
             self.read[log] = start + len(whole)
             lines += [_parsed(line) for line in whole.decode(errors="replace").splitlines() if line.strip()]
         return lines

@@ -52,7 +52,7 @@ def counted(client: Client) -> Statistics:
 
 def refused_by(client: Client) -> Counter[str]:
     by_code = Counter[str]()
-    for row in counted(client).refusals:  # of two weeks, if one began meanwhile
+    for row in counted(client).refusals:  # a code has a row for each week, and a week may begin meanwhile
         by_code[row.code] += row.count
     return by_code
 
